@@ -1,0 +1,54 @@
+/* Free-form content: what JSON, HCL or an `any` of msgpack holds before (or without) a schema. A tree
+ * in an arena. Numbers keep their literal when they came as text, since error messages quote it;
+ * objects keep the order and the duplicates of the text.
+ */
+#ifndef PRAETOR_CODEC_VALUE_H
+#define PRAETOR_CODEC_VALUE_H
+
+#include "base/arena.h"
+#include "base/str.h"
+
+enum value_kind {
+    VALUE_NULL,
+    VALUE_BOOL,
+    VALUE_INT,    /* msgpack signed, and fixints */
+    VALUE_UINT,   /* msgpack unsigned */
+    VALUE_FLOAT,  /* also every JSON number: rpc.md 3.2 */
+    VALUE_STRING,
+    VALUE_LIST,
+    VALUE_MAP,
+};
+
+struct value_pair;
+struct value {
+    enum value_kind kind;
+    union {
+        bool boolean;
+        int64_t integer;
+        uint64_t uinteger;
+        double number;
+        struct str string;
+        struct {
+            struct value *items;
+            size_t len;
+        } list;
+        struct {
+            struct value_pair *pairs; /* order of the source */
+            size_t len;
+        } map;
+    };
+    struct str literal; /* JSON numbers: as written; otherwise absent */
+    size_t position;    /* byte offset in the source, for messages */
+};
+struct value_pair {
+    struct str key;
+    struct value value;
+};
+
+/* The last pair with that key, or NULL (also when v is no map). */
+struct value *value_get(const struct value *v, const char *key);
+struct value *value_copy(const struct value *v, struct arena *arena);
+/* Maps compare as sets of pairs. */
+bool value_equal(const struct value *a, const struct value *b);
+
+#endif

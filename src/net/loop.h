@@ -1,0 +1,57 @@
+/* Threads with an event loop each: one core, several for I/O. A loop owns everything that lives on its
+ * thread; other threads talk to it only through messages in its bounded inbox. This is the only place
+ * where threads are started and libuv loops are run (the disk thread of raft's driver apart).
+ */
+#ifndef PRAETOR_NET_LOOP_H
+#define PRAETOR_NET_LOOP_H
+
+#include <uv.h>
+
+#include "base/queue.h"
+
+/* Intrusive: embed it in what is sent; run() gets it back on the receiving thread, which then owns it.
+ * (struct message itself is in base/queue.h: { struct message *next; void (*run)(struct message *); }) */
+
+struct loop {
+    uv_loop_t uv;
+    uv_async_t wake;
+    uv_thread_t thread;
+    struct queue inbox;
+    const char *name; /* thread name, at most 15 bytes: "core", "io-0" */
+    void *owner;      /* what the room above keeps for this thread */
+    bool started;
+};
+
+/* inbox_limit: messages waiting at most. */
+bool loop_init(struct loop *l, const char *name, size_t inbox_limit, struct error *e);
+/* Runs the loop on a new thread, or (loop_run_here) on the calling one until loop_stop. */
+bool loop_start(struct loop *l, struct error *e);
+void loop_run_here(struct loop *l);
+/* From any thread: ends the loop after the messages that are in its inbox; loop_join waits. */
+void loop_stop(struct loop *l);
+void loop_join(struct loop *l);
+void loop_free(struct loop *l);
+
+/* From any thread. False when the inbox is full: the caller answers its caller with an error. */
+bool loop_post(struct loop *l, struct message *m);
+/* For answers to requests that were admitted by loop_post: never refused, since the number of
+ * requests under way is already bounded. */
+void loop_post_reply(struct loop *l, struct message *m);
+/* The loop that runs the calling thread, or NULL. */
+struct loop *loop_current(void);
+bool loop_is_current(const struct loop *l);
+
+/* A one-shot timer on the current loop. fn runs on the loop's thread. */
+struct loop_timer {
+    uv_timer_t uv;
+    void (*fn)(struct loop_timer *);
+    void *owner;
+    void (*closed)(struct loop_timer *);
+};
+void loop_timer_init(struct loop *l, struct loop_timer *t, void (*fn)(struct loop_timer *), void *owner);
+void loop_timer_set(struct loop_timer *t, int64_t ns); /* from now; replaces the earlier setting */
+void loop_timer_stop(struct loop_timer *t);
+/* closed (may be NULL) runs when the memory may be freed. */
+void loop_timer_close(struct loop_timer *t, void (*closed)(struct loop_timer *));
+
+#endif

@@ -1,0 +1,127 @@
+/* One way to call: an endpoint is one function from request struct to reply struct, and HTTP, DNS,
+ * anti-entropy and (later) other agents all reach it through call_start. Here it is decided whether the
+ * call runs on this thread against a snapshot of the store, goes to the core as a log entry, or is
+ * forwarded; whether it waits (blocking queries, rpc.md 7.4); and when it is answered.
+ *
+ * Threads: a call belongs to the thread (loop) that started it; `done` runs there. Nothing of a call
+ * is touched by another thread while it is under way, except what the core needs of a write.
+ *
+ * Blocking costs one record: calls of one thread that ask the same question (endpoint and encoded
+ * request) wait together, are evaluated once when what they read was touched, and share one answer,
+ * whose encoded form (JSON, DNS) is made once and kept in the answer.
+ */
+#ifndef PRAETOR_SERVER_CALL_H
+#define PRAETOR_SERVER_CALL_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "net/loop.h"
+#include "schema/requests.h"
+
+struct server;
+struct call;
+struct store_read;  /* store/store.h: a snapshot and the watch set that collects what is read */
+struct store_result; /* store/store.h: what applying one entry gave */
+
+enum endpoint_kind {
+    ENDPOINT_READ,     /* routed to the leader unless stale; evaluated once (rpc.md 6, kind R) */
+    ENDPOINT_BLOCKING, /* the same, and may wait (RB) */
+    ENDPOINT_WRITE,    /* becomes a log entry on the leader (W) */
+    ENDPOINT_LOCAL,    /* answered by whoever got it (L) */
+    ENDPOINT_CORE,     /* runs on the leader's core thread without a log entry (Session.Renew) */
+};
+
+/* What a function of an endpoint gets to work with. */
+struct call_context {
+    struct server *server;
+    struct store_read *store; /* reads: a snapshot, already open; others: NULL */
+    struct arena *arena;      /* of the answer */
+    struct query_meta *meta;  /* reads set meta->index; the rest is filled by call.c */
+    int64_t now_wall;
+};
+
+struct endpoint {
+    const char *name; /* "KVS.Get": on the wire */
+    enum endpoint_kind kind;
+    const struct shape *request;
+    const struct shape *reply;
+    ptrdiff_t datacenter;  /* offset of `struct str datacenter` in the request, -1: none */
+    ptrdiff_t options;     /* offset of query_options (reads), -1: none */
+    ptrdiff_t meta;        /* offset of query_meta in the reply, -1: none */
+
+    /* READ, BLOCKING, LOCAL: on the calling thread. Must be a pure function of snapshot and request;
+     * may run several times for one call. */
+    bool (*read)(struct call_context *c, const void *request, void *reply, struct error *e);
+
+    /* WRITE, first step, on the calling thread with a snapshot: validate, fill in defaults and IDs
+     * (the request may be changed), and append the log entry (type byte and body) to `entry`. */
+    bool (*prepare)(struct call_context *c, void *request, struct buf *entry, struct error *e);
+    /* WRITE, optional, on the core just before the entry is proposed, for what only the leader's
+     * memory knows (lock delay). Returning false without an error: answer at once with *reply as it
+     * stands, no entry. */
+    bool (*admit)(struct server *server, const void *request, void *reply, struct error *e);
+    /* WRITE, last step, on the core: turns the applied result into the reply. Strings go into the
+     * arena. */
+    bool (*finish)(struct call_context *c, const void *request, const struct store_result *result,
+                   void *reply, struct error *e);
+    /* CORE: on the core thread. */
+    bool (*core)(struct call_context *c, void *request, void *reply, struct error *e);
+};
+
+/* A reply with all that it needs, shared by those who asked the same. Reference-counted, but only
+ * within one thread; never changed after done() except for `encoded`. */
+struct answer {
+    unsigned references;
+    struct arena arena;
+    struct error error;      /* kind ERROR_NONE: reply is valid */
+    void *reply;             /* endpoint->reply */
+    struct query_meta meta;  /* as in the reply */
+    uint64_t version;        /* the store's version that it was read from */
+    /* For the consumer: forms made once from this answer and freed with it (NULL until then). HTTP
+     * uses 0 compact JSON, 1 pretty JSON; the consumer must only keep here what depends on nothing
+     * but the question and the reply. */
+    struct buf *encoded[4];
+};
+struct answer *answer_hold(struct answer *a);
+void answer_release(struct answer *a);
+
+typedef void call_done(struct call *c);
+
+/* The caller fills in the first part and keeps the struct, and the request in `arena`, alive until
+ * done() or call_cancel. */
+struct call {
+    const struct endpoint *endpoint;
+    struct arena *arena; /* the caller's: holds request */
+    void *request;       /* endpoint->request; prepare may change it */
+    call_done *done;
+    void *owner;
+    /* A variant of the question that changes what the consumer makes of the answer (passing filter,
+     * raw...): answers with different variants do not share `encoded`. */
+    uint32_t variant;
+
+    struct answer *answer; /* set before done(); held for the caller, who releases it */
+
+    /* Used by call.c only. */
+    struct server *server;
+    struct message message;
+    struct question *question; /* what it waits with, or NULL */
+    struct call *next, *previous;
+    struct loop_timer *timer;
+    struct loop *home;
+    struct buf entry;
+    bool cancelled;
+    bool under_way;
+};
+
+/* Starts a call on the current loop's thread. done() may run before call_start returns, if the answer
+ * is at hand. Errors (validation, no leader, queue full) come in answer->error. */
+void call_start(struct server *server, struct call *c);
+/* The caller is gone: done() will not run; what cannot be stopped ends by itself. The call struct may
+ * be freed only after `freed(owner)` ran (at once when nothing is under way). */
+void call_cancel(struct call *c, void (*freed)(void *owner));
+
+/* All endpoints, by name; NULL when there is none. */
+const struct endpoint *endpoint_find(struct str name);
+
+#endif

@@ -1,0 +1,56 @@
+/* A server agent's heart: the core thread with Raft and the store's writer, the I/O threads' contexts,
+ * and leader duties. agent/ makes one at start and gives it to http/ and dns/.
+ */
+#ifndef PRAETOR_SERVER_SERVER_H
+#define PRAETOR_SERVER_SERVER_H
+
+#include <stdatomic.h>
+
+#include "net/loop.h"
+#include "server/call.h"
+#include "store/store.h"
+
+struct server_options {
+    struct str node_name;
+    struct str node_id;
+    struct str datacenter;
+    struct str data_dir; /* absent in dev mode */
+    bool dev_mode;
+    bool bootstrap;            /* one server alone: elect itself */
+    struct str advertise_address; /* IP */
+    uint16_t server_port;
+    unsigned io_threads; /* 0: as many as cores */
+    unsigned raft_multiplier;
+    uint64_t raft_snapshot_threshold; /* entries */
+    int64_t raft_snapshot_interval;
+    uint64_t raft_trailing_logs;
+    int64_t session_ttl_min;
+    int64_t default_query_time, max_query_time;
+    int64_t rpc_hold_timeout;
+    uint64_t kv_max_value_size, txn_max_req_len;
+};
+
+struct server;
+struct server *server_new(const struct server_options *options, struct error *e);
+/* Opens the data, starts the threads; returns when the core runs (leadership comes later). */
+bool server_start(struct server *s, struct error *e);
+void server_stop(struct server *s); /* flushes, joins all threads */
+void server_free(struct server *s);
+
+const struct server_options *server_options(const struct server *s);
+struct store *server_store(struct server *s);
+struct loop *server_core(struct server *s);
+unsigned server_io_count(const struct server *s);
+struct loop *server_io(struct server *s, unsigned i);
+
+/* Any thread (atomics). */
+bool server_is_leader(const struct server *s);
+/* "ip:port" of the leader as known here; length 0 when there is none. out: 64 bytes. */
+size_t server_leader_address(const struct server *s, char out[64]);
+uint64_t server_last_contact_ns(const struct server *s); /* 0 on the leader */
+
+/* Runs fn on the core thread, then `done` back on the calling loop. False: the core's queue is full
+ * (nothing will run). Used by agent/ for its local state. */
+bool server_run_on_core(struct server *s, void (*fn)(void *arg), void (*done)(void *arg), void *arg);
+
+#endif

@@ -1,0 +1,100 @@
+/* The replicated state: tables in LMDB, log entries applied to them, and reads from MVCC snapshots.
+ * One writer (the core thread) applies entries in batches; any number of threads read, without locks.
+ * Apply is a pure function of state and entry (fsm.md 1.1). LMDB is a rebuildable cache of snapshot
+ * and log: it is opened without sync.
+ *
+ * Tables have headers of their own: store/catalog.h, store/kv.h, store/session.h, store/coordinate.h,
+ * store/query.h, store/acl.h, store/connect.h, store/config_entry.h. What a read depends on is collected in its watch set
+ * (store/watch.h).
+ */
+#ifndef PRAETOR_STORE_STORE_H
+#define PRAETOR_STORE_STORE_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "schema/schema.h"
+#include "store/watch.h"
+
+struct store;
+struct store_batch;
+
+struct store_options {
+    const char *directory;  /* created when missing; memory_only: ignored */
+    bool memory_only;       /* -dev: in unlinked memory-backed files */
+    uint64_t map_size;      /* LMDB's limit in bytes; 0 = 64 GiB of address space */
+    unsigned reader_threads;
+};
+
+struct store *store_open(const struct store_options *options, struct error *e);
+void store_close(struct store *s);
+/* Index and term of the last applied entry, as stored with it; 0 when empty. */
+uint64_t store_applied_index(const struct store *s);
+uint64_t store_applied_term(const struct store *s);
+/* Grows with every committed batch and restore. Readable from any thread (atomic). */
+uint64_t store_version(const struct store *s);
+
+/* ---- writing: core thread only ---- */
+
+enum store_result_kind {
+    STORE_RESULT_NIL,
+    STORE_RESULT_BOOL,
+    STORE_RESULT_STR,
+    STORE_RESULT_U64,
+    STORE_RESULT_TXN,   /* struct txn_response * */
+    STORE_RESULT_ERROR, /* result.error */
+    STORE_RESULT_INCOMPLETE, /* a chunk that is not the last (fsm.md 1.2) */
+};
+struct store_result { /* content lives in the batch's arena */
+    enum store_result_kind kind;
+    union {
+        bool boolean;
+        struct str string;
+        uint64_t number;
+        struct txn_response *txn;
+        struct error error;
+    };
+};
+
+/* One LMDB transaction for a whole batch of entries; each entry is atomic in itself (an error result
+ * leaves no trace). The batch's arena lives until store_batch_commit's result has been used. */
+struct store_batch *store_batch_begin(struct store *s, struct error *e);
+/* data: type byte and body. extensions: raft's Extensions field, absent for plain commands. False only
+ * for what must stop the process: an unknown type without the ignore bit, or a body that does not
+ * decode (fsm.md 1.1). */
+bool store_apply(struct store_batch *b, uint64_t index, uint64_t term, struct str data,
+                 struct str extensions, struct store_result *result, struct error *e);
+/* Notes that entries up to index are applied which the state machine does not see (no-ops,
+ * configurations). */
+void store_advance(struct store_batch *b, uint64_t index, uint64_t term);
+/* Commits. *touched (may be NULL) gets what changed, for the watch registries of all threads; one
+ * reference is the caller's. */
+bool store_batch_commit(struct store_batch *b, struct watch_touched **touched, struct error *e);
+void store_batch_abort(struct store_batch *b);
+
+/* ---- reading: any thread, one open read a thread at a time is cheapest ---- */
+
+struct store_read {
+    struct store *store;
+    void *txn;               /* MDB_txn */
+    struct watch_set *watch; /* where reads note what they depend on; NULL: not collected */
+    struct arena *arena;     /* where results are decoded to */
+    uint64_t version;
+    uint64_t applied_index;
+    const struct store_batch *batch; /* when the reader is the writer itself (inside apply) */
+};
+bool store_read_begin(struct store *s, struct store_read *r, struct arena *arena,
+                      struct watch_set *watch, struct error *e);
+void store_read_end(struct store_read *r);
+
+/* An index entry (fsm.md 2), 0 when absent; the highest of several with store_max_index. */
+uint64_t store_index(struct store_read *r, struct str name);
+
+/* ---- what only memory knows: lock delays (fsm.md 4.3). Core thread. ---- */
+
+/* Applying notes the end of sessions here with the wall clock that store_set_clock gave. */
+void store_set_clock(struct store *s, int64_t now_wall_ns);
+/* Until when `key` may not be locked; 0: no delay. */
+int64_t store_lock_delay(const struct store *s, struct str key);
+
+#endif
