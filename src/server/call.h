@@ -45,7 +45,9 @@ struct endpoint {
     const char *name; /* "KVS.Get": on the wire */
     enum endpoint_kind kind;
     const struct shape *request;
-    const struct shape *reply;
+    const struct shape *reply;    /* NULL: the reply is no struct, see reply_type */
+    const struct type *reply_type; /* NULL: the struct `reply` */
+    size_t reply_size;            /* 0: reply->size */
     ptrdiff_t datacenter;  /* offset of `struct str datacenter` in the request, -1: none */
     ptrdiff_t options;     /* offset of query_options (reads), -1: none */
     ptrdiff_t meta;        /* offset of query_meta in the reply, -1: none */

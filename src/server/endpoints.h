@@ -1,0 +1,137 @@
+/* The endpoints (rpc.md 6), by name, with what goes in and what comes out. Callers put a request
+ * struct into a `struct call` together with one of these and pass it to call_start (server/call.h).
+ *
+ * Requests: `datacenter` "" is filled in with the server's own datacenter by call_start (callers in
+ * this process; the RPC port, later, does not use that courtesy: rpc.md 12.7). Replies are the structs
+ * named below; where it says "struct str", "bool" or "struct list", answer->reply points to just that
+ * (endpoint->reply is then NULL and endpoint->reply_type describes it).
+ *
+ * Lists keep nil and empty apart (rpc.md 6.2): what http/ makes of nil is its own business
+ * (http-core.md 10, 11).
+ */
+#ifndef PRAETOR_SERVER_ENDPOINTS_H
+#define PRAETOR_SERVER_ENDPOINTS_H
+
+#include "server/call.h"
+
+struct empty_struct {
+    char unused;
+};
+
+/* Internal.ServiceDump */
+struct service_dump_request {
+    struct str datacenter;
+    struct str service_kind;
+    struct query_source source;
+    bool use_service_kind;
+    struct query_options options;
+};
+
+/* Catalog.ListDatacenters */
+struct datacenters_request {
+    struct query_options options;
+};
+
+/* Operator.RaftRemovePeerByAddress, ByID */
+struct raft_remove_peer_request {
+    struct str address;
+    struct str datacenter;
+    struct str id;
+    struct write_options write;
+};
+
+/* Status.RaftStats */
+struct raft_stats {
+    struct str last_contact;
+    uint64_t last_index;
+    uint64_t last_term;
+};
+
+extern const struct shape empty_struct_shape;
+extern const struct shape service_dump_request_shape;
+extern const struct shape datacenters_request_shape;
+extern const struct shape raft_remove_peer_request_shape;
+extern const struct shape raft_stats_shape;
+
+/*                                                      request struct            -> reply */
+extern const struct endpoint endpoint_status_ping;       /* empty_struct          -> empty_struct */
+extern const struct endpoint endpoint_status_leader;     /* dc_request            -> struct str "ip:port" or "" */
+extern const struct endpoint endpoint_status_peers;      /* dc_request            -> struct list of str */
+extern const struct endpoint endpoint_status_raft_stats; /* empty_struct          -> raft_stats */
+
+extern const struct endpoint endpoint_catalog_register;   /* register_request     -> empty_struct */
+extern const struct endpoint endpoint_catalog_deregister; /* deregister_request   -> empty_struct */
+extern const struct endpoint endpoint_catalog_list_datacenters; /* datacenters_request -> list of str */
+extern const struct endpoint endpoint_catalog_list_nodes;    /* dc_request        -> indexed_nodes */
+extern const struct endpoint endpoint_catalog_list_services; /* dc_request        -> indexed_services */
+extern const struct endpoint endpoint_catalog_service_list;  /* dc_request        -> indexed_service_list */
+extern const struct endpoint endpoint_catalog_service_nodes; /* service_request   -> indexed_service_nodes */
+extern const struct endpoint endpoint_catalog_node_services; /* node_request      -> indexed_node_services */
+extern const struct endpoint endpoint_catalog_node_service_list; /* node_request  -> indexed_node_service_list */
+/* service_name: the gateway's                                                     */
+extern const struct endpoint endpoint_catalog_gateway_services; /* service_request -> indexed_gateway_services */
+
+extern const struct endpoint endpoint_health_checks_in_state; /* checks_in_state_request -> indexed_health_checks */
+extern const struct endpoint endpoint_health_node_checks;    /* node_request      -> indexed_health_checks */
+extern const struct endpoint endpoint_health_service_checks; /* service_request   -> indexed_health_checks */
+extern const struct endpoint endpoint_health_service_nodes;  /* service_request   -> indexed_check_service_nodes */
+
+/* op: set cas delete delete-cas delete-tree lock unlock; set, delete and delete-tree answer false */
+extern const struct endpoint endpoint_kvs_apply;     /* kvs_request               -> bool */
+extern const struct endpoint endpoint_kvs_get;       /* key_request               -> indexed_dir_entries */
+extern const struct endpoint endpoint_kvs_list;      /* key_request               -> indexed_dir_entries */
+extern const struct endpoint endpoint_kvs_list_keys; /* key_list_request          -> indexed_keys */
+
+/* op: create (reply: the new ID), destroy (reply: "") */
+extern const struct endpoint endpoint_session_apply; /* session_request           -> struct str */
+extern const struct endpoint endpoint_session_get;   /* session_specific_request  -> indexed_sessions */
+extern const struct endpoint endpoint_session_list;  /* session_specific_request  -> indexed_sessions */
+extern const struct endpoint endpoint_session_node_sessions; /* node_request      -> indexed_sessions */
+extern const struct endpoint endpoint_session_renew; /* session_specific_request  -> indexed_sessions */
+
+/* Answers at once; the leader writes what it collected every 5 s. */
+extern const struct endpoint endpoint_coordinate_update; /* coordinate_update_request -> empty_struct */
+extern const struct endpoint endpoint_coordinate_list_datacenters; /* empty_struct -> list of datacenter_map */
+extern const struct endpoint endpoint_coordinate_list_nodes; /* dc_request        -> indexed_coordinates */
+extern const struct endpoint endpoint_coordinate_node;       /* node_request      -> indexed_coordinates */
+
+/* Operations that fail are no error of the call: reply->errors. */
+extern const struct endpoint endpoint_txn_apply; /* txn_request                   -> txn_response */
+extern const struct endpoint endpoint_txn_read;  /* txn_read_request              -> txn_read_response */
+
+extern const struct endpoint endpoint_internal_node_info; /* node_request         -> indexed_node_dump */
+extern const struct endpoint endpoint_internal_node_dump; /* dc_request           -> indexed_node_dump */
+extern const struct endpoint endpoint_internal_service_dump; /* service_dump_request -> indexed_check_service_nodes */
+
+extern const struct endpoint endpoint_operator_raft_configuration; /* dc_request  -> raft_configuration_response */
+extern const struct endpoint endpoint_operator_autopilot_get; /* dc_request       -> autopilot_config */
+extern const struct endpoint endpoint_operator_autopilot_set; /* autopilot_set_request -> bool */
+
+/* ---- snapshots: not calls, because files go in and come out (rpc.md 8, fsm.md 8) ---- */
+
+/* The caller fills in the first part, keeps the struct until done, and gets done() on the loop from
+ * which it started. */
+struct snapshot_call {
+    bool allow_stale;
+    struct str datacenter; /* "" = own */
+    struct str token;
+    int archive; /* restore: an open file, read from its start; closed by the caller. save: -1 */
+    void (*done)(struct snapshot_call *c);
+    void *owner;
+
+    struct arena arena; /* of the error's text; freed by the caller */
+    struct error error; /* ERROR_NONE: done */
+    int result;         /* save: an open file at offset 0 that has no name; the caller closes it */
+    uint64_t size;      /* save: its bytes */
+    struct query_meta meta; /* save: index of the snapshot, known_leader, last_contact */
+
+    struct server *server; /* the rest belongs to server/snapshot.c */
+    struct loop *home;
+    struct message message;
+    void *work;
+};
+/* On an I/O thread or the core; done() always runs later, never inside. */
+void server_snapshot_save(struct server *s, struct snapshot_call *c);
+void server_snapshot_restore(struct server *s, struct snapshot_call *c);
+
+#endif
