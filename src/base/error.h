@@ -34,7 +34,7 @@ struct error {
 /* Sets the error and returns false, so that `return error_set(...)` reads well. */
 bool error_set(struct error *e, enum error_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* As error_set, with ": <strerror(errno_value)>" behind the text. */
+/* Sets ERROR_IO, with ": <strerror(errno_value)>" behind the text. */
 bool error_set_errno(struct error *e, int errno_value, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Puts a text in front of what is there. Returns false. */
@@ -42,6 +42,8 @@ bool error_prefix(struct error *e, const char *format, ...) __attribute__((forma
 /* Takes over kind and text of another error (text copied into e's arena). Returns false. */
 bool error_copy(struct error *e, const struct error *from);
 void error_clear(struct error *e);
-static inline bool error_is_set(const struct error *e) { return e->kind != ERROR_NONE; }
+static inline bool error_is_set(const struct error *e) {
+    return e->kind != ERROR_NONE;
+}
 
 #endif

@@ -1,6 +1,6 @@
-/* A hash map from byte strings to pointers: long-lived tables in memory (sessions' timers, watchers,
- * local services). Keys are copied in; values are the caller's. Iteration order is unspecified, so
- * nothing that must be equal on all servers may depend on it.
+/* A hash map from byte strings to pointers: long-lived tables in memory (sessions' timers,
+ * watchers, local services). Keys are copied in; values are the caller's. Iteration order is
+ * unspecified, so nothing that must be equal on all servers may depend on it.
  */
 #ifndef PRAETOR_BASE_MAP_H
 #define PRAETOR_BASE_MAP_H
@@ -22,7 +22,13 @@ void *map_get(const struct map *m, struct str key);
 void *map_put(struct map *m, struct str key, void *value);
 /* Returns the value that was there or NULL. */
 void *map_remove(struct map *m, struct str key);
-/* for (size_t i = 0; map_next(m, &i, &key, &value);) ...; removing the current key is allowed. */
+/* for (size_t i = 0; map_next(m, &i, &key, &value);) ...; removing the current key is allowed (the
+ * view of it is then gone), putting a new one is not. key and value may be NULL. */
 bool map_next(const struct map *m, size_t *cursor, struct str *key, void **value);
+
+/* Sets the secret under which all maps hash, so that clients cannot choose colliding keys. Once,
+ * before the first map is used: the program does it at its start with kernel randomness; tests and
+ * simulations do not, and iterate in the same order on every run. */
+void map_set_hash_key(uint64_t k0, uint64_t k1);
 
 #endif

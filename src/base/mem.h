@@ -6,8 +6,8 @@
 
 #include <stddef.h>
 
-void *mem_alloc(size_t size);                 /* not cleared */
-void *mem_zalloc(size_t count, size_t size);  /* cleared */
+void *mem_alloc(size_t size);                /* not cleared */
+void *mem_zalloc(size_t count, size_t size); /* cleared */
 void *mem_resize(void *old, size_t count, size_t size);
 char *mem_strdup(const char *s);
 void mem_free(void *p); /* NULL is allowed */
@@ -15,8 +15,7 @@ void mem_free(void *p); /* NULL is allowed */
 #define MEM_NEW(type) ((type *)mem_zalloc(1, sizeof(type)))
 
 /* An invariant. Stays on in release builds; prints where and what, then aborts. */
-#define ASSERT(condition) \
-    ((condition) ? (void)0 : assert_failed(#condition, __FILE__, __LINE__))
+#define ASSERT(condition) ((condition) ? (void)0 : assert_failed(#condition, __FILE__, __LINE__))
 _Noreturn void assert_failed(const char *condition, const char *file, int line);
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))

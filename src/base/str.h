@@ -7,6 +7,7 @@
 #ifndef PRAETOR_BASE_STR_H
 #define PRAETOR_BASE_STR_H
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,11 +24,13 @@ struct str {
 /* A literal as a value: STR("kvs"). Only for string literals and char arrays. */
 #define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
 /* For static initialisers, where a compound literal is not allowed. */
-#define STR_INIT(literal) {(literal), sizeof(literal) - 1}
+#define STR_INIT(literal)                                                                          \
+    { (literal), sizeof(literal) - 1 }
 #define STR_NONE ((struct str){NULL, 0})
-/* For printf: printf("%.*s", STR_ARG(s)). */
+/* For printf: printf("%.*s", STR_ARG(s)). printf stops at a NUL byte inside. s is evaluated thrice.
+ */
 #define STR_FMT "%.*s"
-#define STR_ARG(s) (int)(s).len, (s).data ? (s).data : ""
+#define STR_ARG(s) (int)((s).len < INT_MAX ? (s).len : INT_MAX), (s).data ? (s).data : ""
 
 /* The view of a terminated string; NULL gives the absent string. */
 struct str str_from(const char *terminated);
@@ -52,7 +55,8 @@ struct str str_trim(struct str s);
  * no separator the whole is returned and *rest becomes absent. */
 struct str str_cut(struct str *rest, char separator);
 
-/* Copies, always followed by a NUL byte that is not counted. */
+/* Copies, always followed by a NUL byte that is not counted. A copy of an absent string is absent;
+ * str_terminated makes "" of it. str_lower lowers ASCII letters only. */
 struct str str_copy(struct arena *arena, struct str s);
 char *str_terminated(struct arena *arena, struct str s);
 struct str str_lower(struct arena *arena, struct str s);
@@ -60,11 +64,12 @@ struct str str_format(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 struct str str_vformat(struct arena *arena, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
-/* The Go quoting that the peer's texts use for %q: double quotes, \n \t \" \\ \xNN and \u escapes. */
+/* The Go quoting that the peer's texts use for %q: double quotes, \n \t \" \\ \xNN and \u escapes.
+ */
 struct str str_quote(struct arena *arena, struct str s);
 
-/* Strict decimal; no blanks, no sign (u64), optional '-' or '+' (i64). False when it is not a number
- * or does not fit. */
+/* Strict decimal; no blanks, no sign (u64), optional '-' or '+' (i64). False when it is not a
+ * number or does not fit; *out is then unchanged. */
 bool str_to_u64(struct str s, uint64_t *out);
 bool str_to_i64(struct str s, int64_t *out);
 
@@ -73,5 +78,8 @@ uint64_t str_hash(struct str s);
 
 /* Length of the valid UTF-8 sequence at p (1..4), or 0 when it is not one. *rune may be NULL. */
 size_t utf8_decode(const char *p, size_t len, uint32_t *rune);
+/* Whether str_quote writes the rune as it is: letters, marks, numbers, punctuation, symbols and the
+ * ASCII blank, by the Unicode version of the peer's language. */
+bool utf8_is_print(uint32_t rune);
 
 #endif
