@@ -86,6 +86,8 @@ enum field_flag {
     FIELD_NO_FILTER = 1 << 6,  /* not selectable in filter expressions */
     FIELD_FLAT = 1 << 7,       /* an embedded block: its fields belong to the owner's map */
     FIELD_NULLABLE = 1 << 8,   /* ?time */
+    FIELD_DUR_ANY = 1 << 9,    /* JSON in: text or nanoseconds; other kinds are ignored silently */
+    FIELD_MAP_ONLY = 1 << 10,  /* KIND_ANY that must be a map or nil: {any} */
 };
 
 struct field {
@@ -94,13 +96,36 @@ struct field {
     struct type type;
     size_t offset;
     unsigned flags;
+    const char *go; /* the type in JSON error texts when it is not the plain one ("types.NodeID") */
 };
 
+enum shape_flag {
+    SHAPE_OWN_JSON = 1 << 0, /* the peer decodes it apart: errors inside name the field that holds it */
+    SHAPE_LENIENT = 1 << 1,  /* JSON in: unknown keys directly in it are ignored */
+};
+
+/* Another spelling of a field in JSON in (http-core.md 5.3); the field's own name wins when its value
+ * is not empty. */
+struct json_alias {
+    const char *alias;
+    const char *field;
+};
+
+/* What is computed from the table at first use; defined by the SHAPE macro of schema/table.h. */
+struct shape_plan;
+struct shape_cache {
+    _Atomic(struct shape_plan *) plan;
+};
+
+/* Written with the macros of schema/table.h only. */
 struct shape {
     const char *name; /* as error texts spell it: "RegisterRequest" */
     size_t size;
     const struct field *fields; /* in the JSON order of http-core.md 10 */
     size_t field_count;
+    struct shape_cache *cache;
+    unsigned flags;                   /* enum shape_flag */
+    const struct json_alias *aliases; /* ended by {NULL, NULL}; or NULL */
 };
 
 /* msgpack out: a map of all fields in ascending byte order (rpc.md 3.2). */
@@ -112,6 +137,11 @@ bool schema_decode(struct msgpack_reader *in, const struct shape *shape, void *o
 /* Decodes the one object that `bytes` holds. */
 bool schema_decode_bytes(struct str bytes, const struct shape *shape, void *object,
                          struct arena *arena, struct error *e);
+
+/* The same for a value that is no struct: a list or map (coordinate batches, lists of names). */
+void schema_encode_type(struct buf *out, const struct type *type, const void *object);
+bool schema_decode_type(struct msgpack_reader *in, const struct type *type, void *object,
+                        struct arena *arena, struct error *e);
 
 /* JSON out, in the peer's order; the writer knows about pretty or compact. */
 void schema_write_json(struct json_writer *out, const struct shape *shape, const void *object);
@@ -129,6 +159,11 @@ struct json_options {
 bool schema_from_json(const struct value *json, const struct shape *shape, void *object,
                       const struct json_options *options, struct arena *arena, struct error *e);
 
+/* The same for a body that is no object ("[]structs.ACLAuthorizationRequest"); go_type is needed. */
+bool schema_from_json_type(const struct value *json, const struct type *type, void *object,
+                           const struct json_options *options, struct arena *arena,
+                           struct error *e);
+
 /* Strict deep equality: nil and empty differ (fsm.md 9.1), except for bytes. */
 bool schema_equal(const struct shape *shape, const void *a, const void *b);
 /* The same without the named fields (NULL-ended), at the top level only. */
@@ -137,5 +172,8 @@ bool schema_equal_but(const struct shape *shape, const void *a, const void *b,
 /* A deep copy into `to`; nothing of `from` is shared. */
 void schema_copy(const struct shape *shape, void *to, const void *from, struct arena *arena);
 const struct field *schema_field(const struct shape *shape, struct str name);
+/* Bytes that an item of the type takes in a list; and a pair of the type in a map. */
+size_t schema_type_size(const struct type *type);
+size_t schema_pair_size(const struct type *value_type);
 
 #endif

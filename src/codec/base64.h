@@ -1,0 +1,13 @@
+/* Base64, standard alphabet with padding, with the texts of the peer's decoder.
+ */
+#ifndef PRAETOR_CODEC_BASE64_H
+#define PRAETOR_CODEC_BASE64_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+void base64_encode(struct buf *out, struct str bytes);
+/* CR and LF are skipped. "illegal base64 data at input byte N". The result is never absent. */
+bool base64_decode(struct str text, struct str *out, struct arena *arena, struct error *e);
+
+#endif
