@@ -1,0 +1,154 @@
+"""Real agents for the end-to-end tests: ours and the peer's, on loopback addresses of their own, with data directories
+in a temporary folder. Waiting is always for a condition, bounded; processes are ended by their own ids."""
+
+import ctypes
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from urllib.parse import quote
+
+PORTS = {"http": 8500, "dns": 8600, "server": 8300, "serf_lan": 8301, "serf_wan": 8302}
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_taken, _lock = [], threading.Lock()
+
+
+def _address():
+    """A loopback address that no other test of this machine holds, kept by a listening socket."""
+    with _lock:
+        for tail in range(os.getpid() % 200, os.getpid() % 200 + 4000):
+            ip = "127.51.%d.%d" % (tail // 200 % 200 + 1, tail % 200 + 1)
+            held = socket.socket()
+            try:
+                held.bind((ip, 8499))
+                held.listen(1)
+            except OSError:
+                held.close()
+                continue
+            _taken.append(held)
+            return ip
+    raise RuntimeError("no free loopback address")
+
+
+def _die_with_parent():
+    _LIBC.prctl(1, signal.SIGKILL, 0, 0, 0)
+
+
+def until(what, check, seconds=20.0):
+    """Asks again and again until check() gives something true, which is returned."""
+    end = time.monotonic() + seconds
+    while True:
+        got = check()
+        if got:
+            return got
+        if time.monotonic() > end:
+            raise AssertionError("%s: not within %g s" % (what, seconds))
+        time.sleep(0.01)
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def text(self):
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def index(self):
+        return int(self.headers.get("X-Consul-Index", 0))
+
+
+class Agent:
+    """One agent, of either binary. start() waits until it leads."""
+
+    def __init__(self, binary, folder, config=None, dev=False, name="n1"):
+        self.binary, self.folder, self.dev, self.name = binary, str(folder), dev, name
+        self.ip = _address()
+        self.proc, self.log = None, os.path.join(self.folder, name + ".log")
+        self.data = os.path.join(self.folder, name + "-data")
+        conf = {"node_name": name, "bind_addr": self.ip, "client_addr": self.ip, "disable_update_check": True,
+                "ports": dict(PORTS, https=-1, grpc=-1), "log_level": "DEBUG", "limits": {"http_max_conns_per_client": 0}}
+        if not dev:
+            conf.update(data_dir=self.data, server=True, bootstrap_expect=1, performance={"raft_multiplier": 1})
+        conf.update(config or {})
+        os.makedirs(self.folder, exist_ok=True)
+        self.config = os.path.join(self.folder, name + ".json")
+        with open(self.config, "w") as handle:
+            json.dump(conf, handle)
+
+    def launch(self):
+        argv = [self.binary, "agent"] + (["-dev"] if self.dev else []) + ["-config-file=" + self.config]
+        with open(self.log, "ab") as log:
+            self.proc = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
+                                         preexec_fn=_die_with_parent)
+
+    def start(self, seconds=30.0):
+        self.launch()
+        self.wait_leader(seconds)
+        return self
+
+    def wait_leader(self, seconds=30.0):
+        def leads():
+            if self.proc.poll() is not None:
+                raise AssertionError("agent ended with %s: %s" % (self.proc.returncode, self.tail()))
+            try:
+                return self.get("/v1/status/leader", timeout=2).body not in (b'""', b'""\n')
+            except OSError:
+                return False
+        until("a leader", leads, seconds)
+        until("its node in the catalog", lambda: self.get("/v1/health/node/" + self.name).json, seconds)
+
+    def tail(self, size=4000):
+        with open(self.log, "rb") as handle:
+            return handle.read()[-size:].decode("utf-8", "replace")
+
+    def request(self, method, path, body=None, headers=None, timeout=20):
+        link = http.client.HTTPConnection(self.ip, PORTS["http"], timeout=timeout)
+        try:
+            link.request(method, path, body=body, headers=headers or {})
+            got = link.getresponse()
+            return Answer(got.status, got.headers, got.read())
+        finally:
+            link.close()
+
+    def get(self, path, **more):
+        return self.request("GET", path, **more)
+
+    def put(self, path, body=b"", **more):
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+        if isinstance(body, str):
+            body = body.encode()
+        return self.request("PUT", path, body=body, **more)
+
+    def delete(self, path, **more):
+        return self.request("DELETE", path, **more)
+
+    def key(self, key):
+        return "/v1/kv/" + quote(key, safe="/")
+
+    def cli(self, *argv, stdin=None, timeout=30):
+        env = dict(os.environ, CONSUL_HTTP_ADDR="%s:%d" % (self.ip, PORTS["http"]))
+        return subprocess.run([self.binary, *argv], env=env, input=stdin, capture_output=True, timeout=timeout)
+
+    def kill(self):
+        """As a crash: SIGKILL, at once."""
+        if self.proc and self.proc.poll() is None:
+            self.proc.send_signal(signal.SIGKILL)
+        if self.proc:
+            self.proc.wait()
+
+    def stop(self, seconds=20):
+        """As an operator: SIGTERM; the exit code."""
+        if self.proc.poll() is None:
+            self.proc.terminate()
+        return self.proc.wait(seconds)
