@@ -5,31 +5,43 @@
 #ifndef PRAETOR_NET_LOOP_H
 #define PRAETOR_NET_LOOP_H
 
+#include <stdatomic.h>
 #include <uv.h>
 
+#include "base/error.h"
 #include "base/queue.h"
 
 /* Intrusive: embed it in what is sent; run() gets it back on the receiving thread, which then owns it.
- * (struct message itself is in base/queue.h: { struct message *next; void (*run)(struct message *); }) */
+ * Set run before posting; item is the queue's. */
+struct message {
+    struct queue_item item;
+    void (*run)(struct message *);
+};
 
 struct loop {
     uv_loop_t uv;
     uv_async_t wake;
     uv_thread_t thread;
-    struct queue inbox;
-    const char *name; /* thread name, at most 15 bytes: "core", "io-0" */
-    void *owner;      /* what the room above keeps for this thread */
+    struct queue inbox;   /* bounded: loop_post */
+    struct queue replies; /* loop_post_reply; bounded by the requests under way */
+    char name[16];        /* thread name: "core", "io-0" */
+    void *owner;          /* what the room above keeps for this thread */
     bool started;
+    atomic_bool stopping;
 };
 
-/* inbox_limit: messages waiting at most. */
+/* inbox_limit: messages waiting at most. name: at most 15 bytes. */
 bool loop_init(struct loop *l, const char *name, size_t inbox_limit, struct error *e);
-/* Runs the loop on a new thread, or (loop_run_here) on the calling one until loop_stop. */
+/* Runs the loop on a new thread (with all signals blocked), or (loop_run_here) on the calling one
+ * until loop_stop. */
 bool loop_start(struct loop *l, struct error *e);
 void loop_run_here(struct loop *l);
-/* From any thread: ends the loop after the messages that are in its inbox; loop_join waits. */
+/* From any thread: ends the loop after the messages that are in its inbox; loop_join waits. From then
+ * on loop_post refuses. */
 void loop_stop(struct loop *l);
 void loop_join(struct loop *l);
+/* After loop_join. Runs the answers that came too late on the calling thread, then the callbacks of
+ * handles that are being closed. Whoever opened a handle on the loop must have closed it. */
 void loop_free(struct loop *l);
 
 /* From any thread. False when the inbox is full: the caller answers its caller with an error. */
@@ -41,7 +53,7 @@ void loop_post_reply(struct loop *l, struct message *m);
 struct loop *loop_current(void);
 bool loop_is_current(const struct loop *l);
 
-/* A one-shot timer on the current loop. fn runs on the loop's thread. */
+/* A one-shot timer on the current loop. fn runs on the loop's thread. Resolution: 1 ms, never early. */
 struct loop_timer {
     uv_timer_t uv;
     void (*fn)(struct loop_timer *);
