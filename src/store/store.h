@@ -4,8 +4,10 @@
  * and log: it is opened without sync.
  *
  * Tables have headers of their own: store/catalog.h, store/kv.h, store/session.h, store/coordinate.h,
- * store/query.h, store/acl.h, store/connect.h, store/config_entry.h. What a read depends on is collected in its watch set
- * (store/watch.h).
+ * store/autopilot.h, store/txn.h, store/query.h, store/acl.h, store/connect.h, store/config_entry.h,
+ * store/gateway.h. Snapshots and restores are store/snapshot.h. What a read depends on is collected in
+ * its watch set (store/watch.h). How it is built, and how to add a table or an entry type:
+ * store/tables.h (for this room only).
  */
 #ifndef PRAETOR_STORE_STORE_H
 #define PRAETOR_STORE_STORE_H
@@ -23,10 +25,14 @@ struct store_options {
     const char *directory;  /* created when missing; memory_only: ignored */
     bool memory_only;       /* -dev: in unlinked memory-backed files */
     uint64_t map_size;      /* LMDB's limit in bytes; 0 = 64 GiB of address space */
-    unsigned reader_threads;
+    unsigned reader_threads; /* 0 = 16; up to 4 open reads a thread, and 32 more, at once */
 };
 
+/* What is found in the directory is used as it stands after store_close or a crash of the process
+ * alone; after a crash of the machine (another boot id) or with an unknown format it is dropped and
+ * the store is empty: the caller then restores from snapshot and log. */
 struct store *store_open(const struct store_options *options, struct error *e);
+/* All reads must have ended. */
 void store_close(struct store *s);
 /* Index and term of the last applied entry, as stored with it; 0 when empty. */
 uint64_t store_applied_index(const struct store *s);
@@ -45,7 +51,7 @@ enum store_result_kind {
     STORE_RESULT_ERROR, /* result.error */
     STORE_RESULT_INCOMPLETE, /* a chunk that is not the last (fsm.md 1.2) */
 };
-struct store_result { /* content lives in the batch's arena */
+struct store_result { /* content lives as long as the batch's arena, see store_batch_begin */
     enum store_result_kind kind;
     union {
         bool boolean;
@@ -57,37 +63,44 @@ struct store_result { /* content lives in the batch's arena */
 };
 
 /* One LMDB transaction for a whole batch of entries; each entry is atomic in itself (an error result
- * leaves no trace). The batch's arena lives until store_batch_commit's result has been used. */
+ * leaves no trace). At most one batch at a time. Results stay valid after commit, until the next
+ * store_batch_begin or store_close. */
 struct store_batch *store_batch_begin(struct store *s, struct error *e);
 /* data: type byte and body. extensions: raft's Extensions field, absent for plain commands. False only
- * for what must stop the process: an unknown type without the ignore bit, or a body that does not
- * decode (fsm.md 1.1). */
+ * for what must stop the process: an unknown type without the ignore bit, a body that does not
+ * decode (fsm.md 1.1), or LMDB failing (disk full); the batch can then only be aborted. */
 bool store_apply(struct store_batch *b, uint64_t index, uint64_t term, struct str data,
                  struct str extensions, struct store_result *result, struct error *e);
 /* Notes that entries up to index are applied which the state machine does not see (no-ops,
  * configurations). */
 void store_advance(struct store_batch *b, uint64_t index, uint64_t term);
-/* Commits. *touched (may be NULL) gets what changed, for the watch registries of all threads; one
- * reference is the caller's. */
+/* Commits, or drops everything when it fails. *touched (the pointer may be NULL) gets what changed, for
+ * the watch registries of all threads, NULL when nothing did; one reference is the caller's. */
 bool store_batch_commit(struct store_batch *b, struct watch_touched **touched, struct error *e);
 void store_batch_abort(struct store_batch *b);
 
-/* ---- reading: any thread, one open read a thread at a time is cheapest ---- */
+/* ---- reading: any thread ----
+ *
+ * A read is one snapshot: between begin and end nothing changes. What functions of the tables return
+ * is decoded into the arena and outlives the read. They return the index that the answer reports by
+ * fsm.md 6.1, never less than 1. A read is for one thread at a time and should be short: pages that it
+ * may see are not reused by the writer. */
 
 struct store_read {
     struct store *store;
     void *txn;               /* MDB_txn */
     struct watch_set *watch; /* where reads note what they depend on; NULL: not collected */
     struct arena *arena;     /* where results are decoded to */
-    uint64_t version;
-    uint64_t applied_index;
-    const struct store_batch *batch; /* when the reader is the writer itself (inside apply) */
+    uint64_t version;        /* of the snapshot, exactly: compare with watch_touched_version */
+    uint64_t applied_index;  /* the snapshot has at least this */
+    struct store_batch *batch; /* when the reader is the writer itself (inside apply) */
+    unsigned slot;           /* the store's own */
 };
 bool store_read_begin(struct store *s, struct store_read *r, struct arena *arena,
                       struct watch_set *watch, struct error *e);
 void store_read_end(struct store_read *r);
 
-/* An index entry (fsm.md 2), 0 when absent; the highest of several with store_max_index. */
+/* An index entry (fsm.md 2), 0 when absent. Notes nothing in the watch set. */
 uint64_t store_index(struct store_read *r, struct str name);
 
 /* ---- what only memory knows: lock delays (fsm.md 4.3). Core thread. ---- */

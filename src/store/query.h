@@ -1,0 +1,21 @@
+/* Prepared queries. Owner: C (query.c), but for the two reads' form, which the server calls.
+ * Conventions of reads: store/catalog.h.
+ */
+#ifndef PRAETOR_STORE_QUERY_H
+#define PRAETOR_STORE_QUERY_H
+
+#include "schema/query.h"
+#include "store/store.h"
+
+/* *query NULL when there is none. False when id is no UUID ("failed prepared query lookup: index error:
+ * UUID must be 36 characters"). */
+bool query_get(struct store_read *r, struct str id, struct prepared_query **query, uint64_t *index,
+               struct error *e);
+/* struct prepared_query *; nil when there is none. */
+uint64_t query_list(struct store_read *r, struct list *queries);
+
+/* For session.c: a session ended; deletes the queries bound to it and bumps prepared-queries if there
+ * were any (fsm.md 4.3). id: the session's 16 bytes. */
+void query_session_ended(struct store_batch *b, const uint8_t id[16]);
+
+#endif
