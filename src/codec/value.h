@@ -48,7 +48,10 @@ struct value_pair {
 /* The last pair with that key, or NULL (also when v is no map). */
 struct value *value_get(const struct value *v, const char *key);
 struct value *value_copy(const struct value *v, struct arena *arena);
-/* Maps compare as sets of pairs. */
+/* The pairs of a map in ascending bytewise order of their keys, of equal keys only the last. Returns
+ * their number; the array is the caller's to mem_free. */
+size_t value_sorted_pairs(const struct value *v, const struct value_pair ***out);
+/* Maps compare as sets of pairs; kinds are strict (an integer is no float). NULL equals only NULL. */
 bool value_equal(const struct value *a, const struct value *b);
 
 #endif

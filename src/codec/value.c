@@ -1,0 +1,142 @@
+/* Trees of free-form content: looking up, copying, comparing. */
+#include "codec/value.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+struct value *value_get(const struct value *v, const char *key) {
+    if (v == NULL || v->kind != VALUE_MAP) {
+        return NULL;
+    }
+    size_t len = strlen(key);
+    for (size_t i = v->map.len; i > 0; i--) {
+        struct value_pair *pair = &v->map.pairs[i - 1];
+        if (pair->key.len == len && memcmp(pair->key.data, key, len) == 0) {
+            return &pair->value;
+        }
+    }
+    return NULL;
+}
+
+static void copy_into(struct value *to, const struct value *from, struct arena *arena) {
+    *to = *from;
+    to->literal = str_copy(arena, from->literal);
+    switch (from->kind) {
+    case VALUE_STRING:
+        to->string = str_copy(arena, from->string);
+        break;
+    case VALUE_LIST:
+        to->list.items = ARENA_ARRAY(arena, struct value, from->list.len);
+        for (size_t i = 0; i < from->list.len; i++) {
+            copy_into(&to->list.items[i], &from->list.items[i], arena);
+        }
+        break;
+    case VALUE_MAP:
+        to->map.pairs = ARENA_ARRAY(arena, struct value_pair, from->map.len);
+        for (size_t i = 0; i < from->map.len; i++) {
+            to->map.pairs[i].key = str_copy(arena, from->map.pairs[i].key);
+            copy_into(&to->map.pairs[i].value, &from->map.pairs[i].value, arena);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+struct value *value_copy(const struct value *v, struct arena *arena) {
+    if (v == NULL) {
+        return NULL;
+    }
+    struct value *copy = ARENA_NEW(arena, struct value);
+    copy_into(copy, v, arena);
+    return copy;
+}
+
+static int pair_compare(const void *a, const void *b) {
+    const struct value_pair *x = *(const struct value_pair *const *)a;
+    const struct value_pair *y = *(const struct value_pair *const *)b;
+    int c = str_compare(x->key, y->key);
+    if (c != 0) {
+        return c;
+    }
+    return x < y ? -1 : x > y; /* both point into one array: the order of the text */
+}
+
+size_t value_sorted_pairs(const struct value *v, const struct value_pair ***out) {
+    const struct value_pair **sorted = mem_zalloc(v->map.len + 1, sizeof(*sorted));
+    bool ordered = true;
+    for (size_t i = 0; i < v->map.len; i++) {
+        sorted[i] = &v->map.pairs[i];
+        if (i > 0 && str_compare(sorted[i - 1]->key, sorted[i]->key) >= 0) {
+            ordered = false;
+        }
+    }
+    size_t len = v->map.len;
+    if (!ordered) {
+        qsort(sorted, len, sizeof(*sorted), pair_compare);
+        size_t kept = 0;
+        for (size_t i = 0; i < len; i++) {
+            if (i + 1 < len && str_eq(sorted[i]->key, sorted[i + 1]->key)) {
+                continue; /* the last of equal keys wins */
+            }
+            sorted[kept++] = sorted[i];
+        }
+        len = kept;
+    }
+    *out = sorted;
+    return len;
+}
+
+static bool maps_equal(const struct value *a, const struct value *b) {
+    const struct value_pair **x, **y;
+    size_t x_len = value_sorted_pairs(a, &x);
+    size_t y_len = value_sorted_pairs(b, &y);
+    bool equal = x_len == y_len;
+    for (size_t i = 0; equal && i < x_len; i++) {
+        equal = str_eq(x[i]->key, y[i]->key) && value_equal(&x[i]->value, &y[i]->value);
+    }
+    mem_free(x);
+    mem_free(y);
+    return equal;
+}
+
+static bool lists_equal(const struct value *a, const struct value *b) {
+    if (a->list.len != b->list.len) {
+        return false;
+    }
+    for (size_t i = 0; i < a->list.len; i++) {
+        if (!value_equal(&a->list.items[i], &b->list.items[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool value_equal(const struct value *a, const struct value *b) {
+    if (a == NULL || b == NULL) {
+        return a == b;
+    }
+    if (a->kind != b->kind) {
+        return false;
+    }
+    switch (a->kind) {
+    case VALUE_NULL:
+        return true;
+    case VALUE_BOOL:
+        return a->boolean == b->boolean;
+    case VALUE_INT:
+        return a->integer == b->integer;
+    case VALUE_UINT:
+        return a->uinteger == b->uinteger;
+    case VALUE_FLOAT:
+        return a->number == b->number;
+    case VALUE_STRING:
+        return str_eq(a->string, b->string);
+    case VALUE_LIST:
+        return lists_equal(a, b);
+    case VALUE_MAP:
+        return maps_equal(a, b);
+    }
+    return false;
+}
