@@ -11,11 +11,14 @@
 
 #define JSON_MAX_DEPTH 1000
 
-/* Reads the first JSON value of the text into *out (in the arena). Returns the offset behind it in
+/* Reads the first JSON value of the text into *out (in the arena; strings without escapes and the
+ * literals of numbers are views into the text, which must live as long). Errors are ERROR_BAD_REQUEST:
+ * "EOF" for nothing but blanks, "unexpected EOF" for a text that ends too early. Returns the offset behind it in
  * *end when not NULL; what follows is not looked at. Nesting beyond JSON_MAX_DEPTH is an error. */
 bool json_parse(struct str text, struct value *out, size_t *end, struct arena *arena,
                 struct error *e);
-/* As json_parse, but only blanks may follow ("invalid character 'x' after top-level value"). */
+/* As json_parse, but only blanks may follow ("invalid character 'x' after top-level value"), and a text
+ * that ends too early is "unexpected end of JSON input". */
 bool json_parse_whole(struct str text, struct value *out, struct arena *arena, struct error *e);
 
 struct json_writer {
@@ -33,6 +36,8 @@ void json_close_object(struct json_writer *w);
 void json_open_array(struct json_writer *w);
 void json_close_array(struct json_writer *w);
 void json_key(struct json_writer *w, struct str key);
+/* The key already escaped and in quotes. */
+void json_key_quoted(struct json_writer *w, struct str quoted);
 void json_null(struct json_writer *w);
 void json_bool(struct json_writer *w, bool b);
 void json_i64(struct json_writer *w, int64_t n);

@@ -1,0 +1,592 @@
+/* The grammar of HCL 1 (config.md 1.5.2), and from its syntax tree to values: what blocks, repeated
+ * keys and several keys before an object mean (1.5.3).
+ */
+#include "codec/hcl.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "codec/hcl_syntax.h"
+
+struct parser {
+    struct hcl_scanner scanner;
+    struct hcl_token token;
+    bool unread;
+    unsigned depth;
+    struct arena *arena;
+    struct error *e;
+};
+
+static struct hcl_node *parse_value(struct parser *p);
+
+void hcl_object_add(struct hcl_node *object, struct hcl_item item, struct arena *arena)
+{
+    if (object->len == object->cap) {
+        size_t cap = object->cap ? object->cap * 2 : 4;
+        struct hcl_item *items = ARENA_ARRAY(arena, struct hcl_item, cap);
+        if (object->len > 0)
+            memcpy(items, object->items, object->len * sizeof(*items));
+        object->items = items;
+        object->cap = cap;
+    }
+    object->items[object->len++] = item;
+}
+
+void hcl_list_add(struct hcl_node *list, struct hcl_node *node, struct arena *arena)
+{
+    if (list->len == list->cap) {
+        size_t cap = list->cap ? list->cap * 2 : 4;
+        struct hcl_node **nodes = ARENA_ARRAY(arena, struct hcl_node *, cap);
+        if (list->len > 0)
+            memcpy(nodes, list->nodes, list->len * sizeof(*nodes));
+        list->nodes = nodes;
+        list->cap = cap;
+    }
+    list->nodes[list->len++] = node;
+}
+
+/* ---- tokens ---- */
+
+static struct hcl_token scan(struct parser *p)
+{
+    if (p->unread) {
+        p->unread = false;
+        return p->token;
+    }
+    do
+        p->token = hcl_scan(&p->scanner);
+    while (p->token.type == HCL_COMMENT);
+    return p->token;
+}
+
+static void unscan(struct parser *p) { p->unread = true; }
+
+static void *parse_error(struct parser *p, size_t position, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void *parse_error(struct parser *p, size_t position, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    struct str message = str_vformat(p->arena, format, args);
+    va_end(args);
+    struct str place = hcl_place(p->arena, p->scanner.text, position);
+    error_set(p->e, ERROR_INTERNAL, "At " STR_FMT ": " STR_FMT, STR_ARG(place), STR_ARG(message));
+    return NULL;
+}
+
+/* ---- grammar ---- */
+
+/* The keys of an item, up to its "=" or "{", which is put back. *end: there is no item. Braces: inside
+ * an object. */
+static bool parse_keys(struct parser *p, struct hcl_item *item, struct str *shown, bool *end)
+{
+    struct str keys[64];
+    struct str raw = {NULL, 0};
+    size_t count = 0;
+    *end = false;
+    for (;;) {
+        struct hcl_token t = scan(p);
+        switch (t.type) {
+        case HCL_EOF:
+            unscan(p);
+            *end = count == 0;
+            goto done;
+        case HCL_ASSIGN:
+            if (count > 1)
+                return parse_error(p, t.position, "nested object expected: LBRACE got: ASSIGN");
+            if (count == 0)
+                return parse_error(p, t.position, "no object keys found!");
+            unscan(p);
+            goto done;
+        case HCL_LBRACE:
+            if (count == 0)
+                return parse_error(p, t.position, "expected: IDENT | STRING got: LBRACE");
+            unscan(p);
+            goto done;
+        case HCL_IDENT:
+        case HCL_STRING:
+            if (count == COUNT_OF(keys))
+                return parse_error(p, t.position, "too many keys");
+            keys[count] = t.text;
+            if (t.type == HCL_STRING && !hcl_unquote(t.text, p->arena, &keys[count]))
+                return parse_error(p, t.position, "illegal char escape");
+            raw = count == 0 ? t.text
+                             : str_format(p->arena, STR_FMT " " STR_FMT, STR_ARG(raw), STR_ARG(t.text));
+            count++;
+            break;
+        case HCL_RBRACE:
+            if (count > 0 || p->depth > 0) {
+                unscan(p);
+                *end = count == 0;
+                goto done;
+            }
+            /* fall through */
+        default:
+            return parse_error(p, t.position, "expected: IDENT | STRING | ASSIGN | LBRACE got: %s",
+                               hcl_token_name(t.type));
+        }
+    }
+done:
+    item->keys = arena_copy(p->arena, keys, count * sizeof(*keys));
+    item->key_count = count;
+    *shown = raw;
+    return true;
+}
+
+/* One item. *end: none left, or a "key =" at the end of the input, which the peer drops. */
+static bool parse_item(struct parser *p, struct hcl_item *item, bool *end)
+{
+    struct str shown;
+    if (!parse_keys(p, item, &shown, end))
+        return false;
+    if (*end)
+        return true;
+    struct hcl_token t = scan(p);
+    if (t.type == HCL_ASSIGN) {
+        t = scan(p);
+        if (t.type == HCL_EOF) {
+            *end = true;
+            return true;
+        }
+        unscan(p);
+    } else if (t.type == HCL_LBRACE) {
+        unscan(p);
+    } else {
+        return parse_error(p, t.position,
+                           "key '" STR_FMT "' expected start of object ('{') or assignment ('=')",
+                           STR_ARG(shown));
+    }
+    item->value = parse_value(p);
+    return item->value != NULL;
+}
+
+static bool parse_items(struct parser *p, struct hcl_node *object)
+{
+    for (;;) {
+        struct hcl_item item = {0};
+        bool end;
+        if (!parse_item(p, &item, &end))
+            return false;
+        if (end)
+            return true;
+        hcl_object_add(object, item, p->arena);
+        if (scan(p).type != HCL_COMMA)
+            unscan(p);
+    }
+}
+
+static struct hcl_node *new_node(struct parser *p, int kind, size_t position)
+{
+    struct hcl_node *node = ARENA_NEW(p->arena, struct hcl_node);
+    node->kind = kind == 0 ? HCL_NODE_LITERAL : kind == 1 ? HCL_NODE_OBJECT : HCL_NODE_LIST;
+    node->position = position;
+    return node;
+}
+
+/* The brace was taken. */
+static struct hcl_node *parse_object(struct parser *p, size_t position)
+{
+    if (p->depth >= HCL_MAX_DEPTH)
+        return parse_error(p, position, "nested too deeply");
+    struct hcl_node *object = new_node(p, 1, position);
+    p->depth++;
+    bool ok = parse_items(p, object);
+    p->depth--;
+    if (!ok)
+        return NULL;
+    struct hcl_token t = scan(p);
+    if (t.type != HCL_RBRACE)
+        return parse_error(p, t.position, "object expected closing RBRACE got: %s",
+                           hcl_token_name(t.type));
+    return object;
+}
+
+/* An object or list inside a list: its error is wrapped. */
+static struct hcl_node *parse_nested(struct parser *p, const char *what, size_t position)
+{
+    struct hcl_node *node = parse_value(p);
+    if (node == NULL) {
+        struct str place = hcl_place(p->arena, p->scanner.text, position);
+        error_prefix(p->e, "At " STR_FMT ": error while trying to parse %s within list: ",
+                     STR_ARG(place), what);
+    }
+    return node;
+}
+
+/* The bracket was taken. */
+static struct hcl_node *parse_list(struct parser *p, size_t position)
+{
+    if (p->depth >= HCL_MAX_DEPTH)
+        return parse_error(p, position, "nested too deeply");
+    struct hcl_node *list = new_node(p, 2, position);
+    bool need_comma = false;
+    for (;;) {
+        struct hcl_token t = scan(p);
+        struct hcl_node *node;
+        if (need_comma && t.type != HCL_COMMA && t.type != HCL_RBRACK)
+            return parse_error(p, t.position, "error parsing list, expected comma or list end, got: %s",
+                               hcl_token_name(t.type));
+        switch (t.type) {
+        case HCL_COMMA:
+            need_comma = false;
+            continue;
+        case HCL_RBRACK:
+            return list;
+        case HCL_BOOL: case HCL_NUMBER: case HCL_FLOAT: case HCL_STRING: case HCL_HEREDOC:
+            node = new_node(p, 0, t.position);
+            node->token = t;
+            need_comma = true;
+            break;
+        case HCL_LBRACE:
+        case HCL_LBRACK:
+            unscan(p);
+            p->depth++;
+            node = parse_nested(p, t.type == HCL_LBRACE ? "object" : "list", t.position);
+            p->depth--;
+            need_comma = t.type == HCL_LBRACE;
+            break;
+        default:
+            return parse_error(p, t.position, "unexpected token while parsing list: %s",
+                               hcl_token_name(t.type));
+        }
+        if (node == NULL)
+            return NULL;
+        hcl_list_add(list, node, p->arena);
+    }
+}
+
+static struct hcl_node *parse_value(struct parser *p)
+{
+    struct hcl_token t = scan(p);
+    switch (t.type) {
+    case HCL_BOOL: case HCL_NUMBER: case HCL_FLOAT: case HCL_STRING: case HCL_HEREDOC: {
+        struct hcl_node *node = new_node(p, 0, t.position);
+        node->token = t;
+        return node;
+    }
+    case HCL_LBRACE:
+        return parse_object(p, t.position);
+    case HCL_LBRACK:
+        return parse_list(p, t.position);
+    default: {
+        struct str place = hcl_place(p->arena, p->scanner.text, t.position);
+        return parse_error(p, t.position, "Unknown token: " STR_FMT " %s " STR_FMT, STR_ARG(place),
+                           hcl_token_name(t.type), STR_ARG(t.text));
+    }
+    }
+}
+
+/* ---- from syntax to values ---- */
+
+struct decoder {
+    struct str text;
+    struct arena *arena;
+    struct error *e;
+};
+
+static bool decode_node(struct decoder *d, const struct hcl_node *node, struct value *out,
+                        struct str path);
+
+static const char *node_type_name(const struct hcl_node *node)
+{
+    return node->kind == HCL_NODE_LITERAL  ? "*ast.LiteralType"
+           : node->kind == HCL_NODE_OBJECT ? "*ast.ObjectType"
+                                           : "*ast.ListType";
+}
+
+static bool parse_int(struct str text, int64_t *out, struct error *e)
+{
+    char copy[72];
+    bool fits = text.len < sizeof(copy);
+    if (fits) {
+        memcpy(copy, text.data, text.len);
+        copy[text.len] = '\0';
+        char *end;
+        errno = 0;
+        long long n = strtoll(copy, &end, 0);
+        bool blank = text.len == 0 || copy[0] == ' ' || copy[0] == '\t' || copy[0] == '\n';
+        if (!blank && *end == '\0' && errno == 0) {
+            *out = n;
+            return true;
+        }
+        if (errno == ERANGE && *end == '\0')
+            return error_set(e, ERROR_INTERNAL,
+                             "strconv.ParseInt: parsing \"" STR_FMT "\": value out of range",
+                             STR_ARG(text));
+    }
+    return error_set(e, ERROR_INTERNAL, "strconv.ParseInt: parsing \"" STR_FMT "\": invalid syntax",
+                     STR_ARG(text));
+}
+
+static bool parse_float(struct str text, double *out, struct arena *arena, struct error *e)
+{
+    const char *copy = str_terminated(arena, text);
+    char *end;
+    errno = 0;
+    double number = strtod(copy, &end);
+    if (*copy == '\0' || *end != '\0')
+        return error_set(e, ERROR_INTERNAL, "strconv.ParseFloat: parsing \"" STR_FMT "\": invalid syntax",
+                         STR_ARG(text));
+    if (errno == ERANGE && isinf(number))
+        return error_set(e, ERROR_INTERNAL,
+                         "strconv.ParseFloat: parsing \"" STR_FMT "\": value out of range", STR_ARG(text));
+    *out = number;
+    return true;
+}
+
+static bool literal_text(struct decoder *d, const struct hcl_token *t, struct str *out)
+{
+    if (t->type == HCL_HEREDOC) {
+        *out = hcl_heredoc_value(t->text, d->arena);
+        return true;
+    }
+    if (t->type == HCL_NUMBER) {
+        *out = str_copy(d->arena, t->text);
+        return true;
+    }
+    return hcl_unquote(t->text, d->arena, out) ||
+           error_set(d->e, ERROR_INTERNAL, "unquote " STR_FMT " err: invalid syntax", STR_ARG(t->text));
+}
+
+static bool decode_literal(struct decoder *d, const struct hcl_node *node, struct value *out)
+{
+    const struct hcl_token *t = &node->token;
+    switch (t->type) {
+    case HCL_BOOL:
+        out->kind = VALUE_BOOL;
+        out->boolean = str_is(t->text, "true");
+        return true;
+    case HCL_NUMBER:
+        out->kind = VALUE_INT;
+        return parse_int(t->text, &out->integer, d->e);
+    case HCL_FLOAT:
+        out->kind = VALUE_FLOAT;
+        return parse_float(t->text, &out->number, d->arena, d->e);
+    default:
+        out->kind = VALUE_STRING;
+        return literal_text(d, t, &out->string);
+    }
+}
+
+static bool wrong_type(struct decoder *d, const struct hcl_node *node, struct str path,
+                       const char *wanted)
+{
+    struct str place = hcl_place(d->arena, d->text, node->position);
+    return error_set(d->e, ERROR_INTERNAL, "At " STR_FMT ": " STR_FMT ": unknown type%s %s",
+                     STR_ARG(place), STR_ARG(path), wanted, node_type_name(node));
+}
+
+/* A repeated key: the value takes the type of the first one. */
+static bool decode_onto_scalar(struct decoder *d, const struct hcl_node *node, struct value *old,
+                               struct str path)
+{
+    enum hcl_token_type type = node->kind == HCL_NODE_LITERAL ? node->token.type : HCL_ILLEGAL;
+    struct str text;
+    switch (old->kind) {
+    case VALUE_STRING:
+        if (type != HCL_STRING && type != HCL_HEREDOC && type != HCL_NUMBER)
+            return wrong_type(d, node, path, " for string");
+        return literal_text(d, &node->token, &old->string);
+    case VALUE_INT:
+        if (type != HCL_STRING && type != HCL_NUMBER)
+            return wrong_type(d, node, path, "");
+        return literal_text(d, &node->token, &text) && parse_int(text, &old->integer, d->e);
+    case VALUE_FLOAT:
+        if (type != HCL_FLOAT && type != HCL_NUMBER)
+            return wrong_type(d, node, path, "");
+        return parse_float(node->token.text, &old->number, d->arena, d->e);
+    default:
+        if (type != HCL_BOOL)
+            return wrong_type(d, node, path, "");
+        old->boolean = str_is(node->token.text, "true");
+        return true;
+    }
+}
+
+static void list_append(struct decoder *d, struct value *list, const struct value *item)
+{
+    size_t len = list->list.len;
+    if ((len & (len - 1)) == 0) { /* capacity: the next power of two */
+        struct value *items = ARENA_ARRAY(d->arena, struct value, len ? len * 2 : 1);
+        if (len > 0)
+            memcpy(items, list->list.items, len * sizeof(*items));
+        list->list.items = items;
+    }
+    list->list.items[list->list.len++] = *item;
+}
+
+static bool decode_onto_list(struct decoder *d, const struct hcl_node *node, struct value *list,
+                             struct str path)
+{
+    if (node->kind == HCL_NODE_LITERAL) {
+        struct str place = hcl_place(d->arena, d->text, node->position);
+        return error_set(d->e, ERROR_INTERNAL, "At " STR_FMT ": unknown slice type: %s", STR_ARG(place),
+                         node_type_name(node));
+    }
+    size_t count = node->kind == HCL_NODE_OBJECT ? 1 : node->len;
+    if (node->kind == HCL_NODE_LIST)
+        list->literal = STR_NONE;
+    for (size_t i = 0; i < count; i++) {
+        struct value item = {0};
+        struct str name = str_format(d->arena, STR_FMT "[%zu]", STR_ARG(path), list->list.len);
+        const struct hcl_node *from = node->kind == HCL_NODE_OBJECT ? node : node->nodes[i];
+        if (!decode_node(d, from, &item, name))
+            return false;
+        list_append(d, list, &item);
+    }
+    return true;
+}
+
+static struct value *map_add(struct decoder *d, struct value *map, struct str key)
+{
+    size_t len = map->map.len;
+    if ((len & (len - 1)) == 0) {
+        struct value_pair *pairs = ARENA_ARRAY(d->arena, struct value_pair, len ? len * 2 : 1);
+        if (len > 0)
+            memcpy(pairs, map->map.pairs, len * sizeof(*pairs));
+        map->map.pairs = pairs;
+    }
+    map->map.pairs[map->map.len].key = key;
+    return &map->map.pairs[map->map.len++].value;
+}
+
+static struct value *map_find(struct value *map, struct str key)
+{
+    for (size_t i = 0; i < map->map.len; i++)
+        if (str_eq(map->map.pairs[i].key, key))
+            return &map->map.pairs[i].value;
+    return NULL;
+}
+
+/* One item into the map: `value` under `key`, with the rules for keys that are there already. */
+static bool decode_item(struct decoder *d, struct value *map, struct str key,
+                        const struct hcl_node *value, struct str path)
+{
+    struct value *slot = map_find(map, key);
+    struct str name = str_format(d->arena, STR_FMT "." STR_FMT, STR_ARG(path), STR_ARG(key));
+    if (slot == NULL) {
+        slot = map_add(d, map, str_copy(d->arena, key));
+        slot->position = value->position;
+        if (value->kind == HCL_NODE_LITERAL)
+            return decode_literal(d, value, slot);
+        slot->kind = VALUE_LIST;
+        slot->literal = value->kind == HCL_NODE_OBJECT ? HCL_BLOCKS : STR_NONE;
+        return decode_onto_list(d, value, slot, name);
+    }
+    if (slot->kind == VALUE_LIST)
+        return decode_onto_list(d, value, slot, name);
+    return decode_onto_scalar(d, value, slot, name);
+}
+
+/* key "label" {…}: all items with that first key together become one list of maps. */
+static bool decode_labelled(struct decoder *d, const struct hcl_node *object, struct value *map,
+                            struct str key, struct str path)
+{
+    if (map_find(map, key) != NULL)
+        return true;
+    struct value list = {.kind = VALUE_LIST, .literal = HCL_BLOCKS};
+    for (size_t i = 0; i < object->len; i++) {
+        const struct hcl_item *item = &object->items[i];
+        if (!str_eq(item->keys[0], key))
+            continue;
+        struct str name = str_format(d->arena, STR_FMT "." STR_FMT "[%zu]", STR_ARG(path), STR_ARG(key),
+                                     list.list.len);
+        struct value one = {.kind = VALUE_MAP};
+        if (item->key_count > 1) {
+            struct hcl_item rest = {item->keys + 1, item->key_count - 1, item->value};
+            struct hcl_node wrapped = {.kind = HCL_NODE_OBJECT, .position = item->value->position,
+                                       .items = &rest, .len = 1, .cap = 1};
+            if (!decode_node(d, &wrapped, &one, name))
+                return false;
+        } else if (item->value->kind != HCL_NODE_OBJECT) {
+            return error_set(d->e, ERROR_INTERNAL, "At -: " STR_FMT ": map must have string keys",
+                             STR_ARG(name));
+        } else if (!decode_node(d, item->value, &one, name)) {
+            return false;
+        }
+        list_append(d, &list, &one);
+    }
+    *map_add(d, map, str_copy(d->arena, key)) = list;
+    return true;
+}
+
+static bool has_label(const struct hcl_node *object, struct str key)
+{
+    for (size_t i = 0; i < object->len; i++)
+        if (object->items[i].key_count > 1 && str_eq(object->items[i].keys[0], key))
+            return true;
+    return false;
+}
+
+/* A node where no map around it asks for blocks: a literal, a map, or a list. */
+static bool decode_node(struct decoder *d, const struct hcl_node *node, struct value *out,
+                        struct str path)
+{
+    *out = (struct value){.position = node->position};
+    if (node->kind == HCL_NODE_LITERAL)
+        return decode_literal(d, node, out);
+    if (node->kind == HCL_NODE_LIST) {
+        out->kind = VALUE_LIST;
+        return decode_onto_list(d, node, out, path);
+    }
+    out->kind = VALUE_MAP;
+    bool labels = false;
+    for (size_t i = 0; i < node->len && !labels; i++)
+        labels = node->items[i].key_count > 1;
+    for (size_t i = 0; i < node->len; i++) {
+        const struct hcl_item *item = &node->items[i];
+        bool ok = labels && has_label(node, item->keys[0])
+                      ? decode_labelled(d, node, out, item->keys[0], path)
+                      : decode_item(d, out, item->keys[0], item->value, path);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+/* ---- entry ---- */
+
+static struct str without_carriage_returns(struct str text, struct arena *arena)
+{
+    if (str_find(text, STR("\r\n"), 0) < 0)
+        return text;
+    char *copy = arena_alloc(arena, text.len);
+    size_t len = 0;
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] != '\r' || i + 1 == text.len || text.data[i + 1] != '\n')
+            copy[len++] = text.data[i];
+    return str_of(copy, len);
+}
+
+static struct hcl_node *parse_text(struct str text, struct arena *arena, struct error *e)
+{
+    struct parser p = {.arena = arena, .e = e};
+    hcl_scan_init(&p.scanner, text, arena);
+    struct hcl_node *root = new_node(&p, 1, 0);
+    bool ok = parse_items(&p, root);
+    if (p.scanner.error != NULL) {
+        error_clear(e);
+        parse_error(&p, p.scanner.error_position, "%s", p.scanner.error);
+        return NULL;
+    }
+    return ok ? root : NULL;
+}
+
+bool hcl_parse(struct str text, struct value *out, struct arena *arena, struct error *e)
+{
+    text = without_carriage_returns(text, arena);
+    struct str start = str_trim(text);
+    struct hcl_node *root;
+    if (start.len > 0 && start.data[0] == '{') {
+        if (!hcl_parse_json(text, &root, arena, e))
+            return false;
+    } else {
+        root = parse_text(text, arena, e);
+        if (root == NULL)
+            return false;
+    }
+    struct decoder d = {text, arena, e};
+    return decode_node(&d, root, out, STR("root"));
+}

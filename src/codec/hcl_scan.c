@@ -1,0 +1,357 @@
+/* The tokens of HCL 1 (config.md 1.5.1). Errors do not stop the scanner: they are noted, since the peer
+ * reports the last one that it met before its parser gave up.
+ */
+#include "codec/hcl_syntax.h"
+
+#include "base/mem.h"
+
+#define RUNE_NONE UINT32_MAX /* end of input */
+#define RUNE_BAD 0xFFFDu
+
+void hcl_scan_init(struct hcl_scanner *s, struct str text, struct arena *arena)
+{
+    *s = (struct hcl_scanner){.text = text, .arena = arena};
+}
+
+static void scan_error(struct hcl_scanner *s, const char *message, size_t position)
+{
+    s->error = message;
+    s->error_position = position;
+}
+
+/* The next character without taking it; *len is its length in bytes. */
+static uint32_t peek(const struct hcl_scanner *s, size_t *len)
+{
+    *len = 0;
+    if (s->at >= s->text.len)
+        return RUNE_NONE;
+    uint32_t rune = 0;
+    *len = utf8_decode(s->text.data + s->at, s->text.len - s->at, &rune);
+    if (*len == 0) {
+        *len = 1;
+        return RUNE_BAD;
+    }
+    return rune;
+}
+
+/* Takes a character. Bad encodings and NUL are errors wherever they stand; NUL ends the input. */
+static uint32_t next(struct hcl_scanner *s)
+{
+    size_t len;
+    size_t position = s->at;
+    uint32_t rune = peek(s, &len);
+    s->at += len;
+    if (rune == RUNE_BAD && len == 1)
+        scan_error(s, "illegal UTF-8 encoding", position);
+    if (rune == 0) {
+        scan_error(s, "unexpected null character (0x00)", position);
+        s->at = s->text.len;
+        return RUNE_NONE;
+    }
+    if (rune == 0xE123)
+        scan_error(s, "unicode code point U+E123 used by internal library", position);
+    return rune;
+}
+
+static bool is_digit(uint32_t r) { return r >= '0' && r <= '9'; }
+static bool is_hex(uint32_t r)
+{
+    return is_digit(r) || (r >= 'a' && r <= 'f') || (r >= 'A' && r <= 'F');
+}
+/* Letters and digits beyond ASCII: every printable character that is not punctuation is near enough;
+ * keys of the configuration are ASCII, others only end up in an error text or a free map. */
+static bool is_letter(uint32_t r)
+{
+    return (r >= 'a' && r <= 'z') || (r >= 'A' && r <= 'Z') || r == '_' ||
+           (r >= 0x80 && r != RUNE_NONE && r != RUNE_BAD && r != 0xFEFF && utf8_is_print(r));
+}
+static bool is_blank(uint32_t r) { return r == ' ' || r == '\t' || r == '\r' || r == '\n'; }
+
+/* Position of the character that ends at s->at. */
+static size_t last_position(const struct hcl_scanner *s)
+{
+    size_t at = s->at;
+    do {
+        if (at == 0)
+            return 0;
+        at--;
+    } while (((unsigned char)s->text.data[at] & 0xC0) == 0x80);
+    return at;
+}
+
+static enum hcl_token_type scan_comment(struct hcl_scanner *s, uint32_t first)
+{
+    size_t len;
+    if (first == '#' || peek(s, &len) == '/') {
+        for (;;) {
+            uint32_t r = peek(s, &len);
+            if (r == '\n' || r == RUNE_NONE)
+                return HCL_COMMENT;
+            if (next(s) == RUNE_NONE)
+                return HCL_COMMENT;
+        }
+    }
+    if (peek(s, &len) != '*') {
+        scan_error(s, "expected '/' for comment", s->at - 1);
+        return HCL_ILLEGAL;
+    }
+    next(s);
+    for (;;) {
+        uint32_t r = next(s);
+        if (r == RUNE_NONE) {
+            scan_error(s, "comment not terminated", s->text.len);
+            return HCL_COMMENT;
+        }
+        if (r == '*' && peek(s, &len) == '/') {
+            next(s);
+            return HCL_COMMENT;
+        }
+    }
+}
+
+static void take_digits(struct hcl_scanner *s)
+{
+    size_t len;
+    while (is_digit(peek(s, &len)))
+        s->at++;
+}
+
+/* The first digit, or the point before it, was taken. */
+static enum hcl_token_type scan_number(struct hcl_scanner *s, uint32_t first)
+{
+    size_t len;
+    uint32_t r = peek(s, &len);
+    if (first == '0' && (r == 'x' || r == 'X')) {
+        s->at++;
+        if (!is_hex(peek(s, &len)))
+            scan_error(s, "illegal hexadecimal number", s->at);
+        while (is_hex(peek(s, &len)))
+            s->at++;
+        return HCL_NUMBER;
+    }
+    take_digits(s);
+    enum hcl_token_type type = first == '.' ? HCL_FLOAT : HCL_NUMBER;
+    if (type == HCL_NUMBER && peek(s, &len) == '.') {
+        s->at++;
+        take_digits(s);
+        type = HCL_FLOAT;
+    }
+    r = peek(s, &len);
+    if (r == 'e' || r == 'E') {
+        s->at++;
+        r = peek(s, &len);
+        if (r == '-' || r == '+')
+            s->at++;
+        take_digits(s);
+        type = HCL_FLOAT;
+    }
+    return type;
+}
+
+static void scan_escape(struct hcl_scanner *s)
+{
+    size_t len;
+    uint32_t r = next(s);
+    unsigned digits = 0;
+    bool octal = false;
+    switch (r) {
+    case 'a': case 'b': case 'f': case 'n': case 'r': case 't': case 'v': case '\\': case '"':
+        return;
+    case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7':
+        octal = true;
+        digits = 2;
+        break;
+    case 'x':
+        digits = 2;
+        break;
+    case 'u':
+        digits = 4;
+        break;
+    case 'U':
+        digits = 8;
+        break;
+    default:
+        scan_error(s, "illegal char escape", r == RUNE_NONE ? s->text.len : last_position(s));
+        return;
+    }
+    for (; digits > 0; digits--) {
+        r = peek(s, &len);
+        if (octal ? !(r >= '0' && r <= '7') : !is_hex(r)) {
+            scan_error(s, "illegal char escape", s->at);
+            return;
+        }
+        s->at++;
+    }
+}
+
+static enum hcl_token_type scan_string(struct hcl_scanner *s)
+{
+    size_t braces = 0;
+    for (;;) {
+        size_t len;
+        uint32_t r = next(s);
+        if (r == RUNE_NONE || (r == '\n' && braces == 0)) {
+            scan_error(s, "literal not terminated", r == '\n' ? s->at - 1 : s->text.len);
+            return HCL_STRING;
+        }
+        if (r == '"' && braces == 0)
+            return HCL_STRING;
+        if (braces == 0 && r == '$' && peek(s, &len) == '{') {
+            s->at++;
+            braces = 1;
+        } else if (braces > 0 && r == '{') {
+            braces++;
+        } else if (braces > 0 && r == '}') {
+            braces--;
+        } else if (r == '\\' && braces == 0) {
+            scan_escape(s);
+        }
+    }
+}
+
+static bool is_anchor(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (unsigned char)c >= 0x80;
+}
+
+/* A line, from `from` to before its newline, holds nothing but blanks and the anchor. */
+static bool is_closing(struct str line, struct str anchor, bool indented)
+{
+    struct str trimmed = line;
+    while (trimmed.len > 0 && (trimmed.data[0] == ' ' || trimmed.data[0] == '\t'))
+        trimmed = str_sub(trimmed, 1, SIZE_MAX);
+    /* The peer compares the line's length with that of the anchor and its dash: with "<<-" an anchor in
+     * the first column is not seen. */
+    if (indented && line.len < anchor.len + 1)
+        return false;
+    return str_eq(trimmed, anchor);
+}
+
+/* The first '<' was taken. */
+static enum hcl_token_type scan_heredoc(struct hcl_scanner *s)
+{
+    size_t len;
+    if (next(s) != '<') {
+        scan_error(s, "heredoc expected second '<', didn't see it",
+                   s->at < s->text.len ? last_position(s) : s->text.len);
+        return HCL_HEREDOC;
+    }
+    bool indented = peek(s, &len) == '-';
+    if (indented)
+        s->at++;
+    size_t start = s->at;
+    while (s->at < s->text.len && is_anchor(s->text.data[s->at]))
+        s->at++;
+    struct str anchor = str_sub(s->text, start, s->at - start);
+    size_t end = s->at;
+    if (s->at < s->text.len && s->text.data[s->at] == '\r')
+        s->at++;
+    if (s->at >= s->text.len) {
+        scan_error(s, "heredoc not terminated", s->text.len);
+        return HCL_HEREDOC;
+    }
+    if (s->text.data[s->at] != '\n') {
+        scan_error(s, "invalid characters in heredoc anchor", s->at);
+        return HCL_HEREDOC;
+    }
+    if (end == start) {
+        scan_error(s, "zero-length heredoc anchor", s->at);
+        return HCL_HEREDOC;
+    }
+    s->at++;
+    for (;;) {
+        size_t line = s->at;
+        uint32_t r;
+        while ((r = next(s)) != '\n') {
+            if (r == RUNE_NONE) {
+                scan_error(s, "heredoc not terminated", s->text.len);
+                return HCL_HEREDOC;
+            }
+        }
+        if (is_closing(str_sub(s->text, line, s->at - 1 - line), anchor, indented)) {
+            s->at--; /* the newline is not part of it */
+            return HCL_HEREDOC;
+        }
+    }
+}
+
+static enum hcl_token_type scan_identifier(struct hcl_scanner *s, size_t start)
+{
+    size_t len;
+    for (;;) {
+        uint32_t r = peek(s, &len);
+        if (!is_letter(r) && !is_digit(r) && r != '-' && r != '.')
+            break;
+        s->at += len;
+    }
+    struct str word = str_sub(s->text, start, s->at - start);
+    return str_is(word, "true") || str_is(word, "false") ? HCL_BOOL : HCL_IDENT;
+}
+
+static enum hcl_token_type scan_other(struct hcl_scanner *s, uint32_t r, size_t start)
+{
+    size_t len;
+    switch (r) {
+    case '"': return scan_string(s);
+    case '#': case '/': return scan_comment(s, r);
+    case '<': return scan_heredoc(s);
+    case '[': return HCL_LBRACK;
+    case ']': return HCL_RBRACK;
+    case '{': return HCL_LBRACE;
+    case '}': return HCL_RBRACE;
+    case ',': return HCL_COMMA;
+    case '=': return HCL_ASSIGN;
+    case '+': return HCL_ADD;
+    case '.': return is_digit(peek(s, &len)) ? scan_number(s, r) : HCL_PERIOD;
+    case '-':
+        if (!is_digit(peek(s, &len)))
+            return HCL_SUB;
+        return scan_number(s, next(s));
+    default:
+        scan_error(s, "illegal char", start);
+        return HCL_ILLEGAL;
+    }
+}
+
+struct hcl_token hcl_scan(struct hcl_scanner *s)
+{
+    size_t len;
+    while (is_blank(peek(s, &len)))
+        s->at++;
+    size_t start = s->at;
+    uint32_t r = next(s);
+    enum hcl_token_type type;
+    if (r == RUNE_NONE)
+        type = start < s->text.len ? HCL_ILLEGAL : HCL_EOF;
+    else if (is_letter(r))
+        type = scan_identifier(s, start);
+    else if (is_digit(r))
+        type = scan_number(s, r);
+    else
+        type = scan_other(s, r, start);
+    return (struct hcl_token){type, str_sub(s->text, start, s->at - start), start};
+}
+
+const char *hcl_token_name(enum hcl_token_type type)
+{
+    static const char *const names[] = {
+        "ILLEGAL", "EOF",    "COMMENT", "IDENT",  "NUMBER", "FLOAT",  "BOOL",   "STRING", "HEREDOC",
+        "LBRACK",  "LBRACE", "COMMA",   "PERIOD", "RBRACK", "RBRACE", "ASSIGN", "ADD",    "SUB"};
+    ASSERT((size_t)type < COUNT_OF(names));
+    return names[type];
+}
+
+struct str hcl_place(struct arena *arena, struct str text, size_t position)
+{
+    size_t line = 1, column = 1;
+    for (size_t i = 0; i < position && i < text.len; i++) {
+        if (text.data[i] == '\n') {
+            line++;
+            column = 1;
+        } else if (((unsigned char)text.data[i] & 0xC0) != 0x80) {
+            column++;
+        }
+    }
+    return str_format(arena, "%zu:%zu", line, column);
+}

@@ -1,0 +1,77 @@
+/* What the parts of the HCL reader share: tokens, the scanner, and the syntax tree. Only for
+ * codec/hcl*.c.
+ */
+#ifndef PRAETOR_CODEC_HCL_SYNTAX_H
+#define PRAETOR_CODEC_HCL_SYNTAX_H
+
+#include "base/error.h"
+#include "codec/hcl.h"
+
+enum hcl_token_type {
+    HCL_ILLEGAL,
+    HCL_EOF,
+    HCL_COMMENT,
+    HCL_IDENT,
+    HCL_NUMBER,
+    HCL_FLOAT,
+    HCL_BOOL,
+    HCL_STRING,
+    HCL_HEREDOC,
+    HCL_LBRACK,
+    HCL_LBRACE,
+    HCL_COMMA,
+    HCL_PERIOD,
+    HCL_RBRACK,
+    HCL_RBRACE,
+    HCL_ASSIGN,
+    HCL_ADD,
+    HCL_SUB,
+};
+
+struct hcl_token {
+    enum hcl_token_type type;
+    struct str text; /* as written, with quotes */
+    size_t position;
+};
+
+struct hcl_scanner {
+    struct str text;
+    size_t at;
+    struct arena *arena;
+    /* The newest error: the peer goes on scanning, and reports the last one if the text was wrong at
+     * all. NULL: none. */
+    const char *error;
+    size_t error_position;
+};
+
+/* A literal, an object or a list. */
+struct hcl_node {
+    enum { HCL_NODE_LITERAL, HCL_NODE_OBJECT, HCL_NODE_LIST } kind;
+    size_t position;
+    struct hcl_token token;  /* literal */
+    struct hcl_item *items;  /* object */
+    struct hcl_node **nodes; /* list */
+    size_t len, cap;
+};
+struct hcl_item {
+    struct str *keys; /* unquoted */
+    size_t key_count;
+    struct hcl_node *value;
+};
+
+void hcl_scan_init(struct hcl_scanner *s, struct str text, struct arena *arena);
+struct hcl_token hcl_scan(struct hcl_scanner *s);
+const char *hcl_token_name(enum hcl_token_type type);
+/* "LINE:COL" of an offset; both start at 1, columns count code points. */
+struct str hcl_place(struct arena *arena, struct str text, size_t position);
+/* The text of a STRING token without quotes and escapes; false when an escape stands for no character. */
+bool hcl_unquote(struct str quoted, struct arena *arena, struct str *out);
+struct str hcl_heredoc_value(struct str text, struct arena *arena);
+
+void hcl_object_add(struct hcl_node *object, struct hcl_item item, struct arena *arena);
+void hcl_list_add(struct hcl_node *list, struct hcl_node *node, struct arena *arena);
+
+/* HCL's JSON dialect into the same tree. */
+bool hcl_parse_json(struct str text, struct hcl_node **root, struct arena *arena, struct error *e);
+
+#endif
