@@ -54,6 +54,7 @@ void *arena_alloc_slow(struct arena *arena, size_t size);
  */
 static inline void *arena_alloc(struct arena *arena, size_t size) {
     struct arena_chunk *chunk = arena->chunk;
+    size = size > 0 ? size : 1; /* also a piece of nothing is a place of its own */
     if (chunk != NULL) {
         size_t room = chunk->size - arena->used;
         room = room > ARENA_REDZONE ? room - ARENA_REDZONE : 0;

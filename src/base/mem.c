@@ -4,7 +4,6 @@
  */
 #include "base/mem.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +22,18 @@ void *mem_alloc(size_t size) {
     return p;
 }
 
+/* count * size; a product that overflows is more memory than there is. */
+static size_t mem_product(size_t count, size_t size) {
+    size_t product;
+    if (__builtin_mul_overflow(count, size, &product)) {
+        mem_exhausted(count, size);
+    }
+    return product;
+}
+
 void *mem_zalloc(size_t count, size_t size) {
-    bool some = count > 0 && size > 0;
-    void *p = some ? calloc(count, size) : calloc(1, 1);
+    size_t product = mem_product(count, size);
+    void *p = calloc(product > 0 ? product : 1, 1);
     if (p == NULL) {
         mem_exhausted(count, size);
     }
@@ -33,10 +41,9 @@ void *mem_zalloc(size_t count, size_t size) {
 }
 
 void *mem_resize(void *old, size_t count, size_t size) {
-    bool some = count > 0 && size > 0;
-    /* realloc to nothing frees on some systems and not on others; one byte is the same everywhere.
-     */
-    void *p = some ? reallocarray(old, count, size) : realloc(old, 1);
+    size_t product = mem_product(count, size);
+    /* realloc to nothing frees on some systems and not on others; one byte is the same on all. */
+    void *p = realloc(old, product > 0 ? product : 1);
     if (p == NULL) {
         mem_exhausted(count, size);
     }

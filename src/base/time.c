@@ -206,11 +206,15 @@ static int64_t floor_divide(int64_t n, int64_t by) {
     return n / by - (n % by < 0 ? 1 : 0);
 }
 
+/* What floor_divide leaves, 0..by-1. Not n - quotient * by, which overflows for the smallest n. */
+static int64_t floor_rest(int64_t n, int64_t by) {
+    return n % by + (n % by < 0 ? by : 0);
+}
+
 struct timestamp timestamp_from_unix_ns(int64_t ns) {
-    int64_t seconds = floor_divide(ns, SECOND);
     return (struct timestamp){
-        .seconds = seconds + TIMESTAMP_UNIX_EPOCH,
-        .nanoseconds = (int32_t)(ns - seconds * SECOND),
+        .seconds = floor_divide(ns, SECOND) + TIMESTAMP_UNIX_EPOCH,
+        .nanoseconds = (int32_t)floor_rest(ns, SECOND),
         .offset = -1,
         .present = true,
     };
@@ -277,7 +281,7 @@ struct str timestamp_format(struct arena *arena, struct timestamp t) {
         offset = 0;
     }
     int64_t days = floor_divide(seconds, DAY_SECONDS);
-    int of_day = (int)(seconds - days * DAY_SECONDS);
+    int of_day = (int)floor_rest(seconds, DAY_SECONDS);
     struct date date = date_from_days(days);
 
     struct buf out = BUF_INIT;
