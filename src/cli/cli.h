@@ -1,0 +1,43 @@
+/* The command line: everything of `praetor …` except the agent itself. Finds the command, reads its
+ * flags, talks to an agent over HTTP and prints as the peer does (docs/protocol/cli.md). It knows
+ * nothing of how an agent works: what needs that comes in through hooks from main.c.
+ */
+#ifndef PRAETOR_CLI_CLI_H
+#define PRAETOR_CLI_CLI_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/str.h"
+
+/* A service of a configuration file, for `services register` and `services deregister`. */
+struct cli_service {
+    struct str id;   /* may be empty */
+    struct str name; /* as the user wrote it */
+    struct str json; /* the body of PUT /v1/agent/service/register */
+};
+
+/* What the command line needs from rooms that it may not include. A hook that is NULL makes its
+ * command say that it is not part of this build. */
+struct cli_hooks {
+    /* `praetor agent ARGS`: argv[0] is "agent", the rest are its arguments, flags unparsed; help was
+     * dealt with. Returns the exit code. */
+    int (*agent)(int argc, char **argv);
+
+    /* `praetor validate`: reads and validates files and directories as config.md 4.8 says. format is
+     * "", "hcl" or "json". Adds one line for each warning to *warnings (each ended by a newline).
+     * False: *e holds MSG of "Config validation failed: MSG". */
+    bool (*validate)(char *const *paths, size_t count, const char *format, struct buf *warnings,
+                     struct error *e);
+
+    /* Services of configuration files (cli.md 2.26): built in dev mode, other keys tolerated. The
+     * array is in the arena. Warnings as above. */
+    bool (*services_from_files)(char *const *paths, size_t count, struct cli_service **services,
+                                size_t *services_count, struct buf *warnings, struct arena *arena,
+                                struct error *e);
+};
+
+/* Runs one command. argv is main's, with argv[0] the program's name: when its last part is "consul",
+ * `version` speaks as the peer. Writes to standard output and error; returns the exit code. */
+int cli_main(int argc, char **argv, const struct cli_hooks *hooks);
+
+#endif
