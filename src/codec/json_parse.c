@@ -391,9 +391,13 @@ static bool parse_value(struct parser *p, struct value *out, int depth) {
     char c = p->at < p->end ? *p->at : 0;
     switch (c) {
     case '{':
-        return parse_object(p, out, depth);
     case '[':
-        return parse_array(p, out, depth);
+        if (!(c == '{' ? parse_object(p, out, depth) : parse_array(p, out, depth))) {
+            return false;
+        }
+        out->literal = str_of(p->start + out->position,
+                              (size_t)(p->at - p->start) - out->position);
+        return true;
     case '"':
         out->kind = VALUE_STRING;
         return parse_string(p, &out->string);

@@ -21,7 +21,7 @@ struct value *value_get(const struct value *v, const char *key) {
 
 static void copy_into(struct value *to, const struct value *from, struct arena *arena) {
     *to = *from;
-    to->literal = str_copy(arena, from->literal);
+    to->literal = from->kind == VALUE_FLOAT ? str_copy(arena, from->literal) : STR_NONE;
     switch (from->kind) {
     case VALUE_STRING:
         to->string = str_copy(arena, from->string);

@@ -97,6 +97,36 @@ struct check_type {
     int64_t timeout;
 };
 
+/* JSON in of agent/check/register only (agent.md 2.3); config files have it too. Not on the wire. */
+struct check_definition {
+    struct str alias_node;
+    struct str alias_service;
+    struct str body;
+    int64_t deregister_critical_service_after;
+    struct str docker_container_id;
+    int64_t failures_before_critical;
+    struct str grpc;
+    bool grpc_use_tls;
+    struct str http;
+    struct list header; /* map: str to list of str */
+    struct str id;
+    int64_t interval;
+    struct str method;
+    struct str name;
+    struct str notes;
+    int64_t output_max_size;
+    struct list script_args; /* of str */
+    struct str service_id;
+    struct str shell;
+    struct str status;
+    int64_t success_before_passing;
+    struct str tcp;
+    bool tls_skip_verify;
+    int64_t timeout;
+    struct str token;
+    int64_t ttl;
+};
+
 struct service_definition;
 
 struct service_connect {
@@ -252,6 +282,7 @@ extern const struct shape expose_config_shape;
 extern const struct shape upstream_shape;
 extern const struct shape connect_proxy_config_shape;
 extern const struct shape check_type_shape;
+extern const struct shape check_definition_shape;
 extern const struct shape service_connect_shape;
 extern const struct shape service_definition_shape;
 extern const struct shape node_service_shape;

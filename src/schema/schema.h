@@ -9,6 +9,8 @@
 #ifndef PRAETOR_SCHEMA_SCHEMA_H
 #define PRAETOR_SCHEMA_SCHEMA_H
 
+#include <stdatomic.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
@@ -51,6 +53,9 @@ void *map_pair_value(const struct list *map, size_t pair_size, struct str key);
 struct str *str_map_get(const struct list *map, struct str key); /* of {str} */
 bool str_list_has(const struct list *strings, struct str s);
 
+/* Sorts the pairs of a map that was built by hand and drops all but the last of equal keys. */
+void map_sort(struct list *map, size_t pair_size, struct arena *arena);
+
 enum kind {
     KIND_STR,
     KIND_BYTES,
@@ -87,6 +92,7 @@ enum field_flag {
     FIELD_FLAT = 1 << 7,       /* an embedded block: its fields belong to the owner's map */
     FIELD_NULLABLE = 1 << 8,   /* ?time */
     FIELD_DUR_ANY = 1 << 9,    /* JSON in: text or nanoseconds; other kinds are ignored silently */
+    FIELD_DUR_READABLE = 1 << 11, /* JSON in: text or nanoseconds; other kinds are errors */
     FIELD_MAP_ONLY = 1 << 10,  /* KIND_ANY that must be a map or nil: {any} */
 };
 
@@ -100,15 +106,16 @@ struct field {
 };
 
 enum shape_flag {
-    SHAPE_OWN_JSON = 1 << 0, /* the peer decodes it apart: errors inside name the field that holds it */
-    SHAPE_LENIENT = 1 << 1,  /* JSON in: unknown keys directly in it are ignored */
+    SHAPE_OWN_JSON = 1 << 0, /* the peer decodes it apart: errors inside name the field that holds it,
+                              * end the decoding at once, and durations are read when all else is */
+    SHAPE_LENIENT = 1 << 1,  /* with SHAPE_OWN_JSON: unknown keys in it are ignored */
 };
 
 /* Another spelling of a field in JSON in (http-core.md 5.3); the field's own name wins when its value
- * is not empty. */
+ * is not empty. Only in shapes with SHAPE_OWN_JSON. */
 struct json_alias {
     const char *alias;
-    const char *field;
+    const char *field; /* NULL: a string that is looked at and dropped */
 };
 
 /* What is computed from the table at first use; defined by the SHAPE macro of schema/table.h. */
@@ -125,6 +132,7 @@ struct shape {
     size_t field_count;
     struct shape_cache *cache;
     unsigned flags;                   /* enum shape_flag */
+    const char *go;                   /* whole type in error texts; NULL: "structs." and the name */
     const struct json_alias *aliases; /* ended by {NULL, NULL}; or NULL */
 };
 
