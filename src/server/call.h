@@ -20,6 +20,9 @@
 #include "schema/requests.h"
 
 struct server;
+struct server_thread;
+struct question;
+struct call_list;
 struct call;
 struct store_read;  /* store/store.h: a snapshot and the watch set that collects what is read */
 struct store_result; /* store/store.h: what applying one entry gave */
@@ -28,8 +31,8 @@ enum endpoint_kind {
     ENDPOINT_READ,     /* routed to the leader unless stale; evaluated once (rpc.md 6, kind R) */
     ENDPOINT_BLOCKING, /* the same, and may wait (RB) */
     ENDPOINT_WRITE,    /* becomes a log entry on the leader (W) */
-    ENDPOINT_LOCAL,    /* answered by whoever got it (L) */
-    ENDPOINT_CORE,     /* runs on the leader's core thread without a log entry (Session.Renew) */
+    ENDPOINT_LOCAL,    /* answered by whoever got it (L): `read` without a snapshot, or `core` */
+    ENDPOINT_CORE,     /* routed as READ; `core` runs on the core thread, without a log entry */
 };
 
 /* What a function of an endpoint gets to work with. */
@@ -38,6 +41,7 @@ struct call_context {
     struct store_read *store; /* reads: a snapshot, already open; others: NULL */
     struct arena *arena;      /* of the answer */
     struct query_meta *meta;  /* reads set meta->index; the rest is filled by call.c */
+    void *reply;              /* prepare: may put into it what admit and finish go on with */
     int64_t now_wall;
 };
 
@@ -52,13 +56,18 @@ struct endpoint {
     ptrdiff_t options;     /* offset of query_options (reads), -1: none */
     ptrdiff_t meta;        /* offset of query_meta in the reply, -1: none */
 
+    /* Optional: what is refused before the call is routed (rpc.md 6). */
+    bool (*check)(const void *request, struct error *e);
+
     /* READ, BLOCKING, LOCAL: on the calling thread. Must be a pure function of snapshot and request;
      * may run several times for one call. */
     bool (*read)(struct call_context *c, const void *request, void *reply, struct error *e);
 
-    /* WRITE, first step, on the calling thread with a snapshot: validate, fill in defaults and IDs
-     * (the request may be changed), and append the log entry (type byte and body) to `entry`. */
+    /* WRITE, first step, on the calling thread (context->store only with prepare_reads): validate,
+     * fill in defaults and IDs (the request may be changed), and append the log entry (type byte and
+     * body) to `entry`. */
     bool (*prepare)(struct call_context *c, void *request, struct buf *entry, struct error *e);
+    bool prepare_reads; /* prepare wants a snapshot */
     /* WRITE, optional, on the core just before the entry is proposed, for what only the leader's
      * memory knows (lock delay). Returning false without an error: answer at once with *reply as it
      * stands, no entry. */
@@ -67,12 +76,13 @@ struct endpoint {
      * arena. */
     bool (*finish)(struct call_context *c, const void *request, const struct store_result *result,
                    void *reply, struct error *e);
-    /* CORE: on the core thread. */
+    /* CORE, LOCAL: on the core thread, without a snapshot. */
     bool (*core)(struct call_context *c, void *request, void *reply, struct error *e);
 };
 
 /* A reply with all that it needs, shared by those who asked the same. Reference-counted, but only
- * within one thread; never changed after done() except for `encoded`. */
+ * within one thread; never changed after done() except for `encoded` and, each time that it is given
+ * out, what `meta` and the reply's copy of it say of the leader. */
 struct answer {
     unsigned references;
     struct arena arena;
@@ -104,16 +114,19 @@ struct call {
 
     struct answer *answer; /* set before done(); held for the caller, who releases it */
 
-    /* Used by call.c only. */
+    /* Used by call.c only; zero before the first call_start. A call that is done may be started anew. */
     struct server *server;
+    struct server_thread *home;
     struct message message;
-    struct question *question; /* what it waits with, or NULL */
-    struct call *next, *previous;
-    struct loop_timer *timer;
-    struct loop *home;
-    struct buf entry;
-    bool cancelled;
-    bool under_way;
+    struct question *question;    /* what it waits with, or NULL */
+    struct call_list *list;       /* which list it is in, or NULL */
+    struct call *next, *previous; /* in that list */
+    int64_t deadline;             /* monotonic; 0: none */
+    uint32_t deadline_slot;       /* place in the thread's heap, from 1; 0: not in it */
+    uint8_t state;                /* enum call_state, in call.c */
+    bool expired;
+    struct buf entry;             /* writes: the log entry */
+    void (*freed)(void *owner);   /* cancelled while the core has it */
 };
 
 /* Starts a call on the current loop's thread. done() may run before call_start returns, if the answer

@@ -28,17 +28,28 @@ struct server_options {
     int64_t default_query_time, max_query_time;
     int64_t rpc_hold_timeout;
     uint64_t kv_max_value_size, txn_max_req_len;
+    /* What a new cluster starts with; NULL: the defaults of raft.md 5.5. Copied. */
+    const struct autopilot_config *autopilot;
+    int64_t coordinate_update_period; /* 0: 5 s; -dev: 100 ms */
 };
 
 struct server;
+/* Zero means the default where there is one (0, 300 s, 600 s, 7 s, 10 s...). NULL with an error. */
 struct server *server_new(const struct server_options *options, struct error *e);
-/* Opens the data, starts the threads; returns when the core runs (leadership comes later). */
+/* Opens the data, starts the threads; returns when the core runs (leadership comes later). Not on one of
+ * the server's threads. After a failure only server_free may follow. */
 bool server_start(struct server *s, struct error *e);
-void server_stop(struct server *s); /* flushes, joins all threads */
+/* Answers what is under way with errors, ends and joins all threads. Whoever has handles on the I/O loops
+ * or on the core closes them before. Not on one of the server's threads. */
+void server_stop(struct server *s);
+/* After server_stop. Answers that came too late, and callbacks of handles that were closing, run here. */
 void server_free(struct server *s);
 
 const struct server_options *server_options(const struct server *s);
 struct store *server_store(struct server *s);
+/* For statistics (raft_driver_stats, core thread). */
+struct raft_driver;
+struct raft_driver *server_driver(struct server *s);
 struct loop *server_core(struct server *s);
 unsigned server_io_count(const struct server *s);
 struct loop *server_io(struct server *s, unsigned i);
@@ -49,8 +60,9 @@ bool server_is_leader(const struct server *s);
 size_t server_leader_address(const struct server *s, char out[64]);
 uint64_t server_last_contact_ns(const struct server *s); /* 0 on the leader */
 
-/* Runs fn on the core thread, then `done` back on the calling loop. False: the core's queue is full
- * (nothing will run). Used by agent/ for its local state. */
+/* Runs fn on the core thread, then `done` (may be NULL) back on the calling loop; called from a thread
+ * without a loop, or from the core itself, both run on the core. False: the core's queue is full (nothing
+ * will run). Used by agent/ for its local state. */
 bool server_run_on_core(struct server *s, void (*fn)(void *arg), void (*done)(void *arg), void *arg);
 
 #endif

@@ -1,0 +1,414 @@
+/* The life of a call, on the thread that started it: where it runs (rpc.md 7.1), when it is answered,
+ * and how it is called off. Questions are question.c's; what the core does for a call is propose.c's.
+ */
+#include "base/mem.h"
+#include "base/random.h"
+#include "base/time.h"
+#include "server/server_room.h"
+#include "server/thread.h"
+
+/* ---- answers ---- */
+
+static size_t reply_size(const struct endpoint *endpoint) {
+    return endpoint->reply != NULL ? endpoint->reply->size : endpoint->reply_size;
+}
+
+/* The answer lives in its own arena: one piece of memory for most. */
+struct answer *answer_new(const struct endpoint *endpoint) {
+    struct arena arena = ARENA_INIT;
+    struct answer *a = ARENA_NEW(&arena, struct answer);
+    void *reply = arena_zalloc(&arena, 1, reply_size(endpoint));
+    a->references = 1;
+    a->arena = arena;
+    a->error = ERROR_IN(&a->arena);
+    a->reply = reply;
+    return a;
+}
+
+struct answer *answer_hold(struct answer *a) {
+    a->references++;
+    return a;
+}
+
+void answer_release(struct answer *a) {
+    if (a == NULL) {
+        return;
+    }
+    ASSERT(a->references > 0);
+    if (--a->references > 0) {
+        return;
+    }
+    for (size_t i = 0; i < COUNT_OF(a->encoded); i++) {
+        if (a->encoded[i] != NULL) {
+            buf_free(a->encoded[i]);
+            mem_free(a->encoded[i]);
+        }
+    }
+    struct arena arena = a->arena;
+    arena_free(&arena);
+}
+
+struct query_options *call_options(const struct endpoint *endpoint, const void *request) {
+    return endpoint->options < 0
+               ? NULL
+               : (struct query_options *)((char *)(uintptr_t)request + endpoint->options);
+}
+
+static struct query_meta *reply_meta(const struct endpoint *endpoint, struct answer *a) {
+    return endpoint->meta < 0 ? NULL
+                              : (struct query_meta *)((char *)a->reply + endpoint->meta);
+}
+
+/* Which methods leave QM zero but for the index: rpc.md 12.13. */
+static void answer_set_leader(const struct server *s, const struct endpoint *endpoint,
+                              struct answer *a) {
+    if (endpoint->meta < 0 || endpoint->kind == ENDPOINT_CORE || error_is_set(&a->error)) {
+        return;
+    }
+    a->meta.known_leader = server_known_leader(s);
+    a->meta.last_contact = (int64_t)server_last_contact_ns(s);
+    *reply_meta(endpoint, a) = a->meta;
+}
+
+/* ---- deliveries ---- */
+
+void call_deliver(struct call *c, struct answer *answer) {
+    ASSERT(c->list == NULL && c->deadline_slot == 0);
+    c->state = CALL_IDLE;
+    c->question = NULL;
+    c->expired = false;
+    c->answer = answer;
+    answer_set_leader(c->server, c->endpoint, answer);
+    c->done(c);
+}
+
+void call_deliver_error(struct call *c, enum error_kind kind, struct str text) {
+    struct answer *a = answer_new(c->endpoint);
+    error_set(&a->error, kind, STR_FMT, STR_ARG(text));
+    call_deliver(c, a);
+}
+
+/* ---- reads ---- */
+
+struct answer *call_evaluate(struct server_thread *t, const struct endpoint *endpoint,
+                             const void *request, struct store_read *read) {
+    struct answer *a = answer_new(endpoint);
+    if (read != NULL) {
+        read->arena = &a->arena;
+        a->version = read->version;
+    }
+    struct call_context context = {.server = t->server,
+                                   .store = read,
+                                   .arena = &a->arena,
+                                   .meta = &a->meta,
+                                   .reply = a->reply,
+                                   .now_wall = time_now_wall()};
+    bool ok = endpoint->read(&context, request, a->reply, &a->error);
+    ASSERT(ok == !error_is_set(&a->error));
+    if (endpoint->kind == ENDPOINT_BLOCKING && a->meta.index == 0) {
+        a->meta.index = 1;
+    }
+    if (endpoint->meta >= 0) {
+        *reply_meta(endpoint, a) = a->meta;
+    }
+    return a;
+}
+
+/* Not worth a question: nothing is kept, nothing waits. */
+static void read_once(struct server_thread *t, struct call *c) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct store_read read;
+    struct answer *a;
+    if (store_read_begin(t->store, &read, &arena, NULL, &e)) {
+        a = call_evaluate(t, c->endpoint, c->request, &read);
+        store_read_end(&read);
+    } else {
+        a = answer_new(c->endpoint);
+        error_copy(&a->error, &e);
+    }
+    arena_free(&arena);
+    call_deliver(c, a);
+}
+
+/* rpc.md 7.4 */
+static int64_t blocking_deadline(struct server_thread *t, const struct query_options *options) {
+    const struct server_options *o = server_options(t->server);
+    int64_t timeout = options->max_query_time;
+    if (timeout > o->max_query_time) {
+        timeout = o->max_query_time;
+    }
+    if (timeout <= 0) {
+        timeout = o->default_query_time;
+    }
+    struct prng prng;
+    prng_seed(&prng, t->jitter);
+    t->jitter = prng_next(&prng);
+    timeout += (int64_t)prng_below(&prng, (uint64_t)(timeout / 16) + 1);
+    return time_now_monotonic() + timeout;
+}
+
+static void read_park(struct server_thread *t, struct question *q, struct call *c) {
+    question_park(q, c);
+    struct query_options *options = call_options(c->endpoint, c->request);
+    if (c->endpoint->kind == ENDPOINT_BLOCKING && options->min_query_index > 0) {
+        thread_deadline_set(t, c, blocking_deadline(t, options));
+    }
+}
+
+static void read_blocking(struct server_thread *t, struct call *c, struct question *q,
+                          bool current, bool keep) {
+    uint64_t min_index = call_options(c->endpoint, c->request)->min_query_index;
+    if (current && question_stands(q)) {
+        if (q->index <= min_index) {
+            read_park(t, q, c);
+            return;
+        }
+        if (q->answer != NULL) {
+            question_used(q);
+            call_deliver(c, answer_hold(q->answer));
+            return;
+        }
+    }
+    struct answer *a = question_ask(q, c->request, keep);
+    if (!error_is_set(&a->error) && a->meta.index <= min_index) {
+        answer_release(a);
+        read_park(t, q, c);
+        return;
+    }
+    question_release(q);
+    call_deliver(c, a);
+}
+
+static void read_run(struct server_thread *t, struct call *c) {
+    struct query_options *options = call_options(c->endpoint, c->request);
+    bool consistent = options != NULL && options->require_consistent;
+    if (c->endpoint->kind == ENDPOINT_READ && !consistent) {
+        read_once(t, c);
+        return;
+    }
+    question_key(&t->key, c);
+    struct str key = buf_str(&t->key);
+    if (consistent) {
+        struct question *q = question_get(t, c->endpoint, key);
+        read_park(t, q, c);
+        question_verify(q);
+        return;
+    }
+    bool current = thread_is_current(t); /* before the question is looked for: may free some */
+    struct question *q = question_find(t, key);
+    bool keep = q != NULL ? q->answer != NULL : false;
+    keep = question_asked_before(t, key) || keep;
+    if (q == NULL && options->min_query_index == 0 && !keep) {
+        read_once(t, c);
+        return;
+    }
+    if (q == NULL) {
+        q = question_get(t, c->endpoint, key);
+    }
+    read_blocking(t, c, q, current, keep);
+}
+
+/* ---- writes, and calls that the core runs ---- */
+
+/* Back on the thread that started it. */
+static void sent_back(struct message *m) {
+    struct call *c = CONTAINER_OF(m, struct call, message);
+    ASSERT(c->state == CALL_SENT);
+    buf_free(&c->entry);
+    struct answer *a = c->answer;
+    if (c->freed != NULL) {
+        void (*freed)(void *owner) = c->freed;
+        c->freed = NULL;
+        c->state = CALL_IDLE;
+        c->answer = NULL;
+        answer_release(a);
+        freed(c->owner);
+        return;
+    }
+    call_deliver(c, a);
+}
+
+void call_send_back(struct call *c) {
+    c->message.run = sent_back;
+    loop_post_reply(c->home->loop, &c->message);
+}
+
+static void send_to_core(struct call *c, void (*run)(struct message *m)) {
+    c->state = CALL_SENT;
+    c->message.run = run;
+    if (!loop_post(server_core(c->server), &c->message)) {
+        struct answer *a = c->answer;
+        buf_free(&c->entry);
+        error_set(&a->error, ERROR_RATE_LIMIT, "RPC rate limit exceeded");
+        call_deliver(c, a);
+    }
+}
+
+static bool write_prepare(struct server_thread *t, struct call *c, struct answer *a) {
+    struct call_context context = {.server = c->server,
+                                   .arena = &a->arena,
+                                   .meta = &a->meta,
+                                   .reply = a->reply,
+                                   .now_wall = time_now_wall()};
+    struct store_read read;
+    if (c->endpoint->prepare_reads) {
+        if (!store_read_begin(t->store, &read, &a->arena, NULL, &a->error)) {
+            return false;
+        }
+        context.store = &read;
+    }
+    bool ok = c->endpoint->prepare(&context, c->request, &c->entry, &a->error);
+    if (context.store != NULL) {
+        store_read_end(&read);
+    }
+    ASSERT(ok == !error_is_set(&a->error));
+    return ok;
+}
+
+static void write_run(struct server_thread *t, struct call *c) {
+    struct answer *a = answer_new(c->endpoint);
+    c->answer = a;
+    buf_clear(&c->entry);
+    if (!write_prepare(t, c, a)) {
+        buf_free(&c->entry);
+        call_deliver(c, a);
+        return;
+    }
+    send_to_core(c, server_write_run);
+}
+
+static void core_run(struct call *c) {
+    c->answer = answer_new(c->endpoint);
+    send_to_core(c, server_core_call_run);
+}
+
+/* ---- routing (rpc.md 7.1) ---- */
+
+static void call_run(struct server_thread *t, struct call *c) {
+    switch (c->endpoint->kind) {
+    case ENDPOINT_READ:
+    case ENDPOINT_BLOCKING:
+        read_run(t, c);
+        return;
+    case ENDPOINT_WRITE:
+        write_run(t, c);
+        return;
+    case ENDPOINT_CORE:
+        core_run(c);
+        return;
+    case ENDPOINT_LOCAL:
+        if (c->endpoint->core != NULL) {
+            core_run(c);
+        } else {
+            call_deliver(c, call_evaluate(t, c->endpoint, c->request, NULL));
+        }
+        return;
+    }
+}
+
+static bool may_run_here(const struct call *c) {
+    if (c->endpoint->kind == ENDPOINT_LOCAL || server_is_leader(c->server)) {
+        return true;
+    }
+    const struct query_options *options = call_options(c->endpoint, c->request);
+    return options != NULL && options->allow_stale && server_had_contact(c->server);
+}
+
+/* Fills in the server's own datacenter; false for another one. */
+static bool datacenter_is_own(struct call *c) {
+    if (c->endpoint->datacenter < 0) {
+        return true;
+    }
+    struct str *datacenter = (struct str *)((char *)c->request + c->endpoint->datacenter);
+    struct str own = server_options(c->server)->datacenter;
+    if (datacenter->len == 0) {
+        *datacenter = own;
+    }
+    return str_eq(*datacenter, own);
+}
+
+void call_start(struct server *server, struct call *c) {
+    ASSERT(c->state == CALL_IDLE && c->list == NULL);
+    struct server_thread *t = thread_current();
+    c->server = server;
+    c->home = t;
+    c->answer = NULL;
+    c->freed = NULL;
+    c->expired = false;
+    if (t->closing) {
+        call_deliver_error(c, ERROR_NO_LEADER, STR("server is shutting down"));
+        return;
+    }
+    if (c->endpoint->check != NULL) {
+        struct arena arena = ARENA_INIT;
+        struct error e = ERROR_IN(&arena);
+        if (!c->endpoint->check(c->request, &e)) {
+            call_deliver_error(c, e.kind, e.text);
+            arena_free(&arena);
+            return;
+        }
+        arena_free(&arena);
+    }
+    if (!datacenter_is_own(c)) {
+        call_deliver_error(c, ERROR_INTERNAL, STR("No path to datacenter"));
+        return;
+    }
+    if (may_run_here(c)) {
+        call_run(t, c);
+        return;
+    }
+    c->state = CALL_HELD;
+    call_list_add(&t->held, c);
+    thread_deadline_set(t, c, time_now_monotonic() + server_options(server)->rpc_hold_timeout);
+}
+
+void call_held_retry(struct server_thread *t) {
+    if (!server_is_leader(t->server)) {
+        return;
+    }
+    struct call_list held = t->held;
+    for (struct call *c = held.first; c != NULL; c = c->next) {
+        c->list = &held;
+    }
+    t->held = (struct call_list){NULL, NULL};
+    while (held.first != NULL) {
+        struct call *c = held.first;
+        call_list_remove(c);
+        thread_deadline_clear(t, c);
+        c->state = CALL_IDLE;
+        call_run(t, c);
+    }
+}
+
+void call_cancel(struct call *c, void (*freed)(void *owner)) {
+    switch (c->state) {
+    case CALL_SENT:
+        ASSERT(freed != NULL);
+        c->freed = freed;
+        return;
+    case CALL_READY:
+        call_list_remove(c);
+        answer_release(c->answer);
+        c->answer = NULL;
+        break;
+    case CALL_PARKED: {
+        struct question *q = c->question;
+        call_list_remove(c);
+        thread_deadline_clear(c->home, c);
+        c->question = NULL;
+        question_release(q);
+        break;
+    }
+    case CALL_HELD:
+        call_list_remove(c);
+        thread_deadline_clear(c->home, c);
+        break;
+    default:
+        break;
+    }
+    c->state = CALL_IDLE;
+    if (freed != NULL) {
+        freed(c->owner);
+    }
+}

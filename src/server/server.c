@@ -1,0 +1,323 @@
+/* Start, stop and the threads of a server, and what other rooms may ask of it. Calls are call.c's,
+ * a leader's duties leader.c's, Raft's disk and store raft_driver.c's.
+ *
+ * Order of the end: the core's Raft answers all that is under way while the I/O threads still run; then
+ * the I/O threads answer what waits and end; then the core ends; then the store is closed.
+ */
+#include "server/server_room.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/time.h"
+
+/* ---- tasks on other threads ---- */
+
+struct task {
+    struct message message;
+    struct loop *home; /* where done runs; NULL: where fn ran */
+    void (*fn)(void *arg);
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static void task_done(struct message *m) {
+    struct task *task = CONTAINER_OF(m, struct task, message);
+    struct task copy = *task;
+    mem_free(task);
+    if (copy.done != NULL) {
+        copy.done(copy.arg);
+    }
+}
+
+static void task_run(struct message *m) {
+    struct task *task = CONTAINER_OF(m, struct task, message);
+    task->fn(task->arg);
+    if (task->home == NULL || loop_is_current(task->home)) {
+        task_done(m);
+        return;
+    }
+    task->message.run = task_done;
+    loop_post_reply(task->home, &task->message);
+}
+
+bool server_run_on_core(struct server *s, void (*fn)(void *arg), void (*done)(void *arg), void *arg) {
+    struct task *task = MEM_NEW(struct task);
+    *task = (struct task){{.run = task_run}, loop_current(), fn, done, arg};
+    if (!loop_post(&s->core, &task->message)) {
+        mem_free(task);
+        return false;
+    }
+    return true;
+}
+
+/* Runs fn on a loop's thread and waits for it. For start and stop only. */
+struct wait {
+    struct message message;
+    void (*fn)(void *arg);
+    void *arg;
+    uv_sem_t finished;
+};
+
+static void wait_run(struct message *m) {
+    struct wait *w = CONTAINER_OF(m, struct wait, message);
+    w->fn(w->arg);
+    uv_sem_post(&w->finished);
+}
+
+static void run_and_wait(struct loop *loop, void (*fn)(void *arg), void *arg) {
+    struct wait w = {.message = {.run = wait_run}, .fn = fn, .arg = arg};
+    uv_sem_init(&w.finished, 0);
+    loop_post_reply(loop, &w.message);
+    uv_sem_wait(&w.finished);
+    uv_sem_destroy(&w.finished);
+}
+
+/* ---- what the driver tells ---- */
+
+void server_publish(struct server *s, struct watch_touched *touched) {
+    uint64_t version = store_version(s->store);
+    if (touched == NULL && version == s->published) {
+        return;
+    }
+    s->published = version;
+    for (unsigned i = 0; i < s->thread_count; i++) {
+        thread_send_touched(s->threads[i], version, touched);
+    }
+}
+
+void server_leader_news(struct server *s) {
+    for (unsigned i = 0; i < s->thread_count; i++) {
+        thread_send_leader_news(s->threads[i]);
+    }
+}
+
+static void on_touched(void *owner, struct watch_touched *touched) {
+    struct server *s = owner;
+    if (touched != NULL) {
+        leader_touched(s->leader, touched);
+    }
+    server_publish(s, touched);
+    if (touched != NULL) {
+        watch_touched_release(touched);
+    }
+}
+
+static void on_leader(void *owner, bool leader, uint64_t term) {
+    struct server *s = owner;
+    leader_changed(s->leader, leader, term);
+}
+
+static void on_leader_address(void *owner, struct str address) {
+    (void)address;
+    server_leader_news(owner);
+}
+
+static void on_fatal(void *owner, struct str text) {
+    (void)owner;
+    log_at(LOG_ERROR, "agent.server", "failed to apply request, stopping the process",
+           LOG_S("error", text));
+    _exit(1);
+}
+
+/* ---- start ---- */
+
+static void options_copy(struct server *s, const struct server_options *o) {
+    s->options = *o;
+    struct server_options *own = &s->options;
+    own->node_name = str_copy(&s->arena, o->node_name);
+    own->node_id = str_copy(&s->arena, o->node_id);
+    own->datacenter = str_copy(&s->arena, o->datacenter);
+    own->data_dir = str_copy(&s->arena, o->data_dir);
+    own->advertise_address = str_copy(&s->arena, o->advertise_address);
+    if (o->autopilot != NULL) {
+        struct autopilot_config *copy = ARENA_NEW(&s->arena, struct autopilot_config);
+        schema_copy(&autopilot_config_shape, copy, o->autopilot, &s->arena);
+        own->autopilot = copy;
+    }
+    own->default_query_time = o->default_query_time > 0 ? o->default_query_time : 300 * SECOND;
+    own->max_query_time = o->max_query_time > 0 ? o->max_query_time : 600 * SECOND;
+    own->rpc_hold_timeout = o->rpc_hold_timeout > 0 ? o->rpc_hold_timeout : 7 * SECOND;
+    own->session_ttl_min = o->session_ttl_min > 0 ? o->session_ttl_min : 10 * SECOND;
+    bool v6 = str_find_char(own->advertise_address, ':') >= 0;
+    snprintf(s->raft_address, sizeof(s->raft_address), v6 ? "[%.*s]:%u" : "%.*s:%u",
+             STR_ARG(own->advertise_address), own->server_port);
+}
+
+struct server *server_new(const struct server_options *options, struct error *e) {
+    if (options->node_name.len == 0 || options->node_id.len == 0 || options->datacenter.len == 0 ||
+        options->advertise_address.len == 0 || options->advertise_address.len > 60) {
+        error_set(e, ERROR_INTERNAL, "server: node name, node ID, datacenter or address is missing");
+        return NULL;
+    }
+    struct server *s = MEM_NEW(struct server);
+    options_copy(s, options);
+    unsigned cores = uv_available_parallelism();
+    s->io_count = s->options.io_threads != 0 ? s->options.io_threads : cores;
+    s->thread_count = s->io_count + 1;
+    return s;
+}
+
+static struct raft_driver *driver_open(struct server *s, struct error *e) {
+    const struct server_options *o = &s->options;
+    struct raft_driver_options options = {
+        .data_dir = o->dev_mode ? STR_NONE : o->data_dir,
+        .id = o->node_id,
+        .address = str_from(s->raft_address),
+        .bootstrap = o->bootstrap || o->dev_mode,
+        .dev_timing = o->dev_mode,
+        .multiplier = o->raft_multiplier,
+        .snapshot_threshold = o->raft_snapshot_threshold,
+        .snapshot_interval = o->raft_snapshot_interval,
+        .trailing_logs = o->raft_trailing_logs,
+        .store = {.reader_threads = s->thread_count + 4},
+        .owner = s,
+        .on_leader = on_leader,
+        .on_leader_address = on_leader_address,
+        .on_touched = on_touched,
+        .on_fatal = on_fatal,
+    };
+    return raft_driver_open(&options, e);
+}
+
+static bool loops_init(struct server *s, struct error *e) {
+    if (!loop_init(&s->core, "core", SERVER_CORE_INBOX, e)) {
+        return false;
+    }
+    s->io = mem_zalloc(s->io_count, sizeof(*s->io));
+    for (unsigned i = 0; i < s->io_count; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "io-%u", i);
+        if (!loop_init(&s->io[i], name, SERVER_IO_INBOX, e)) {
+            return false;
+        }
+    }
+    s->threads = mem_zalloc(s->thread_count, sizeof(struct server_thread *));
+    for (unsigned i = 0; i < s->thread_count; i++) {
+        s->threads[i] = thread_new(s, s->store, i < s->io_count ? &s->io[i] : &s->core);
+    }
+    return true;
+}
+
+struct core_start {
+    struct server *server;
+    struct error *e;
+    bool ok;
+};
+
+static void core_started(void *arg) {
+    struct core_start *start = arg;
+    struct server *s = start->server;
+    start->ok = raft_driver_start(s->driver, &s->core, start->e);
+}
+
+bool server_start(struct server *s, struct error *e) {
+    s->driver = driver_open(s, e);
+    if (s->driver == NULL) {
+        return false;
+    }
+    s->store = raft_driver_store(s->driver);
+    s->published = store_version(s->store);
+    if (!loops_init(s, e)) {
+        return false;
+    }
+    s->leader = leader_new(s);
+    server_verify_init(s);
+    for (unsigned i = 0; i < s->thread_count; i++) {
+        if (!loop_start(s->threads[i]->loop, e)) {
+            return false;
+        }
+    }
+    struct core_start start = {s, e, false};
+    run_and_wait(&s->core, core_started, &start);
+    s->running = start.ok;
+    return start.ok;
+}
+
+/* ---- stop ---- */
+
+static void core_closing(void *arg) {
+    struct server *s = arg;
+    leader_stop(s->leader);
+    raft_driver_stop(s->driver);
+    server_verify_close(s);
+}
+
+static void thread_closing(void *arg) { thread_close(arg); }
+
+void server_stop(struct server *s) {
+    if (!s->running) {
+        return;
+    }
+    s->running = false;
+    atomic_store(&s->stopping, true);
+    atomic_store(&s->leading, false);
+    run_and_wait(&s->core, core_closing, s);
+    for (unsigned i = 0; i < s->thread_count; i++) { /* the core is the last */
+        run_and_wait(s->threads[i]->loop, thread_closing, s->threads[i]);
+        loop_stop(s->threads[i]->loop);
+        loop_join(s->threads[i]->loop);
+    }
+}
+
+void server_free(struct server *s) {
+    if (s == NULL) {
+        return;
+    }
+    ASSERT(!s->running);
+    if (s->threads != NULL) {
+        for (unsigned i = 0; i < s->thread_count; i++) {
+            struct loop *loop = s->threads[i]->loop;
+            loop_free(loop);
+            thread_free(s->threads[i]);
+        }
+    }
+    leader_free(s->leader);
+    if (s->driver != NULL) {
+        raft_driver_free(s->driver);
+    }
+    mem_free(s->threads);
+    mem_free(s->io);
+    arena_free(&s->arena);
+    mem_free(s);
+}
+
+/* ---- what others ask ---- */
+
+const struct server_options *server_options(const struct server *s) { return &s->options; }
+struct store *server_store(struct server *s) { return s->store; }
+struct raft_driver *server_driver(struct server *s) { return s->driver; }
+struct loop *server_core(struct server *s) { return &s->core; }
+unsigned server_io_count(const struct server *s) { return s->io_count; }
+
+struct loop *server_io(struct server *s, unsigned i) {
+    ASSERT(i < s->io_count);
+    return &s->io[i];
+}
+
+bool server_is_leader(const struct server *s) {
+    return atomic_load_explicit(&s->leading, memory_order_acquire);
+}
+
+size_t server_leader_address(const struct server *s, char out[64]) {
+    return raft_driver_leader_address(s->driver, out);
+}
+
+bool server_known_leader(const struct server *s) {
+    char address[64];
+    return server_is_leader(s) || raft_driver_leader_address(s->driver, address) > 0;
+}
+
+bool server_had_contact(const struct server *s) {
+    return raft_driver_last_contact(s->driver) >= 0;
+}
+
+uint64_t server_last_contact_ns(const struct server *s) {
+    if (server_is_leader(s)) {
+        return 0;
+    }
+    int64_t ns = raft_driver_last_contact(s->driver);
+    return ns > 0 ? (uint64_t)ns : 0;
+}

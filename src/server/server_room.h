@@ -1,0 +1,110 @@
+/* The server's inside, for server/ only: what its files share. Everything here belongs to the core
+ * thread unless it says otherwise.
+ */
+#ifndef PRAETOR_SERVER_ROOM_H
+#define PRAETOR_SERVER_ROOM_H
+
+#include <stdatomic.h>
+
+#include "server/raft_driver.h"
+#include "server/server.h"
+#include "server/thread.h"
+
+/* Messages that may wait for a thread: writes and other calls of all I/O threads. */
+#define SERVER_CORE_INBOX 65536
+#define SERVER_IO_INBOX 65536
+
+struct leader;  /* leader.c */
+struct session_timers; /* session_timer.c */
+struct tombstone_gc; /* tombstone_gc.c */
+struct coordinate_batch; /* coordinate_batch.c */
+
+struct server {
+    struct server_options options; /* strings in arena */
+    struct arena arena;
+    char raft_address[80]; /* "ip:port" */
+
+    struct raft_driver *driver;
+    struct store *store;
+    struct loop core;
+    struct loop *io;
+    unsigned io_count;
+    struct server_thread **threads; /* io_count I/O threads, then the core's */
+    unsigned thread_count;
+    bool running;
+
+    /* Any thread. */
+    atomic_bool leading; /* leader, and everything that earlier leaders committed is applied */
+    atomic_bool ready;   /* the leader's initialisation is done: consistent reads */
+    atomic_bool stopping;
+
+    uint64_t published; /* the version that threads were told of */
+    struct server_thread *verify_first; /* verifications that wait until the leader is ready */
+    struct loop_timer verify_timer;
+
+    struct leader *leader;
+    struct session_timers *session_timers;
+    struct tombstone_gc *tombstone_gc;
+    struct coordinate_batch *coordinates;
+};
+
+/* server.c */
+void server_publish(struct server *s, struct watch_touched *touched);
+void server_leader_news(struct server *s);
+/* The peer's answer to "who leads, and how long ago was it heard of". Any thread. */
+bool server_known_leader(const struct server *s);
+/* Whether the server ever heard of a leader: it may then serve stale reads. Any thread. */
+bool server_had_contact(const struct server *s);
+
+/* propose.c */
+void server_write_run(struct message *m);
+void server_core_call_run(struct message *m);
+void server_verify_run(struct message *m);
+void server_verify_ready(struct server *s); /* the leader is ready, or it is no longer leader */
+void server_verify_init(struct server *s);
+void server_verify_close(struct server *s);
+/* Proposes an entry of the leader's own; failures are logged as `what`. done may be NULL; it gets
+ * whether it was applied without an error. entry is moved. */
+void server_propose(struct server *s, struct buf *entry, const char *what,
+                    void (*done)(struct server *s, void *owner, bool ok), void *owner);
+
+/* leader.c: what a leader does. */
+struct leader *leader_new(struct server *s);
+void leader_free(struct leader *l);
+/* After each commit: what touched lists tell the leader (tombstones). */
+void leader_touched(struct leader *l, const struct watch_touched *touched);
+void leader_changed(struct leader *l, bool leader, uint64_t term);
+void leader_stop(struct leader *l);
+/* After a restore: the part from the sessions' timers on (fsm.md 8, raft.md 5.4); then done. */
+void leader_reestablish(struct leader *l, void (*done)(void *owner, bool ok), void *owner);
+
+/* session_timer.c: a leader's timers of 2 x TTL (fsm.md 4.3). */
+struct session_timers *session_timers_new(struct server *s);
+void session_timers_free(struct session_timers *t); /* after session_timers_clear */
+bool session_timers_init(struct session_timers *t); /* all sessions of the store, anew */
+void session_timers_clear(struct session_timers *t);
+/* Starts or restarts it. A session without TTL has none. */
+void session_timers_reset(struct session_timers *t, const struct session *session);
+void session_timers_remove(struct session_timers *t, struct str id);
+size_t session_timers_count(const struct session_timers *t);
+
+/* tombstone_gc.c (fsm.md 4.2) */
+struct tombstone_gc *tombstone_gc_new(struct server *s);
+void tombstone_gc_free(struct tombstone_gc *g);
+void tombstone_gc_enable(struct tombstone_gc *g, bool on);
+void tombstone_gc_hint(struct tombstone_gc *g, uint64_t index);
+/* Bins are in steps of 30 s of wall time: when what is hinted at `now` may go. */
+int64_t tombstone_gc_expiry(int64_t now_wall);
+
+/* coordinate_batch.c (rpc.md 6.6) */
+struct coordinate_batch *coordinate_batch_new(struct server *s);
+void coordinate_batch_free(struct coordinate_batch *b);
+void coordinate_batch_enable(struct coordinate_batch *b, bool on);
+void coordinate_batch_add(struct coordinate_batch *b, const struct coordinate_update_request *r);
+
+/* shapes.c */
+struct type;
+extern const struct type str_reply_type, bool_reply_type, str_list_reply_type,
+    datacenter_map_list_reply_type;
+
+#endif
