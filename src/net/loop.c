@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "net/stream.h"
 
 static _Thread_local struct loop *current;
 
@@ -42,6 +43,7 @@ bool loop_init(struct loop *l, const char *name, size_t inbox_limit, struct erro
     }
     queue_init(&l->inbox, inbox_limit);
     queue_init(&l->replies, SIZE_MAX);
+    l->streams = stream_loop_new(l);
     return true;
 }
 
@@ -91,11 +93,13 @@ void loop_free(struct loop *l) {
     run_messages(queue_take_all(&l->inbox));
     run_messages(queue_take_all(&l->replies));
     uv_close((uv_handle_t *)&l->wake, NULL);
+    stream_loop_close(l->streams);
     /* Close callbacks may close further handles. A handle that nobody closed would keep the loop
      * alive for ever, so it is not waited for. */
     for (int i = 0; i < 100 && uv_run(&l->uv, UV_RUN_NOWAIT) != 0; i++)
         continue;
     uv_loop_close(&l->uv);
+    stream_loop_free(l->streams);
     current = before;
     queue_destroy(&l->inbox);
     queue_destroy(&l->replies);

@@ -26,6 +26,7 @@ struct loop {
     struct queue replies; /* loop_post_reply; bounded by the requests under way */
     char name[16];        /* thread name: "core", "io-0" */
     void *owner;          /* what the room above keeps for this thread */
+    struct stream_loop *streams; /* net/stream.c's own: shared buffers, the list of streams */
     bool started;
     atomic_bool stopping;
 };

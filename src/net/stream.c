@@ -1,0 +1,462 @@
+/* Streams over libuv's poll handles: the sockets are read and written here, not by libuv, so that one
+ * read buffer serves a whole loop and one sendmsg takes a whole round of answers.
+ */
+#include "net/stream.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+
+#define READ_SIZE ((size_t)65536)
+#define READ_ROUNDS 4            /* reads of one stream before others have their turn */
+#define PIECE_FULL ((size_t)65536) /* then a new piece is opened */
+#define SPARE_PIECES 8
+#define IOV_MAX_USED 32
+#define LINGER (2 * SECOND)
+
+/* Output in the order in which it is sent: bytes of our own, or somebody's who is told afterwards. */
+struct stream_piece {
+    struct stream_piece *next;
+    struct buf own;
+    struct str shared;
+    void (*release)(void *owner);
+    void *owner;
+    bool is_shared;
+    size_t sent;
+};
+
+struct stream_loop {
+    struct loop *loop;
+    char *read_buffer;
+    struct stream *first;           /* all streams */
+    struct stream *deadlines;       /* those with one, in no order */
+    struct stream_piece *spare;     /* pieces with their memory */
+    unsigned spare_count;
+    atomic_uint count;
+    struct loop_timer sweep;
+    bool sweeping;
+};
+
+/* ---- the loop's part ---- */
+
+static void on_sweep(struct loop_timer *t);
+
+struct stream_loop *stream_loop_new(struct loop *l) {
+    struct stream_loop *home = MEM_NEW(struct stream_loop);
+    home->loop = l;
+    loop_timer_init(l, &home->sweep, on_sweep, home);
+    return home;
+}
+
+void stream_loop_close(struct stream_loop *home) {
+    for (struct stream *s = home->first; s != NULL; s = s->next)
+        stream_close(s);
+    loop_timer_close(&home->sweep, NULL);
+}
+
+void stream_loop_free(struct stream_loop *home) {
+    while (home->spare != NULL) {
+        struct stream_piece *p = home->spare;
+        home->spare = p->next;
+        buf_free(&p->own);
+        mem_free(p);
+    }
+    mem_free(home->read_buffer);
+    mem_free(home);
+}
+
+unsigned stream_count(const struct loop *l) {
+    return atomic_load_explicit(&l->streams->count, memory_order_relaxed);
+}
+
+void stream_for_each(struct loop *l, const struct stream_handlers *on,
+                     void (*fn)(struct stream *s)) {
+    struct stream *next;
+    for (struct stream *s = l->streams->first; s != NULL; s = next) {
+        next = s->next;
+        if (s->on == on && !s->closing)
+            fn(s);
+    }
+}
+
+/* ---- deadlines ---- */
+
+static void deadline_unlink(struct stream *s) {
+    if (s->deadline == 0)
+        return;
+    s->deadline = 0;
+    if (s->deadline_previous != NULL)
+        s->deadline_previous->deadline_next = s->deadline_next;
+    else
+        s->home->deadlines = s->deadline_next;
+    if (s->deadline_next != NULL)
+        s->deadline_next->deadline_previous = s->deadline_previous;
+}
+
+static void on_sweep(struct loop_timer *t) {
+    struct stream_loop *home = t->owner;
+    int64_t now = time_now_monotonic();
+    struct stream *next;
+    home->sweeping = false;
+    for (struct stream *s = home->deadlines; s != NULL; s = next) {
+        next = s->deadline_next;
+        if (s->deadline > now)
+            continue;
+        deadline_unlink(s);
+        if (s->finishing)
+            stream_close(s);
+        else
+            s->on->expired(s);
+        /* expired() may have changed other deadlines: the rest has its turn in a moment. */
+        if (next != NULL && next->deadline == 0)
+            break;
+    }
+    if (home->deadlines != NULL && !home->sweeping) {
+        home->sweeping = true;
+        loop_timer_set(&home->sweep, SECOND);
+    }
+}
+
+void stream_set_deadline(struct stream *s, int64_t ns) {
+    if (s->closing)
+        return;
+    if (ns == 0) {
+        deadline_unlink(s);
+        return;
+    }
+    struct stream_loop *home = s->home;
+    if (s->deadline == 0) {
+        s->deadline_previous = NULL;
+        s->deadline_next = home->deadlines;
+        if (home->deadlines != NULL)
+            home->deadlines->deadline_previous = s;
+        home->deadlines = s;
+    }
+    s->deadline = time_now_monotonic() + ns;
+    if (!home->sweeping) {
+        home->sweeping = true;
+        loop_timer_set(&home->sweep, SECOND);
+    }
+}
+
+/* ---- pieces of output ---- */
+
+static struct stream_piece *piece_new(struct stream *s) {
+    struct stream_loop *home = s->home;
+    struct stream_piece *p = home->spare;
+    if (p != NULL) {
+        home->spare = p->next;
+        home->spare_count--;
+    } else {
+        p = MEM_NEW(struct stream_piece);
+    }
+    p->next = NULL;
+    p->sent = 0;
+    p->is_shared = false;
+    if (s->out_last != NULL)
+        s->out_last->next = p;
+    else
+        s->out_first = p;
+    s->out_last = p;
+    return p;
+}
+
+static void piece_free(struct stream_loop *home, struct stream_piece *p) {
+    if (p->is_shared)
+        p->release(p->owner);
+    if (home->spare_count >= SPARE_PIECES || p->own.cap > 4 * PIECE_FULL) {
+        buf_free(&p->own);
+        mem_free(p);
+        return;
+    }
+    buf_clear(&p->own);
+    p->next = home->spare;
+    home->spare = p;
+    home->spare_count++;
+}
+
+static struct str piece_left(const struct stream_piece *p) {
+    struct str all = p->is_shared ? p->shared : buf_str(&p->own);
+    return str_of(all.data + p->sent, all.len - p->sent);
+}
+
+static void drop_output(struct stream *s) {
+    while (s->out_first != NULL) {
+        struct stream_piece *p = s->out_first;
+        s->out_first = p->next;
+        piece_free(s->home, p);
+    }
+    s->out_last = NULL;
+}
+
+struct buf *stream_out(struct stream *s) {
+    struct stream_piece *p = s->out_last;
+    if (p == NULL || p->is_shared || p->own.len >= PIECE_FULL)
+        p = piece_new(s);
+    return &p->own;
+}
+
+void stream_out_shared(struct stream *s, struct str bytes, void (*release)(void *owner),
+                       void *owner) {
+    struct stream_piece *p = piece_new(s);
+    p->is_shared = true;
+    p->shared = bytes;
+    p->release = release;
+    p->owner = owner;
+}
+
+size_t stream_backlog(const struct stream *s) {
+    size_t bytes = 0;
+    for (const struct stream_piece *p = s->out_first; p != NULL; p = p->next)
+        bytes += piece_left(p).len;
+    return bytes;
+}
+
+/* ---- polling ---- */
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+/* Always polls for something, because errors and hang-ups are only reported then; out-of-band data,
+ * which nobody sends, stands for nothing. */
+static void update_poll(struct stream *s) {
+    if (s->closing)
+        return;
+    int mask = 0;
+    bool full = s->busy && s->in.len >= STREAM_INPUT_LIMIT;
+    if (!s->read_ended && !full)
+        mask |= UV_READABLE;
+    if (s->blocked)
+        mask |= UV_WRITABLE;
+    if (mask == 0)
+        mask = UV_PRIORITIZED;
+    if (mask == s->mask)
+        return;
+    s->mask = (uint8_t)mask;
+    uv_poll_start(&s->poll, mask, on_poll);
+}
+
+void stream_open(struct stream *s, struct loop *l, int fd, const struct stream_handlers *on) {
+    memset(s, 0, sizeof *s);
+    s->on = on;
+    s->fd = fd;
+    s->home = l->streams;
+    int code = uv_poll_init(&l->uv, &s->poll, fd);
+    ASSERT(code == 0);
+    s->next = s->home->first;
+    if (s->next != NULL)
+        s->next->previous = s;
+    s->home->first = s;
+    atomic_fetch_add_explicit(&s->home->count, 1, memory_order_relaxed);
+    update_poll(s);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct stream *s = CONTAINER_OF((uv_poll_t *)handle, struct stream, poll);
+    if (s->previous != NULL)
+        s->previous->next = s->next;
+    else
+        s->home->first = s->next;
+    if (s->next != NULL)
+        s->next->previous = s->previous;
+    drop_output(s);
+    buf_free(&s->in);
+    s->on->closed(s);
+}
+
+void stream_close(struct stream *s) {
+    if (s->closing)
+        return;
+    deadline_unlink(s);
+    s->closing = true;
+    atomic_fetch_sub_explicit(&s->home->count, 1, memory_order_relaxed);
+    uv_close((uv_handle_t *)&s->poll, on_closed); /* stops polling first */
+    close(s->fd);
+    s->fd = -1;
+}
+
+/* ---- sending ---- */
+
+static void goodbye(struct stream *s) {
+    if (s->read_ended) {
+        stream_close(s);
+        return;
+    }
+    shutdown(s->fd, SHUT_WR);
+    stream_set_deadline(s, LINGER);
+}
+
+/* Sends as much as the system takes. False: the connection is broken. */
+static bool send_some(struct stream *s, bool *all) {
+    struct iovec iov[IOV_MAX_USED];
+    *all = false;
+    while (s->out_first != NULL) {
+        size_t n = 0, want = 0;
+        for (struct stream_piece *p = s->out_first; p != NULL && n < IOV_MAX_USED; p = p->next) {
+            struct str left = piece_left(p);
+            iov[n++] = (struct iovec){(void *)(uintptr_t)left.data, left.len};
+            want += left.len;
+        }
+        struct msghdr message = {.msg_iov = iov, .msg_iovlen = n};
+        ssize_t sent = want > 0 ? sendmsg(s->fd, &message, MSG_NOSIGNAL) : 0;
+        if (sent < 0)
+            return errno == EAGAIN || errno == EINTR || errno == ENOBUFS;
+        size_t left = (size_t)sent;
+        while (s->out_first != NULL && piece_left(s->out_first).len <= left) {
+            struct stream_piece *p = s->out_first;
+            left -= piece_left(p).len;
+            s->out_first = p->next;
+            if (s->out_first == NULL)
+                s->out_last = NULL;
+            piece_free(s->home, p);
+        }
+        if (s->out_first != NULL && left > 0)
+            s->out_first->sent += left;
+        if ((size_t)sent < want)
+            return true;
+    }
+    *all = true;
+    return true;
+}
+
+void stream_flush(struct stream *s) {
+    bool all;
+    if (s->closing || s->corked)
+        return;
+    if (s->out_first == NULL && !s->finishing)
+        return;
+    if (!send_some(s, &all)) {
+        stream_close(s);
+        return;
+    }
+    s->blocked = !all;
+    if (all && s->finishing)
+        goodbye(s);
+    update_poll(s);
+}
+
+static void on_writable(struct stream *s) {
+    stream_flush(s);
+    if (!s->closing && !s->blocked && !s->finishing && s->on->drained != NULL) {
+        s->corked = true;
+        s->on->drained(s);
+        s->corked = false;
+        stream_flush(s);
+    }
+}
+
+void stream_finish(struct stream *s) {
+    if (s->closing || s->finishing)
+        return;
+    s->finishing = true;
+    buf_free(&s->in);
+    stream_flush(s);
+}
+
+/* ---- receiving ---- */
+
+/* Puts the rest that the owner did not take into the stream's own buffer. */
+static void keep_rest(struct stream *s, const char *bytes, size_t len, size_t taken) {
+    ASSERT(taken <= len);
+    if (bytes == s->in.data) {
+        memmove(s->in.data, s->in.data + taken, len - taken);
+        s->in.len = len - taken;
+        if (s->in.len == 0)
+            buf_free(&s->in);
+    } else if (taken < len) {
+        buf_add(&s->in, bytes + taken, len - taken);
+    }
+}
+
+static void deliver(struct stream *s, const char *bytes, size_t len) {
+    s->corked = s->delivering = true;
+    size_t taken = s->on->data(s, bytes, len);
+    s->corked = s->delivering = false;
+    if (s->closing)
+        return;
+    if (s->finishing)
+        buf_free(&s->in);
+    else
+        keep_rest(s, bytes, len, taken);
+    stream_flush(s);
+}
+
+static void tell_end(struct stream *s) {
+    if (s->end_told || s->closing)
+        return;
+    s->end_told = true;
+    if (s->finishing)
+        stream_close(s);
+    else
+        s->on->ended(s);
+}
+
+/* One read, always into the loop's buffer: what is kept of it takes no more memory than it needs.
+ * False: nothing more to read for now. */
+static bool read_once(struct stream *s) {
+    struct stream_loop *home = s->home;
+    if (home->read_buffer == NULL)
+        home->read_buffer = mem_alloc(READ_SIZE);
+    ssize_t got = recv(s->fd, home->read_buffer, READ_SIZE, 0);
+    if (got < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            stream_close(s);
+        return false;
+    }
+    if (got == 0) {
+        s->read_ended = true;
+        return false;
+    }
+    bool more = (size_t)got == READ_SIZE;
+    if (s->finishing)
+        return more;
+    if (s->busy || s->in.len > 0)
+        buf_add(&s->in, home->read_buffer, (size_t)got);
+    if (s->busy)
+        return more && s->in.len < STREAM_INPUT_LIMIT;
+    if (s->in.len > 0)
+        deliver(s, s->in.data, s->in.len);
+    else
+        deliver(s, home->read_buffer, (size_t)got);
+    return more && !s->closing;
+}
+
+static void on_readable(struct stream *s) {
+    for (int i = 0; i < READ_ROUNDS && read_once(s); i++)
+        continue;
+    if (s->closing)
+        return;
+    if (s->read_ended)
+        tell_end(s);
+    update_poll(s);
+}
+
+void stream_set_busy(struct stream *s, bool busy) {
+    if (s->busy == busy || s->closing)
+        return;
+    s->busy = busy;
+    if (busy)
+        return; /* polling stops when there is too much: mostly there is nothing */
+    if (s->in.len > 0 && !s->delivering)
+        deliver(s, s->in.data, s->in.len);
+    update_poll(s);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+    struct stream *s = CONTAINER_OF(poll, struct stream, poll);
+    if (status < 0) { /* broken: the handle has been stopped */
+        stream_close(s);
+        return;
+    }
+    if ((events & UV_PRIORITIZED) != 0 && s->mask == UV_PRIORITIZED) {
+        stream_close(s); /* a hang-up in both directions */
+        return;
+    }
+    if ((events & UV_WRITABLE) != 0)
+        on_writable(s);
+    if (!s->closing && (events & UV_READABLE) != 0)
+        on_readable(s);
+}
