@@ -262,15 +262,40 @@ void server_stop(struct server *s) {
     }
 }
 
+/* After a start that failed halfway: nobody waits, but loops may run and timers are there. */
+static void abandon(struct server *s) {
+    for (unsigned i = 0; i < s->thread_count && s->threads != NULL; i++) {
+        struct server_thread *t = s->threads[i];
+        if (t->loop->started) {
+            if (t->loop == &s->core) {
+                run_and_wait(t->loop, core_closing, s);
+            }
+            run_and_wait(t->loop, thread_closing, t);
+            loop_stop(t->loop);
+            loop_join(t->loop);
+        } else {
+            thread_abandon(t);
+            if (t->loop == &s->core && s->leader != NULL) {
+                leader_stop(s->leader);
+                server_verify_close(s);
+            }
+        }
+    }
+}
+
 void server_free(struct server *s) {
     if (s == NULL) {
         return;
     }
     ASSERT(!s->running);
+    if (!atomic_load(&s->stopping)) {
+        abandon(s);
+    }
     if (s->threads != NULL) {
+        for (unsigned i = s->thread_count; i > 0; i--) { /* the core first: it answers the others */
+            loop_free(s->threads[i - 1]->loop);
+        }
         for (unsigned i = 0; i < s->thread_count; i++) {
-            struct loop *loop = s->threads[i]->loop;
-            loop_free(loop);
             thread_free(s->threads[i]);
         }
     }

@@ -68,15 +68,16 @@ void server_verify_close(struct server *s);
 void server_propose(struct server *s, struct buf *entry, const char *what,
                     void (*done)(struct server *s, void *owner, bool ok), void *owner);
 
-/* leader.c: what a leader does. */
+/* leader.c: what a leader does. It makes and ends the three below. */
 struct leader *leader_new(struct server *s);
-void leader_free(struct leader *l);
+void leader_changed(struct leader *l, bool leader, uint64_t term);
 /* After each commit: what touched lists tell the leader (tombstones). */
 void leader_touched(struct leader *l, const struct watch_touched *touched);
-void leader_changed(struct leader *l, bool leader, uint64_t term);
+/* After a restore: the part from the sessions' timers on is done anew (raft.md 5.4). */
+void leader_reestablish(struct leader *l);
+/* Ends the duties and closes the timers. */
 void leader_stop(struct leader *l);
-/* After a restore: the part from the sessions' timers on (fsm.md 8, raft.md 5.4); then done. */
-void leader_reestablish(struct leader *l, void (*done)(void *owner, bool ok), void *owner);
+void leader_free(struct leader *l);
 
 /* session_timer.c: a leader's timers of 2 x TTL (fsm.md 4.3). */
 struct session_timers *session_timers_new(struct server *s);
@@ -90,6 +91,7 @@ size_t session_timers_count(const struct session_timers *t);
 
 /* tombstone_gc.c (fsm.md 4.2) */
 struct tombstone_gc *tombstone_gc_new(struct server *s);
+void tombstone_gc_close(struct tombstone_gc *g); /* its timer */
 void tombstone_gc_free(struct tombstone_gc *g);
 void tombstone_gc_enable(struct tombstone_gc *g, bool on);
 void tombstone_gc_hint(struct tombstone_gc *g, uint64_t index);
@@ -98,6 +100,7 @@ int64_t tombstone_gc_expiry(int64_t now_wall);
 
 /* coordinate_batch.c (rpc.md 6.6) */
 struct coordinate_batch *coordinate_batch_new(struct server *s);
+void coordinate_batch_close(struct coordinate_batch *b); /* its timer */
 void coordinate_batch_free(struct coordinate_batch *b);
 void coordinate_batch_enable(struct coordinate_batch *b, bool on);
 void coordinate_batch_add(struct coordinate_batch *b, const struct coordinate_update_request *r);

@@ -236,8 +236,7 @@ static void wake_run(struct message *m) {
 
 struct server_thread *thread_current(void) {
     struct loop *loop = loop_current();
-    ASSERT(loop != NULL && loop->owner != NULL);
-    return loop->owner;
+    return loop != NULL ? loop->owner : NULL;
 }
 
 struct server_thread *thread_new(struct server *server, struct store *store, struct loop *loop) {
@@ -268,6 +267,11 @@ void thread_close(struct server_thread *t) {
     }
     question_forget_all(t, text);
     loop_timer_stop(&t->timer);
+    loop_timer_close(&t->timer, NULL);
+}
+
+void thread_abandon(struct server_thread *t) {
+    t->closing = true;
     loop_timer_close(&t->timer, NULL);
 }
 

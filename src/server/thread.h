@@ -108,6 +108,8 @@ struct server_thread {
 struct server_thread *thread_new(struct server *server, struct store *store, struct loop *loop);
 /* On the thread itself: answers all that wait with an error. */
 void thread_close(struct server_thread *t);
+/* For a loop that never ran. */
+void thread_abandon(struct server_thread *t);
 void thread_free(struct server_thread *t); /* after the loop has ended */
 /* From the core, after each commit (touched NULL: it changed nothing that is watched) and when
  * leadership changes. The core does the former before anybody is told that the commit happened. */
@@ -121,7 +123,7 @@ void thread_drain(struct server_thread *t);
 bool thread_is_current(struct server_thread *t);
 void thread_deadline_set(struct server_thread *t, struct call *c, int64_t deadline);
 void thread_deadline_clear(struct server_thread *t, struct call *c);
-/* The context of the calling thread. */
+/* The context of the calling thread; NULL when it is none of the server's. */
 struct server_thread *thread_current(void);
 
 /* question.c */

@@ -1,0 +1,328 @@
+/* What a server does when it becomes the leader, while it leads, and when it no longer does (raft.md
+ * 5.4): a barrier, then tombstones, session timers, the autopilot configuration, the federation state of
+ * its own datacenter, and the members that gossip knows into the catalog (agent.md 4.8).
+ *
+ * With one server there is one member: itself.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/time.h"
+#include "schema/entries.h"
+#include "server/server_room.h"
+#include "store/autopilot.h"
+#include "store/catalog.h"
+
+#define RECONCILE_PERIOD (60 * SECOND)
+#define ESTABLISH_RETRY (5 * SECOND)
+
+struct leader {
+    struct server *server;
+    bool leading;     /* Raft says so */
+    bool established; /* the barrier is through */
+    bool stopped;
+    uint64_t term;
+    unsigned barriers; /* under way */
+    struct loop_timer timer; /* the next pass over the members, or another attempt to begin */
+};
+
+struct barrier {
+    struct raft_proposal proposal;
+    struct leader *leader;
+    uint64_t term;
+};
+
+/* ---- reads on the core ---- */
+
+static bool read_begin(struct leader *l, struct store_read *read, struct arena *arena) {
+    struct error e = ERROR_IN(arena);
+    if (!store_read_begin(l->server->store, read, arena, NULL, &e)) {
+        log_at(LOG_ERROR, "agent.server", "failed to read the state store", LOG_S("error", e.text));
+        return false;
+    }
+    return true;
+}
+
+/* ---- first entries ---- */
+
+static void autopilot_init(struct leader *l, struct store_read *read) {
+    struct autopilot_config *config = NULL;
+    autopilot_config_get(read, &config);
+    if (config != NULL) {
+        return;
+    }
+    struct autopilot_set_request request = {.config = {.cleanup_dead_servers = true,
+                                                       .last_contact_threshold = 200 * MILLISECOND,
+                                                       .max_trailing_logs = 250,
+                                                       .server_stabilization_time = 10 * SECOND}};
+    if (l->server->options.autopilot != NULL) {
+        request.config = *l->server->options.autopilot;
+    }
+    struct buf entry = BUF_INIT;
+    buf_add_char(&entry, ENTRY_AUTOPILOT);
+    schema_encode(&entry, &autopilot_set_request_shape, &request);
+    server_propose(l->server, &entry, "failed to initialize config", NULL, NULL);
+}
+
+static void federation_done(struct server *s, void *owner, bool ok) {
+    (void)s;
+    (void)owner;
+    if (ok) {
+        log_at(LOG_INFO, "agent.server", "federation state anti-entropy synced");
+    }
+}
+
+/* The state of the own datacenter: without mesh gateways until they are known. */
+static void federation_init(struct leader *l, struct store_read *read) {
+    if (store_index(read, STR("federation-states")) != 0) {
+        return;
+    }
+    struct federation_state state = {.datacenter = l->server->options.datacenter,
+                                     .updated_at = timestamp_from_unix_ns(time_now_wall())};
+    struct federation_state_request request = {.op = STR("upsert"), .state = &state};
+    struct buf entry = BUF_INIT;
+    buf_add_char(&entry, ENTRY_FEDERATION_STATE);
+    schema_encode(&entry, &federation_state_request_shape, &request);
+    server_propose(l->server, &entry, "federation state anti-entropy failed", federation_done, NULL);
+}
+
+/* ---- members ---- */
+
+static struct list server_service_meta(struct arena *arena) {
+    static const struct str_pair pairs[] = {
+        {STR_INIT("non_voter"), STR_INIT("false")},
+        {STR_INIT("raft_version"), STR_INIT("3")},
+        {STR_INIT("serf_protocol_current"), STR_INIT("2")},
+        {STR_INIT("serf_protocol_max"), STR_INIT("5")},
+        {STR_INIT("serf_protocol_min"), STR_INIT("1")},
+        {STR_INIT("version"), STR_INIT("1.8.7")},
+    };
+    return (struct list){arena_copy(arena, pairs, sizeof(pairs)), COUNT_OF(pairs), true};
+}
+
+static bool str_maps_equal(const struct list *a, const struct list *b) {
+    if (a->len != b->len) {
+        return false;
+    }
+    for (uint32_t i = 0; i < a->len; i++) {
+        const struct str_pair *x = &LIST_AT(*a, struct str_pair, i);
+        const struct str_pair *y = &LIST_AT(*b, struct str_pair, i);
+        if (!str_eq(x->key, y->key) || !str_eq(x->value, y->value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool self_is_registered(struct leader *l, struct store_read *read, const struct node *node,
+                               const struct list *meta) {
+    struct str name = l->server->options.node_name;
+    if (node == NULL || !str_eq(node->address, l->server->options.advertise_address)) {
+        return false;
+    }
+    struct node_service *service = catalog_service(read, name, STR("consul"));
+    struct health_check *check = catalog_check(read, name, STR("serfHealth"));
+    return service != NULL && str_maps_equal(&service->meta, meta) && check != NULL &&
+           str_is(check->status, "passing");
+}
+
+static void reconcile_self(struct leader *l) {
+    const struct server_options *o = &l->server->options;
+    struct arena arena = ARENA_INIT;
+    struct store_read read;
+    if (!read_begin(l, &read, &arena)) {
+        arena_free(&arena);
+        return;
+    }
+    struct node *node = catalog_node(&read, o->node_name);
+    struct list meta = server_service_meta(&arena);
+    bool registered = self_is_registered(l, &read, node, &meta);
+    store_read_end(&read);
+    if (!registered) {
+        log_at(LOG_INFO, "agent.server", "member joined, marking health alive",
+               LOG_S("member", o->node_name));
+        struct weights weights = {1, 1};
+        struct node_service service = {.id = STR("consul"),
+                                       .service = STR("consul"),
+                                       .port = o->server_port,
+                                       .weights = &weights,
+                                       .meta = meta};
+        struct health_check check = {.node = o->node_name,
+                                     .check_id = STR("serfHealth"),
+                                     .name = STR("Serf Health Status"),
+                                     .status = STR("passing"),
+                                     .output = STR("Agent alive and reachable")};
+        struct register_request request = {.datacenter = o->datacenter,
+                                           .node = o->node_name,
+                                           .id = o->node_id,
+                                           .address = o->advertise_address,
+                                           .service = &service,
+                                           .check = &check};
+        if (node != NULL) {
+            request.tagged_addresses = node->tagged_addresses;
+            request.node_meta = node->meta;
+        }
+        struct buf entry = BUF_INIT;
+        buf_add_char(&entry, ENTRY_REGISTER);
+        schema_encode(&entry, &register_request_shape, &request);
+        server_propose(l->server, &entry, "failed to reconcile member", NULL, NULL);
+    }
+    arena_free(&arena);
+}
+
+/* ---- becoming leader ---- */
+
+static void establish_state(struct leader *l) {
+    struct server *s = l->server;
+    tombstone_gc_enable(s->tombstone_gc, true);
+    tombstone_gc_hint(s->tombstone_gc, raft_driver_last_index(s->driver));
+    session_timers_init(s->session_timers);
+    coordinate_batch_enable(s->coordinates, true);
+    struct arena arena = ARENA_INIT;
+    struct store_read read;
+    if (read_begin(l, &read, &arena)) {
+        autopilot_init(l, &read);
+        federation_init(l, &read);
+        store_read_end(&read);
+    }
+    arena_free(&arena);
+}
+
+static void establish(struct leader *l) {
+    struct server *s = l->server;
+    l->established = true;
+    log_at(LOG_INFO, "agent.server", "New leader elected", LOG_S("payload", s->options.node_name));
+    establish_state(l);
+    atomic_store_explicit(&s->leading, true, memory_order_release);
+    atomic_store(&s->ready, true);
+    server_leader_news(s);
+    server_verify_ready(s);
+    reconcile_self(l);
+    loop_timer_set(&l->timer, RECONCILE_PERIOD);
+}
+
+static void barrier_done(struct raft_proposal *p, const struct raft_outcome *outcome) {
+    struct barrier *b = CONTAINER_OF(p, struct barrier, proposal);
+    struct leader *l = b->leader;
+    l->barriers--;
+    bool current = l->leading && !l->stopped && b->term == l->term;
+    bool ok = !error_is_set(&outcome->error);
+    if (current && !ok) {
+        log_at(LOG_ERROR, "agent.server", "failed to wait for barrier",
+               LOG_S("error", outcome->error.text));
+    }
+    mem_free(b);
+    server_publish(l->server, NULL);
+    if (!current) {
+        return;
+    }
+    if (!ok) {
+        loop_timer_set(&l->timer, ESTABLISH_RETRY);
+    } else if (!l->established) {
+        establish(l);
+    } else {
+        reconcile_self(l);
+        loop_timer_set(&l->timer, RECONCILE_PERIOD);
+    }
+}
+
+/* Everything that is committed is applied here when it comes back. */
+static void barrier_send(struct leader *l) {
+    struct barrier *b = MEM_NEW(struct barrier);
+    b->leader = l;
+    b->term = l->term;
+    b->proposal.done = barrier_done;
+    l->barriers++;
+    raft_driver_barrier(l->server->driver, &b->proposal);
+}
+
+static void timer_fired(struct loop_timer *timer) {
+    struct leader *l = timer->owner;
+    if (l->leading && !l->stopped) {
+        barrier_send(l);
+    }
+}
+
+/* ---- no longer ---- */
+
+static void step_down(struct leader *l) {
+    struct server *s = l->server;
+    atomic_store(&s->ready, false);
+    atomic_store_explicit(&s->leading, false, memory_order_release);
+    l->established = false;
+    loop_timer_stop(&l->timer);
+    tombstone_gc_enable(s->tombstone_gc, false);
+    session_timers_clear(s->session_timers);
+    coordinate_batch_enable(s->coordinates, false);
+    server_verify_ready(s); /* they are told that this is not the leader */
+}
+
+void leader_changed(struct leader *l, bool leading, uint64_t term) {
+    if (l->stopped) {
+        return;
+    }
+    if (l->leading) {
+        step_down(l);
+        if (!leading) {
+            log_at(LOG_INFO, "agent.server", "cluster leadership lost");
+        }
+    }
+    l->leading = leading;
+    l->term = term;
+    if (leading) {
+        log_at(LOG_INFO, "agent.server", "cluster leadership acquired");
+        barrier_send(l);
+    }
+}
+
+void leader_reestablish(struct leader *l) {
+    if (l->leading && l->established && !l->stopped) {
+        establish_state(l);
+        reconcile_self(l);
+    }
+}
+
+void leader_touched(struct leader *l, const struct watch_touched *touched) {
+    if (!l->established) {
+        return;
+    }
+    struct watch_key key;
+    for (size_t i = 0; watch_touched_at(touched, i, &key); i++) {
+        if (key.table == WATCH_TABLE && str_is(key.name, "tombstones")) {
+            tombstone_gc_hint(l->server->tombstone_gc, store_applied_index(l->server->store));
+            return;
+        }
+    }
+}
+
+struct leader *leader_new(struct server *s) {
+    struct leader *l = MEM_NEW(struct leader);
+    l->server = s;
+    loop_timer_init(&s->core, &l->timer, timer_fired, l);
+    s->tombstone_gc = tombstone_gc_new(s);
+    s->session_timers = session_timers_new(s);
+    s->coordinates = coordinate_batch_new(s);
+    return l;
+}
+
+void leader_stop(struct leader *l) {
+    if (l->stopped) {
+        return;
+    }
+    step_down(l);
+    l->leading = false;
+    l->stopped = true;
+    loop_timer_close(&l->timer, NULL);
+    tombstone_gc_close(l->server->tombstone_gc);
+    coordinate_batch_close(l->server->coordinates);
+}
+
+void leader_free(struct leader *l) {
+    if (l == NULL) {
+        return;
+    }
+    ASSERT(l->barriers == 0);
+    tombstone_gc_free(l->server->tombstone_gc);
+    session_timers_free(l->server->session_timers);
+    coordinate_batch_free(l->server->coordinates);
+    mem_free(l);
+}
