@@ -279,7 +279,7 @@ struct config_inputs {
     struct list fragments;      /* of str: -hcl */
     struct value flag_lists;    /* source "flags.slices": a map */
     struct value flag_values;   /* source "flags.values": a map */
-    bool validate_only;         /* `consul validate`: nothing but the files */
+    struct str refused;         /* a flag of something that is not built yet, as "-join"; or absent */
 };
 void config_inputs_init(struct config_inputs *in);
 void config_inputs_free(struct config_inputs *in);
@@ -296,7 +296,7 @@ void config_print_help(FILE *out);
  * when the result is NULL. */
 struct config *config_load(const struct config_inputs *in, struct list *warnings, struct arena *arena,
                            struct error *e);
-struct config *config_hold(const struct config *c);
+const struct config *config_hold(const struct config *c);
 void config_release(const struct config *c);
 
 /* "tcp://127.0.0.1:8500", "unix:///path", "udp://…" (network as given), as DebugConfig shows it. */
