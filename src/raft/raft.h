@@ -91,7 +91,7 @@ enum raft_message_kind {
  * keeps it beside the request, since results come in the order of requests. */
 struct raft_tag {
     uint64_t term;
-    uint64_t last;   /* APPEND: index of the last entry known to be there when it succeeds */
+    uint64_t previous, last; /* APPEND: entries previous+1..last were sent; INSTALL: last is its index */
     uint64_t round;  /* verification round */
     int64_t sent_at;
     uint32_t epoch;  /* of the follower's mode; older results do not count */

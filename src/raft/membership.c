@@ -1,0 +1,139 @@
+/* Which configuration counts (raft.md 2.4), and changing it one server at a time (2.5). */
+#include "raft/state.h"
+
+static void set(struct raft_configuration **slot, struct raft_configuration *c) {
+    raft_configuration_release(*slot);
+    *slot = c;
+}
+
+/* "A configuration takes effect when appended, not when committed." */
+void raft_configuration_appended(struct raft *r, struct raft_configuration *c, uint64_t index) {
+    ASSERT(index > r->latest_index);
+    if (r->latest != NULL) {
+        set(&r->committed, raft_configuration_hold(r->latest));
+        r->committed_index = r->latest_index;
+    }
+    set(&r->latest, c);
+    r->latest_index = index;
+    r->no_peers_logged = r->not_stable_logged = false;
+}
+
+void raft_configuration_truncated(struct raft *r, uint64_t from) {
+    if (from > r->latest_index)
+        return;
+    set(&r->latest, r->committed != NULL ? raft_configuration_hold(r->committed) : NULL);
+    r->latest_index = r->committed_index;
+}
+
+void raft_configuration_installed(struct raft *r, struct raft_configuration *c, uint64_t index) {
+    if (c == NULL)
+        return;
+    set(&r->latest, raft_configuration_hold(c));
+    set(&r->committed, raft_configuration_hold(c));
+    r->latest_index = r->committed_index = index;
+}
+
+/* ---- changes asked of the leader ---- */
+
+static struct raft_action *changed(struct raft *r, void *token, enum raft_error error) {
+    struct raft_action *a = raft_act(r, RAFT_ACTION_CHANGED);
+    a->token = token;
+    a->error = error;
+    return a;
+}
+
+void raft_on_change(struct raft *r, struct raft_event *event) {
+    void *token = event->change.token;
+    if (r->state != RAFT_LEADER) {
+        changed(r, token, RAFT_ERROR_NOT_LEADER);
+        return;
+    }
+    if (r->change_count >= RAFT_MAX_WAITING_CHANGES) {
+        changed(r, token, RAFT_ERROR_ENQUEUE_TIMEOUT);
+        return;
+    }
+    struct str id = event->change.id, address = event->change.address;
+    struct raft_waiting_change *w = mem_zalloc(1, sizeof *w + id.len + address.len);
+    char *room = (char *)(w + 1);
+    if (id.len > 0)
+        memcpy(room, id.data, id.len);
+    if (address.len > 0)
+        memcpy(room + id.len, address.data, address.len);
+    w->id = str_of(room, id.len);
+    w->address = str_of(room + id.len, address.len);
+    w->change = event->change.change;
+    w->previous_index = event->change.previous_index;
+    w->token = token;
+    *r->changes_end = w;
+    r->changes_end = &w->next;
+    r->change_count++;
+}
+
+static void refuse(struct raft *r, void *token, struct str text) {
+    struct raft_action *a = changed(r, token, RAFT_ERROR_MESSAGE);
+    a->text = raft_out_copy(r, text);
+}
+
+static void append_configuration(struct raft *r, struct raft_configuration *next, void *token) {
+    struct buf bytes = BUF_INIT;
+    raft_configuration_encode(next, &bytes);
+    struct raft_entry *entry = raft_entry_new(RAFT_CONFIGURATION, buf_str(&bytes), STR_NONE);
+    buf_free(&bytes);
+    entry->index = r->log.last + 1;
+    entry->term = r->term;
+    uint64_t index = entry->index;
+    struct str text = raft_configuration_text(next, &r->out->arena);
+    raft_persist_entries(r, &entry, 1);
+    raft_configuration_appended(r, next, index);
+    struct raft_action *line = raft_log_line(r, LOG_INFO, "updating configuration");
+    raft_log_str(r, line, "servers", text);
+    changed(r, token, RAFT_OK)->index = index;
+    raft_peers_update(r); /* new servers are probed at this entry */
+}
+
+static void run_change(struct raft *r, const struct raft_waiting_change *w) {
+    if (w->previous_index > 0 && w->previous_index != r->latest_index) {
+        refuse(r, w->token,
+               str_format(&r->out->arena, "Configuration changed since %llu (latest is %llu)",
+                          (unsigned long long)w->previous_index,
+                          (unsigned long long)r->latest_index));
+        return;
+    }
+    struct raft_configuration *next =
+        raft_configuration_change(r->latest, w->change, w->id, w->address);
+    struct error e = ERROR_IN(&r->out->arena);
+    if (next->len > RAFT_MAX_SERVERS)
+        error_set(&e, ERROR_INTERNAL, "too many servers in configuration");
+    if (error_is_set(&e) || !raft_configuration_validate(next, &e)) {
+        raft_configuration_release(next);
+        refuse(r, w->token, e.text);
+        return;
+    }
+    append_configuration(r, next, w->token);
+}
+
+/* One at a time, and only after this leader has committed an entry of its own term (without that the
+ * single-server change of the Raft thesis is not safe). */
+void raft_run_changes(struct raft *r) {
+    while (r->changes != NULL && r->latest_index == r->committed_index &&
+           r->commit >= r->start_index && !r->busy && !r->transferring) {
+        struct raft_waiting_change *w = r->changes;
+        r->changes = w->next;
+        if (r->changes == NULL)
+            r->changes_end = &r->changes;
+        r->change_count--;
+        run_change(r, w);
+        mem_free(w);
+    }
+}
+
+void raft_fail_changes(struct raft *r, enum raft_error error) {
+    while (r->changes != NULL) {
+        struct raft_waiting_change *w = r->changes;
+        r->changes = w->next;
+        changed(r, w->token, error);
+        mem_free(w);
+    }
+    r->changes_end = &r->changes;
+    r->change_count = 0;
+}
