@@ -144,8 +144,7 @@ static bool parse_number(struct parser *p, struct value *out) {
         skip_digits(p);
     }
     out->kind = VALUE_FLOAT;
-    out->literal = str_of(from, (size_t)(p->at - from));
-    out->number = number_value(p, out->literal);
+    out->number = number_value(p, str_of(from, (size_t)(p->at - from)));
     return true;
 }
 
@@ -382,22 +381,13 @@ static bool parse_object(struct parser *p, struct value *out, int depth) {
     return true;
 }
 
-static bool parse_value(struct parser *p, struct value *out, int depth) {
-    if (depth > JSON_MAX_DEPTH) {
-        return error_set(p->e, ERROR_BAD_REQUEST, "exceeded max depth");
-    }
-    skip_blanks(p);
-    *out = (struct value){.kind = VALUE_NULL, .position = (size_t)(p->at - p->start)};
+static bool parse_kind(struct parser *p, struct value *out, int depth) {
     char c = p->at < p->end ? *p->at : 0;
     switch (c) {
     case '{':
+        return parse_object(p, out, depth);
     case '[':
-        if (!(c == '{' ? parse_object(p, out, depth) : parse_array(p, out, depth))) {
-            return false;
-        }
-        out->literal = str_of(p->start + out->position,
-                              (size_t)(p->at - p->start) - out->position);
-        return true;
+        return parse_array(p, out, depth);
     case '"':
         out->kind = VALUE_STRING;
         return parse_string(p, &out->string);
@@ -416,6 +406,20 @@ static bool parse_value(struct parser *p, struct value *out, int depth) {
         }
         return fail(p, "looking for beginning of value", false);
     }
+}
+
+static bool parse_value(struct parser *p, struct value *out, int depth) {
+    if (depth > JSON_MAX_DEPTH) {
+        return error_set(p->e, ERROR_BAD_REQUEST, "exceeded max depth");
+    }
+    skip_blanks(p);
+    const char *from = p->at;
+    *out = (struct value){.kind = VALUE_NULL, .position = (size_t)(from - p->start)};
+    if (!parse_kind(p, out, depth)) {
+        return false;
+    }
+    out->literal = str_of(from, (size_t)(p->at - from));
+    return true;
 }
 
 static struct parser parser_for(struct str text, bool whole, struct arena *arena, struct error *e) {

@@ -37,7 +37,7 @@ struct value {
             size_t len;
         } map;
     };
-    struct str literal; /* JSON numbers, lists and maps: as written; otherwise absent */
+    struct str literal; /* JSON: as written in the text; otherwise absent */
     size_t position;    /* byte offset in the source, for messages */
 };
 struct value_pair {

@@ -50,6 +50,43 @@ struct acl_token {
     struct str type;
 };
 
+/* What ACL.TokenList answers. */
+struct acl_token_list_stub {
+    struct str accessor_id;
+    struct str auth_method;
+    uint64_t create_index;
+    struct timestamp create_time;
+    struct str description;
+    struct timestamp expiration_time; /* optional */
+    struct str hash;
+    bool legacy;
+    bool local;
+    uint64_t modify_index;
+    struct list node_identities; /* of struct node_identity * */
+    struct list policies; /* of struct acl_link */
+    struct list roles; /* of struct acl_link */
+    struct list service_identities; /* of struct service_identity * */
+};
+
+struct acl_policy_list_stub {
+    uint64_t create_index;
+    struct list datacenters; /* of str */
+    struct str description;
+    struct str hash;
+    struct str id;
+    uint64_t modify_index;
+    struct str name;
+};
+
+struct acl_auth_method_list_stub {
+    uint64_t create_index;
+    struct str description;
+    struct str display_name;
+    uint64_t modify_index;
+    struct str name;
+    struct str type;
+};
+
 struct acl_policy {
     uint64_t create_index;
     struct list datacenters; /* of str */
@@ -102,6 +139,9 @@ extern const struct shape acl_link_shape;
 extern const struct shape service_identity_shape;
 extern const struct shape node_identity_shape;
 extern const struct shape acl_token_shape;
+extern const struct shape acl_token_list_stub_shape;
+extern const struct shape acl_policy_list_stub_shape;
+extern const struct shape acl_auth_method_list_stub_shape;
 extern const struct shape acl_policy_shape;
 extern const struct shape acl_role_shape;
 extern const struct shape acl_binding_rule_shape;

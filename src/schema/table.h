@@ -73,11 +73,13 @@
 #define OF_LIST(elem) (&(const struct type){KIND_LIST, NULL, elem})
 #define OF_MAP(elem) (&(const struct type){KIND_MAP, NULL, elem})
 
-/* Defines item##_shape from item##_fields; further initialisers may follow (.flags, .aliases). */
-#define SHAPE(item, text, ...)                                                            \
+/* Defines item##_shape from item##_fields; further initialisers may follow (.flags, .aliases, .go).
+ * SHAPE_OVER is for another description of a struct that has a shape already. */
+#define SHAPE(item, text, ...) SHAPE_OVER(item, item, text, __VA_ARGS__)
+#define SHAPE_OVER(item, tag, text, ...)                                                            \
     static struct shape_cache item##_cache;                                               \
     const struct shape item##_shape = {.name = (text),                                    \
-                                       .size = sizeof(struct item),                       \
+                                       .size = sizeof(struct tag),                        \
                                        .fields = item##_fields,                           \
                                        .field_count = COUNT_OF(item##_fields),            \
                                        .cache = &item##_cache __VA_OPT__(, ) __VA_ARGS__}
