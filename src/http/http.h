@@ -22,7 +22,9 @@
 
 struct http;
 struct http_connection;
+struct http_loop;
 struct http_request;
+struct http_settings;
 
 /* ---- the interface as a whole ---- */
 
@@ -43,7 +45,7 @@ struct http_options {
 struct http *http_start(const struct http_options *options, struct error *e);
 void http_reload(struct http *http, const struct config *config);
 /* From a thread that runs none of the loops, while they run: closes listeners and connections, after
- * requests under way had at most a second. */
+ * requests under way had at most a second. Frees *http. */
 void http_stop(struct http *http);
 
 /* ---- routes ---- */
@@ -107,11 +109,12 @@ struct http_request {
     bool chunked;
     bool pretty;
     bool unix_socket;
-    char remote[56];        /* "127.0.0.1:5000", "[::1]:5000"; "@" on unix sockets */
     struct str body;        /* after http_read_body */
 
     /* For handlers to set. */
-    void *state;
+    void *state; /* in r->arena: a client that hangs up while its body is read ends the request */
+    /* Instead of the 413 of http_read_body; must answer. */
+    void (*body_over)(struct http_request *r);
     /* Runs when the client has hung up before the answer; the handler may then answer early (to
      * nobody), also inside. */
     void (*gone)(struct http_request *r);
@@ -119,6 +122,9 @@ struct http_request {
     /* The rest belongs to server.c, answer.c and request.c. */
     struct http_connection *connection; /* NULL: the client is gone */
     struct http_request *next;
+    struct http_loop *home;
+    struct http_settings *settings;
+    struct str target;       /* as sent */
     struct buf extra;        /* header lines set by http_set_header, "Name: value\r\n" */
     struct buf out;          /* a JSON body being written */
     struct json_writer writer;
@@ -127,6 +133,7 @@ struct http_request {
     bool effective_stale, effective_consistent;
     bool accepts_gzip;
     bool close_after;
+    bool says_keep_alive;    /* HTTP/1.0 that stays open */
     bool head_sent;          /* streaming */
     bool stream_chunked;
     uint8_t minor;           /* HTTP/1.x */
@@ -144,11 +151,15 @@ struct str http_param(const struct http_request *r, const char *name);
 bool http_has_param(const struct http_request *r, const char *name);
 /* The i-th value (0, 1, …) of a repeatable parameter; data == NULL: no more. */
 struct str http_param_at(const struct http_request *r, const char *name, unsigned i);
+/* All values of it, a list of str; nil when there is none. */
+struct list http_param_list(struct http_request *r, const char *name);
 /* First header line of that name (any case), without blanks around; data == NULL: not there. */
 struct str http_header(const struct http_request *r, const char *name);
 bool http_method_is(const struct http_request *r, const char *method);
+/* "127.0.0.1:5000", "[::1]:5000"; "@" on unix sockets. */
+struct str http_remote(struct http_request *r);
 /* The client's IP without port; "" on unix sockets. */
-struct str http_remote_ip(const struct http_request *r);
+struct str http_remote_ip(struct http_request *r);
 
 /* Common parameters (chapter 6). Those that return false have answered. */
 

@@ -17,6 +17,7 @@
 #define SPARE_PIECES 8
 #define IOV_MAX_USED 32
 #define LINGER (2 * SECOND)
+#define WRITE_TIME (300 * SECOND) /* without a byte taken by the other side */
 
 /* Output in the order in which it is sent: bytes of our own, or somebody's who is told afterwards. */
 struct stream_piece {
@@ -290,9 +291,9 @@ static void goodbye(struct stream *s) {
 }
 
 /* Sends as much as the system takes. False: the connection is broken. */
-static bool send_some(struct stream *s, bool *all) {
+static bool send_some(struct stream *s, bool *all, bool *progress) {
     struct iovec iov[IOV_MAX_USED];
-    *all = false;
+    *all = *progress = false;
     while (s->out_first != NULL) {
         size_t n = 0, want = 0;
         for (struct stream_piece *p = s->out_first; p != NULL && n < IOV_MAX_USED; p = p->next) {
@@ -305,6 +306,7 @@ static bool send_some(struct stream *s, bool *all) {
         if (sent < 0)
             return errno == EAGAIN || errno == EINTR || errno == ENOBUFS;
         size_t left = (size_t)sent;
+        *progress |= sent > 0;
         while (s->out_first != NULL && piece_left(s->out_first).len <= left) {
             struct stream_piece *p = s->out_first;
             left -= piece_left(p).len;
@@ -323,15 +325,19 @@ static bool send_some(struct stream *s, bool *all) {
 }
 
 void stream_flush(struct stream *s) {
-    bool all;
+    bool all, progress;
     if (s->closing || s->corked)
         return;
     if (s->out_first == NULL && !s->finishing)
         return;
-    if (!send_some(s, &all)) {
+    if (!send_some(s, &all, &progress)) {
         stream_close(s);
         return;
     }
+    if (!all && (progress || !s->blocked))
+        stream_set_deadline(s, WRITE_TIME);
+    else if (all && s->blocked)
+        stream_set_deadline(s, 0);
     s->blocked = !all;
     if (all && s->finishing)
         goodbye(s);

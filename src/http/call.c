@@ -1,0 +1,76 @@
+/* Between handlers and endpoints: the call of a request, its errors, and what of reads is common to
+ * all: placeholder headers, the second try when an answer is staler than allowed.
+ */
+#include "base/mem.h"
+#include "http/room.h"
+
+static void on_call_done(struct call *call);
+
+static struct query_options *options_of(struct http_request *r) {
+    ptrdiff_t at = r->call.endpoint->options;
+    return at < 0 ? NULL : (struct query_options *)((char *)r->call.request + at);
+}
+
+static void start(struct http_request *r) {
+    r->calling = true;
+    call_start(r->server, &r->call);
+}
+
+/* discovery_max_stale and max_stale (http-core.md 6.3): ask the leader instead. */
+static bool too_stale(struct http_request *r, const struct answer *a) {
+    struct query_options *options = options_of(r);
+    return options != NULL && (r->route->flags & ROUTE_EFFECTIVE) != 0 && options->allow_stale &&
+           options->max_stale_duration > 0 &&
+           a->meta.last_contact > options->max_stale_duration;
+}
+
+static void answer_failure(struct http_request *r, struct answer *a) {
+    if ((r->route->flags & ROUTE_META) != 0) {
+        buf_add_text(&r->extra, "X-Consul-Index: 1\r\nX-Consul-Knownleader: false\r\n"
+                                "X-Consul-Lastcontact: 0\r\n");
+    }
+    http_answer_error(r, &a->error);
+}
+
+static void on_call_done(struct call *call) {
+    struct http_request *r = call->owner;
+    struct answer *a = call->answer;
+    r->calling = false;
+    call->answer = NULL;
+    if (a->error.kind != ERROR_NONE) {
+        answer_failure(r, a);
+    } else if (too_stale(r, a)) {
+        struct query_options *options = options_of(r);
+        options->allow_stale = false;
+        options->max_stale_duration = 0;
+        r->effective_stale = false;
+        start(r);
+    } else {
+        r->answer_done(r, a);
+    }
+    answer_release(a);
+}
+
+void http_call(struct http_request *r, const struct endpoint *endpoint, void *request,
+               http_answer_done *done) {
+    r->call.endpoint = endpoint;
+    r->call.arena = &r->arena;
+    r->call.request = request;
+    r->call.done = on_call_done;
+    r->call.owner = r;
+    r->answer_done = done;
+    start(r);
+}
+
+static void answer_with_meta(struct http_request *r, struct answer *a) {
+    if (r->call.endpoint->meta >= 0)
+        http_set_meta(r, &a->meta);
+    http_answer_shared(r, a, 200, r->reply_writer);
+}
+
+void http_call_json(struct http_request *r, const struct endpoint *endpoint, void *request,
+                    uint32_t variant, http_reply_writer *write) {
+    r->call.variant = variant;
+    r->reply_writer = write;
+    http_call(r, endpoint, request, answer_with_meta);
+}
