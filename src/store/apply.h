@@ -25,21 +25,45 @@ bool apply_coordinates(struct store_batch *b, struct str body, struct store_resu
 /* Called by txn.c for the Intention member (C: connect.c); false with the text of fsm.md 5.3. */
 bool intention_apply(struct store_batch *b, const struct intention_request *request, struct error *e);
 
-/* ---- catalog_write.c ---- */
+/* ---- catalog_write.c: the rules of fsm.md 3.1 and 3.2 ----
+ *
+ * Writing changes the argument into what is stored then: indexes, and for services and checks what the
+ * store fills in. In a restore (b->restoring) the indexes in the argument are kept and index entries
+ * are raised to them. */
 
-/* node: request values; create_index and modify_index are used in restores only, otherwise set here. */
 bool catalog_write_node(struct store_batch *b, struct node *node, struct error *e);
 bool catalog_write_service(struct store_batch *b, struct str node, struct node_service *service,
                            struct error *e);
 bool catalog_write_check(struct store_batch *b, struct health_check *check, struct error *e);
+/* All of a registration; texts with the prefixes of fsm.md 3.1. */
+bool catalog_register(struct store_batch *b, const struct register_request *r, struct error *e);
 /* False: there was none. */
 bool catalog_delete_node(struct store_batch *b, struct str node);
 bool catalog_delete_service(struct store_batch *b, struct str node, struct str service_id);
 bool catalog_delete_check(struct store_batch *b, struct str node, struct str check_id);
 
+/* ---- records of the catalog, watching nothing: catalog.c ---- */
+
+bool node_fetch(struct store_read *r, struct str name, struct node *node);
+/* node_name: as it was spelled when the service was written; NULL allowed. */
+bool service_fetch(struct store_read *r, struct str node, struct str service_id,
+                   struct str *node_name, struct node_service *service);
+/* From the bytes of a scan over TABLE_SERVICES. */
+void service_decode(struct store_read *r, struct str value, struct str *node_name,
+                    struct node_service *service);
+bool check_fetch(struct store_read *r, struct str node, struct str check_id,
+                 struct health_check *check);
+/* Index of a read of a service's instances (fsm.md 6.1), and what it watches. exists: any was found.
+ * checks: a health read. */
+uint64_t service_read_index(struct store_read *r, struct str name, bool exists, bool checks);
+/* The name under which connect finds an instance (a proxy's destination, a native's own), or absent. */
+struct str service_connect_name(const struct node_service *service);
+
 /* ---- kv.c ---- */
 
 bool kv_fetch(struct store_read *r, struct str key, struct dir_entry *entry); /* watches nothing */
+/* The record and its lookups as given; old: what is stored, or NULL. No index is bumped. */
+void kv_store(struct store_batch *b, const struct dir_entry *entry, const struct dir_entry *old);
 /* The put rule of fsm.md 4.1; entry->create_index, modify_index and, unless new_session, session are
  * set to what is now stored. */
 void kv_put(struct store_batch *b, struct dir_entry *entry, bool new_session);
@@ -51,19 +75,30 @@ bool kv_delete_cas(struct store_batch *b, struct str key, uint64_t index);
 bool kv_lock(struct store_batch *b, struct dir_entry *entry, bool *done, struct error *e);
 bool kv_unlock(struct store_batch *b, struct dir_entry *entry, bool *done, struct error *e);
 /* A session ended: releases or deletes the keys that it held. */
-void kv_session_ended(struct store_batch *b, const uint8_t id[16], const struct session *session);
+void kv_session_ended(struct store_batch *b, struct str id, const struct session *session);
 
 /* ---- session.c ---- */
 
 /* False when there is none or id is no UUID (*malformed, may be NULL, is then set with `e`). */
 bool session_fetch(struct store_read *r, struct str id, struct session *session, bool *malformed,
                    struct error *e);
-void session_destroy(struct store_batch *b, const uint8_t id[16]); /* missing: no-op */
+/* The record and its lookups as given, without any rule or index. key: uuid_key of the ID. */
+void session_store(struct store_batch *b, struct str key, struct session *session);
+/* id: the key of the record. Missing: no-op. */
+void session_destroy(struct store_batch *b, struct str id);
 void session_destroy_of_check(struct store_batch *b, struct str node, struct str check_id);
 void session_destroy_of_node(struct store_batch *b, struct str node);
+/* The record alone: nothing is released (the Session member of transactions). */
+bool session_remove_record(struct store_batch *b, struct str id, struct error *e);
 
 /* ---- coordinate.c ---- */
 
 void coordinate_delete_node(struct store_batch *b, struct str node);
+/* Stores those of a list of struct coordinate * that are valid and whose node is known. */
+void coordinate_update(struct store_batch *b, const struct list *updates);
+
+/* ---- autopilot.c ---- */
+
+void autopilot_store(struct store_batch *b, const struct autopilot_config *config);
 
 #endif

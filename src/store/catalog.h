@@ -9,7 +9,7 @@
 #ifndef PRAETOR_STORE_CATALOG_H
 #define PRAETOR_STORE_CATALOG_H
 
-#include "schema/catalog.h"
+#include "schema/requests.h"
 #include "store/store.h"
 
 /* Whether a node's meta has all the pairs of `filters` (NodeMetaFilters; nil and empty match all). */

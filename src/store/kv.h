@@ -23,8 +23,7 @@ bool kv_scan_next(struct kv_scan *scan, struct dir_entry *entry);
 /* The index of the whole list (what was not read is read now). Must be called once. */
 uint64_t kv_scan_end(struct kv_scan *scan);
 
-/* Highest index of any tombstone: what a new leader starts its tombstone timer with is the raft index,
- * so this is for tests and tools. 0 when there is none. */
+/* How many tombstones there are. For tests and gauges: it counts them. */
 uint64_t kv_tombstone_count(struct store_read *r);
 
 #endif

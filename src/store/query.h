@@ -15,7 +15,7 @@ bool query_get(struct store_read *r, struct str id, struct prepared_query **quer
 uint64_t query_list(struct store_read *r, struct list *queries);
 
 /* For session.c: a session ended; deletes the queries bound to it and bumps prepared-queries if there
- * were any (fsm.md 4.3). id: the session's 16 bytes. */
-void query_session_ended(struct store_batch *b, const uint8_t id[16]);
+ * were any (fsm.md 4.3). id: the key of the session record (uuid_key). */
+void query_session_ended(struct store_batch *b, struct str id);
 
 #endif

@@ -35,13 +35,16 @@
 /* Written into LMDB; grows with each change of a key or value layout: older files are then dropped. */
 #define STORE_FORMAT 1
 
-/* First byte of a key. Key parts: l(x) lower-cased and NUL, e(x) exact and NUL, b(x) bare bytes.
- * "-> x": a secondary lookup, value = key of a record in table x. */
+/* Pieces of one chunked command (fsm.md 1.2): 32 GiB, so only nonsense is refused. */
+#define CHUNKS_MAX 65536
+
+/* First byte of a key. Key parts: l(x) lower-cased and NUL, e(x) exact and NUL, b(x) bare bytes, u(x)
+ * uuid_key. "-> x": a secondary lookup, value = key of a record in table x. */
 enum store_table {
     TABLE_META = 1,       /* bare names: "applied", "format", "segment" */
     TABLE_INDEX,          /* b(l(name)): u64 big endian, then the spelling of the last bump */
     TABLE_NODES,          /* l(node): Node */
-    TABLE_NODES_ID,       /* b(uuid) -> nodes */
+    TABLE_NODES_ID,       /* u(id) -> nodes */
     TABLE_NODES_META,     /* e(key) e(value) l(node) -> nodes */
     TABLE_SERVICES,       /* l(node) l(id): node's name as spelled (msgpack), then NodeService */
     TABLE_SERVICES_NAME,  /* l(name) l(node) l(id) -> services */
@@ -52,11 +55,11 @@ enum store_table {
     TABLE_CHECKS_NAME,    /* l(service name) l(node) l(check) -> checks */
     TABLE_CHECKS_STATUS,  /* e(status) l(node) l(check) -> checks */
     TABLE_KVS,            /* b(key): DirEntry */
-    TABLE_KVS_SESSION,    /* b(uuid) b(key) -> kvs */
+    TABLE_KVS_SESSION,    /* u(id) b(key) -> kvs */
     TABLE_TOMBSTONES,     /* b(key): u64 big endian */
-    TABLE_SESSIONS,       /* b(uuid): Session */
-    TABLE_SESSIONS_NODE,  /* l(node) b(uuid) -> sessions */
-    TABLE_SESSION_CHECKS, /* l(node) l(check) b(uuid) -> sessions */
+    TABLE_SESSIONS,       /* u(id): Session */
+    TABLE_SESSIONS_NODE,  /* l(node) u(id) -> sessions */
+    TABLE_SESSION_CHECKS, /* l(node) l(check) u(id) -> sessions */
     TABLE_COORDINATES,    /* l(node) l(segment): Coordinate */
     TABLE_AUTOPILOT,      /* empty: AutopilotConfig */
     TABLE_CHUNKS,         /* u64 op_num, u32 sequence_num big endian: ChunkInfo */
@@ -80,6 +83,10 @@ struct key_part {
              COUNT_OF(((const struct key_part[]){__VA_ARGS__})))
 struct str key_make(struct arena *arena, const struct key_part *parts, size_t count);
 
+/* The bytes under which a UUID's text is found, whatever its letter case (codec/uuid.h:
+ * uuid_parse_index, whose error text it gives). */
+bool uuid_key(struct arena *arena, struct str text, struct str *key, struct error *e);
+
 /* ---- bytes in tables ---- */
 
 bool table_get(struct store_read *r, enum store_table table, struct str key, struct str *value);
@@ -97,7 +104,6 @@ uint64_t table_delete_prefix(struct store_batch *b, enum store_table table, stru
  *   table_scan_end(&s);
  * key (NULL allowed) is valid until the next call. In a batch nothing may be written while a scan is
  * open: collect first (or use lookup_keys). `prefix` must stay valid. */
-#define TABLE_KEY_ROOM 512
 struct table_scan {
     struct store_read *read;
     void *cursor; /* MDB_cursor */
@@ -164,9 +170,9 @@ struct store_batch {
     struct store *store;
     void *txn;              /* MDB_txn */
     struct store_read read; /* arena: reset after each entry */
+    struct arena scratch;   /* read.arena */
     struct arena results;   /* what results point to */
     struct buf encoded;     /* scratch of record_put */
-    struct buf key;         /* scratch of tables.c */
     uint64_t index, term;   /* of the entry being applied */
     bool restoring;         /* into the second environment: nothing is touched or delayed */
     bool no_undo;           /* the current entry validates before it writes */

@@ -73,8 +73,8 @@ struct watcher {
     struct watch_registry *registry; /* NULL: not waiting */
     void *links;                     /* the registry's own */
     uint32_t link_count;
-    struct watcher *due; /* the registry's own: next to be woken */
-    struct watcher **due_back;
+    bool due;        /* found by watch_publish, wake has not run yet */
+    struct watcher *next, **back;
 };
 struct watch_registry *watch_registry_new(void);
 void watch_registry_free(struct watch_registry *r);
