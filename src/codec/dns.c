@@ -1,5 +1,5 @@
-/* DNS messages from bytes to header, question and records, and what their OPT records say. Every read is
- * checked against the end of the message, and following compression pointers has a limit.
+/* DNS messages from bytes to header, question and records, and what their OPT records say. Every
+ * read is checked against the end of the message, and following compression pointers has a limit.
  */
 #include "codec/dns.h"
 
@@ -162,7 +162,8 @@ static bool data_skip(struct str bytes, size_t *at, size_t end, const struct dns
     }
 }
 
-/* Record data of `len` bytes at `at`: checked against its type, names expanded when they must be. */
+/* Record data of `len` bytes at `at`: checked against its type, names expanded when they must be.
+ */
 static bool data_read(struct str bytes, size_t at, size_t len, uint16_t type, struct str *data,
                       struct arena *arena) {
     const struct dns_piece *piece = dns_data_pieces(type);
@@ -276,8 +277,7 @@ bool dns_edns_get(const struct dns_message *m, struct dns_edns *edns) {
     return false;
 }
 
-struct dns_record dns_edns_record(const struct dns_edns *edns, uint8_t scope,
-                                  struct arena *arena) {
+struct dns_record dns_edns_record(const struct dns_edns *edns, uint8_t scope, struct arena *arena) {
     struct dns_record r = {.name = STR("\0"), .type = DNS_TYPE_OPT, .class = edns->size};
     if (!edns->has_subnet) {
         return r;

@@ -1,10 +1,10 @@
-/* DNS messages: bytes to header, question and records, and back (dns.md 2 and 3; RFC 1035, 6891, 7871).
- * What the messages mean is the business of dns/.
+/* DNS messages: bytes to header, question and records, and back (dns.md 2 and 3; RFC 1035, 6891,
+ * 7871). What the messages mean is the business of dns/.
  *
  * Names are kept in wire form without compression, with the root's zero byte at the end, as a
- * `struct str` of at most 255 bytes: "\3web\7service\6consul\0". Record data is kept in wire form too,
- * names inside it uncompressed. Nothing of a message is copied that can be pointed at: the bytes must
- * live as long as what was parsed from them.
+ * `struct str` of at most 255 bytes: "\3web\7service\6consul\0". Record data is kept in wire form
+ * too, names inside it uncompressed. Nothing of a message is copied that can be pointed at: the
+ * bytes must live as long as what was parsed from them.
  */
 #ifndef PRAETOR_CODEC_DNS_H
 #define PRAETOR_CODEC_DNS_H
@@ -14,10 +14,10 @@
 #include "base/str.h"
 
 #define DNS_HEADER_SIZE ((size_t)12)
-#define DNS_NAME_MAX ((size_t)255)  /* on the wire, with the zero byte */
+#define DNS_NAME_MAX ((size_t)255) /* on the wire, with the zero byte */
 #define DNS_LABEL_MAX ((size_t)63)
 #define DNS_MESSAGE_MAX ((size_t)65535)
-#define DNS_JUMPS_MAX 126 /* compression pointers followed for one name */
+#define DNS_JUMPS_MAX 126           /* compression pointers followed for one name */
 #define DNS_TEXT_MAX ((size_t)1024) /* a name as text: 254 bytes of four characters */
 
 enum dns_type {
@@ -100,9 +100,9 @@ struct dns_message {
 /* False when there are fewer than 12 bytes. */
 bool dns_header_parse(struct str bytes, struct dns_header *h);
 
-/* Parses all of a message of at least 12 bytes. False when it is malformed; what was read before stays
- * in *m. Records missing at the end are forgiven, and the question may end after its name or type
- * (dns.md 2). Record data that does not fit its type is an error, except empty data. */
+/* Parses all of a message of at least 12 bytes. False when it is malformed; what was read before
+ * stays in *m. Records missing at the end are forgiven, and the question may end after its name or
+ * type (dns.md 2). Record data that does not fit its type is an error, except empty data. */
 bool dns_message_parse(struct str bytes, struct dns_message *m, struct arena *arena);
 
 /* ---- EDNS ---- */
@@ -123,14 +123,14 @@ struct dns_record dns_edns_record(const struct dns_edns *edns, uint8_t scope, st
 
 /* Moves over one label: *label gets its bytes, *rest what is behind it. False at the root. */
 bool dns_name_next(struct str *rest, struct str *label);
-unsigned dns_name_labels(struct str name); /* without the root */
+unsigned dns_name_labels(struct str name);            /* without the root */
 bool dns_name_equal(struct str a, struct str b);      /* byte by byte */
 bool dns_name_equal_fold(struct str a, struct str b); /* ASCII letter case aside */
 /* Whether `name` is `zone` or below it, ASCII letter case aside. */
 bool dns_name_is_below(struct str name, struct str zone);
 struct str dns_name_lower(struct str name, struct arena *arena);
-/* From text: labels between dots, taken as they are (no escapes); a final dot is allowed, "" and "."
- * are the root. Absent when a label is empty or too long, or the whole is. */
+/* From text: labels between dots, taken as they are (no escapes); a final dot is allowed, "" and
+ * "." are the root. Absent when a label is empty or too long, or the whole is. */
 struct str dns_name_from_text(struct str text, struct arena *arena);
 /* `first` without its root, then `rest`; absent when too long. */
 struct str dns_name_join(struct str first, struct str rest, struct arena *arena);
@@ -144,15 +144,15 @@ struct str dns_class_text(uint16_t class, struct arena *arena);
 
 /* ---- building ---- */
 
-/* Where each name of a message begins, for compression: one for each thread, used for one message after
- * the other. */
+/* Where each name of a message begins, for compression: one for each thread, used for one message
+ * after the other. */
 struct dns_compressor;
 struct dns_compressor *dns_compressor_new(void);
 void dns_compressor_free(struct dns_compressor *c);
 
 struct dns_writer {
     struct buf *out;
-    size_t start; /* of the message in out */
+    size_t start;                      /* of the message in out */
     struct dns_compressor *compressor; /* NULL: no compression */
     const char *last_name; /* the owner written last, and where: most records repeat it */
     size_t last_len;

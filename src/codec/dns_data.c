@@ -1,16 +1,22 @@
-/* The table behind codec/dns_data.h. Types whose data has no name and no shape worth checking are left
- * out: any bytes will do for them.
+/* The table behind codec/dns_data.h. Types whose data has no name and no shape worth checking are
+ * left out: any bytes will do for them.
  */
 #include "codec/dns_data.h"
 
 #include <stddef.h>
 
-#define BYTES(n) {DNS_PIECE_BYTES, n}
-#define NAME {DNS_PIECE_NAME, 0}
-#define SHORT {DNS_PIECE_NAME_SHORT, 0}
-#define STRING {DNS_PIECE_STRING, 0}
-#define STRINGS {DNS_PIECE_STRINGS, 0}
-#define REST {DNS_PIECE_REST, 0}
+#define BYTES(n)                                                                                   \
+    { DNS_PIECE_BYTES, n }
+#define NAME                                                                                       \
+    { DNS_PIECE_NAME, 0 }
+#define SHORT                                                                                      \
+    { DNS_PIECE_NAME_SHORT, 0 }
+#define STRING                                                                                     \
+    { DNS_PIECE_STRING, 0 }
+#define STRINGS                                                                                    \
+    { DNS_PIECE_STRINGS, 0 }
+#define REST                                                                                       \
+    { DNS_PIECE_REST, 0 }
 
 static const struct dns_piece any[] = {REST, {0}};
 static const struct dns_piece one_short[] = {SHORT, {0}};
@@ -33,8 +39,10 @@ static const struct dns_piece opt[] = {{DNS_PIECE_OPTIONS, 0}, {0}};
 
 const struct dns_piece *dns_data_pieces(uint16_t type) {
     switch (type) {
-    case 1: return a;
-    case 28: return aaaa;
+    case 1:
+        return a;
+    case 28:
+        return aaaa;
     case 2:  /* NS */
     case 3:  /* MD */
     case 4:  /* MF */
@@ -44,10 +52,14 @@ const struct dns_piece *dns_data_pieces(uint16_t type) {
     case 9:  /* MR */
     case 12: /* PTR */
         return one_short;
-    case 6: return soa;
-    case 13: return two_strings; /* HINFO */
-    case 14: return two_short;   /* MINFO */
-    case 15: return mx;
+    case 6:
+        return soa;
+    case 13:
+        return two_strings; /* HINFO */
+    case 14:
+        return two_short; /* MINFO */
+    case 15:
+        return mx;
     case 16: /* TXT */
     case 99: /* SPF */
         return strings;
@@ -59,9 +71,10 @@ const struct dns_piece *dns_data_pieces(uint16_t type) {
     case 36:  /* KX */
     case 107: /* LP */
         return preferred_name;
-    case 26: return preferred_names; /* PX */
-    case 24:                         /* SIG */
-    case 46:                         /* RRSIG */
+    case 26:
+        return preferred_names; /* PX */
+    case 24:                    /* SIG */
+    case 46:                    /* RRSIG */
         return signature;
     case 30: /* NXT */
     case 47: /* NSEC */
@@ -69,9 +82,13 @@ const struct dns_piece *dns_data_pieces(uint16_t type) {
     case 23: /* NSAP-PTR */
     case 39: /* DNAME */
         return one_name;
-    case 33: return srv;
-    case 35: return naptr;
-    case 41: return opt;
-    default: return any;
+    case 33:
+        return srv;
+    case 35:
+        return naptr;
+    case 41:
+        return opt;
+    default:
+        return any;
     }
 }

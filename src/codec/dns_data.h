@@ -1,5 +1,5 @@
-/* How the data of each type of DNS record is made up: which parts are names. Reading needs it to expand
- * compressed names, writing to compress them. Private to codec/dns*.c.
+/* How the data of each type of DNS record is made up: which parts are names. Reading needs it to
+ * expand compressed names, writing to compress them. Private to codec/dns*.c.
  */
 #ifndef PRAETOR_CODEC_DNS_DATA_H
 #define PRAETOR_CODEC_DNS_DATA_H

@@ -7,7 +7,9 @@
 #include "codec/dns.h"
 
 /* ASCII only, and no locale. */
-static uint8_t lower(uint8_t c) { return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c; }
+static uint8_t lower(uint8_t c) {
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+}
 
 bool dns_name_next(struct str *rest, struct str *label) {
     if (rest->len == 0) {
@@ -100,7 +102,8 @@ struct str dns_name_join(struct str first, struct str rest, struct arena *arena)
     return (struct str){out, len};
 }
 
-/* Writes a label as text to `out`, which has room for four characters a byte; returns the length. */
+/* Writes a label as text to `out`, which has room for four characters a byte; returns the length.
+ */
 static size_t label_text(struct str label, char *out) {
     size_t n = 0;
     for (size_t i = 0; i < label.len; i++) {
@@ -145,20 +148,22 @@ static const struct {
     uint16_t type;
     const char *text;
 } type_texts[] = {
-    {1, "A"},      {2, "NS"},       {3, "MD"},      {4, "MF"},     {5, "CNAME"}, {6, "SOA"},
-    {7, "MB"},     {8, "MG"},       {9, "MR"},      {10, "NULL"},  {12, "PTR"},  {13, "HINFO"},
-    {14, "MINFO"}, {15, "MX"},      {16, "TXT"},    {17, "RP"},    {18, "AFSDB"}, {19, "X25"},
-    {20, "ISDN"},  {21, "RT"},      {23, "NSAP-PTR"}, {24, "SIG"}, {25, "KEY"},  {26, "PX"},
-    {27, "GPOS"},  {28, "AAAA"},    {29, "LOC"},    {30, "NXT"},   {31, "EID"},  {32, "NIMLOC"},
-    {33, "SRV"},   {34, "ATMA"},    {35, "NAPTR"},  {36, "KX"},    {37, "CERT"}, {39, "DNAME"},
-    {41, "OPT"},   {43, "DS"},      {44, "SSHFP"},  {46, "RRSIG"}, {47, "NSEC"}, {48, "DNSKEY"},
-    {49, "DHCID"}, {50, "NSEC3"},   {51, "NSEC3PARAM"}, {52, "TLSA"}, {53, "SMIMEA"}, {55, "HIP"},
-    {56, "NINFO"}, {57, "RKEY"},    {58, "TALINK"}, {59, "CDS"},   {60, "CDNSKEY"}, {61, "OPENPGPKEY"},
-    {62, "CSYNC"}, {99, "SPF"},     {100, "UINFO"}, {101, "UID"},  {102, "GID"}, {103, "UNSPEC"},
-    {104, "NID"},  {105, "L32"},    {106, "L64"},   {107, "LP"},   {108, "EUI48"}, {109, "EUI64"},
-    {249, "TKEY"}, {250, "TSIG"},   {251, "IXFR"},  {252, "AXFR"}, {253, "MAILB"}, {254, "MAILA"},
-    {255, "ANY"},  {256, "URI"},    {257, "CAA"},   {258, "AVC"},  {32768, "TA"}, {32769, "DLV"},
-    {65535, "Reserved"}, {0, "None"},
+    {1, "A"},         {2, "NS"},      {3, "MD"},       {4, "MF"},           {5, "CNAME"},
+    {6, "SOA"},       {7, "MB"},      {8, "MG"},       {9, "MR"},           {10, "NULL"},
+    {12, "PTR"},      {13, "HINFO"},  {14, "MINFO"},   {15, "MX"},          {16, "TXT"},
+    {17, "RP"},       {18, "AFSDB"},  {19, "X25"},     {20, "ISDN"},        {21, "RT"},
+    {23, "NSAP-PTR"}, {24, "SIG"},    {25, "KEY"},     {26, "PX"},          {27, "GPOS"},
+    {28, "AAAA"},     {29, "LOC"},    {30, "NXT"},     {31, "EID"},         {32, "NIMLOC"},
+    {33, "SRV"},      {34, "ATMA"},   {35, "NAPTR"},   {36, "KX"},          {37, "CERT"},
+    {39, "DNAME"},    {41, "OPT"},    {43, "DS"},      {44, "SSHFP"},       {46, "RRSIG"},
+    {47, "NSEC"},     {48, "DNSKEY"}, {49, "DHCID"},   {50, "NSEC3"},       {51, "NSEC3PARAM"},
+    {52, "TLSA"},     {53, "SMIMEA"}, {55, "HIP"},     {56, "NINFO"},       {57, "RKEY"},
+    {58, "TALINK"},   {59, "CDS"},    {60, "CDNSKEY"}, {61, "OPENPGPKEY"},  {62, "CSYNC"},
+    {99, "SPF"},      {100, "UINFO"}, {101, "UID"},    {102, "GID"},        {103, "UNSPEC"},
+    {104, "NID"},     {105, "L32"},   {106, "L64"},    {107, "LP"},         {108, "EUI48"},
+    {109, "EUI64"},   {249, "TKEY"},  {250, "TSIG"},   {251, "IXFR"},       {252, "AXFR"},
+    {253, "MAILB"},   {254, "MAILA"}, {255, "ANY"},    {256, "URI"},        {257, "CAA"},
+    {258, "AVC"},     {32768, "TA"},  {32769, "DLV"},  {65535, "Reserved"}, {0, "None"},
 };
 
 struct str dns_type_text(uint16_t type, struct arena *arena) {
@@ -172,12 +177,19 @@ struct str dns_type_text(uint16_t type, struct arena *arena) {
 
 struct str dns_class_text(uint16_t class, struct arena *arena) {
     switch (class) {
-    case 1: return STR("IN");
-    case 2: return STR("CS");
-    case 3: return STR("CH");
-    case 4: return STR("HS");
-    case 254: return STR("NONE");
-    case 255: return STR("ANY");
-    default: return str_format(arena, "CLASS%u", class);
+    case 1:
+        return STR("IN");
+    case 2:
+        return STR("CS");
+    case 3:
+        return STR("CH");
+    case 4:
+        return STR("HS");
+    case 254:
+        return STR("NONE");
+    case 255:
+        return STR("ANY");
+    default:
+        return str_format(arena, "CLASS%u", class);
     }
 }

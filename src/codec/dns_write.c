@@ -1,13 +1,14 @@
-/* DNS messages from header, question and records to bytes, with name compression. The order of names
- * decides what is compressed against what: each name of the message, also those that are written in full,
- * may be pointed into by later ones.
+/* DNS messages from header, question and records to bytes, with name compression. The order of
+ * names decides what is compressed against what: each name of the message, also those that are
+ * written in full, may be pointed into by later ones.
  */
 #include "base/mem.h"
 #include "codec/dns.h"
 #include "codec/dns_data.h"
 
-/* Pointers have 14 bits, and each name begins at an offset of its own, at least two bytes from the next:
- * at most 8192 entries. Slots are invalidated by counting up the generation, not by clearing. */
+/* Pointers have 14 bits, and each name begins at an offset of its own, at least two bytes from the
+ * next: at most 8192 entries. Slots are invalidated by counting up the generation, not by clearing.
+ */
 #define COMPRESSOR_SLOTS 16384u
 #define POINTER_LIMIT 16384u
 #define LABELS_MAX 128
@@ -22,8 +23,12 @@ struct dns_compressor {
     struct compressor_slot slots[COMPRESSOR_SLOTS];
 };
 
-struct dns_compressor *dns_compressor_new(void) { return MEM_NEW(struct dns_compressor); }
-void dns_compressor_free(struct dns_compressor *c) { mem_free(c); }
+struct dns_compressor *dns_compressor_new(void) {
+    return MEM_NEW(struct dns_compressor);
+}
+void dns_compressor_free(struct dns_compressor *c) {
+    mem_free(c);
+}
 
 /* Whether the name at `offset` of the message (compressed, as written by us) is `name`. */
 static bool name_is_at(const struct dns_writer *w, size_t offset, struct str name) {
@@ -135,7 +140,8 @@ void dns_writer_init(struct dns_writer *w, struct buf *out, struct dns_compresso
     out->len += DNS_HEADER_SIZE;
 }
 
-/* The owner of a record. Remembers where the last one is, since the next record often has the same. */
+/* The owner of a record. Remembers where the last one is, since the next record often has the same.
+ */
 static void write_owner(struct dns_writer *w, struct str name) {
     if (w->compressor == NULL) {
         buf_add_str(w->out, name);
@@ -221,7 +227,9 @@ void dns_write_record(struct dns_writer *w, enum dns_section section, const stru
     }
 }
 
-size_t dns_writer_size(const struct dns_writer *w) { return w->out->len - w->start; }
+size_t dns_writer_size(const struct dns_writer *w) {
+    return w->out->len - w->start;
+}
 
 bool dns_writer_end(struct dns_writer *w) {
     for (int i = 0; i < 1 + DNS_SECTIONS; i++) {

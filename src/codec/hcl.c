@@ -21,8 +21,7 @@ struct parser {
 
 static struct hcl_node *parse_value(struct parser *p);
 
-void hcl_object_add(struct hcl_node *object, struct hcl_item item, struct arena *arena)
-{
+void hcl_object_add(struct hcl_node *object, struct hcl_item item, struct arena *arena) {
     if (object->len == object->cap) {
         size_t cap = object->cap ? object->cap * 2 : 4;
         struct hcl_item *items = ARENA_ARRAY(arena, struct hcl_item, cap);
@@ -34,8 +33,7 @@ void hcl_object_add(struct hcl_node *object, struct hcl_item item, struct arena 
     object->items[object->len++] = item;
 }
 
-void hcl_list_add(struct hcl_node *list, struct hcl_node *node, struct arena *arena)
-{
+void hcl_list_add(struct hcl_node *list, struct hcl_node *node, struct arena *arena) {
     if (list->len == list->cap) {
         size_t cap = list->cap ? list->cap * 2 : 4;
         struct hcl_node **nodes = ARENA_ARRAY(arena, struct hcl_node *, cap);
@@ -49,8 +47,7 @@ void hcl_list_add(struct hcl_node *list, struct hcl_node *node, struct arena *ar
 
 /* ---- tokens ---- */
 
-static struct hcl_token scan(struct parser *p)
-{
+static struct hcl_token scan(struct parser *p) {
     if (p->unread) {
         p->unread = false;
         return p->token;
@@ -61,12 +58,13 @@ static struct hcl_token scan(struct parser *p)
     return p->token;
 }
 
-static void unscan(struct parser *p) { p->unread = true; }
+static void unscan(struct parser *p) {
+    p->unread = true;
+}
 
 static void *parse_error(struct parser *p, size_t position, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-static void *parse_error(struct parser *p, size_t position, const char *format, ...)
-{
+static void *parse_error(struct parser *p, size_t position, const char *format, ...) {
     va_list args;
     va_start(args, format);
     struct str message = str_vformat(p->arena, format, args);
@@ -78,10 +76,9 @@ static void *parse_error(struct parser *p, size_t position, const char *format, 
 
 /* ---- grammar ---- */
 
-/* The keys of an item, up to its "=" or "{", which is put back. *end: there is no item. Braces: inside
- * an object. */
-static bool parse_keys(struct parser *p, struct hcl_item *item, struct str *shown, bool *end)
-{
+/* The keys of an item, up to its "=" or "{", which is put back. *end: there is no item. Braces:
+ * inside an object. */
+static bool parse_keys(struct parser *p, struct hcl_item *item, struct str *shown, bool *end) {
     struct str keys[64];
     struct str raw = {NULL, 0};
     size_t count = 0;
@@ -112,8 +109,9 @@ static bool parse_keys(struct parser *p, struct hcl_item *item, struct str *show
             keys[count] = t.text;
             if (t.type == HCL_STRING && !hcl_unquote(t.text, p->arena, &keys[count]))
                 return parse_error(p, t.position, "illegal char escape");
-            raw = count == 0 ? t.text
-                             : str_format(p->arena, STR_FMT " " STR_FMT, STR_ARG(raw), STR_ARG(t.text));
+            raw = count == 0
+                      ? t.text
+                      : str_format(p->arena, STR_FMT " " STR_FMT, STR_ARG(raw), STR_ARG(t.text));
             count++;
             break;
         case HCL_RBRACE:
@@ -136,8 +134,7 @@ done:
 }
 
 /* One item. *end: none left, or a "key =" at the end of the input, which the peer drops. */
-static bool parse_item(struct parser *p, struct hcl_item *item, bool *end)
-{
+static bool parse_item(struct parser *p, struct hcl_item *item, bool *end) {
     struct str shown;
     if (!parse_keys(p, item, &shown, end))
         return false;
@@ -162,8 +159,7 @@ static bool parse_item(struct parser *p, struct hcl_item *item, bool *end)
     return item->value != NULL;
 }
 
-static bool parse_items(struct parser *p, struct hcl_node *object)
-{
+static bool parse_items(struct parser *p, struct hcl_node *object) {
     for (;;) {
         struct hcl_item item = {0};
         bool end;
@@ -177,8 +173,7 @@ static bool parse_items(struct parser *p, struct hcl_node *object)
     }
 }
 
-static struct hcl_node *new_node(struct parser *p, int kind, size_t position)
-{
+static struct hcl_node *new_node(struct parser *p, int kind, size_t position) {
     struct hcl_node *node = ARENA_NEW(p->arena, struct hcl_node);
     node->kind = kind == 0 ? HCL_NODE_LITERAL : kind == 1 ? HCL_NODE_OBJECT : HCL_NODE_LIST;
     node->position = position;
@@ -186,8 +181,7 @@ static struct hcl_node *new_node(struct parser *p, int kind, size_t position)
 }
 
 /* The brace was taken. */
-static struct hcl_node *parse_object(struct parser *p, size_t position)
-{
+static struct hcl_node *parse_object(struct parser *p, size_t position) {
     if (p->depth >= HCL_MAX_DEPTH)
         return parse_error(p, position, "nested too deeply");
     struct hcl_node *object = new_node(p, 1, position);
@@ -204,20 +198,19 @@ static struct hcl_node *parse_object(struct parser *p, size_t position)
 }
 
 /* An object or list inside a list: its error is wrapped. */
-static struct hcl_node *parse_nested(struct parser *p, const char *what, size_t position)
-{
+static struct hcl_node *parse_nested(struct parser *p, const char *what, size_t position) {
     struct hcl_node *node = parse_value(p);
     if (node == NULL) {
         struct str place = hcl_place(p->arena, p->scanner.text, position);
-        error_prefix(p->e, "At " STR_FMT ": error while trying to parse %s within list: ",
-                     STR_ARG(place), what);
+        error_prefix(p->e,
+                     "At " STR_FMT ": error while trying to parse %s within list: ", STR_ARG(place),
+                     what);
     }
     return node;
 }
 
 /* The bracket was taken. */
-static struct hcl_node *parse_list(struct parser *p, size_t position)
-{
+static struct hcl_node *parse_list(struct parser *p, size_t position) {
     if (p->depth >= HCL_MAX_DEPTH)
         return parse_error(p, position, "nested too deeply");
     struct hcl_node *list = new_node(p, 2, position);
@@ -226,7 +219,8 @@ static struct hcl_node *parse_list(struct parser *p, size_t position)
         struct hcl_token t = scan(p);
         struct hcl_node *node;
         if (need_comma && t.type != HCL_COMMA && t.type != HCL_RBRACK)
-            return parse_error(p, t.position, "error parsing list, expected comma or list end, got: %s",
+            return parse_error(p, t.position,
+                               "error parsing list, expected comma or list end, got: %s",
                                hcl_token_name(t.type));
         switch (t.type) {
         case HCL_COMMA:
@@ -234,7 +228,11 @@ static struct hcl_node *parse_list(struct parser *p, size_t position)
             continue;
         case HCL_RBRACK:
             return list;
-        case HCL_BOOL: case HCL_NUMBER: case HCL_FLOAT: case HCL_STRING: case HCL_HEREDOC:
+        case HCL_BOOL:
+        case HCL_NUMBER:
+        case HCL_FLOAT:
+        case HCL_STRING:
+        case HCL_HEREDOC:
             node = new_node(p, 0, t.position);
             node->token = t;
             need_comma = true;
@@ -257,11 +255,14 @@ static struct hcl_node *parse_list(struct parser *p, size_t position)
     }
 }
 
-static struct hcl_node *parse_value(struct parser *p)
-{
+static struct hcl_node *parse_value(struct parser *p) {
     struct hcl_token t = scan(p);
     switch (t.type) {
-    case HCL_BOOL: case HCL_NUMBER: case HCL_FLOAT: case HCL_STRING: case HCL_HEREDOC: {
+    case HCL_BOOL:
+    case HCL_NUMBER:
+    case HCL_FLOAT:
+    case HCL_STRING:
+    case HCL_HEREDOC: {
         struct hcl_node *node = new_node(p, 0, t.position);
         node->token = t;
         return node;
@@ -289,15 +290,13 @@ struct decoder {
 static bool decode_node(struct decoder *d, const struct hcl_node *node, struct value *out,
                         struct str path);
 
-static const char *node_type_name(const struct hcl_node *node)
-{
+static const char *node_type_name(const struct hcl_node *node) {
     return node->kind == HCL_NODE_LITERAL  ? "*ast.LiteralType"
            : node->kind == HCL_NODE_OBJECT ? "*ast.ObjectType"
                                            : "*ast.ListType";
 }
 
-static bool parse_int(struct str text, int64_t *out, struct error *e)
-{
+static bool parse_int(struct str text, int64_t *out, struct error *e) {
     char copy[72];
     bool fits = text.len < sizeof(copy);
     if (fits) {
@@ -320,24 +319,24 @@ static bool parse_int(struct str text, int64_t *out, struct error *e)
                      STR_ARG(text));
 }
 
-static bool parse_float(struct str text, double *out, struct arena *arena, struct error *e)
-{
+static bool parse_float(struct str text, double *out, struct arena *arena, struct error *e) {
     const char *copy = str_terminated(arena, text);
     char *end;
     errno = 0;
     double number = strtod(copy, &end);
     if (*copy == '\0' || *end != '\0')
-        return error_set(e, ERROR_INTERNAL, "strconv.ParseFloat: parsing \"" STR_FMT "\": invalid syntax",
+        return error_set(e, ERROR_INTERNAL,
+                         "strconv.ParseFloat: parsing \"" STR_FMT "\": invalid syntax",
                          STR_ARG(text));
     if (errno == ERANGE && isinf(number))
         return error_set(e, ERROR_INTERNAL,
-                         "strconv.ParseFloat: parsing \"" STR_FMT "\": value out of range", STR_ARG(text));
+                         "strconv.ParseFloat: parsing \"" STR_FMT "\": value out of range",
+                         STR_ARG(text));
     *out = number;
     return true;
 }
 
-static bool literal_text(struct decoder *d, const struct hcl_token *t, struct str *out)
-{
+static bool literal_text(struct decoder *d, const struct hcl_token *t, struct str *out) {
     if (t->type == HCL_HEREDOC) {
         *out = hcl_heredoc_value(t->text, d->arena);
         return true;
@@ -347,11 +346,11 @@ static bool literal_text(struct decoder *d, const struct hcl_token *t, struct st
         return true;
     }
     return hcl_unquote(t->text, d->arena, out) ||
-           error_set(d->e, ERROR_INTERNAL, "unquote " STR_FMT " err: invalid syntax", STR_ARG(t->text));
+           error_set(d->e, ERROR_INTERNAL, "unquote " STR_FMT " err: invalid syntax",
+                     STR_ARG(t->text));
 }
 
-static bool decode_literal(struct decoder *d, const struct hcl_node *node, struct value *out)
-{
+static bool decode_literal(struct decoder *d, const struct hcl_node *node, struct value *out) {
     const struct hcl_token *t = &node->token;
     switch (t->type) {
     case HCL_BOOL:
@@ -371,8 +370,7 @@ static bool decode_literal(struct decoder *d, const struct hcl_node *node, struc
 }
 
 static bool wrong_type(struct decoder *d, const struct hcl_node *node, struct str path,
-                       const char *wanted)
-{
+                       const char *wanted) {
     struct str place = hcl_place(d->arena, d->text, node->position);
     return error_set(d->e, ERROR_INTERNAL, "At " STR_FMT ": " STR_FMT ": unknown type%s %s",
                      STR_ARG(place), STR_ARG(path), wanted, node_type_name(node));
@@ -380,8 +378,7 @@ static bool wrong_type(struct decoder *d, const struct hcl_node *node, struct st
 
 /* A repeated key: the value takes the type of the first one. */
 static bool decode_onto_scalar(struct decoder *d, const struct hcl_node *node, struct value *old,
-                               struct str path)
-{
+                               struct str path) {
     enum hcl_token_type type = node->kind == HCL_NODE_LITERAL ? node->token.type : HCL_ILLEGAL;
     struct str text;
     switch (old->kind) {
@@ -405,8 +402,7 @@ static bool decode_onto_scalar(struct decoder *d, const struct hcl_node *node, s
     }
 }
 
-static void list_append(struct decoder *d, struct value *list, const struct value *item)
-{
+static void list_append(struct decoder *d, struct value *list, const struct value *item) {
     size_t len = list->list.len;
     if ((len & (len - 1)) == 0) { /* capacity: the next power of two */
         struct value *items = ARENA_ARRAY(d->arena, struct value, len ? len * 2 : 1);
@@ -418,12 +414,11 @@ static void list_append(struct decoder *d, struct value *list, const struct valu
 }
 
 static bool decode_onto_list(struct decoder *d, const struct hcl_node *node, struct value *list,
-                             struct str path)
-{
+                             struct str path) {
     if (node->kind == HCL_NODE_LITERAL) {
         struct str place = hcl_place(d->arena, d->text, node->position);
-        return error_set(d->e, ERROR_INTERNAL, "At " STR_FMT ": unknown slice type: %s", STR_ARG(place),
-                         node_type_name(node));
+        return error_set(d->e, ERROR_INTERNAL, "At " STR_FMT ": unknown slice type: %s",
+                         STR_ARG(place), node_type_name(node));
     }
     size_t count = node->kind == HCL_NODE_OBJECT ? 1 : node->len;
     if (node->kind == HCL_NODE_LIST)
@@ -439,8 +434,7 @@ static bool decode_onto_list(struct decoder *d, const struct hcl_node *node, str
     return true;
 }
 
-static struct value *map_add(struct decoder *d, struct value *map, struct str key)
-{
+static struct value *map_add(struct decoder *d, struct value *map, struct str key) {
     size_t len = map->map.len;
     if ((len & (len - 1)) == 0) {
         struct value_pair *pairs = ARENA_ARRAY(d->arena, struct value_pair, len ? len * 2 : 1);
@@ -452,8 +446,7 @@ static struct value *map_add(struct decoder *d, struct value *map, struct str ke
     return &map->map.pairs[map->map.len++].value;
 }
 
-static struct value *map_find(struct value *map, struct str key)
-{
+static struct value *map_find(struct value *map, struct str key) {
     for (size_t i = 0; i < map->map.len; i++)
         if (str_eq(map->map.pairs[i].key, key))
             return &map->map.pairs[i].value;
@@ -462,8 +455,7 @@ static struct value *map_find(struct value *map, struct str key)
 
 /* One item into the map: `value` under `key`, with the rules for keys that are there already. */
 static bool decode_item(struct decoder *d, struct value *map, struct str key,
-                        const struct hcl_node *value, struct str path)
-{
+                        const struct hcl_node *value, struct str path) {
     struct value *slot = map_find(map, key);
     struct str name = str_format(d->arena, STR_FMT "." STR_FMT, STR_ARG(path), STR_ARG(key));
     if (slot == NULL) {
@@ -482,8 +474,7 @@ static bool decode_item(struct decoder *d, struct value *map, struct str key,
 
 /* key "label" {…}: all items with that first key together become one list of maps. */
 static bool decode_labelled(struct decoder *d, const struct hcl_node *object, struct value *map,
-                            struct str key, struct str path)
-{
+                            struct str key, struct str path) {
     if (map_find(map, key) != NULL)
         return true;
     struct value list = {.kind = VALUE_LIST, .literal = HCL_BLOCKS};
@@ -491,13 +482,16 @@ static bool decode_labelled(struct decoder *d, const struct hcl_node *object, st
         const struct hcl_item *item = &object->items[i];
         if (!str_eq(item->keys[0], key))
             continue;
-        struct str name = str_format(d->arena, STR_FMT "." STR_FMT "[%zu]", STR_ARG(path), STR_ARG(key),
-                                     list.list.len);
+        struct str name = str_format(d->arena, STR_FMT "." STR_FMT "[%zu]", STR_ARG(path),
+                                     STR_ARG(key), list.list.len);
         struct value one = {.kind = VALUE_MAP};
         if (item->key_count > 1) {
             struct hcl_item rest = {item->keys + 1, item->key_count - 1, item->value};
-            struct hcl_node wrapped = {.kind = HCL_NODE_OBJECT, .position = item->value->position,
-                                       .items = &rest, .len = 1, .cap = 1};
+            struct hcl_node wrapped = {.kind = HCL_NODE_OBJECT,
+                                       .position = item->value->position,
+                                       .items = &rest,
+                                       .len = 1,
+                                       .cap = 1};
             if (!decode_node(d, &wrapped, &one, name))
                 return false;
         } else if (item->value->kind != HCL_NODE_OBJECT) {
@@ -512,8 +506,7 @@ static bool decode_labelled(struct decoder *d, const struct hcl_node *object, st
     return true;
 }
 
-static bool has_label(const struct hcl_node *object, struct str key)
-{
+static bool has_label(const struct hcl_node *object, struct str key) {
     for (size_t i = 0; i < object->len; i++)
         if (object->items[i].key_count > 1 && str_eq(object->items[i].keys[0], key))
             return true;
@@ -522,8 +515,7 @@ static bool has_label(const struct hcl_node *object, struct str key)
 
 /* A node where no map around it asks for blocks: a literal, a map, or a list. */
 static bool decode_node(struct decoder *d, const struct hcl_node *node, struct value *out,
-                        struct str path)
-{
+                        struct str path) {
     *out = (struct value){.position = node->position};
     if (node->kind == HCL_NODE_LITERAL)
         return decode_literal(d, node, out);
@@ -548,8 +540,7 @@ static bool decode_node(struct decoder *d, const struct hcl_node *node, struct v
 
 /* ---- entry ---- */
 
-static struct str without_carriage_returns(struct str text, struct arena *arena)
-{
+static struct str without_carriage_returns(struct str text, struct arena *arena) {
     if (str_find(text, STR("\r\n"), 0) < 0)
         return text;
     char *copy = arena_alloc(arena, text.len);
@@ -560,8 +551,7 @@ static struct str without_carriage_returns(struct str text, struct arena *arena)
     return str_of(copy, len);
 }
 
-static struct hcl_node *parse_text(struct str text, struct arena *arena, struct error *e)
-{
+static struct hcl_node *parse_text(struct str text, struct arena *arena, struct error *e) {
     struct parser p = {.arena = arena, .e = e};
     hcl_scan_init(&p.scanner, text, arena);
     struct hcl_node *root = new_node(&p, 1, 0);
@@ -574,8 +564,7 @@ static struct hcl_node *parse_text(struct str text, struct arena *arena, struct 
     return ok ? root : NULL;
 }
 
-bool hcl_parse(struct str text, struct value *out, struct arena *arena, struct error *e)
-{
+bool hcl_parse(struct str text, struct value *out, struct arena *arena, struct error *e) {
     text = without_carriage_returns(text, arena);
     struct str start = str_trim(text);
     struct hcl_node *root;

@@ -1,7 +1,7 @@
-/* HCL's own JSON dialect (config.md 1.5.4): JSON's shape with lenient ends, read into the syntax tree of
- * HCL, so that integers stay integers and objects are blocks. Not the reader of .json files, which is
- * codec/json.h. The peer splits an object whose values are all objects into blocks of one entry each;
- * that is not copied.
+/* HCL's own JSON dialect (config.md 1.5.4): JSON's shape with lenient ends, read into the syntax
+ * tree of HCL, so that integers stay integers and objects are blocks. Not the reader of .json
+ * files, which is codec/json.h. The peer splits an object whose values are all objects into blocks
+ * of one entry each; that is not copied.
  */
 #include "base/mem.h"
 #include "codec/hcl_syntax.h"
@@ -14,30 +14,27 @@ struct reader {
     struct error *e;
 };
 
-static bool read_error(struct reader *r, size_t position, const char *message)
-{
+static bool read_error(struct reader *r, size_t position, const char *message) {
     struct str place = hcl_place(r->arena, r->text, position);
     return error_set(r->e, ERROR_INTERNAL, STR_FMT ": %s", STR_ARG(place), message);
 }
 
-static char peek(struct reader *r)
-{
+static char peek(struct reader *r) {
     while (r->at < r->text.len && strchr(" \t\r\n", r->text.data[r->at]) != NULL &&
            r->text.data[r->at] != '\0')
         r->at++;
     return r->at < r->text.len ? r->text.data[r->at] : '\0';
 }
 
-static int hex(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                                        : c >= 'A' && c <= 'F'   ? c - 'A' + 10
-                                                                 : -1;
+static int hex(char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* A JSON string as an HCL STRING token: the escapes of JSON are also HCL's, except "\/". */
-static bool read_string(struct reader *r, struct hcl_token *token)
-{
+static bool read_string(struct reader *r, struct hcl_token *token) {
     size_t start = r->at++;
     char *text = arena_alloc(r->arena, r->text.len - start + 2);
     size_t len = 0;
@@ -71,15 +68,13 @@ static bool read_string(struct reader *r, struct hcl_token *token)
     return true;
 }
 
-static bool is_number_char(char c, bool *fraction)
-{
+static bool is_number_char(char c, bool *fraction) {
     if (c == '.' || c == 'e' || c == 'E')
         *fraction = true;
     return (c >= '0' && c <= '9') || c == '.' || c == 'e' || c == 'E' || c == '+' || c == '-';
 }
 
-static bool read_number(struct reader *r, struct hcl_token *token)
-{
+static bool read_number(struct reader *r, struct hcl_token *token) {
     size_t start = r->at;
     bool fraction = false;
     while (r->at < r->text.len && is_number_char(r->text.data[r->at], &fraction))
@@ -92,8 +87,7 @@ static bool read_number(struct reader *r, struct hcl_token *token)
     return true;
 }
 
-static bool read_word(struct reader *r, struct hcl_token *token)
-{
+static bool read_word(struct reader *r, struct hcl_token *token) {
     size_t start = r->at;
     while (r->at < r->text.len && ((r->text.data[r->at] >= 'a' && r->text.data[r->at] <= 'z') ||
                                    (r->text.data[r->at] >= 'A' && r->text.data[r->at] <= 'Z')))
@@ -114,8 +108,7 @@ static bool read_word(struct reader *r, struct hcl_token *token)
 
 static struct hcl_node *read_object(struct reader *r);
 
-static struct hcl_node *new_list(struct reader *r)
-{
+static struct hcl_node *new_list(struct reader *r) {
     struct hcl_node *list = ARENA_NEW(r->arena, struct hcl_node);
     list->kind = HCL_NODE_LIST;
     list->position = r->at++;
@@ -125,8 +118,7 @@ static struct hcl_node *new_list(struct reader *r)
 /* NULL without an error: there is no value here, which is tolerated. */
 static struct hcl_node *read_value(struct reader *r);
 
-static struct hcl_node *fill_list(struct reader *r)
-{
+static struct hcl_node *fill_list(struct reader *r) {
     struct hcl_node *list = new_list(r);
     for (;;) {
         char c = peek(r);
@@ -145,8 +137,7 @@ static struct hcl_node *fill_list(struct reader *r)
     }
 }
 
-static struct hcl_node *read_value(struct reader *r)
-{
+static struct hcl_node *read_value(struct reader *r) {
     char c = peek(r);
     if (c == '\0' || c == '}' || c == ']' || c == ',' || c == ':')
         return NULL;
@@ -161,9 +152,9 @@ static struct hcl_node *read_value(struct reader *r)
         return nested;
     }
     struct hcl_token token = {0};
-    bool ok = c == '"'                              ? read_string(r, &token)
+    bool ok = c == '"'                             ? read_string(r, &token)
               : (c >= '0' && c <= '9') || c == '-' ? read_number(r, &token)
-                                                    : read_word(r, &token);
+                                                   : read_word(r, &token);
     if (!ok)
         return NULL;
     struct hcl_node *node = ARENA_NEW(r->arena, struct hcl_node);
@@ -174,8 +165,7 @@ static struct hcl_node *read_value(struct reader *r)
 }
 
 /* One entry behind its key. False: error. */
-static bool read_entry(struct reader *r, struct hcl_node *object)
-{
+static bool read_entry(struct reader *r, struct hcl_node *object) {
     struct hcl_token key;
     struct str *name = ARENA_NEW(r->arena, struct str);
     if (!read_string(r, &key))
@@ -191,8 +181,7 @@ static bool read_entry(struct reader *r, struct hcl_node *object)
     return !error_is_set(r->e);
 }
 
-static struct hcl_node *read_object(struct reader *r)
-{
+static struct hcl_node *read_object(struct reader *r) {
     struct hcl_node *object = ARENA_NEW(r->arena, struct hcl_node);
     object->kind = HCL_NODE_OBJECT;
     object->position = r->at++;
@@ -217,8 +206,7 @@ static struct hcl_node *read_object(struct reader *r)
     }
 }
 
-bool hcl_parse_json(struct str text, struct hcl_node **root, struct arena *arena, struct error *e)
-{
+bool hcl_parse_json(struct str text, struct hcl_node **root, struct arena *arena, struct error *e) {
     struct reader r = {.text = text, .arena = arena, .e = e};
     error_clear(e);
     peek(&r);

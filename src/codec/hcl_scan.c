@@ -1,5 +1,5 @@
-/* The tokens of HCL 1 (config.md 1.5.1). Errors do not stop the scanner: they are noted, since the peer
- * reports the last one that it met before its parser gave up.
+/* The tokens of HCL 1 (config.md 1.5.1). Errors do not stop the scanner: they are noted, since the
+ * peer reports the last one that it met before its parser gave up.
  */
 #include "codec/hcl_syntax.h"
 
@@ -8,20 +8,17 @@
 #define RUNE_NONE UINT32_MAX /* end of input */
 #define RUNE_BAD 0xFFFDu
 
-void hcl_scan_init(struct hcl_scanner *s, struct str text, struct arena *arena)
-{
+void hcl_scan_init(struct hcl_scanner *s, struct str text, struct arena *arena) {
     *s = (struct hcl_scanner){.text = text, .arena = arena};
 }
 
-static void scan_error(struct hcl_scanner *s, const char *message, size_t position)
-{
+static void scan_error(struct hcl_scanner *s, const char *message, size_t position) {
     s->error = message;
     s->error_position = position;
 }
 
 /* The next character without taking it; *len is its length in bytes. */
-static uint32_t peek(const struct hcl_scanner *s, size_t *len)
-{
+static uint32_t peek(const struct hcl_scanner *s, size_t *len) {
     *len = 0;
     if (s->at >= s->text.len)
         return RUNE_NONE;
@@ -35,8 +32,7 @@ static uint32_t peek(const struct hcl_scanner *s, size_t *len)
 }
 
 /* Takes a character. Bad encodings and NUL are errors wherever they stand; NUL ends the input. */
-static uint32_t next(struct hcl_scanner *s)
-{
+static uint32_t next(struct hcl_scanner *s) {
     size_t len;
     size_t position = s->at;
     uint32_t rune = peek(s, &len);
@@ -53,23 +49,25 @@ static uint32_t next(struct hcl_scanner *s)
     return rune;
 }
 
-static bool is_digit(uint32_t r) { return r >= '0' && r <= '9'; }
-static bool is_hex(uint32_t r)
-{
+static bool is_digit(uint32_t r) {
+    return r >= '0' && r <= '9';
+}
+static bool is_hex(uint32_t r) {
     return is_digit(r) || (r >= 'a' && r <= 'f') || (r >= 'A' && r <= 'F');
 }
-/* Letters and digits beyond ASCII: every printable character that is not punctuation is near enough;
- * keys of the configuration are ASCII, others only end up in an error text or a free map. */
-static bool is_letter(uint32_t r)
-{
+/* Letters and digits beyond ASCII: every printable character that is not punctuation is near
+ * enough; keys of the configuration are ASCII, others only end up in an error text or a free map.
+ */
+static bool is_letter(uint32_t r) {
     return (r >= 'a' && r <= 'z') || (r >= 'A' && r <= 'Z') || r == '_' ||
            (r >= 0x80 && r != RUNE_NONE && r != RUNE_BAD && r != 0xFEFF && utf8_is_print(r));
 }
-static bool is_blank(uint32_t r) { return r == ' ' || r == '\t' || r == '\r' || r == '\n'; }
+static bool is_blank(uint32_t r) {
+    return r == ' ' || r == '\t' || r == '\r' || r == '\n';
+}
 
 /* Position of the character that ends at s->at. */
-static size_t last_position(const struct hcl_scanner *s)
-{
+static size_t last_position(const struct hcl_scanner *s) {
     size_t at = s->at;
     do {
         if (at == 0)
@@ -79,8 +77,7 @@ static size_t last_position(const struct hcl_scanner *s)
     return at;
 }
 
-static enum hcl_token_type scan_comment(struct hcl_scanner *s, uint32_t first)
-{
+static enum hcl_token_type scan_comment(struct hcl_scanner *s, uint32_t first) {
     size_t len;
     if (first == '#' || peek(s, &len) == '/') {
         for (;;) {
@@ -109,16 +106,14 @@ static enum hcl_token_type scan_comment(struct hcl_scanner *s, uint32_t first)
     }
 }
 
-static void take_digits(struct hcl_scanner *s)
-{
+static void take_digits(struct hcl_scanner *s) {
     size_t len;
     while (is_digit(peek(s, &len)))
         s->at++;
 }
 
 /* The first digit, or the point before it, was taken. */
-static enum hcl_token_type scan_number(struct hcl_scanner *s, uint32_t first)
-{
+static enum hcl_token_type scan_number(struct hcl_scanner *s, uint32_t first) {
     size_t len;
     uint32_t r = peek(s, &len);
     if (first == '0' && (r == 'x' || r == 'X')) {
@@ -148,16 +143,30 @@ static enum hcl_token_type scan_number(struct hcl_scanner *s, uint32_t first)
     return type;
 }
 
-static void scan_escape(struct hcl_scanner *s)
-{
+static void scan_escape(struct hcl_scanner *s) {
     size_t len;
     uint32_t r = next(s);
     unsigned digits = 0;
     bool octal = false;
     switch (r) {
-    case 'a': case 'b': case 'f': case 'n': case 'r': case 't': case 'v': case '\\': case '"':
+    case 'a':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+    case 'v':
+    case '\\':
+    case '"':
         return;
-    case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7':
+    case '0':
+    case '1':
+    case '2':
+    case '3':
+    case '4':
+    case '5':
+    case '6':
+    case '7':
         octal = true;
         digits = 2;
         break;
@@ -184,8 +193,7 @@ static void scan_escape(struct hcl_scanner *s)
     }
 }
 
-static enum hcl_token_type scan_string(struct hcl_scanner *s)
-{
+static enum hcl_token_type scan_string(struct hcl_scanner *s) {
     size_t braces = 0;
     for (;;) {
         size_t len;
@@ -209,28 +217,25 @@ static enum hcl_token_type scan_string(struct hcl_scanner *s)
     }
 }
 
-static bool is_anchor(char c)
-{
+static bool is_anchor(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            (unsigned char)c >= 0x80;
 }
 
 /* A line, from `from` to before its newline, holds nothing but blanks and the anchor. */
-static bool is_closing(struct str line, struct str anchor, bool indented)
-{
+static bool is_closing(struct str line, struct str anchor, bool indented) {
     struct str trimmed = line;
     while (trimmed.len > 0 && (trimmed.data[0] == ' ' || trimmed.data[0] == '\t'))
         trimmed = str_sub(trimmed, 1, SIZE_MAX);
-    /* The peer compares the line's length with that of the anchor and its dash: with "<<-" an anchor in
-     * the first column is not seen. */
+    /* The peer compares the line's length with that of the anchor and its dash: with "<<-" an
+     * anchor in the first column is not seen. */
     if (indented && line.len < anchor.len + 1)
         return false;
     return str_eq(trimmed, anchor);
 }
 
 /* The first '<' was taken. */
-static enum hcl_token_type scan_heredoc(struct hcl_scanner *s)
-{
+static enum hcl_token_type scan_heredoc(struct hcl_scanner *s) {
     size_t len;
     if (next(s) != '<') {
         scan_error(s, "heredoc expected second '<', didn't see it",
@@ -276,8 +281,7 @@ static enum hcl_token_type scan_heredoc(struct hcl_scanner *s)
     }
 }
 
-static enum hcl_token_type scan_identifier(struct hcl_scanner *s, size_t start)
-{
+static enum hcl_token_type scan_identifier(struct hcl_scanner *s, size_t start) {
     size_t len;
     for (;;) {
         uint32_t r = peek(s, &len);
@@ -289,21 +293,32 @@ static enum hcl_token_type scan_identifier(struct hcl_scanner *s, size_t start)
     return str_is(word, "true") || str_is(word, "false") ? HCL_BOOL : HCL_IDENT;
 }
 
-static enum hcl_token_type scan_other(struct hcl_scanner *s, uint32_t r, size_t start)
-{
+static enum hcl_token_type scan_other(struct hcl_scanner *s, uint32_t r, size_t start) {
     size_t len;
     switch (r) {
-    case '"': return scan_string(s);
-    case '#': case '/': return scan_comment(s, r);
-    case '<': return scan_heredoc(s);
-    case '[': return HCL_LBRACK;
-    case ']': return HCL_RBRACK;
-    case '{': return HCL_LBRACE;
-    case '}': return HCL_RBRACE;
-    case ',': return HCL_COMMA;
-    case '=': return HCL_ASSIGN;
-    case '+': return HCL_ADD;
-    case '.': return is_digit(peek(s, &len)) ? scan_number(s, r) : HCL_PERIOD;
+    case '"':
+        return scan_string(s);
+    case '#':
+    case '/':
+        return scan_comment(s, r);
+    case '<':
+        return scan_heredoc(s);
+    case '[':
+        return HCL_LBRACK;
+    case ']':
+        return HCL_RBRACK;
+    case '{':
+        return HCL_LBRACE;
+    case '}':
+        return HCL_RBRACE;
+    case ',':
+        return HCL_COMMA;
+    case '=':
+        return HCL_ASSIGN;
+    case '+':
+        return HCL_ADD;
+    case '.':
+        return is_digit(peek(s, &len)) ? scan_number(s, r) : HCL_PERIOD;
     case '-':
         if (!is_digit(peek(s, &len)))
             return HCL_SUB;
@@ -314,8 +329,7 @@ static enum hcl_token_type scan_other(struct hcl_scanner *s, uint32_t r, size_t 
     }
 }
 
-struct hcl_token hcl_scan(struct hcl_scanner *s)
-{
+struct hcl_token hcl_scan(struct hcl_scanner *s) {
     size_t len;
     while (is_blank(peek(s, &len)))
         s->at++;
@@ -333,17 +347,15 @@ struct hcl_token hcl_scan(struct hcl_scanner *s)
     return (struct hcl_token){type, str_sub(s->text, start, s->at - start), start};
 }
 
-const char *hcl_token_name(enum hcl_token_type type)
-{
-    static const char *const names[] = {
-        "ILLEGAL", "EOF",    "COMMENT", "IDENT",  "NUMBER", "FLOAT",  "BOOL",   "STRING", "HEREDOC",
-        "LBRACK",  "LBRACE", "COMMA",   "PERIOD", "RBRACK", "RBRACE", "ASSIGN", "ADD",    "SUB"};
+const char *hcl_token_name(enum hcl_token_type type) {
+    static const char *const names[] = {"ILLEGAL", "EOF",    "COMMENT", "IDENT",  "NUMBER", "FLOAT",
+                                        "BOOL",    "STRING", "HEREDOC", "LBRACK", "LBRACE", "COMMA",
+                                        "PERIOD",  "RBRACK", "RBRACE",  "ASSIGN", "ADD",    "SUB"};
     ASSERT((size_t)type < COUNT_OF(names));
     return names[type];
 }
 
-struct str hcl_place(struct arena *arena, struct str text, size_t position)
-{
+struct str hcl_place(struct arena *arena, struct str text, size_t position) {
     size_t line = 1, column = 1;
     for (size_t i = 0; i < position && i < text.len; i++) {
         if (text.data[i] == '\n') {

@@ -38,8 +38,8 @@ struct hcl_scanner {
     struct str text;
     size_t at;
     struct arena *arena;
-    /* The newest error: the peer goes on scanning, and reports the last one if the text was wrong at
-     * all. NULL: none. */
+    /* The newest error: the peer goes on scanning, and reports the last one if the text was wrong
+     * at all. NULL: none. */
     const char *error;
     size_t error_position;
 };
@@ -64,7 +64,8 @@ struct hcl_token hcl_scan(struct hcl_scanner *s);
 const char *hcl_token_name(enum hcl_token_type type);
 /* "LINE:COL" of an offset; both start at 1, columns count code points. */
 struct str hcl_place(struct arena *arena, struct str text, size_t position);
-/* The text of a STRING token without quotes and escapes; false when an escape stands for no character. */
+/* The text of a STRING token without quotes and escapes; false when an escape stands for no
+ * character. */
 bool hcl_unquote(struct str quoted, struct arena *arena, struct str *out);
 struct str hcl_heredoc_value(struct str text, struct arena *arena);
 

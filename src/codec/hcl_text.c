@@ -4,8 +4,7 @@
 
 #include "base/mem.h"
 
-static size_t put_rune(char *out, uint32_t rune)
-{
+static size_t put_rune(char *out, uint32_t rune) {
     if (rune >= 0xD800 && rune < 0xE000)
         rune = 0xFFFD;
     if (rune < 0x80) {
@@ -30,8 +29,7 @@ static size_t put_rune(char *out, uint32_t rune)
     return 4;
 }
 
-static int digit_value(char c)
-{
+static int digit_value(char c) {
     if (c >= '0' && c <= '9')
         return c - '0';
     if (c >= 'a' && c <= 'f')
@@ -42,8 +40,7 @@ static int digit_value(char c)
 }
 
 /* `count` digits at s[*at]; false when there are fewer. */
-static bool read_digits(struct str s, size_t *at, unsigned count, unsigned base, uint32_t *out)
-{
+static bool read_digits(struct str s, size_t *at, unsigned count, unsigned base, uint32_t *out) {
     uint32_t n = 0;
     for (; count > 0; count--, (*at)++) {
         if (*at >= s.len || digit_value(s.data[*at]) >= (int)base)
@@ -55,8 +52,7 @@ static bool read_digits(struct str s, size_t *at, unsigned count, unsigned base,
 }
 
 /* The escape behind the backslash at s[*at - 1]; appends what it stands for. */
-static bool unescape(struct str s, size_t *at, char *out, size_t *len)
-{
+static bool unescape(struct str s, size_t *at, char *out, size_t *len) {
     static const char names[] = "abfnrtv\\\"";
     static const char values[] = "\a\b\f\n\r\t\v\\\"";
     if (*at >= s.len)
@@ -88,8 +84,7 @@ static bool unescape(struct str s, size_t *at, char *out, size_t *len)
     return true;
 }
 
-bool hcl_unquote(struct str quoted, struct arena *arena, struct str *out)
-{
+bool hcl_unquote(struct str quoted, struct arena *arena, struct str *out) {
     if (quoted.len < 2 || quoted.data[0] != '"' || quoted.data[quoted.len - 1] != '"')
         return false;
     struct str s = str_sub(quoted, 1, quoted.len - 2);
@@ -118,8 +113,7 @@ bool hcl_unquote(struct str quoted, struct arena *arena, struct str *out)
 }
 
 /* Whether each line starts with the prefix. */
-static bool all_indented(struct str body, struct str prefix)
-{
+static bool all_indented(struct str body, struct str prefix) {
     while (body.len > 0) {
         if (!str_has_prefix(body, prefix))
             return false;
@@ -129,14 +123,14 @@ static bool all_indented(struct str body, struct str prefix)
     return true;
 }
 
-struct str hcl_heredoc_value(struct str text, struct arena *arena)
-{
+struct str hcl_heredoc_value(struct str text, struct arena *arena) {
     bool indented = text.len > 2 && text.data[2] == '-';
     ptrdiff_t first = str_find_char(text, '\n');
     if (first < 0)
         return STR("");
     struct str body = str_sub(text, (size_t)first + 1, SIZE_MAX);
-    struct str anchor = str_trim(str_sub(text, indented ? 3 : 2, (size_t)first - (indented ? 3u : 2u)));
+    struct str anchor =
+        str_trim(str_sub(text, indented ? 3 : 2, (size_t)first - (indented ? 3u : 2u)));
     body.len = body.len >= anchor.len ? body.len - anchor.len : 0;
     if (!indented)
         return str_copy(arena, body.len > 0 ? body : STR(""));

@@ -1,5 +1,5 @@
-/* The reader of HTTP/1.1 heads and chunked bodies. A head is first measured (bytes are looked at once,
- * however slowly they come) and then parsed in one pass when it is complete.
+/* The reader of HTTP/1.1 heads and chunked bodies. A head is first measured (bytes are looked at
+ * once, however slowly they come) and then parsed in one pass when it is complete.
  */
 #include "codec/http.h"
 
@@ -19,9 +19,9 @@ static bool refuse_bad(struct http_refusal *out) {
 
 /* RFC 9110 5.6.2: tchar. */
 static const bool token_char[256] = {
-    ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1,
-    ['-'] = 1, ['.'] = 1, ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1,
-    ['0' ... '9'] = 1, ['a' ... 'z'] = 1, ['A' ... 'Z'] = 1,
+    ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1,         ['&'] = 1,         ['\''] = 1,
+    ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,         ['^'] = 1,         ['_'] = 1,
+    ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['a' ... 'z'] = 1, ['A' ... 'Z'] = 1,
 };
 
 bool http_is_token(struct str s) {
@@ -253,7 +253,8 @@ static struct str trim_blanks(struct str s) {
 
 static bool parse_header_line(struct str line, struct http_header *out,
                               struct http_refusal *refusal) {
-    /* A line that begins with a blank would continue the one before; RFC 9112 5.2 lets us refuse. */
+    /* A line that begins with a blank would continue the one before; RFC 9112 5.2 lets us refuse.
+     */
     ptrdiff_t colon = str_find_char(line, ':');
     if (colon < 0 || line.data[0] == ' ' || line.data[0] == '\t')
         return refuse_bad(refusal);
@@ -279,14 +280,14 @@ static size_t count_lines(struct str bytes) {
 static bool judge_framing(const struct framing *f, struct http_head *head,
                           struct http_refusal *refusal) {
     if (f->encodings > 0 && f->encoding_unknown) {
-        *refusal = (struct http_refusal){501, "501 Not Implemented",
-                                         "Unsupported transfer encoding"};
+        *refusal =
+            (struct http_refusal){501, "501 Not Implemented", "Unsupported transfer encoding"};
         return false;
     }
     if (f->length_bad || f->lengths > 1 || f->encodings > 1)
         return refuse_bad(refusal);
-    /* Two ways to say how long the body is, or chunks for a reader that knows none: whoever stands in
-     * front of us may have read it otherwise. */
+    /* Two ways to say how long the body is, or chunks for a reader that knows none: whoever stands
+     * in front of us may have read it otherwise. */
     if (f->encodings == 1 && (f->lengths > 0 || head->minor == 0))
         return refuse_bad(refusal);
     head->chunked = f->encodings == 1;
@@ -469,24 +470,42 @@ enum http_progress http_chunked_read(struct http_chunked *c, struct str *in, str
 
 const char *http_status_line(int status, char spare[32]) {
     switch (status) {
-    case 200: return "200 OK";
-    case 301: return "301 Moved Permanently";
-    case 304: return "304 Not Modified";
-    case 307: return "307 Temporary Redirect";
-    case 400: return "400 Bad Request";
-    case 401: return "401 Unauthorized";
-    case 403: return "403 Forbidden";
-    case 404: return "404 Not Found";
-    case 405: return "405 Method Not Allowed";
-    case 409: return "409 Conflict";
-    case 413: return "413 Request Entity Too Large";
-    case 415: return "415 Unsupported Media Type";
-    case 417: return "417 Expectation Failed";
-    case 429: return "429 Too Many Requests";
-    case 431: return "431 Request Header Fields Too Large";
-    case 500: return "500 Internal Server Error";
-    case 501: return "501 Not Implemented";
-    case 503: return "503 Service Unavailable";
+    case 200:
+        return "200 OK";
+    case 301:
+        return "301 Moved Permanently";
+    case 304:
+        return "304 Not Modified";
+    case 307:
+        return "307 Temporary Redirect";
+    case 400:
+        return "400 Bad Request";
+    case 401:
+        return "401 Unauthorized";
+    case 403:
+        return "403 Forbidden";
+    case 404:
+        return "404 Not Found";
+    case 405:
+        return "405 Method Not Allowed";
+    case 409:
+        return "409 Conflict";
+    case 413:
+        return "413 Request Entity Too Large";
+    case 415:
+        return "415 Unsupported Media Type";
+    case 417:
+        return "417 Expectation Failed";
+    case 429:
+        return "429 Too Many Requests";
+    case 431:
+        return "431 Request Header Fields Too Large";
+    case 500:
+        return "500 Internal Server Error";
+    case 501:
+        return "501 Not Implemented";
+    case 503:
+        return "503 Service Unavailable";
     default:
         snprintf(spare, 32, "%d status code %d", status, status);
         return spare;

@@ -1,5 +1,6 @@
-/* JSON text to value trees, with the peer's error texts (http-core.md 5.3), and a writer that produces
- * its exact layout and escapes (http-core.md 5.1). No structures here: schema/ maps trees to structs.
+/* JSON text to value trees, with the peer's error texts (http-core.md 5.3), and a writer that
+ * produces its exact layout and escapes (http-core.md 5.1). No structures here: schema/ maps trees
+ * to structs.
  */
 #ifndef PRAETOR_CODEC_JSON_H
 #define PRAETOR_CODEC_JSON_H
@@ -12,13 +13,14 @@
 #define JSON_MAX_DEPTH 1000
 
 /* Reads the first JSON value of the text into *out (in the arena; strings without escapes and the
- * literals of numbers are views into the text, which must live as long). Errors are ERROR_BAD_REQUEST:
- * "EOF" for nothing but blanks, "unexpected EOF" for a text that ends too early. Returns the offset behind it in
- * *end when not NULL; what follows is not looked at. Nesting beyond JSON_MAX_DEPTH is an error. */
+ * literals of numbers are views into the text, which must live as long). Errors are
+ * ERROR_BAD_REQUEST: "EOF" for nothing but blanks, "unexpected EOF" for a text that ends too early.
+ * Returns the offset behind it in *end when not NULL; what follows is not looked at. Nesting beyond
+ * JSON_MAX_DEPTH is an error. */
 bool json_parse(struct str text, struct value *out, size_t *end, struct arena *arena,
                 struct error *e);
-/* As json_parse, but only blanks may follow ("invalid character 'x' after top-level value"), and a text
- * that ends too early is "unexpected end of JSON input". */
+/* As json_parse, but only blanks may follow ("invalid character 'x' after top-level value"), and a
+ * text that ends too early is "unexpected end of JSON input". */
 bool json_parse_whole(struct str text, struct value *out, struct arena *arena, struct error *e);
 
 struct json_writer {

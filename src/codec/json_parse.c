@@ -1,6 +1,6 @@
-/* JSON text to a value tree. The grammar is RFC 8259; what a text that breaks it is told is the peer's
- * wording (http-core.md 5.3), which names the character and what the parser was looking for. Strings
- * without escapes are views into the text.
+/* JSON text to a value tree. The grammar is RFC 8259; what a text that breaks it is told is the
+ * peer's wording (http-core.md 5.3), which names the character and what the parser was looking for.
+ * Strings without escapes are views into the text.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,8 @@ struct parser {
 static bool parse_value(struct parser *p, struct value *out, int depth);
 
 static void skip_blanks(struct parser *p) {
-    while (p->at < p->end && (*p->at == ' ' || *p->at == '\t' || *p->at == '\n' || *p->at == '\r')) {
+    while (p->at < p->end &&
+           (*p->at == ' ' || *p->at == '\t' || *p->at == '\n' || *p->at == '\r')) {
         p->at++;
     }
 }
@@ -56,8 +57,8 @@ static bool only_blanks(const struct parser *p) {
     return probe.at == p->end;
 }
 
-/* The next byte does not fit, or there is none. in_token: the text ends inside a number, a literal or
- * an escape; a text known in full is then read as if a blank followed. */
+/* The next byte does not fit, or there is none. in_token: the text ends inside a number, a literal
+ * or an escape; a text known in full is then read as if a blank followed. */
 static bool fail(struct parser *p, const char *context, bool in_token) {
     if (p->at < p->end) {
         return bad_character(p, (unsigned char)*p->at, context);
@@ -235,7 +236,8 @@ static uint32_t four_hex(const char *at) {
 
 #define REPLACEMENT 0xfffdu
 
-/* at: the "uXXXX" behind a backslash; moves behind the escape, or behind both of a surrogate pair. */
+/* at: the "uXXXX" behind a backslash; moves behind the escape, or behind both of a surrogate pair.
+ */
 static uint32_t unescape_rune(const char **at, const char *end) {
     uint32_t rune = four_hex(*at + 1);
     *at += 5;
@@ -424,12 +426,8 @@ static bool parse_value(struct parser *p, struct value *out, int depth) {
 
 static struct parser parser_for(struct str text, bool whole, struct arena *arena, struct error *e) {
     const char *data = text.data != NULL ? text.data : "";
-    return (struct parser){.start = data,
-                           .at = data,
-                           .end = data + text.len,
-                           .whole = whole,
-                           .arena = arena,
-                           .e = e};
+    return (struct parser){
+        .start = data, .at = data, .end = data + text.len, .whole = whole, .arena = arena, .e = e};
 }
 
 bool json_parse(struct str text, struct value *out, size_t *end, struct arena *arena,

@@ -60,10 +60,18 @@ static void close_container(struct json_writer *w, char bracket) {
     w->first = false;
 }
 
-void json_open_object(struct json_writer *w) { open_container(w, '{'); }
-void json_close_object(struct json_writer *w) { close_container(w, '}'); }
-void json_open_array(struct json_writer *w) { open_container(w, '['); }
-void json_close_array(struct json_writer *w) { close_container(w, ']'); }
+void json_open_object(struct json_writer *w) {
+    open_container(w, '{');
+}
+void json_close_object(struct json_writer *w) {
+    close_container(w, '}');
+}
+void json_open_array(struct json_writer *w) {
+    open_container(w, '[');
+}
+void json_close_array(struct json_writer *w) {
+    close_container(w, ']');
+}
 
 static void end_key(struct json_writer *w) {
     if (w->pretty) {
@@ -365,5 +373,9 @@ static void write_float(struct json_writer *w, double x, bool single) {
     }
 }
 
-void json_f64(struct json_writer *w, double d) { write_float(w, d, false); }
-void json_f32(struct json_writer *w, float f) { write_float(w, (double)f, true); }
+void json_f64(struct json_writer *w, double d) {
+    write_float(w, d, false);
+}
+void json_f32(struct json_writer *w, float f) {
+    write_float(w, (double)f, true);
+}

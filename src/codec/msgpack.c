@@ -5,9 +5,13 @@
 
 /* ---- writing ---- */
 
-void msgpack_write_nil(struct buf *out) { buf_add_char(out, (char)0xc0); }
+void msgpack_write_nil(struct buf *out) {
+    buf_add_char(out, (char)0xc0);
+}
 
-void msgpack_write_bool(struct buf *out, bool b) { buf_add_char(out, (char)(b ? 0xc3 : 0xc2)); }
+void msgpack_write_bool(struct buf *out, bool b) {
+    buf_add_char(out, (char)(b ? 0xc3 : 0xc2));
+}
 
 static void write_tag(struct buf *out, uint8_t tag, uint64_t n, size_t bytes) {
     char *p = buf_reserve(out, 1 + bytes);
@@ -175,7 +179,9 @@ static bool short_input(struct error *e) {
     return false;
 }
 
-static size_t left(const struct msgpack_reader *in) { return (size_t)(in->end - in->at); }
+static size_t left(const struct msgpack_reader *in) {
+    return (size_t)(in->end - in->at);
+}
 
 /* Big-endian integer of 1, 2, 4 or 8 bytes. */
 static bool take_uint(struct msgpack_reader *in, size_t bytes, uint64_t *n, struct error *e) {
@@ -389,7 +395,9 @@ static bool skip_at(struct msgpack_reader *in, int depth, struct error *e) {
     return true;
 }
 
-bool msgpack_skip(struct msgpack_reader *in, struct error *e) { return skip_at(in, 1, e); }
+bool msgpack_skip(struct msgpack_reader *in, struct error *e) {
+    return skip_at(in, 1, e);
+}
 
 /* Reading trees. `owed` counts the items that the open containers have announced and that are still
  * to come: each takes a byte at least, so what is allocated stays in proportion to the input. */

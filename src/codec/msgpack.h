@@ -1,6 +1,6 @@
-/* msgpack as the peer writes it (rpc.md 3.2: the old dialect, raw = string = bytes, smallest integer
- * forms) and as it reads it (3.3). The writer appends to a buffer; the reader is a cursor over bytes
- * that allocates nothing, so that a hostile length costs nothing.
+/* msgpack as the peer writes it (rpc.md 3.2: the old dialect, raw = string = bytes, smallest
+ * integer forms) and as it reads it (3.3). The writer appends to a buffer; the reader is a cursor
+ * over bytes that allocates nothing, so that a hostile length costs nothing.
  */
 #ifndef PRAETOR_CODEC_MSGPACK_H
 #define PRAETOR_CODEC_MSGPACK_H
@@ -34,8 +34,8 @@ struct msgpack_reader msgpack_read(struct str bytes);
 enum msgpack_type {
     MSGPACK_NIL,
     MSGPACK_BOOL,
-    MSGPACK_INT,   /* token.i; signed forms and fixints */
-    MSGPACK_UINT,  /* token.u */
+    MSGPACK_INT,  /* token.i; signed forms and fixints */
+    MSGPACK_UINT, /* token.u */
     MSGPACK_F64,
     MSGPACK_F32,
     MSGPACK_RAW,   /* token.str: fixraw, str8, raw16, raw32 */
@@ -56,8 +56,9 @@ struct msgpack_token {
         uint32_t len;
     };
 };
-/* The next token; strings point into the input. False (error "EOF", "unexpected EOF" or what is wrong)
- * when the input ends or is no msgpack. Array and map lengths above the bytes that are left fail. */
+/* The next token; strings point into the input. False (error "EOF", "unexpected EOF" or what is
+ * wrong) when the input ends or is no msgpack. Array and map lengths above the bytes that are left
+ * fail. */
 bool msgpack_next(struct msgpack_reader *in, struct msgpack_token *token, struct error *e);
 /* Skips one whole object (bounded depth). */
 bool msgpack_skip(struct msgpack_reader *in, struct error *e);

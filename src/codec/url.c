@@ -193,8 +193,7 @@ static bool path_is_clean(struct str path) {
             return false;
         if (next[0] != '.')
             continue;
-        if (left == 1 || next[1] == '/' ||
-            (next[1] == '.' && (left == 2 || next[2] == '/')))
+        if (left == 1 || next[1] == '/' || (next[1] == '.' && (left == 2 || next[2] == '/')))
             return false;
     }
     return true;

@@ -12,15 +12,15 @@
  * absent without "?". False when it is neither. */
 bool url_split_target(struct str target, struct str *path, struct str *query);
 
-/* Decodes %XX; with plus, "+" is a blank (queries). The result is a view of s when there is nothing to
- * decode, otherwise in the arena. False for a bad escape. */
+/* Decodes %XX; with plus, "+" is a blank (queries). The result is a view of s when there is nothing
+ * to decode, otherwise in the arena. False for a bad escape. */
 bool url_decode(struct str s, bool plus, struct arena *arena, struct str *out);
 
 struct url_param {
     struct str name, value; /* decoded */
 };
-/* "a=1&b;c=%20": separated by & or ;. Empty parts are skipped. False when something does not decode.
- * *params is in the arena (or NULL), its strings are views of `query` or in the arena. */
+/* "a=1&b;c=%20": separated by & or ;. Empty parts are skipped. False when something does not
+ * decode. *params is in the arena (or NULL), its strings are views of `query` or in the arena. */
 bool url_parse_query(struct str query, struct arena *arena, struct url_param **params,
                      uint32_t *count);
 /* name=value pairs sorted by name (stable), joined with &: letters, digits, "-_.~" stand for

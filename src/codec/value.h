@@ -1,6 +1,6 @@
-/* Free-form content: what JSON, HCL or an `any` of msgpack holds before (or without) a schema. A tree
- * in an arena. Numbers keep their literal when they came as text, since error messages quote it;
- * objects keep the order and the duplicates of the text.
+/* Free-form content: what JSON, HCL or an `any` of msgpack holds before (or without) a schema. A
+ * tree in an arena. Numbers keep their literal when they came as text, since error messages quote
+ * it; objects keep the order and the duplicates of the text.
  */
 #ifndef PRAETOR_CODEC_VALUE_H
 #define PRAETOR_CODEC_VALUE_H
@@ -11,9 +11,9 @@
 enum value_kind {
     VALUE_NULL,
     VALUE_BOOL,
-    VALUE_INT,    /* msgpack signed, and fixints */
-    VALUE_UINT,   /* msgpack unsigned */
-    VALUE_FLOAT,  /* also every JSON number: rpc.md 3.2 */
+    VALUE_INT,   /* msgpack signed, and fixints */
+    VALUE_UINT,  /* msgpack unsigned */
+    VALUE_FLOAT, /* also every JSON number: rpc.md 3.2 */
     VALUE_STRING,
     VALUE_LIST,
     VALUE_MAP,
@@ -48,10 +48,11 @@ struct value_pair {
 /* The last pair with that key, or NULL (also when v is no map). */
 struct value *value_get(const struct value *v, const char *key);
 struct value *value_copy(const struct value *v, struct arena *arena);
-/* The pairs of a map in ascending bytewise order of their keys, of equal keys only the last. Returns
- * their number; the array is the caller's to mem_free. */
+/* The pairs of a map in ascending bytewise order of their keys, of equal keys only the last.
+ * Returns their number; the array is the caller's to mem_free. */
 size_t value_sorted_pairs(const struct value *v, const struct value_pair ***out);
-/* Maps compare as sets of pairs; kinds are strict (an integer is no float). NULL equals only NULL. */
+/* Maps compare as sets of pairs; kinds are strict (an integer is no float). NULL equals only NULL.
+ */
 bool value_equal(const struct value *a, const struct value *b);
 
 #endif

@@ -56,7 +56,8 @@ static const struct field acl_token_fields[] = {
     F_BOOL("Local", local),
     F_STR("AuthMethod", auth_method, OMIT),
     F_TIME("ExpirationTime", expiration_time, .flags = FIELD_NULLABLE | FIELD_OMIT_EMPTY),
-    F_DUR("ExpirationTTL", expiration_ttl, .flags = FIELD_DUR_TEXT | FIELD_DUR_ANY | FIELD_OMIT_EMPTY),
+    F_DUR("ExpirationTTL", expiration_ttl,
+          .flags = FIELD_DUR_TEXT | FIELD_DUR_ANY | FIELD_OMIT_EMPTY),
     F_TIME("CreateTime", create_time),
     F_BYTES("Hash", hash),
     F_UINT("CreateIndex", create_index),
@@ -144,8 +145,7 @@ SHAPE(acl_binding_rule, "ACLBindingRule");
 
 #define OF struct acl_auth_method
 static const struct field acl_auth_method_fields[] = {
-    F_DUR("MaxTokenTTL", max_token_ttl,
-          .flags = FIELD_DUR_TEXT | FIELD_DUR_ANY | FIELD_OMIT_EMPTY),
+    F_DUR("MaxTokenTTL", max_token_ttl, .flags = FIELD_DUR_TEXT | FIELD_DUR_ANY | FIELD_OMIT_EMPTY),
     F_STR("Name", name),
     F_STR("Type", type),
     F_STR("DisplayName", display_name, OMIT),

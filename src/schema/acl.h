@@ -1,5 +1,6 @@
-/* Access control: tokens, policies, roles, binding rules and auth methods (rpc.md 5.4). Field names are the wire names in snake_case; what is
- * nullable or a map is said beside the field. Each struct X has a `X_shape`.
+/* Access control: tokens, policies, roles, binding rules and auth methods (rpc.md 5.4). Field names
+ * are the wire names in snake_case; what is nullable or a map is said beside the field. Each struct
+ * X has a `X_shape`.
  */
 #ifndef PRAETOR_SCHEMA_ACL_H
 #define PRAETOR_SCHEMA_ACL_H
@@ -42,8 +43,8 @@ struct acl_token {
     bool local;
     uint64_t modify_index;
     struct list node_identities; /* of struct node_identity * */
-    struct list policies; /* of struct acl_link */
-    struct list roles; /* of struct acl_link */
+    struct list policies;        /* of struct acl_link */
+    struct list roles;           /* of struct acl_link */
     struct str rules;
     struct str secret_id;
     struct list service_identities; /* of struct service_identity * */
@@ -62,9 +63,9 @@ struct acl_token_list_stub {
     bool legacy;
     bool local;
     uint64_t modify_index;
-    struct list node_identities; /* of struct node_identity * */
-    struct list policies; /* of struct acl_link */
-    struct list roles; /* of struct acl_link */
+    struct list node_identities;    /* of struct node_identity * */
+    struct list policies;           /* of struct acl_link */
+    struct list roles;              /* of struct acl_link */
     struct list service_identities; /* of struct service_identity * */
 };
 
@@ -106,8 +107,8 @@ struct acl_role {
     struct str id;
     uint64_t modify_index;
     struct str name;
-    struct list node_identities; /* of struct node_identity * */
-    struct list policies; /* of struct acl_link */
+    struct list node_identities;    /* of struct node_identity * */
+    struct list policies;           /* of struct acl_link */
     struct list service_identities; /* of struct service_identity * */
 };
 

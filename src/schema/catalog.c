@@ -46,10 +46,8 @@ SHAPE(mesh_gateway_config, "MeshGatewayConfig");
 
 #define OF struct expose_path
 static const struct field expose_path_fields[] = {
-    F_INT("ListenerPort", listener_port, OMIT),
-    F_STR("Path", path, OMIT),
-    F_INT("LocalPathPort", local_path_port, OMIT),
-    F_STR("Protocol", protocol, OMIT),
+    F_INT("ListenerPort", listener_port, OMIT),    F_STR("Path", path, OMIT),
+    F_INT("LocalPathPort", local_path_port, OMIT), F_STR("Protocol", protocol, OMIT),
     F_BOOL("ParsedFromCheck", parsed_from_check),
 };
 #undef OF
@@ -84,12 +82,9 @@ static const struct field upstream_fields[] = {
 };
 #undef OF
 static const struct json_alias upstream_aliases[] = {
-    {"destination_type", "DestinationType"},
-    {"destination_namespace", "DestinationNamespace"},
-    {"destination_name", "DestinationName"},
-    {"local_bind_port", "LocalBindPort"},
-    {"local_bind_address", "LocalBindAddress"},
-    {NULL, NULL},
+    {"destination_type", "DestinationType"},    {"destination_namespace", "DestinationNamespace"},
+    {"destination_name", "DestinationName"},    {"local_bind_port", "LocalBindPort"},
+    {"local_bind_address", "LocalBindAddress"}, {NULL, NULL},
 };
 SHAPE(upstream, "Upstream", .flags = SHAPE_OWN_JSON, .aliases = upstream_aliases,
       .go = "struct { DestinationTypeSnake string \"json:\\\"destination_type\\\"\"; "
@@ -119,15 +114,16 @@ static const struct json_alias connect_proxy_config_aliases[] = {
 };
 SHAPE(connect_proxy_config, "ConnectProxyConfig", .flags = SHAPE_OWN_JSON,
       .aliases = connect_proxy_config_aliases,
-      .go = "struct { DestinationServiceNameSnake string \"json:\\\"destination_service_name\\\"\"; "
-            "DestinationServiceIDSnake string \"json:\\\"destination_service_id\\\"\"; "
-            "LocalServiceAddressSnake string \"json:\\\"local_service_address\\\"\"; "
-            "LocalServicePortSnake int \"json:\\\"local_service_port\\\"\"; *structs.Alias }");
+      .go =
+          "struct { DestinationServiceNameSnake string \"json:\\\"destination_service_name\\\"\"; "
+          "DestinationServiceIDSnake string \"json:\\\"destination_service_id\\\"\"; "
+          "LocalServiceAddressSnake string \"json:\\\"local_service_address\\\"\"; "
+          "LocalServicePortSnake int \"json:\\\"local_service_port\\\"\"; *structs.Alias }");
 
 #define DURATION(flag) .flags = (flag) | FIELD_DUR_ANY
 
-/* As a check inside a service: JSON in has the aliases of agent.md 2.3. JSON out is seen only where a
- * sidecar's definition is printed (http-core.md 10.7). */
+/* As a check inside a service: JSON in has the aliases of agent.md 2.3. JSON out is seen only where
+ * a sidecar's definition is printed (http-core.md 10.7). */
 #define OF struct check_type
 static const struct field check_type_fields[] = {
     F_STR("CheckID", check_id, .go = "types.CheckID"),
@@ -168,13 +164,13 @@ static const struct json_alias check_type_aliases[] = {
     {"service_id", NULL},
     {NULL, NULL},
 };
-#define CHECK_GO_START                                                                        \
-    "struct { Interval interface {}; Timeout interface {}; TTL interface {}; "               \
-    "DeregisterCriticalServiceAfter interface {}; Args []string \"json:\\\"args\\\"\"; "       \
-    "ScriptArgsSnake []string \"json:\\\"script_args\\\"\"; "                                  \
-    "DeregisterCriticalServiceAfterSnake interface {} "                                       \
-    "\"json:\\\"deregister_critical_service_after\\\"\"; "                                     \
-    "DockerContainerIDSnake string \"json:\\\"docker_container_id\\\"\"; "                     \
+#define CHECK_GO_START                                                                             \
+    "struct { Interval interface {}; Timeout interface {}; TTL interface {}; "                     \
+    "DeregisterCriticalServiceAfter interface {}; Args []string \"json:\\\"args\\\"\"; "           \
+    "ScriptArgsSnake []string \"json:\\\"script_args\\\"\"; "                                      \
+    "DeregisterCriticalServiceAfterSnake interface {} "                                            \
+    "\"json:\\\"deregister_critical_service_after\\\"\"; "                                         \
+    "DockerContainerIDSnake string \"json:\\\"docker_container_id\\\"\"; "                         \
     "TLSSkipVerifySnake bool \"json:\\\"tls_skip_verify\\\"\"; "
 SHAPE(check_type, "CheckType", .flags = SHAPE_OWN_JSON, .aliases = check_type_aliases,
       .go = CHECK_GO_START "ServiceID string \"json:\\\"ServiceID\\\"\"; "

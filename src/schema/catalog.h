@@ -1,5 +1,5 @@
-/* The catalog: nodes, service instances and health checks, as they travel, are stored and are listed
- * (rpc.md 5.1, http-core.md 10). Field names are the wire names in snake_case; what is
+/* The catalog: nodes, service instances and health checks, as they travel, are stored and are
+ * listed (rpc.md 5.1, http-core.md 10). Field names are the wire names in snake_case; what is
  * nullable or a map is said beside the field. Each struct X has a `X_shape`.
  */
 #ifndef PRAETOR_SCHEMA_CATALOG_H
@@ -97,7 +97,8 @@ struct check_type {
     int64_t timeout;
 };
 
-/* JSON in of agent/check/register only (agent.md 2.3); config files have it too. Not on the wire. */
+/* JSON in of agent/check/register only (agent.md 2.3); config files have it too. Not on the wire.
+ */
 struct check_definition {
     struct str alias_node;
     struct str alias_service;
@@ -137,7 +138,7 @@ struct service_connect {
 struct service_definition {
     struct str address;
     struct check_type check;
-    struct list checks; /* of struct check_type * */
+    struct list checks;              /* of struct check_type * */
     struct service_connect *connect; /* or NULL */
     bool enable_tag_override;
     struct str id;
@@ -146,8 +147,8 @@ struct service_definition {
     struct str name;
     int64_t port;
     struct connect_proxy_config *proxy; /* or NULL */
-    struct list tagged_addresses; /* map: str to struct service_address */
-    struct list tags; /* of str */
+    struct list tagged_addresses;       /* map: str to struct service_address */
+    struct list tags;                   /* of str */
     struct str token;
     struct weights *weights; /* or NULL */
 };
@@ -166,8 +167,8 @@ struct node_service {
     struct connect_proxy_config proxy;
     struct str service;
     struct list tagged_addresses; /* map: str to struct service_address */
-    struct list tags; /* of str */
-    struct weights *weights; /* or NULL */
+    struct list tags;             /* of str */
+    struct weights *weights;      /* or NULL */
 };
 
 struct health_check_definition {
@@ -208,8 +209,8 @@ struct health_check {
 };
 
 struct check_service_node {
-    struct list checks; /* of struct health_check * */
-    struct node *node; /* or NULL */
+    struct list checks;           /* of struct health_check * */
+    struct node *node;            /* or NULL */
     struct node_service *service; /* or NULL */
 };
 
@@ -231,7 +232,7 @@ struct service_node {
     int64_t service_port;
     struct connect_proxy_config service_proxy;
     struct list service_tagged_addresses; /* map: str to struct service_address */
-    struct list service_tags; /* of str */
+    struct list service_tags;             /* of str */
     struct weights service_weights;
     struct list tagged_addresses; /* map: str to str */
 };
@@ -242,7 +243,7 @@ struct node_info {
     struct str id;
     struct list meta; /* map: str to str */
     struct str node;
-    struct list services; /* of struct node_service * */
+    struct list services;         /* of struct node_service * */
     struct list tagged_addresses; /* map: str to str */
 };
 
@@ -267,10 +268,10 @@ struct gateway_service {
 };
 
 struct service_info {
-    struct list checks; /* of struct health_check * */
+    struct list checks;                      /* of struct health_check * */
     struct gateway_service *gateway_service; /* or NULL */
-    struct node *node; /* or NULL */
-    struct node_service *service; /* or NULL */
+    struct node *node;                       /* or NULL */
+    struct node_service *service;            /* or NULL */
 };
 
 extern const struct shape node_shape;

@@ -10,9 +10,8 @@
 
 /* Every kind begins and ends with these in JSON. */
 #define HEAD F_STR("Kind", head.kind), F_STR("Name", head.name)
-#define TAIL                                                     \
-    F_MAP("Meta", head.meta, OF_STR, OMIT),                      \
-        F_UINT("CreateIndex", head.create_index),                \
+#define TAIL                                                                                       \
+    F_MAP("Meta", head.meta, OF_STR, OMIT), F_UINT("CreateIndex", head.create_index),              \
         F_UINT("ModifyIndex", head.modify_index)
 
 #define OF struct service_defaults
@@ -245,7 +244,9 @@ const struct shape *config_entry_shape(struct str kind) {
 }
 
 /* Kinds whose entry is itself a raw string around the map. */
-static bool is_wrapped(const struct shape *shape) { return shape == &proxy_defaults_shape; }
+static bool is_wrapped(const struct shape *shape) {
+    return shape == &proxy_defaults_shape;
+}
 
 bool config_entry_encode(struct buf *out, struct str kind, const struct config_entry *entry) {
     const struct shape *shape = config_entry_shape(kind);

@@ -1,5 +1,5 @@
-/* Config entries (rpc.md 5.5, connect.md 1): one struct a kind, all beginning with the same head, and
- * the odd wire form of requests that carry them (rpc.md 3.5). Field names are the wire names in
+/* Config entries (rpc.md 5.5, connect.md 1): one struct a kind, all beginning with the same head,
+ * and the odd wire form of requests that carry them (rpc.md 3.5). Field names are the wire names in
  * snake_case; what is nullable or a map is said beside the field. Each struct X has a `X_shape`.
  */
 #ifndef PRAETOR_SCHEMA_CONFIG_ENTRY_H
@@ -32,7 +32,8 @@ struct service_defaults {
     struct str protocol;
 };
 
-struct proxy_defaults { /* on the wire a raw string that holds the map: config_entry_encode does it */
+struct proxy_defaults { /* on the wire a raw string that holds the map: config_entry_encode does it
+                         */
     struct config_entry head;
     struct value *config; /* map or NULL */
     struct expose_config expose;

@@ -1,5 +1,5 @@
-/* Field tables of intentions (connect.md 2.1), the certificate authority (agent.md 1.14) and federation
- * states (http-core.md 11.14). */
+/* Field tables of intentions (connect.md 2.1), the certificate authority (agent.md 1.14) and
+ * federation states (http-core.md 11.14). */
 #include "schema/connect.h"
 
 #include "schema/catalog.h"

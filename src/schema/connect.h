@@ -1,5 +1,6 @@
-/* Intentions, certificate authority and federation states (rpc.md 5.3). Field names are the wire names in snake_case; what is
- * nullable or a map is said beside the field. Each struct X has a `X_shape`.
+/* Intentions, certificate authority and federation states (rpc.md 5.3). Field names are the wire
+ * names in snake_case; what is nullable or a map is said beside the field. Each struct X has a
+ * `X_shape`.
  */
 #ifndef PRAETOR_SCHEMA_CONNECT_H
 #define PRAETOR_SCHEMA_CONNECT_H

@@ -1,7 +1,7 @@
-/* msgpack to structures (rpc.md 3.3): tolerant of order, missing and unknown keys, strict about types,
- * and bounded: what is allocated stays in proportion to the input, and so does the recursion. Strings
- * are views into the input. The texts are those of the peer's decoder where they are known
- * (vectors/rpc/msgpack.json).
+/* msgpack to structures (rpc.md 3.3): tolerant of order, missing and unknown keys, strict about
+ * types, and bounded: what is allocated stays in proportion to the input, and so does the
+ * recursion. Strings are views into the input. The texts are those of the peer's decoder where they
+ * are known (vectors/rpc/msgpack.json).
  */
 #include "base/mem.h"
 #include "codec/msgpack.h"
@@ -343,9 +343,9 @@ static bool decode_fields(struct decoder *d, const struct shape_plan *plan, uint
             return false;
         }
         const struct plan_field *f = find_field(plan, name, &expected);
-        bool ok = f == NULL ? msgpack_skip(d->in, d->e)
-                            : decode_type(d, f->type, f->flags, member_mut(object, f->offset),
-                                          depth + 1);
+        bool ok = f == NULL
+                      ? msgpack_skip(d->in, d->e)
+                      : decode_type(d, f->type, f->flags, member_mut(object, f->offset), depth + 1);
         if (!ok) {
             return false;
         }
@@ -472,8 +472,7 @@ static bool decode_type(struct decoder *d, const struct type *type, unsigned fla
     return false;
 }
 
-static struct decoder decoder_for(struct msgpack_reader *in, struct arena *arena,
-                                  struct error *e) {
+static struct decoder decoder_for(struct msgpack_reader *in, struct arena *arena, struct error *e) {
     size_t input = (size_t)(in->end - in->at);
     return (struct decoder){.in = in,
                             .arena = arena,

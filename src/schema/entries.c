@@ -156,10 +156,8 @@ SHAPE(index_entry, "IndexEntry");
 
 #define OF struct chunk_info
 static const struct field chunk_info_fields[] = {
-    F_UINT("OpNum", op_num),
-    F_UINT("SequenceNum", sequence_num),
-    F_UINT("NumChunks", num_chunks),
-    F_UINT("Term", term),
+    F_UINT("OpNum", op_num),         F_UINT("SequenceNum", sequence_num),
+    F_UINT("NumChunks", num_chunks), F_UINT("Term", term),
     F_BYTES("Data", data),
 };
 #undef OF

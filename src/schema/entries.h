@@ -1,6 +1,6 @@
-/* Bodies of log entries and snapshot records that are no request of an endpoint (fsm.md 1.3, 7). Those
- * that are requests too are in schema/requests.h and schema/config_entry.h. Field names are the wire
- * names in snake_case. Each struct X has a `X_shape`.
+/* Bodies of log entries and snapshot records that are no request of an endpoint (fsm.md 1.3, 7).
+ * Those that are requests too are in schema/requests.h and schema/config_entry.h. Field names are
+ * the wire names in snake_case. Each struct X has a `X_shape`.
  */
 #ifndef PRAETOR_SCHEMA_ENTRIES_H
 #define PRAETOR_SCHEMA_ENTRIES_H
@@ -11,34 +11,35 @@
 
 /* The message types: first byte of a log entry, and of a snapshot record. */
 enum entry_type {
-    ENTRY_REGISTER = 0,          /* struct register_request; snapshot: same */
-    ENTRY_DEREGISTER = 1,        /* struct deregister_request */
-    ENTRY_KVS = 2,               /* struct kvs_request; snapshot: struct dir_entry */
-    ENTRY_SESSION = 3,           /* struct session_request; snapshot: struct session */
-    ENTRY_LEGACY_ACL = 4,        /* struct legacy_acl_request; snapshot (read): struct legacy_acl */
-    ENTRY_TOMBSTONE = 5,         /* struct tombstone_request; snapshot: struct dir_entry */
-    ENTRY_COORDINATE_BATCH = 6,  /* coordinate_batch_type: a list of struct coordinate * */
-    ENTRY_PREPARED_QUERY = 7,    /* struct prepared_query_request; snapshot: struct prepared_query */
-    ENTRY_TXN = 8,               /* struct txn_request */
-    ENTRY_AUTOPILOT = 9,         /* struct autopilot_set_request; snapshot: struct autopilot_config */
-    ENTRY_AREA = 10,             /* enterprise: refused */
-    ENTRY_ACL_BOOTSTRAP = 11,    /* struct acl_bootstrap_request; snapshot (read): acl_bootstrap_record */
-    ENTRY_INTENTION = 12,        /* struct intention_request; snapshot: struct intention */
-    ENTRY_CONNECT_CA = 13,       /* struct ca_request; snapshot: struct ca_root */
+    ENTRY_REGISTER = 0,         /* struct register_request; snapshot: same */
+    ENTRY_DEREGISTER = 1,       /* struct deregister_request */
+    ENTRY_KVS = 2,              /* struct kvs_request; snapshot: struct dir_entry */
+    ENTRY_SESSION = 3,          /* struct session_request; snapshot: struct session */
+    ENTRY_LEGACY_ACL = 4,       /* struct legacy_acl_request; snapshot (read): struct legacy_acl */
+    ENTRY_TOMBSTONE = 5,        /* struct tombstone_request; snapshot: struct dir_entry */
+    ENTRY_COORDINATE_BATCH = 6, /* coordinate_batch_type: a list of struct coordinate * */
+    ENTRY_PREPARED_QUERY = 7,   /* struct prepared_query_request; snapshot: struct prepared_query */
+    ENTRY_TXN = 8,              /* struct txn_request */
+    ENTRY_AUTOPILOT = 9, /* struct autopilot_set_request; snapshot: struct autopilot_config */
+    ENTRY_AREA = 10,     /* enterprise: refused */
+    ENTRY_ACL_BOOTSTRAP =
+        11,                /* struct acl_bootstrap_request; snapshot (read): acl_bootstrap_record */
+    ENTRY_INTENTION = 12,  /* struct intention_request; snapshot: struct intention */
+    ENTRY_CONNECT_CA = 13, /* struct ca_request; snapshot: struct ca_root */
     ENTRY_CA_PROVIDER_STATE = 14, /* snapshot only: struct ca_consul_provider_state */
-    ENTRY_CA_CONFIG = 15,        /* snapshot only: struct ca_configuration */
-    ENTRY_INDEX = 16,            /* snapshot only: struct index_entry */
-    ENTRY_ACL_TOKEN_SET = 17,    /* struct acl_token_batch_set_request; snapshot: struct acl_token */
+    ENTRY_CA_CONFIG = 15,         /* snapshot only: struct ca_configuration */
+    ENTRY_INDEX = 16,             /* snapshot only: struct index_entry */
+    ENTRY_ACL_TOKEN_SET = 17, /* struct acl_token_batch_set_request; snapshot: struct acl_token */
     ENTRY_ACL_TOKEN_DELETE = 18,
-    ENTRY_ACL_POLICY_SET = 19,   /* snapshot: struct acl_policy */
+    ENTRY_ACL_POLICY_SET = 19, /* snapshot: struct acl_policy */
     ENTRY_ACL_POLICY_DELETE = 20,
-    ENTRY_CONNECT_CA_LEAF = 21,  /* struct ca_leaf_request */
-    ENTRY_CONFIG_ENTRY = 22,     /* struct config_entry_request; snapshot: same */
-    ENTRY_ACL_ROLE_SET = 23,     /* snapshot: struct acl_role */
+    ENTRY_CONNECT_CA_LEAF = 21, /* struct ca_leaf_request */
+    ENTRY_CONFIG_ENTRY = 22,    /* struct config_entry_request; snapshot: same */
+    ENTRY_ACL_ROLE_SET = 23,    /* snapshot: struct acl_role */
     ENTRY_ACL_ROLE_DELETE = 24,
     ENTRY_ACL_BINDING_RULE_SET = 25, /* snapshot: struct acl_binding_rule */
     ENTRY_ACL_BINDING_RULE_DELETE = 26,
-    ENTRY_ACL_AUTH_METHOD_SET = 27,  /* snapshot: struct acl_auth_method */
+    ENTRY_ACL_AUTH_METHOD_SET = 27, /* snapshot: struct acl_auth_method */
     ENTRY_ACL_AUTH_METHOD_DELETE = 28,
     ENTRY_CHUNKING_STATE = 29,   /* snapshot only: {ChunkMap: {op_num: [chunk_info or nil]}} */
     ENTRY_FEDERATION_STATE = 30, /* struct federation_state_request; snapshot: same */
@@ -65,7 +66,7 @@ struct acl_bootstrap_record { /* 11 in old snapshots */
     uint64_t modify_index;
 };
 
-struct ca_request { /* 13 */
+struct ca_request {                  /* 13 */
     struct ca_configuration *config; /* or NULL */
     struct str datacenter;
     uint64_t index;
@@ -88,32 +89,32 @@ struct acl_token_batch_set_request { /* 17 */
     struct list tokens; /* of struct acl_token * */
 };
 struct acl_token_batch_delete_request { /* 18 */
-    struct list token_ids; /* of str: accessors */
+    struct list token_ids;              /* of str: accessors */
 };
 struct acl_policy_batch_set_request { /* 19 */
-    struct list policies; /* of struct acl_policy * */
+    struct list policies;             /* of struct acl_policy * */
 };
 struct acl_policy_batch_delete_request { /* 20 */
-    struct list policy_ids; /* of str */
+    struct list policy_ids;              /* of str */
 };
 struct acl_role_batch_set_request { /* 23 */
     bool allow_missing_links;
     struct list roles; /* of struct acl_role * */
 };
 struct acl_role_batch_delete_request { /* 24 */
-    struct list role_ids; /* of str */
+    struct list role_ids;              /* of str */
 };
 struct acl_binding_rule_batch_set_request { /* 25 */
-    struct list binding_rules; /* of struct acl_binding_rule * */
+    struct list binding_rules;              /* of struct acl_binding_rule * */
 };
 struct acl_binding_rule_batch_delete_request { /* 26 */
-    struct list binding_rule_ids; /* of str */
+    struct list binding_rule_ids;              /* of str */
 };
 struct acl_auth_method_batch_set_request { /* 27 */
-    struct list auth_methods; /* of struct acl_auth_method * */
+    struct list auth_methods;              /* of struct acl_auth_method * */
 };
 struct acl_auth_method_batch_delete_request { /* 28 */
-    struct list auth_method_names; /* of str */
+    struct list auth_method_names;            /* of str */
 };
 
 struct federation_state_request { /* 30 */

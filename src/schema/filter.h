@@ -1,6 +1,6 @@
-/* Filter expressions (`?filter=`; agent.md 7): compiled against the shape of the elements that they are
- * to select, then run on each. Selectors are the shapes' JSON names; fields with FIELD_NO_FILTER or
- * FIELD_NO_JSON do not exist for them.
+/* Filter expressions (`?filter=`; agent.md 7): compiled against the shape of the elements that they
+ * are to select, then run on each. Selectors are the shapes' JSON names; fields with
+ * FIELD_NO_FILTER or FIELD_NO_JSON do not exist for them.
  */
 #ifndef PRAETOR_SCHEMA_FILTER_H
 #define PRAETOR_SCHEMA_FILTER_H
@@ -12,9 +12,10 @@
 
 struct filter;
 
-/* NULL on failure, with the peer's text behind "Failed to create boolean expression evaluator: ", which
- * is not included. The filter lives in the arena (its regular expressions are freed by filter_free);
- * it may be used by several threads at once. The empty text is the caller's case: no filter. */
+/* NULL on failure, with the peer's text behind "Failed to create boolean expression evaluator: ",
+ * which is not included. The filter lives in the arena (its regular expressions are freed by
+ * filter_free); it may be used by several threads at once. The empty text is the caller's case: no
+ * filter. */
 struct filter *filter_compile(struct str text, const struct shape *element, struct arena *arena,
                               struct error *e);
 bool filter_match(const struct filter *filter, const void *element);

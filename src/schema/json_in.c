@@ -1,10 +1,10 @@
 /* JSON to structures, with the rules and the texts of the peer's decoder (http-core.md 5.3).
  *
- * Its ways that show: an object is decoded to its end even after an error, and the first error counts;
- * a structure that decodes itself (SHAPE_OWN_JSON) is decoded apart, with paths that begin in it, and
- * an error in it ends everything at once and is told with the path of the field that holds it; null
- * leaves plain fields alone and makes nil of pointers, lists and maps; a list given twice is replaced,
- * a map or structure given twice is merged.
+ * Its ways that show: an object is decoded to its end even after an error, and the first error
+ * counts; a structure that decodes itself (SHAPE_OWN_JSON) is decoded apart, with paths that begin
+ * in it, and an error in it ends everything at once and is told with the path of the field that
+ * holds it; null leaves plain fields alone and makes nil of pointers, lists and maps; a list given
+ * twice is replaced, a map or structure given twice is merged.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -14,15 +14,16 @@
 #include "codec/json.h"
 #include "schema/plan.h"
 
-#define PATH_MAX_DEPTH 16 /* nested fields of one context: bounded by the tables, not by the input */
+#define PATH_MAX_DEPTH                                                                             \
+    16 /* nested fields of one context: bounded by the tables, not by the input */
 #define MAX_ALIASES 8
 
 /* What went wrong first. A type error keeps its parts, since an outer context retells it. */
 struct failure {
     bool set;
-    bool fatal;         /* ends the decoding; wins over what was there before */
-    const char *type;   /* of a type error: what was wanted; NULL: text is the whole error */
-    struct str value;   /* what was there */
+    bool fatal;       /* ends the decoding; wins over what was there before */
+    const char *type; /* of a type error: what was wanted; NULL: text is the whole error */
+    struct str value; /* what was there */
     struct str text;
     const char *record; /* innermost structure, or NULL outside of any field */
     struct str path;
@@ -55,15 +56,14 @@ static struct str joined_path(const struct context *c) {
     return path;
 }
 
-static bool is_open(const struct context *c) { return !c->failure.set; }
+static bool is_open(const struct context *c) {
+    return !c->failure.set;
+}
 
 static void type_error(struct context *c, struct str value, const char *type) {
     if (is_open(c)) {
-        c->failure = (struct failure){.set = true,
-                                      .type = type,
-                                      .value = value,
-                                      .record = c->record,
-                                      .path = joined_path(c)};
+        c->failure = (struct failure){
+            .set = true, .type = type, .value = value, .record = c->record, .path = joined_path(c)};
     }
 }
 
@@ -73,7 +73,9 @@ static void text_error(struct context *c, struct str text, bool fatal) {
     }
 }
 
-static bool is_over(const struct context *c) { return c->failure.fatal; }
+static bool is_over(const struct context *c) {
+    return c->failure.fatal;
+}
 
 static struct str kind_name(const struct value *json) {
     switch (json->kind) {
@@ -146,8 +148,7 @@ static const char *type_name(struct context *c, const struct type *type, unsigne
         return flags & FIELD_MAP_ONLY ? "map[string]interface {}" : "interface {}";
     case KIND_STRUCT:
     case KIND_PTR:
-        return type->shape->go != NULL ? type->shape->go
-                                       : format(c, "structs.", type->shape->name);
+        return type->shape->go != NULL ? type->shape->go : format(c, "structs.", type->shape->name);
     case KIND_LIST:
         return format(c, type->elem->kind == KIND_PTR ? "[]*" : "[]",
                       type_name(c, type->elem, 0, NULL));
@@ -459,8 +460,7 @@ static bool find_alias(const struct shape *shape, const struct shape_plan *plan,
     return false;
 }
 
-static bool find_own(const struct shape_plan *plan, struct str key, bool fold,
-                     struct target *out) {
+static bool find_own(const struct shape_plan *plan, struct str key, bool fold, struct target *out) {
     for (uint32_t i = 0; i < plan->count; i++) {
         const struct plan_field *f = &plan->fields[i];
         if (f->flags & FIELD_NO_JSON) {

@@ -1,4 +1,5 @@
-/* Structures to JSON: the table's order, its omit rules, the peer's layout (http-core.md 5.1, 10). */
+/* Structures to JSON: the table's order, its omit rules, the peer's layout (http-core.md 5.1, 10).
+ */
 #include "codec/json.h"
 #include "schema/plan.h"
 

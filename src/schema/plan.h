@@ -1,6 +1,6 @@
-/* What is computed from a shape at its first use and kept: its fields with embedded blocks laid flat,
- * in the order of the table (JSON) and in that of the wire, with their keys encoded. Private to the
- * room.
+/* What is computed from a shape at its first use and kept: its fields with embedded blocks laid
+ * flat, in the order of the table (JSON) and in that of the wire, with their keys encoded. Private
+ * to the room.
  */
 #ifndef PRAETOR_SCHEMA_PLAN_H
 #define PRAETOR_SCHEMA_PLAN_H
@@ -23,7 +23,7 @@ struct shape_plan {
     uint32_t count;
     struct plan_field *wire; /* those on the wire, in ascending order of their names */
     uint32_t wire_count;
-    bool has_delayed; /* a field with FIELD_DUR_ANY */
+    bool has_delayed;     /* a field with FIELD_DUR_ANY */
     struct str wire_open; /* the map header */
 };
 
@@ -38,7 +38,9 @@ static inline const struct shape_plan *shape_plan_of(const struct shape *shape) 
 static inline const void *member(const void *object, size_t offset) {
     return (const char *)object + offset;
 }
-static inline void *member_mut(void *object, size_t offset) { return (char *)object + offset; }
+static inline void *member_mut(void *object, size_t offset) {
+    return (char *)object + offset;
+}
 
 /* Zero, "", nil, or a list or map without items: what FIELD_OMIT_EMPTY leaves out. */
 bool schema_is_empty(const struct type *type, const void *object, unsigned flags);

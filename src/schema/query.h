@@ -30,7 +30,7 @@ struct service_query {
     bool only_passing;
     struct str service;
     struct list service_meta; /* map: str to str */
-    struct list tags; /* of str */
+    struct list tags;         /* of str */
 };
 
 struct prepared_query {

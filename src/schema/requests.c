@@ -1,5 +1,5 @@
-/* Field tables of requests and replies. The order of the fields is that of the peer's declarations as
- * far as they show (JSON in and out, positional decoding); blocks come last. */
+/* Field tables of requests and replies. The order of the fields is that of the peer's declarations
+ * as far as they show (JSON in and out, positional decoding); blocks come last. */
 #include "schema/requests.h"
 
 #include "schema/table.h"
@@ -182,11 +182,8 @@ SHAPE(session_specific_request, "SessionSpecificRequest");
 
 #define OF struct coordinate_update_request
 static const struct field coordinate_update_request_fields[] = {
-    F_STR("Datacenter", datacenter),
-    F_STR("Node", node),
-    F_STR("Segment", segment),
-    F_PTR("Coord", coord, coord),
-    WRITE_BLOCK,
+    F_STR("Datacenter", datacenter), F_STR("Node", node), F_STR("Segment", segment),
+    F_PTR("Coord", coord, coord),    WRITE_BLOCK,
 };
 #undef OF
 SHAPE(coordinate_update_request, "CoordinateUpdateRequest");
@@ -329,7 +326,8 @@ static const struct field txn_read_response_fields[] = {
 #undef OF
 SHAPE(txn_read_response, "TxnReadResponse");
 
-/* JSON in as operator/autopilot/configuration takes it, hence the other name (http-core.md 11.13). */
+/* JSON in as operator/autopilot/configuration takes it, hence the other name (http-core.md 11.13).
+ */
 #define READABLE .flags = FIELD_DUR_TEXT | FIELD_DUR_READABLE | FIELD_NULLABLE
 #define OF struct autopilot_config
 static const struct field autopilot_config_fields[] = {

@@ -199,18 +199,18 @@ struct txn_op_session {
 };
 
 struct txn_op {
-    struct txn_op_check *check; /* or NULL */
+    struct txn_op_check *check;          /* or NULL */
     struct intention_request *intention; /* or NULL; refused from outside */
-    struct txn_op_kv *kv; /* or NULL */
-    struct txn_op_node *node; /* or NULL */
-    struct txn_op_service *service; /* or NULL */
-    struct txn_op_session *session; /* or NULL */
+    struct txn_op_kv *kv;                /* or NULL */
+    struct txn_op_node *node;            /* or NULL */
+    struct txn_op_service *service;      /* or NULL */
+    struct txn_op_session *session;      /* or NULL */
 };
 
 struct txn_result {
-    struct health_check *check; /* or NULL */
-    struct dir_entry *kv; /* or NULL */
-    struct node *node; /* or NULL */
+    struct health_check *check;   /* or NULL */
+    struct dir_entry *kv;         /* or NULL */
+    struct node *node;            /* or NULL */
     struct node_service *service; /* or NULL */
 };
 

@@ -1,10 +1,10 @@
 /* One description for each structure of the protocol: a plain C struct and a table of its fields
- * (`struct shape`). The table drives msgpack both ways, JSON out in the peer's order, lenient JSON in,
- * deep copies and strict comparison. Nobody writes an encoder by hand; a new field is one line.
+ * (`struct shape`). The table drives msgpack both ways, JSON out in the peer's order, lenient JSON
+ * in, deep copies and strict comparison. Nobody writes an encoder by hand; a new field is one line.
  * Filter expressions over the same tables are in schema/filter.h.
  *
- * Everything that decoding makes lives in the arena that is passed; strings may point into the input
- * (the caller keeps the input alive as long, or decodes from a copy in the arena).
+ * Everything that decoding makes lives in the arena that is passed; strings may point into the
+ * input (the caller keeps the input alive as long, or decodes from a copy in the arena).
  */
 #ifndef PRAETOR_SCHEMA_SCHEMA_H
 #define PRAETOR_SCHEMA_SCHEMA_H
@@ -22,9 +22,9 @@ struct json_writer;
 struct msgpack_reader;
 
 /* A sequence. For [T] items are T side by side (T = struct str, int64_t, double or a struct); for
- * [?T] they are pointers. For {T} they are map pairs: a struct whose first member is `struct str key`
- * and whose second, at MAP_VALUE_OFFSET, is T; sorted bytewise by key, keys unique.
- * `present` is the difference between nil and empty, which must survive (rpc.md 3.3). */
+ * [?T] they are pointers. For {T} they are map pairs: a struct whose first member is `struct str
+ * key` and whose second, at MAP_VALUE_OFFSET, is T; sorted bytewise by key, keys unique. `present`
+ * is the difference between nil and empty, which must survive (rpc.md 3.3). */
 struct list {
     void *items;
     uint32_t len;
@@ -46,7 +46,7 @@ struct list_pair { /* of {[T]} */
 #define LIST_EMPTY ((struct list){NULL, 0, true})
 #define LIST_NIL ((struct list){NULL, 0, false})
 /* An uninitialised, present list of n items of the type. */
-#define LIST_NEW(arena, type, n) \
+#define LIST_NEW(arena, type, n)                                                                   \
     ((struct list){arena_zalloc((arena), (n), sizeof(type)), (uint32_t)(n), true})
 /* The value of a key in a map, or NULL. */
 void *map_pair_value(const struct list *map, size_t pair_size, struct str key);
@@ -93,7 +93,7 @@ enum field_flag {
     FIELD_NULLABLE = 1 << 8,   /* ?time */
     FIELD_DUR_ANY = 1 << 9,    /* JSON in: text or nanoseconds; other kinds are ignored silently */
     FIELD_DUR_READABLE = 1 << 11, /* JSON in: text or nanoseconds; other kinds are errors */
-    FIELD_MAP_ONLY = 1 << 10,  /* KIND_ANY that must be a map or nil: {any} */
+    FIELD_MAP_ONLY = 1 << 10,     /* KIND_ANY that must be a map or nil: {any} */
 };
 
 struct field {
@@ -106,13 +106,14 @@ struct field {
 };
 
 enum shape_flag {
-    SHAPE_OWN_JSON = 1 << 0, /* the peer decodes it apart: errors inside name the field that holds it,
-                              * end the decoding at once, and durations are read when all else is */
-    SHAPE_LENIENT = 1 << 1,  /* with SHAPE_OWN_JSON: unknown keys in it are ignored */
+    SHAPE_OWN_JSON =
+        1 << 0, /* the peer decodes it apart: errors inside name the field that holds it,
+                 * end the decoding at once, and durations are read when all else is */
+    SHAPE_LENIENT = 1 << 1, /* with SHAPE_OWN_JSON: unknown keys in it are ignored */
 };
 
-/* Another spelling of a field in JSON in (http-core.md 5.3); the field's own name wins when its value
- * is not empty. Only in shapes with SHAPE_OWN_JSON. */
+/* Another spelling of a field in JSON in (http-core.md 5.3); the field's own name wins when its
+ * value is not empty. Only in shapes with SHAPE_OWN_JSON. */
 struct json_alias {
     const char *alias;
     const char *field; /* NULL: a string that is looked at and dropped */
@@ -138,8 +139,8 @@ struct shape {
 
 /* msgpack out: a map of all fields in ascending byte order (rpc.md 3.2). */
 void schema_encode(struct buf *out, const struct shape *shape, const void *object);
-/* msgpack in: rpc.md 3.3. `object` is cleared first. Errors have the peer's text ("codec.decoder: …"
- * is prefixed by the RPC layer, not here). */
+/* msgpack in: rpc.md 3.3. `object` is cleared first. Errors have the peer's text ("codec.decoder:
+ * …" is prefixed by the RPC layer, not here). */
 bool schema_decode(struct msgpack_reader *in, const struct shape *shape, void *object,
                    struct arena *arena, struct error *e);
 /* Decodes the one object that `bytes` holds. */
@@ -167,7 +168,8 @@ struct json_options {
 bool schema_from_json(const struct value *json, const struct shape *shape, void *object,
                       const struct json_options *options, struct arena *arena, struct error *e);
 
-/* The same for a body that is no object ("[]structs.ACLAuthorizationRequest"); go_type is needed. */
+/* The same for a body that is no object ("[]structs.ACLAuthorizationRequest"); go_type is needed.
+ */
 bool schema_from_json_type(const struct value *json, const struct type *type, void *object,
                            const struct json_options *options, struct arena *arena,
                            struct error *e);

@@ -20,7 +20,7 @@ struct session {
     uint64_t modify_index;
     struct str name;
     struct str node;
-    struct list node_checks; /* of str */
+    struct list node_checks;    /* of str */
     struct list service_checks; /* of struct service_check */
     struct str ttl;
 };
