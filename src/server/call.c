@@ -105,6 +105,7 @@ struct answer *call_evaluate(struct server_thread *t, const struct endpoint *end
                                    .now_wall = time_now_wall()};
     bool ok = endpoint->read(&context, request, a->reply, &a->error);
     ASSERT(ok == !error_is_set(&a->error));
+    a->exact = context.exact;
     if (endpoint->kind == ENDPOINT_BLOCKING && a->meta.index == 0) {
         a->meta.index = 1;
     }
@@ -159,7 +160,7 @@ static void read_park(struct server_thread *t, struct question *q, struct call *
 static void read_blocking(struct server_thread *t, struct call *c, struct question *q,
                           bool current, bool keep) {
     uint64_t min_index = call_options(c->endpoint, c->request)->min_query_index;
-    if (current && question_stands(q)) {
+    if (current && q->exact && question_stands(q)) {
         if (q->index <= min_index) {
             read_park(t, q, c);
             return;

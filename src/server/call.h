@@ -43,6 +43,10 @@ struct call_context {
     struct query_meta *meta;  /* reads set meta->index; the rest is filled by call.c */
     void *reply;              /* prepare: may put into it what admit and finish go on with */
     int64_t now_wall;
+    /* Reads set it when the reported index, too, changes only if something in the watch set is touched:
+     * such an answer may be given again as long as nothing was. (An index that is a whole table's while
+     * the watch is on one record must be read anew each time.) */
+    bool exact;
 };
 
 struct endpoint {
@@ -71,7 +75,7 @@ struct endpoint {
     /* WRITE, optional, on the core just before the entry is proposed, for what only the leader's
      * memory knows (lock delay). Returning false without an error: answer at once with *reply as it
      * stands, no entry. */
-    bool (*admit)(struct server *server, const void *request, void *reply, struct error *e);
+    bool (*admit)(struct call_context *c, const void *request, void *reply, struct error *e);
     /* WRITE, last step, on the core: turns the applied result into the reply. Strings go into the
      * arena. */
     bool (*finish)(struct call_context *c, const void *request, const struct store_result *result,
@@ -90,6 +94,7 @@ struct answer {
     void *reply;             /* endpoint->reply */
     struct query_meta meta;  /* as in the reply */
     uint64_t version;        /* the store's version that it was read from */
+    bool exact;              /* call_context.exact */
     /* For the consumer: forms made once from this answer and freed with it (NULL until then). HTTP
      * uses 0 compact JSON, 1 pretty JSON; the consumer must only keep here what depends on nothing
      * but the question and the reply. */

@@ -14,6 +14,8 @@
 
 #include "server/call.h"
 
+struct snapshot_work; /* server/snapshot.c */
+
 struct empty_struct {
     char unused;
 };
@@ -128,7 +130,8 @@ struct snapshot_call {
     struct server *server; /* the rest belongs to server/snapshot.c */
     struct loop *home;
     struct message message;
-    void *work;
+    struct snapshot_work *work;
+    bool restoring;
 };
 /* On an I/O thread or the core; done() always runs later, never inside. */
 void server_snapshot_save(struct server *s, struct snapshot_call *c);

@@ -42,10 +42,11 @@ void server_write_run(struct message *m) {
     struct call *c = CONTAINER_OF(m, struct call, message);
     struct answer *a = c->answer;
     struct server *s = c->server;
+    struct call_context context = core_context(c);
     if (!server_is_leader(s)) {
         error_set(&a->error, ERROR_NO_LEADER, "No cluster leader");
     } else if (c->endpoint->admit == NULL ||
-               c->endpoint->admit(s, c->request, a->reply, &a->error)) {
+               c->endpoint->admit(&context, c->request, a->reply, &a->error)) {
         struct write *w = ARENA_NEW(&a->arena, struct write);
         w->call = c;
         w->proposal.entry = c->entry;

@@ -360,6 +360,7 @@ static struct answer *question_evaluate(struct question *q, const void *request,
     watch_unregister(&q->watcher);
     if (!error_is_set(&a->error)) {
         q->index = a->meta.index;
+        q->exact = a->exact;
         watch_register(t->registry, &q->watcher, &set);
     }
     return a;
@@ -386,7 +387,7 @@ struct answer *question_ask(struct question *q, const void *request, bool keep) 
     }
     arena_free(&arena);
     question_unkeep(q);
-    if (keep && question_stands(q)) {
+    if (keep && a->exact && question_stands(q)) {
         question_keep(q, a);
     }
     /* The new registration may not match what woke the parked calls' evaluation. */

@@ -157,6 +157,8 @@ struct server *server_new(const struct server_options *options, struct error *e)
     unsigned cores = uv_available_parallelism();
     s->io_count = s->options.io_threads != 0 ? s->options.io_threads : cores;
     s->thread_count = s->io_count + 1;
+    pthread_mutex_init(&s->jobs_mutex, NULL);
+    pthread_cond_init(&s->jobs_over, NULL);
     return s;
 }
 
@@ -255,6 +257,7 @@ void server_stop(struct server *s) {
     atomic_store(&s->stopping, true);
     atomic_store(&s->leading, false);
     run_and_wait(&s->core, core_closing, s);
+    server_snapshot_wait(s);
     for (unsigned i = 0; i < s->thread_count; i++) { /* the core is the last */
         run_and_wait(s->threads[i]->loop, thread_closing, s->threads[i]);
         loop_stop(s->threads[i]->loop);
@@ -305,6 +308,8 @@ void server_free(struct server *s) {
     }
     mem_free(s->threads);
     mem_free(s->io);
+    pthread_mutex_destroy(&s->jobs_mutex);
+    pthread_cond_destroy(&s->jobs_over);
     arena_free(&s->arena);
     mem_free(s);
 }

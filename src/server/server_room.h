@@ -38,6 +38,11 @@ struct server {
     atomic_bool ready;   /* the leader's initialisation is done: consistent reads */
     atomic_bool stopping;
 
+    pthread_mutex_t jobs_mutex; /* guards the next three: saving and restoring snapshots */
+    pthread_cond_t jobs_over;
+    unsigned jobs;
+    bool restoring;
+
     uint64_t published; /* the version that threads were told of */
     struct server_thread *verify_first; /* verifications that wait until the leader is ready */
     struct loop_timer verify_timer;
@@ -104,6 +109,9 @@ void coordinate_batch_close(struct coordinate_batch *b); /* its timer */
 void coordinate_batch_free(struct coordinate_batch *b);
 void coordinate_batch_enable(struct coordinate_batch *b, bool on);
 void coordinate_batch_add(struct coordinate_batch *b, const struct coordinate_update_request *r);
+
+/* snapshot.c: waits until no snapshot is being saved or restored. */
+void server_snapshot_wait(struct server *s);
 
 /* shapes.c */
 struct type;

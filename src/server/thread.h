@@ -43,6 +43,7 @@ struct question {
     struct call_list calls;
     struct answer *answer; /* kept, or NULL */
     uint64_t index;        /* of the last evaluation */
+    bool exact;            /* its index stands as long as the question does */
     struct question *newer, *older; /* kept ones, by use */
     struct question *next_dirty, *next_verify;
     size_t bytes; /* counted in cache_bytes */

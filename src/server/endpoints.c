@@ -1,0 +1,60 @@
+/* The table of all endpoints by their names on the wire, and the few functions that they share. */
+#include "server/endpoint.h"
+#include "codec/msgpack.h"
+
+static const struct endpoint *const all[] = {
+    &endpoint_status_ping,
+    &endpoint_status_leader,
+    &endpoint_status_peers,
+    &endpoint_status_raft_stats,
+    &endpoint_catalog_register,
+    &endpoint_catalog_deregister,
+    &endpoint_catalog_list_datacenters,
+    &endpoint_catalog_list_nodes,
+    &endpoint_catalog_list_services,
+    &endpoint_catalog_service_list,
+    &endpoint_catalog_service_nodes,
+    &endpoint_catalog_node_services,
+    &endpoint_catalog_node_service_list,
+    &endpoint_catalog_gateway_services,
+    &endpoint_health_checks_in_state,
+    &endpoint_health_node_checks,
+    &endpoint_health_service_checks,
+    &endpoint_health_service_nodes,
+    &endpoint_kvs_apply,
+    &endpoint_kvs_get,
+    &endpoint_kvs_list,
+    &endpoint_kvs_list_keys,
+    &endpoint_session_apply,
+    &endpoint_session_get,
+    &endpoint_session_list,
+    &endpoint_session_node_sessions,
+    &endpoint_session_renew,
+    &endpoint_coordinate_update,
+    &endpoint_coordinate_list_datacenters,
+    &endpoint_coordinate_list_nodes,
+    &endpoint_coordinate_node,
+    &endpoint_txn_apply,
+    &endpoint_txn_read,
+    &endpoint_internal_node_info,
+    &endpoint_internal_node_dump,
+    &endpoint_internal_service_dump,
+    &endpoint_operator_raft_configuration,
+    &endpoint_operator_autopilot_get,
+    &endpoint_operator_autopilot_set,
+};
+
+const struct endpoint *endpoint_find(struct str name) {
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        if (str_is(name, all[i]->name)) {
+            return all[i];
+        }
+    }
+    return NULL;
+}
+
+void endpoint_entry(struct buf *entry, enum entry_type type, const struct shape *shape,
+                    const void *request) {
+    buf_add_char(entry, (char)type);
+    schema_encode(entry, shape, request);
+}

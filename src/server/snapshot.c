@@ -1,0 +1,285 @@
+/* Saving and restoring the whole state as an archive (fsm.md 8, rpc.md 8). The archive is packed and read
+ * on a worker thread of the caller's loop, because that is long and blocks; the core takes the snapshot
+ * and replaces the state. What an archive is, the driver knows.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "server/endpoints.h"
+#include "server/server_room.h"
+
+struct snapshot_work {
+    struct snapshot_call *call;
+    struct raft_proposal proposal;
+    struct raft_driver_snapshot *snapshot;
+    struct raft_driver_restore *restore;
+    uv_work_t work;
+    bool ok;
+};
+
+/* ---- the end of a job, on the caller's loop ---- */
+
+static void finish(struct snapshot_call *c) {
+    struct server *s = c->server;
+    mem_free(c->work);
+    c->work = NULL;
+    c->meta.known_leader = server_known_leader(s);
+    c->meta.last_contact = (int64_t)server_last_contact_ns(s);
+    pthread_mutex_lock(&s->jobs_mutex);
+    if (c->restoring) {
+        s->restoring = false;
+    }
+    pthread_mutex_unlock(&s->jobs_mutex);
+    c->done(c);
+    pthread_mutex_lock(&s->jobs_mutex);
+    s->jobs--;
+    pthread_cond_broadcast(&s->jobs_over);
+    pthread_mutex_unlock(&s->jobs_mutex);
+}
+
+static void finish_run(struct message *m) {
+    finish(CONTAINER_OF(m, struct snapshot_call, message));
+}
+
+static void send_home(struct snapshot_call *c, void (*run)(struct message *m)) {
+    c->message.run = run;
+    loop_post_reply(c->home, &c->message);
+}
+
+static void send_to_core(struct snapshot_call *c, void (*run)(struct message *m)) {
+    c->message.run = run;
+    if (!loop_post(&c->server->core, &c->message)) {
+        error_set(&c->error, ERROR_RATE_LIMIT, "RPC rate limit exceeded");
+        send_home(c, finish_run);
+    }
+}
+
+/* False: refused at once (the job is still to be finished, with its error). */
+static bool job_begin(struct server *s, struct snapshot_call *c) {
+    struct snapshot_work *w = MEM_NEW(struct snapshot_work);
+    w->call = c;
+    w->work.data = w;
+    c->work = w;
+    c->server = s;
+    c->home = loop_current();
+    c->arena = ARENA_INIT;
+    c->error = ERROR_IN(&c->arena);
+    c->result = -1;
+    c->size = 0;
+    c->meta = (struct query_meta){.index = 0};
+    pthread_mutex_lock(&s->jobs_mutex);
+    s->jobs++;
+    pthread_mutex_unlock(&s->jobs_mutex);
+    if (c->datacenter.len > 0 && !str_eq(c->datacenter, s->options.datacenter)) {
+        return error_set(&c->error, ERROR_INTERNAL, "No path to datacenter");
+    }
+    return true;
+}
+
+static bool leader_here(struct snapshot_call *c) {
+    return server_is_leader(c->server) ||
+           error_set(&c->error, ERROR_NO_LEADER, "No cluster leader");
+}
+
+/* ---- save ---- */
+
+/* An open file without a name, where there is room for the whole state. */
+static int scratch_file(const struct server *s, struct error *e) {
+    char path[4096];
+    const char *tmp = getenv("TMPDIR");
+    struct str dir = s->options.dev_mode || s->options.data_dir.len == 0
+                         ? str_from(tmp != NULL ? tmp : "/tmp")
+                         : s->options.data_dir;
+    snprintf(path, sizeof(path), "%.*s/snapshot-XXXXXX", STR_ARG(dir));
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0) {
+        error_set_errno(e, errno, "failed to create a file for the snapshot");
+        return -1;
+    }
+    unlink(path);
+    return fd;
+}
+
+static bool sink_write(void *owner, struct str bytes, struct error *e) {
+    int fd = *(int *)owner;
+    while (bytes.len > 0) {
+        ssize_t n = write(fd, bytes.data, bytes.len);
+        if (n < 0 && errno != EINTR) {
+            return error_set_errno(e, errno, "failed to write the snapshot");
+        }
+        bytes = n > 0 ? str_sub(bytes, (size_t)n, bytes.len) : bytes;
+    }
+    return true;
+}
+
+static void save_pack(uv_work_t *work) {
+    struct snapshot_work *w = work->data;
+    struct snapshot_call *c = w->call;
+    int fd = scratch_file(c->server, &c->error);
+    if (fd >= 0 && raft_driver_snapshot_pack(w->snapshot, sink_write, &fd, &c->error)) {
+        off_t end = lseek(fd, 0, SEEK_CUR);
+        c->size = end > 0 ? (uint64_t)end : 0;
+        lseek(fd, 0, SEEK_SET);
+        c->result = fd;
+    } else if (fd >= 0) {
+        close(fd);
+    }
+    raft_driver_snapshot_close(w->snapshot);
+}
+
+static void save_packed(uv_work_t *work, int status) {
+    (void)status; /* jobs are never called off */
+    struct snapshot_work *w = work->data;
+    finish(w->call);
+}
+
+static void save_taken_home(struct message *m) {
+    struct snapshot_call *c = CONTAINER_OF(m, struct snapshot_call, message);
+    struct snapshot_work *w = c->work;
+    c->meta.index = raft_driver_snapshot_index(w->snapshot);
+    int rc = uv_queue_work(&c->home->uv, &w->work, save_pack, save_packed);
+    ASSERT(rc == 0);
+}
+
+static void save_taken(void *owner, struct raft_driver_snapshot *snapshot, const struct error *e) {
+    struct snapshot_call *c = owner;
+    struct snapshot_work *w = c->work;
+    if (snapshot == NULL) {
+        error_copy(&c->error, e);
+        error_prefix(&c->error, "Raft error when taking snapshot: ");
+        send_home(c, finish_run);
+        return;
+    }
+    w->snapshot = snapshot;
+    send_home(c, save_taken_home);
+}
+
+static void save_verified(struct raft_proposal *p, const struct raft_outcome *outcome) {
+    struct snapshot_work *w = CONTAINER_OF(p, struct snapshot_work, proposal);
+    struct snapshot_call *c = w->call;
+    if (error_is_set(&outcome->error)) {
+        error_copy(&c->error, &outcome->error);
+        send_home(c, finish_run);
+        return;
+    }
+    raft_driver_take_snapshot(c->server->driver, save_taken, c);
+}
+
+static void save_on_core(struct message *m) {
+    struct snapshot_call *c = CONTAINER_OF(m, struct snapshot_call, message);
+    struct snapshot_work *w = c->work;
+    if (c->allow_stale) {
+        raft_driver_take_snapshot(c->server->driver, save_taken, c);
+        return;
+    }
+    w->proposal.done = save_verified;
+    raft_driver_verify_leader(c->server->driver, &w->proposal);
+}
+
+void server_snapshot_save(struct server *s, struct snapshot_call *c) {
+    c->restoring = false;
+    if (job_begin(s, c) && (c->allow_stale || leader_here(c))) {
+        send_to_core(c, save_on_core);
+    } else {
+        send_home(c, finish_run);
+    }
+}
+
+/* ---- restore ---- */
+
+static ptrdiff_t source_read(void *owner, char *out, size_t max, struct error *e) {
+    int fd = *(int *)owner;
+    ssize_t n;
+    do {
+        n = read(fd, out, max);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        error_set_errno(e, errno, "failed to read the snapshot");
+    }
+    return n;
+}
+
+static void restore_read(uv_work_t *work) {
+    struct snapshot_work *w = work->data;
+    struct snapshot_call *c = w->call;
+    int fd = c->archive;
+    lseek(fd, 0, SEEK_SET);
+    w->restore = raft_driver_restore_read(c->server->driver, source_read, &fd, &c->error);
+}
+
+static void restore_done(struct raft_proposal *p, const struct raft_outcome *outcome) {
+    struct snapshot_work *w = CONTAINER_OF(p, struct snapshot_work, proposal);
+    struct snapshot_call *c = w->call;
+    server_publish(c->server, NULL);
+    if (error_is_set(&outcome->error)) {
+        error_copy(&c->error, &outcome->error);
+    } else {
+        leader_reestablish(c->server->leader);
+    }
+    send_home(c, finish_run);
+}
+
+static void restore_on_core(struct message *m) {
+    struct snapshot_call *c = CONTAINER_OF(m, struct snapshot_call, message);
+    struct snapshot_work *w = c->work;
+    if (!leader_here(c)) {
+        raft_driver_restore_free(w->restore);
+        send_home(c, finish_run);
+        return;
+    }
+    w->proposal.done = restore_done;
+    raft_driver_restore(c->server->driver, w->restore, &w->proposal);
+}
+
+static void restore_was_read(uv_work_t *work, int status) {
+    (void)status;
+    struct snapshot_work *w = work->data;
+    struct snapshot_call *c = w->call;
+    if (w->restore == NULL) {
+        finish(c);
+        return;
+    }
+    c->message.run = restore_on_core;
+    if (!loop_post(&c->server->core, &c->message)) {
+        raft_driver_restore_free(w->restore);
+        error_set(&c->error, ERROR_RATE_LIMIT, "RPC rate limit exceeded");
+        finish(c);
+    }
+}
+
+static bool restore_reserve(struct server *s, struct snapshot_call *c) {
+    pthread_mutex_lock(&s->jobs_mutex);
+    bool free = !s->restoring;
+    s->restoring = true;
+    pthread_mutex_unlock(&s->jobs_mutex);
+    c->restoring = free;
+    return free || error_set(&c->error, ERROR_INTERNAL, "another restore is in progress");
+}
+
+void server_snapshot_restore(struct server *s, struct snapshot_call *c) {
+    c->restoring = false;
+    bool ok = job_begin(s, c);
+    if (ok && c->allow_stale) {
+        ok = error_set(&c->error, ERROR_INTERNAL, "stale not allowed for restore");
+    }
+    if (!ok || !leader_here(c) || !restore_reserve(s, c)) {
+        send_home(c, finish_run);
+        return;
+    }
+    struct snapshot_work *w = c->work;
+    int rc = uv_queue_work(&c->home->uv, &w->work, restore_read, restore_was_read);
+    ASSERT(rc == 0);
+}
+
+/* ---- for the server's end ---- */
+
+void server_snapshot_wait(struct server *s) {
+    pthread_mutex_lock(&s->jobs_mutex);
+    while (s->jobs > 0) {
+        pthread_cond_wait(&s->jobs_over, &s->jobs_mutex);
+    }
+    pthread_mutex_unlock(&s->jobs_mutex);
+}
