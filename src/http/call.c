@@ -12,8 +12,12 @@ static struct query_options *options_of(struct http_request *r) {
 }
 
 static void start(struct http_request *r) {
+    bool done = false;
     r->calling = true;
+    r->call_flag = &done;
     call_start(r->server, &r->call);
+    if (!done)
+        r->call_flag = NULL;
 }
 
 /* discovery_max_stale and max_stale (http-core.md 6.3): ask the leader instead. */
@@ -36,6 +40,8 @@ static void on_call_done(struct call *call) {
     struct http_request *r = call->owner;
     struct answer *a = call->answer;
     r->calling = false;
+    if (r->call_flag != NULL)
+        *r->call_flag = true;
     call->answer = NULL;
     if (a->error.kind != ERROR_NONE) {
         answer_failure(r, a);
@@ -59,6 +65,12 @@ void http_call(struct http_request *r, const struct endpoint *endpoint, void *re
     r->call.done = on_call_done;
     r->call.owner = r;
     r->answer_done = done;
+    struct query_options *options = options_of(r);
+    if (options != NULL) {
+        /* These are for the agent that was asked, and would keep equal questions apart. */
+        options->max_age = options->stale_if_error = 0;
+        options->must_revalidate = options->use_cache = false;
+    }
     start(r);
 }
 

@@ -130,6 +130,8 @@ struct http_request {
     struct json_writer writer;
     struct call call;
     bool calling;
+    bool *call_flag;         /* set when the call is done before call_start returns */
+    struct http_cached *cached;
     bool effective_stale, effective_consistent;
     bool accepts_gzip;
     bool close_after;
@@ -169,6 +171,11 @@ struct str http_token(const struct http_request *r);
 struct str http_datacenter(const struct http_request *r);
 /* Consistency, index, wait, Cache-Control, token, filter: 6.1, 6.3, 6.4, 6.5, 6.7. */
 bool http_read_options(struct http_request *r, struct query_options *out);
+/* The part of it that catalog/datacenters looks at; returns the text of a 400, or the absent string. */
+struct str http_cache_problem(struct http_request *r, struct query_options *out);
+/* A number as strconv.ParseUint reads it; the error is the peer's (a 500). */
+bool http_read_u64(struct http_request *r, const char *name, uint64_t *out, struct error *e);
+bool http_parse_bool(struct str text, bool *out); /* strconv.ParseBool */
 /* Refuses ?ns= and X-Consul-Namespace: 6.2. */
 bool http_check_namespace(struct http_request *r);
 /* near= (6.6). */
@@ -217,7 +224,7 @@ void http_answer_json_written(struct http_request *r, int status);
 void http_answer_bytes(struct http_request *r, int status, const char *type, struct str bytes,
                        bool exact);
 /* From offset 0 to its end; takes the descriptor over. */
-void http_answer_file(struct http_request *r, int status, const char *type, int file, uint64_t size);
+void http_answer_file(struct http_request *r, int status, const char *type, int file);
 
 /* Streaming (monitor): head at once, then pieces as they come, then the end. After `gone` (which
  * must be set) nothing more is sent, but end must be called. http_stream_backlog: bytes that wait for
@@ -240,6 +247,12 @@ void http_call(struct http_request *r, const struct endpoint *endpoint, void *re
  * and on nothing else. */
 void http_call_json(struct http_request *r, const struct endpoint *endpoint, void *request,
                     uint32_t variant, http_reply_writer *write);
+/* The same for endpoints that ?cached means something to (6.5), with X-Cache and Age. `options` are the
+ * request's. On a server the state is at hand and never old: what is remembered is only who asked. */
+enum http_cache_kind { HTTP_CACHE_PLAIN, HTTP_CACHE_REFRESHED };
+void http_call_cached(struct http_request *r, const struct endpoint *endpoint, void *request,
+                      struct query_options *options, enum http_cache_kind kind, uint32_t variant,
+                      http_reply_writer *write);
 /* The second half of http_call_json, for a done function. */
 void http_answer_shared(struct http_request *r, struct answer *a, int status,
                         http_reply_writer *write);

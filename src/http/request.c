@@ -99,13 +99,8 @@ bool http_need_argument(struct http_request *r, const char *text) {
 
 /* ---- options ---- */
 
-static bool bad(struct http_request *r, const char *text) {
-    http_answer_text(r, 400, str_from(text));
-    return false;
-}
-
 /* "max-age=5, must-revalidate": http-core.md 6.5. */
-static bool read_cache_control(struct http_request *r, struct query_options *out) {
+static bool cache_control_valid(const struct http_request *r, struct query_options *out) {
     struct str rest = http_header(r, "Cache-Control");
     while (rest.data != NULL) {
         struct str value = str_trim(str_cut(&rest, ','));
@@ -119,7 +114,7 @@ static bool read_cache_control(struct http_request *r, struct query_options *out
             continue;
         if (!str_to_i64(value, &seconds) || seconds > INT64_MAX / SECOND ||
             seconds < INT64_MIN / SECOND)
-            return bad(r, "Invalid Cache-Control header.");
+            return false;
         if (age)
             out->max_age = seconds * SECOND;
         else
@@ -130,24 +125,14 @@ static bool read_cache_control(struct http_request *r, struct query_options *out
     return true;
 }
 
-static bool read_blocking(struct http_request *r, struct query_options *out) {
-    struct str wait = http_param(r, "wait");
-    struct str index = http_param(r, "index");
-    struct error e = ERROR_IN(&r->arena);
-    if (wait.len > 0 && !duration_parse(wait, &out->max_query_time, &e))
-        return bad(r, "Invalid wait time");
-    if (index.len > 0 && !str_to_u64(index, &out->min_query_index))
-        return bad(r, "Invalid index");
-    return true;
-}
-
 static bool may_be_stale_by_default(const struct http_request *r) {
     return r->config->discovery_max_stale > 0 &&
            (str_has_prefix(r->path, STR("/v1/catalog")) ||
             str_has_prefix(r->path, STR("/v1/health")));
 }
 
-static bool read_consistency(struct http_request *r, struct query_options *out) {
+/* Absent: all is well; otherwise the text of a 400. */
+static struct str consistency_problem(struct http_request *r, struct query_options *out) {
     bool chosen = http_has_param(r, "leader");
     bool cached = http_has_param(r, "cached");
     struct str max_stale = http_param(r, "max_stale");
@@ -157,11 +142,9 @@ static bool read_consistency(struct http_request *r, struct query_options *out) 
     out->use_cache = cached && r->config->http.use_cache;
     chosen |= out->allow_stale || out->require_consistent || cached;
     if (max_stale.len > 0) {
-        if (!duration_parse(max_stale, &out->max_stale_duration, &e)) {
-            http_answer_format(r, 400, "Invalid max_stale value " STR_FMT,
-                               STR_ARG(str_quote(&r->arena, max_stale)));
-            return false;
-        }
+        if (!duration_parse(max_stale, &out->max_stale_duration, &e))
+            return str_format(&r->arena, "Invalid max_stale value " STR_FMT,
+                              STR_ARG(str_quote(&r->arena, max_stale)));
         if (out->max_stale_duration > 0)
             out->allow_stale = chosen = true;
     }
@@ -170,24 +153,53 @@ static bool read_consistency(struct http_request *r, struct query_options *out) 
         out->allow_stale = true;
     }
     if (out->allow_stale && out->require_consistent)
-        return bad(r, "Cannot specify ?stale with ?consistent, conflicting semantics.");
+        return STR("Cannot specify ?stale with ?consistent, conflicting semantics.");
     if (cached && out->require_consistent)
-        return bad(r, "Cannot specify ?cached with ?consistent, conflicting semantics.");
+        return STR("Cannot specify ?cached with ?consistent, conflicting semantics.");
     r->effective_stale = out->allow_stale;
     r->effective_consistent = out->require_consistent;
-    return true;
+    return STR_NONE;
+}
+
+/* The same. */
+static struct str blocking_problem(struct http_request *r, struct query_options *out) {
+    struct str wait = http_param(r, "wait");
+    struct str index = http_param(r, "index");
+    struct error e = ERROR_IN(&r->arena);
+    if (wait.len > 0 && !duration_parse(wait, &out->max_query_time, &e))
+        return STR("Invalid wait time");
+    if (index.len > 0 && !str_to_u64(index, &out->min_query_index))
+        return STR("Invalid index");
+    return STR_NONE;
+}
+
+struct str http_cache_problem(struct http_request *r, struct query_options *out) {
+    out->token = http_token(r);
+    struct str problem = consistency_problem(r, out);
+    if (problem.data == NULL && !cache_control_valid(r, out))
+        problem = STR("Invalid Cache-Control header.");
+    return problem;
 }
 
 bool http_read_options(struct http_request *r, struct query_options *out) {
+    struct str problem = STR_NONE;
     out->token = http_token(r);
-    struct str filter = http_param(r, "filter");
-    out->filter = filter.data != NULL ? filter : STR("");
-    /* Most requests have neither parameters nor this header. */
+    out->filter = STR("");
+    /* Most requests have neither parameters nor that header. */
     if (r->param_count > 0 || may_be_stale_by_default(r)) {
-        if (!read_consistency(r, out) || !read_blocking(r, out))
-            return false;
+        struct str filter = http_param(r, "filter");
+        if (filter.data != NULL)
+            out->filter = filter;
+        problem = consistency_problem(r, out);
+        if (problem.data == NULL)
+            problem = blocking_problem(r, out);
     }
-    return read_cache_control(r, out);
+    if (problem.data == NULL && !cache_control_valid(r, out))
+        problem = STR("Invalid Cache-Control header.");
+    if (problem.data == NULL)
+        return true;
+    http_answer_text(r, 400, problem);
+    return false;
 }
 
 void http_read_source(struct http_request *r, struct query_source *out) {

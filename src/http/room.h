@@ -121,6 +121,9 @@ void http_answer_owned(struct http_request *r, int status, const char *type, str
 /* streaming.c */
 void http_stream_drop(struct http_request *r);
 
+/* cached.c */
+void http_cached_forget(void);
+
 /* gzip.c */
 void http_gzip(struct str in, struct buf *out);
 struct http_deflate *http_deflate_new(void);

@@ -43,6 +43,7 @@ static void free_http(struct http *http) {
     }
     client_limit_free(http->clients);
     map_free(&http->routes);
+    http_cached_forget();
     uv_sem_destroy(&http->loops_done);
     mem_free(http->listeners);
     mem_free(http->loops);

@@ -115,9 +115,7 @@ static void file_pump(struct http_request *r) {
     file_end(r);
 }
 
-void http_answer_file(struct http_request *r, int status, const char *type, int file,
-                      uint64_t size) {
-    (void)size;
+void http_answer_file(struct http_request *r, int status, const char *type, int file) {
     struct file_answer *f = ARENA_NEW(&r->arena, struct file_answer);
     f->file = file;
     r->state = f;

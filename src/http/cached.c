@@ -1,0 +1,118 @@
+/* ?cached (http-core.md 6.5) on a server agent. What the peer keeps in a cache beside its own state, we
+ * read from the state, which is as fast and never old; so an entry here holds no answer, only that the
+ * question was asked before and when it was last "fetched", for X-Cache and Age.
+ */
+#include <pthread.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "http/room.h"
+
+#define ENTRIES_MAX 65536
+#define ENTRY_LIFE (72 * HOUR)
+
+struct http_cached {
+    enum http_cache_kind kind;
+    bool hit;
+    int64_t age;
+    uint64_t asked_index;
+    http_reply_writer *write;
+};
+
+struct entry {
+    int64_t fetched, used; /* monotonic */
+};
+
+/* One for the process: the questions of all I/O threads. */
+static struct {
+    pthread_mutex_t mutex;
+    struct map entries;
+} memory = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void forget_all(void) {
+    void *value;
+    for (size_t i = 0; map_next(&memory.entries, &i, NULL, &value);)
+        mem_free(value);
+    map_free(&memory.entries);
+    memory.entries = (struct map)MAP_INIT;
+}
+
+/* Who asks what, without how long to wait. */
+static struct str entry_key(struct http_request *r, const struct endpoint *endpoint, void *request,
+                            struct query_options *options) {
+    struct query_options kept = *options;
+    struct buf text = BUF_INIT;
+    *options = (struct query_options){.token = kept.token, .filter = kept.filter};
+    buf_add_text(&text, endpoint->name);
+    schema_encode(&text, endpoint->request, request);
+    *options = kept;
+    struct str key = str_copy(&r->arena, buf_str(&text));
+    buf_free(&text);
+    return key;
+}
+
+/* Looks the question up and notes that it is asked now. */
+static bool remember(struct str key, const struct query_options *options,
+                     enum http_cache_kind kind, int64_t *age) {
+    int64_t now = time_now_monotonic();
+    bool hit = false;
+    pthread_mutex_lock(&memory.mutex);
+    struct entry *entry = map_get(&memory.entries, key);
+    if (entry == NULL && memory.entries.count >= ENTRIES_MAX)
+        forget_all();
+    if (entry == NULL) {
+        entry = MEM_NEW(struct entry);
+        map_put(&memory.entries, key, entry);
+    } else {
+        *age = now - entry->fetched;
+        hit = now - entry->used < ENTRY_LIFE;
+        if (kind == HTTP_CACHE_PLAIN && (options->must_revalidate ||
+                                         (options->max_age > 0 && *age > options->max_age)))
+            hit = false;
+    }
+    if (!hit)
+        entry->fetched = now;
+    entry->used = now;
+    pthread_mutex_unlock(&memory.mutex);
+    return hit;
+}
+
+void http_cached_forget(void) {
+    pthread_mutex_lock(&memory.mutex);
+    forget_all();
+    pthread_mutex_unlock(&memory.mutex);
+}
+
+static void answered(struct http_request *r, struct answer *a) {
+    struct http_cached *c = r->cached;
+    /* A call that did not end before it began to wait had to wait. */
+    bool hit = c->hit && (c->asked_index == 0 || r->call_flag != NULL);
+    if (r->call.endpoint->meta >= 0)
+        http_set_meta(r, &a->meta);
+    http_set_header(r, "X-Cache", hit ? STR("HIT") : STR("MISS"));
+    if (hit) {
+        int64_t age = c->kind == HTTP_CACHE_PLAIN ? (c->age + SECOND / 2) / SECOND : 0;
+        http_set_header(r, "Age", str_format(&r->arena, "%lld", (long long)age));
+    }
+    http_answer_shared(r, a, 200, c->write);
+}
+
+void http_call_cached(struct http_request *r, const struct endpoint *endpoint, void *request,
+                      struct query_options *options, enum http_cache_kind kind, uint32_t variant,
+                      http_reply_writer *write) {
+    if (!options->use_cache) {
+        http_call_json(r, endpoint, request, variant, write);
+        return;
+    }
+    struct http_cached *c = ARENA_NEW(&r->arena, struct http_cached);
+    c->kind = kind;
+    c->write = write;
+    c->asked_index = options->min_query_index;
+    c->hit = remember(entry_key(r, endpoint, request, options), options, kind, &c->age);
+    if (kind == HTTP_CACHE_REFRESHED)
+        options->allow_stale = true; /* the cache is filled by stale reads */
+    r->cached = c;
+    r->call.variant = variant;
+    http_call(r, endpoint, request, answered);
+}
