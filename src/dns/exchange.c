@@ -2,8 +2,6 @@
  * libuv closes handles later, so what it works on is a `struct dns_channel` with its own copy of the
  * message, which outlives the exchange.
  */
-#include <arpa/inet.h>
-
 #include "base/mem.h"
 #include "dns/query.h"
 
@@ -88,18 +86,6 @@ static void channel_done(struct dns_channel *c) {
     x->done(x);
 }
 
-static struct str address_text(const struct sockaddr_storage *a, struct arena *arena) {
-    char ip[INET6_ADDRSTRLEN] = "";
-    if (a->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a;
-        inet_ntop(AF_INET6, &v6->sin6_addr, ip, sizeof(ip));
-        return str_format(arena, "[%s]:%u", ip, ntohs(v6->sin6_port));
-    }
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)a;
-    inet_ntop(AF_INET, &v4->sin_addr, ip, sizeof(ip));
-    return str_format(arena, "%s:%u", ip, ntohs(v4->sin_port));
-}
-
 /* As the peer's errors read: "read udp 127.0.0.1:1->127.0.0.1:53: i/o timeout". */
 static void channel_fail(struct dns_channel *c, const char *why) {
     struct dns_exchange *x = c->exchange;
@@ -116,7 +102,7 @@ static void channel_fail(struct dns_channel *c, const char *why) {
                               STR_ARG(x->recursor->text), why);
     } else {
         x->error = str_format(x->arena, "%s %s " STR_FMT "->" STR_FMT ": %s", c->step, network,
-                              STR_ARG(address_text(&local, x->arena)),
+                              STR_ARG(dns_sockaddr_text(&local, x->arena)),
                               STR_ARG(x->recursor->text), why);
     }
     channel_done(c);

@@ -2,6 +2,7 @@
  * with it: which address is picked, target names, weights, metadata as text. A query then only shuffles,
  * filters and points at what it needs.
  */
+#include "base/map.h"
 #include "base/mem.h"
 #include "dns/query.h"
 

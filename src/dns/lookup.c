@@ -82,7 +82,7 @@ static bool too_stale(struct dns_lookup *l) {
     return false;
 }
 
-static void call_done(struct call *c) {
+static void answered(struct call *c) {
     struct dns_lookup *l = c->owner;
     l->calling = false;
     if (too_stale(l)) {
@@ -115,7 +115,7 @@ void dns_lookup_call(struct dns_lookup *l, const struct endpoint *endpoint, void
     l->call.endpoint = endpoint;
     l->call.arena = &l->query->arena;
     l->call.request = request;
-    l->call.done = call_done;
+    l->call.done = answered;
     l->call.owner = l;
     l->call.variant = DNS_VARIANT;
     l->calling = true;

@@ -135,17 +135,20 @@ void dns_query_release(struct dns_query *q) {
 
 /* ---- logs and metrics ---- */
 
-struct str dns_client_text(struct dns_query *q) {
+struct str dns_sockaddr_text(const struct sockaddr_storage *a, struct arena *arena) {
     char ip[INET6_ADDRSTRLEN] = "";
-    struct arena *arena = &q->arena;
-    if (q->client.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&q->client;
+    if (a->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a;
         inet_ntop(AF_INET6, &v6->sin6_addr, ip, sizeof(ip));
         return str_format(arena, "[%s]:%u", ip, ntohs(v6->sin6_port));
     }
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&q->client;
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)a;
     inet_ntop(AF_INET, &v4->sin_addr, ip, sizeof(ip));
     return str_format(arena, "%s:%u", ip, ntohs(v4->sin_port));
+}
+
+struct str dns_client_text(struct dns_query *q) {
+    return dns_sockaddr_text(&q->client, &q->arena);
 }
 
 struct str dns_question_text(const struct dns_question *q, struct arena *arena) {

@@ -165,7 +165,8 @@ struct dns_query {
     struct buf response; /* empty: no answer */
     void (*done)(struct dns_query *q);
     void *owner;
-    uint64_t tag; /* the owner's */
+    uint8_t local[32]; /* udp.c's: the address that was asked */
+    size_t local_len;
     struct dns_query *next, *previous;
 };
 
@@ -186,6 +187,7 @@ void dns_query_finish(struct dns_query *q);
 void dns_query_finish_unresolved(struct dns_query *q);
 /* The reply of a recursor, passed on. */
 void dns_query_finish_forwarded(struct dns_query *q, const struct dns_message *reply);
+struct str dns_sockaddr_text(const struct sockaddr_storage *a, struct arena *arena);
 struct str dns_client_text(struct dns_query *q); /* "127.0.0.1:40000" */
 struct str dns_question_text(const struct dns_question *q, struct arena *arena); /* "{x. 1 1}" */
 
