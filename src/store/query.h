@@ -1,4 +1,4 @@
-/* Prepared queries. Owner: C (query.c), but for the two reads' form, which the server calls.
+/* Prepared queries. Owner: C; B wrote the first of it (reads, storing, sessions' end).
  * Conventions of reads: store/catalog.h.
  */
 #ifndef PRAETOR_STORE_QUERY_H
@@ -14,6 +14,12 @@ bool query_get(struct store_read *r, struct str id, struct prepared_query **quer
 /* struct prepared_query *; nil when there is none. */
 uint64_t query_list(struct store_read *r, struct list *queries);
 
+/* ---- inside apply ---- */
+
+/* The record and its lookups as given, without any rule or index. False when the ID is no UUID. */
+bool query_store(struct store_batch *b, const struct prepared_query *query, struct error *e);
+/* key: uuid_key of the ID. False: there was none. No index is bumped. */
+bool query_remove(struct store_batch *b, struct str key);
 /* For session.c: a session ended; deletes the queries bound to it and bumps prepared-queries if there
  * were any (fsm.md 4.3). id: the key of the session record (uuid_key). */
 void query_session_ended(struct store_batch *b, struct str id);

@@ -63,6 +63,8 @@ enum store_table {
     TABLE_COORDINATES,    /* l(node) l(segment): Coordinate */
     TABLE_AUTOPILOT,      /* empty: AutopilotConfig */
     TABLE_CHUNKS,         /* u64 op_num, u32 sequence_num big endian: ChunkInfo */
+    TABLE_QUERIES,         /* u(id): PreparedQuery */
+    TABLE_QUERIES_SESSION, /* u(session) u(id) -> queries */
     /* engineer C's: */
     TABLE_COUNT,
     TABLE_SEGMENT = 255, /* continuations of long keys, see tables.c */
