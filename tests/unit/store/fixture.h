@@ -50,6 +50,7 @@ static inline struct fixture *fixture_open(const char *directory) {
 }
 
 static inline void fixture_close(struct fixture *f) {
+    store_read_end(&f->read); /* left open by an assertion that failed */
     watch_touched_release(f->touched);
     store_close(f->store);
     arena_free(&f->arena);
