@@ -29,7 +29,7 @@ struct dns_thread {
     int *udp_fds, *tcp_fds; /* -1: taken over, or never opened */
     size_t udp_count, tcp_count; /* started */
     size_t open; /* what stop_thread waits for */
-    struct message message;
+    struct message start, stop;
 };
 
 struct dns {
@@ -159,7 +159,7 @@ static bool open_address(struct dns *d, size_t i, int type, struct error *e) {
 /* ---- on the loops ---- */
 
 static void start_thread(struct message *m) {
-    struct dns_thread *t = CONTAINER_OF(m, struct dns_thread, message);
+    struct dns_thread *t = CONTAINER_OF(m, struct dns_thread, start);
     struct dns *d = t->dns;
     uint64_t seed;
     random_bytes(&seed, sizeof(seed));
@@ -195,7 +195,7 @@ static void socket_closed(void *owner) {
 }
 
 static void stop_thread(struct message *m) {
-    struct dns_thread *t = CONTAINER_OF(m, struct dns_thread, message);
+    struct dns_thread *t = CONTAINER_OF(m, struct dns_thread, stop);
     t->open = t->udp_count + t->tcp_count + 1;
     for (size_t i = 0; i < t->udp_count; i++) {
         dns_udp_close(&t->udp[i], socket_closed, t);
@@ -332,8 +332,8 @@ struct dns *dns_start(const struct dns_options *options, struct server *server,
         return NULL;
     }
     for (unsigned i = 0; i < d->thread_count; i++) {
-        d->threads[i].message.run = start_thread;
-        loop_post_reply(d->threads[i].loop, &d->threads[i].message); /* must not be refused */
+        d->threads[i].start.run = start_thread;
+        loop_post_reply(d->threads[i].loop, &d->threads[i].start); /* must not be refused */
     }
     say(d, "Started DNS server", true);
     return d;
@@ -364,8 +364,8 @@ bool dns_reload(struct dns *d, const struct config_dns *settings, struct error *
 void dns_stop(struct dns *d) {
     say(d, "Stopping server", false);
     for (unsigned i = 0; i < d->thread_count; i++) {
-        d->threads[i].message.run = stop_thread;
-        loop_post_reply(d->threads[i].loop, &d->threads[i].message);
+        d->threads[i].stop.run = stop_thread;
+        loop_post_reply(d->threads[i].loop, &d->threads[i].stop);
     }
     for (unsigned i = 0; i < d->thread_count; i++) {
         while (sem_wait(&d->stopped) < 0 && errno == EINTR) {
