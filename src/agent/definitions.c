@@ -85,6 +85,16 @@ bool check_type_validate(const struct check_type *t, struct error *e)
     return fault == NULL || error_set(e, ERROR_BAD_REQUEST, "%s", fault);
 }
 
+bool check_type_supported(const struct check_type *t, struct error *e)
+{
+    if (t->ttl > 0)
+        return true;
+    struct str shown = check_type_shown(t);
+    return error_set(e, ERROR_INTERNAL,
+                     "check type \"" STR_FMT "\" is not supported yet by this version of Praetor",
+                     STR_ARG(shown));
+}
+
 bool check_type_empty(const struct check_type *t)
 {
     static const struct check_type none;

@@ -1,6 +1,7 @@
 /* The agent's own services and checks, their status, and anti-entropy: what keeps the catalog equal to
  * them (agent.md 2 and 4). Everything here runs on the core thread only (agent_run_on_core), except
- * where said otherwise.
+ * where said otherwise. Checks that run by themselves (HTTP, TCP, scripts…) are refused until they are
+ * built; TTL and maintenance checks are here.
  */
 #ifndef PRAETOR_AGENT_LOCAL_H
 #define PRAETOR_AGENT_LOCAL_H
@@ -11,44 +12,48 @@
 
 struct local;
 
+/* Both structs are replaced as a whole by a new registration, and changed in place only where said. */
 struct local_service {
     struct arena arena;
     struct node_service service;
     struct str token;
-    bool in_sync, deleted;
-    bool from_api;   /* persisted, source "remote" */
-    bool is_sidecar; /* goes away with its parent */
-    bool syncing;    /* a registration of its present form is under way */
-    uint64_t generation;
+    bool in_sync, deleted;  /* deleted: waits for the catalog to confirm; invisible to all reads */
+    bool from_api;          /* persisted, source "remote" */
+    bool is_sidecar;        /* goes away with its parent */
+    uint64_t generation;    /* grows with every change */
 };
 
+enum check_source { CHECK_FROM_CONFIG, CHECK_FROM_API, CHECK_FROM_LOCAL };
+
 struct local_check {
-    struct arena arena; /* of all but status and output */
-    struct health_check check;
+    struct arena arena; /* of all but the output */
+    struct health_check check; /* status is a literal or in the arena; output is owned */
     struct check_type type;
     bool has_type; /* false: a maintenance check */
     struct str token;
     bool in_sync, deleted;
-    enum { CHECK_FROM_CONFIG, CHECK_FROM_API, CHECK_FROM_LOCAL } source;
+    enum check_source source;
     uint64_t generation;
-    struct check_runner *runner; /* what runs it, or NULL */
-    struct check_deferral *deferral;
-    char *output_text; /* check.output points here */
+    int64_t critical_since;    /* monotonic; 0: is not, or never became so by an update */
+    char *output;              /* check.output points here; NULL: empty */
+    struct ttl_timer *ttl;     /* of a TTL check */
+    struct loop_timer *deferral; /* a changed output waits to be synced */
 };
 
 struct local_options {
-    const struct config *config;
+    const struct config *config; /* held as long as it is in force */
     struct server *server;
-    struct str node_id;
+    struct str node_id; /* copied */
 };
 struct local *local_new(const struct local_options *options);
-/* Starts syncing; core thread. */
+/* Starts syncing. */
 void local_start(struct local *l);
 /* Stops timers and calls; `stopped` runs on the core when none is left. */
 void local_stop(struct local *l, void (*stopped)(void *arg), void *arg);
+/* After local_stop; any thread. */
 void local_free(struct local *l);
 
-/* What comes from files and from the data directory. Clears nothing. */
+/* What comes from files and from the data directory. Error texts as logged at start. */
 bool local_load(struct local *l, const struct config *config, struct error *e);
 /* The same on a reload: unloads everything, loads anew, keeps status and output by check ID. */
 bool local_reload(struct local *l, const struct config *config, struct error *e);
@@ -62,30 +67,53 @@ struct local_check *local_check_find(const struct local *l, struct str id);
 size_t local_service_count(const struct local *l);
 size_t local_check_count(const struct local *l);
 size_t local_ttl_count(const struct local *l);
+/* Over all that GET /v1/agent/service/ID shows; opaque. */
 uint64_t local_service_hash(const struct local_service *s);
 
-/* A validated service with its checks (agent.md 1.12): `d` is complete (ID, defaults), check IDs follow
- * agent.md 2.4. */
-bool local_register_service(struct local *l, struct service_definition *d, struct list checks,
-                            struct str token, bool from_api, bool replace_checks, struct error *e);
+/* A validated definition (agent.md 1.12) with its checks (of struct check_type *), whose IDs follow
+ * agent.md 2.4. Everything is copied. Persisted when from_api. */
+struct local_registration {
+    const struct service_definition *definition;
+    struct list checks;
+    struct str token;
+    bool from_api;
+    bool replace_checks; /* checks of the service that are not in the list go */
+};
+bool local_register_service(struct local *l, const struct local_registration *r, struct error *e);
 bool local_deregister_service(struct local *l, struct str id, struct error *e);
-bool local_register_check(struct local *l, const struct config_check *c, struct str id,
-                          struct str token, bool from_api, struct error *e);
+/* A node's check or one of a known service. id: type.check_id, or its name. Config files do not set
+ * Type on node checks (agent.md 1.9). */
+bool local_register_check(struct local *l, const struct config_check *c, enum check_source source,
+                          struct error *e);
 bool local_deregister_check(struct local *l, struct str id, struct error *e);
-/* A TTL check's beat. */
+/* A TTL check's beat. status: "passing", "warning" or "critical". */
 bool local_update_ttl(struct local *l, struct str check_id, struct str status, struct str output,
                       struct error *e);
-void local_maintenance_service(struct local *l, struct local_service *s, bool enable,
-                               struct str reason, struct str token);
+/* reason "": the default text. Being in that state already changes nothing. */
+void local_maintenance_service(struct local *l, struct local_service *s, bool enable, struct str reason,
+                               struct str token);
 void local_maintenance_node(struct local *l, bool enable, struct str reason, struct str token);
 
-/* One pass of pushing changes; done when it is over, whatever came of it (agent.md 4.2: every
- * changing endpoint runs one before it answers). */
+/* One pass of pushing changes; done (not NULL) runs when it is over, whatever came of it, and what was
+ * to be written is written (agent.md 4.2: every changing endpoint runs one before it answers). */
 void local_sync_changes(struct local *l, void (*done)(void *arg), void *arg);
 void local_full_sync_soon(struct local *l);
 
-/* Definitions: what the HTTP API and the files share. Errors have the bare text. */
+/* Waiting for a service to change or go (agent.md 1.8). `fn` runs once, after which the watch is no
+ * longer in the list. */
+struct local_watch {
+    struct str service_id;
+    void (*fn)(struct local_watch *w);
+    struct local_watch *next, *previous;
+    bool listed;
+};
+void local_watch_add(struct local *l, struct local_watch *w);
+void local_watch_remove(struct local_watch *w);
+
+/* Definitions: what the HTTP API and the files share. Any thread. Errors have the bare text. */
 bool check_type_validate(const struct check_type *t, struct error *e);
+/* False, with a text that names the type, for what cannot run yet. */
+bool check_type_supported(const struct check_type *t, struct error *e);
 bool check_type_empty(const struct check_type *t);
 struct str check_type_shown(const struct check_type *t); /* "ttl", "http", …: agent.md 1.9 */
 bool service_meta_validate(const struct list *meta, bool mesh_gateway, struct error *e);

@@ -1,0 +1,659 @@
+/* The agent's services and checks in memory: registering, removing, updating. Syncing, files and timers
+ * are in local_sync.c, local_file.c and local_ttl.c; what is read at start in local_load.c.
+ */
+#include "agent/local.h"
+
+#include "agent/local_state.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define LOGGER "agent"
+
+struct local *local_new(const struct local_options *options)
+{
+    struct local *l = MEM_NEW(struct local);
+    l->config = config_hold(options->config);
+    l->server = options->server;
+    l->loop = server_core(options->server);
+    l->services = MAP_INIT;
+    l->checks = MAP_INIT;
+    ASSERT(options->node_id.len < sizeof(l->node_id));
+    memcpy(l->node_id, options->node_id.data, options->node_id.len);
+    l->watches.next = l->watches.previous = &l->watches;
+    l->jobs_end = &l->jobs;
+    uint64_t seed;
+    random_bytes(&seed, sizeof(seed));
+    prng_seed(&l->random, seed);
+    return l;
+}
+
+void local_start(struct local *l)
+{
+    sync_init(l);
+    local_reap_start(l);
+}
+
+/* ---- handles that take time to close ---- */
+
+static void maybe_stopped(struct local *l)
+{
+    if (l->stopping && l->open_handles == 0 && l->in_flight == 0 && files_idle(l) && l->stopped != NULL) {
+        void (*stopped)(void *arg) = l->stopped;
+        l->stopped = NULL;
+        stopped(l->stopped_arg);
+    }
+}
+
+void local_closed_one(struct local *l)
+{
+    l->open_handles--;
+    maybe_stopped(l);
+}
+
+void local_handle_closed(struct loop_timer *t) { local_closed_one(t->owner); }
+void local_ended_one(struct local *l) { maybe_stopped(l); }
+
+struct owned_timer {
+    struct loop_timer timer;
+    struct local *local;
+};
+
+struct loop_timer *local_timer_new(struct local *l, void (*fn)(struct loop_timer *), void *owner)
+{
+    struct owned_timer *t = MEM_NEW(struct owned_timer);
+    t->local = l;
+    loop_timer_init(l->loop, &t->timer, fn, owner);
+    l->open_handles++;
+    return &t->timer;
+}
+
+struct local *local_timer_local(struct loop_timer *t)
+{
+    return CONTAINER_OF(t, struct owned_timer, timer)->local;
+}
+
+static void owned_timer_closed(struct loop_timer *timer)
+{
+    struct owned_timer *t = CONTAINER_OF(timer, struct owned_timer, timer);
+    struct local *l = t->local;
+    mem_free(t);
+    local_closed_one(l);
+}
+
+void local_timer_free(struct loop_timer *t)
+{
+    if (t == NULL)
+        return;
+    loop_timer_stop(t);
+    loop_timer_close(t, owned_timer_closed);
+}
+
+void local_stop(struct local *l, void (*stopped)(void *arg), void *arg)
+{
+    l->stopping = true;
+    l->stopped = stopped;
+    l->stopped_arg = arg;
+    if (l->started) {
+        sync_stop(l);
+        loop_timer_stop(&l->reap_timer);
+        loop_timer_close(&l->reap_timer, local_handle_closed);
+    }
+    void *value;
+    for (size_t i = 0; map_next(&l->checks, &i, NULL, &value);) {
+        struct local_check *c = value;
+        ttl_stop(c);
+        sync_cancel_deferral(c);
+    }
+    maybe_stopped(l);
+}
+
+static void service_free(struct local_service *s)
+{
+    struct arena arena = s->arena;
+    mem_free(s);
+    arena_free(&arena);
+}
+
+void local_check_free(struct local *l, struct local_check *c)
+{
+    (void)l;
+    ttl_stop(c);
+    sync_cancel_deferral(c);
+    struct arena arena = c->arena;
+    mem_free(c->output);
+    mem_free(c);
+    arena_free(&arena);
+}
+
+void local_free(struct local *l)
+{
+    if (l == NULL)
+        return;
+    void *value;
+    for (size_t i = 0; map_next(&l->services, &i, NULL, &value);)
+        service_free(value);
+    map_free(&l->services);
+    for (size_t i = 0; map_next(&l->checks, &i, NULL, &value);)
+        local_check_free(l, value);
+    map_free(&l->checks);
+    arena_free(&l->pass);
+    config_release(l->config);
+    mem_free(l);
+}
+
+/* ---- reading ---- */
+
+const struct map *local_services(const struct local *l) { return &l->services; }
+const struct map *local_checks(const struct local *l) { return &l->checks; }
+
+struct local_service *local_service_find(const struct local *l, struct str id)
+{
+    struct local_service *s = map_get(&l->services, id);
+    return s != NULL && !s->deleted ? s : NULL;
+}
+
+struct local_check *local_check_find(const struct local *l, struct str id)
+{
+    struct local_check *c = map_get(&l->checks, id);
+    return c != NULL && !c->deleted ? c : NULL;
+}
+
+size_t local_service_count(const struct local *l)
+{
+    size_t count = 0;
+    void *value;
+    for (size_t i = 0; map_next(&l->services, &i, NULL, &value);)
+        count += !((struct local_service *)value)->deleted;
+    return count;
+}
+
+static size_t count_checks(const struct local *l, bool ttl_only)
+{
+    size_t count = 0;
+    void *value;
+    for (size_t i = 0; map_next(&l->checks, &i, NULL, &value);) {
+        const struct local_check *c = value;
+        count += !c->deleted && (!ttl_only || c->ttl != NULL);
+    }
+    return count;
+}
+
+size_t local_check_count(const struct local *l) { return count_checks(l, false); }
+size_t local_ttl_count(const struct local *l) { return count_checks(l, true); }
+
+uint64_t local_service_hash(const struct local_service *s)
+{
+    struct buf encoded = BUF_INIT;
+    struct node_service copy = s->service;
+    copy.create_index = copy.modify_index = 0;
+    schema_encode(&encoded, &node_service_shape, &copy);
+    uint64_t hash = str_hash(buf_str(&encoded));
+    buf_free(&encoded);
+    return hash;
+}
+
+/* ---- changes are told ---- */
+
+void local_watch_add(struct local *l, struct local_watch *w)
+{
+    w->next = &l->watches;
+    w->previous = l->watches.previous;
+    w->previous->next = w;
+    l->watches.previous = w;
+    w->listed = true;
+}
+
+void local_watch_remove(struct local_watch *w)
+{
+    if (!w->listed)
+        return;
+    w->previous->next = w->next;
+    w->next->previous = w->previous;
+    w->listed = false;
+}
+
+void local_notify(struct local *l, struct str service_id)
+{
+    for (struct local_watch *w = l->watches.next, *next; w != &l->watches; w = next) {
+        next = w->next;
+        if (!str_eq(w->service_id, service_id))
+            continue;
+        local_watch_remove(w);
+        w->fn(w);
+    }
+}
+
+void local_touch_service(struct local *l, struct local_service *s)
+{
+    s->in_sync = false;
+    s->generation = ++l->generation;
+    sync_trigger(l);
+}
+
+void local_touch_check(struct local *l, struct local_check *c)
+{
+    c->in_sync = false;
+    c->generation = ++l->generation;
+    sync_trigger(l);
+}
+
+/* ---- services ---- */
+
+static bool dns_label(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+              c == '\\'))
+            return false;
+    }
+    return true;
+}
+
+#define BAD_CHARACTERS                                                                               \
+    " will not be discoverable via DNS due to invalid characters. Valid characters include all " \
+    "alpha-numerics and dashes."
+#define TOO_LONG                                                                                  \
+    " will not be discoverable via DNS due to it being too long. Valid lengths are between 1 and 63 " \
+    "bytes."
+
+static void warn_of_names(const struct service_definition *d)
+{
+    if (!dns_label(d->name))
+        log_at(LOG_WARN, LOGGER, "Service name" BAD_CHARACTERS, LOG_S("service", d->name));
+    else if (d->name.len > 63)
+        log_at(LOG_WARN, LOGGER, "Service name" TOO_LONG, LOG_S("service", d->name));
+    for (uint32_t i = 0; i < d->tags.len; i++) {
+        struct str tag = LIST_AT(d->tags, struct str, i);
+        if (!dns_label(tag))
+            log_at(LOG_DEBUG, LOGGER, "Service tag" BAD_CHARACTERS, LOG_S("tag", tag));
+        else if (tag.len > 63)
+            log_at(LOG_DEBUG, LOGGER, "Service tag" TOO_LONG, LOG_S("tag", tag));
+    }
+}
+
+struct tagged_pair {
+    struct str key;
+    struct service_address address;
+};
+
+bool address_is_ip(struct str text, bool *v6); /* config_address.c */
+
+/* What the definition says, and the families' addresses that follow from a literal address. */
+static bool tagged_addresses(const struct service_definition *d, struct list *out, struct arena *arena,
+                             struct error *e)
+{
+    struct list given = d->tagged_addresses;
+    struct list all = LIST_NEW(arena, struct tagged_pair, given.len + 2);
+    all.len = 0;
+    bool v6, has_address = address_is_ip(d->address, &v6);
+    struct str implied[2] = {has_address && v6 ? STR("lan_ipv6") : STR("lan_ipv4"),
+                             has_address && v6 ? STR("wan_ipv6") : STR("wan_ipv4")};
+    for (uint32_t i = 0; i < given.len; i++) {
+        struct tagged_pair *pair = &LIST_AT(given, struct tagged_pair, i);
+        bool six, ip = address_is_ip(pair->address.address, &six);
+        bool want4 = str_is(pair->key, "lan_ipv4") || str_is(pair->key, "wan_ipv4");
+        bool want6 = str_is(pair->key, "lan_ipv6"); /* the peer does not look at wan_ipv6 */
+        if ((want4 && (!ip || six)) || (want6 && (!ip || !six)))
+            return error_set(e, ERROR_INTERNAL,
+                             "Service tagged address \"" STR_FMT "\" must be a valid %s address",
+                             STR_ARG(pair->key), want4 ? "ipv4" : "ipv6");
+        LIST_AT(all, struct tagged_pair, all.len++) = *pair;
+    }
+    for (size_t i = 0; has_address && i < 2; i++) {
+        if (map_pair_value(&all, sizeof(struct tagged_pair), implied[i]) != NULL)
+            continue;
+        struct tagged_pair *items = all.items;
+        uint32_t at = all.len++;
+        while (at > 0 && str_compare(items[at - 1].key, implied[i]) > 0) {
+            items[at] = items[at - 1];
+            at--;
+        }
+        items[at] = (struct tagged_pair){implied[i], {d->address, d->port}};
+    }
+    *out = all;
+    return true;
+}
+
+/* The service as it is stored and sent, pointing into the definition. */
+static bool make_service(const struct service_definition *d, struct node_service *out, struct arena *arena,
+                         struct error *e)
+{
+    static struct weights even = {1, 1};
+    *out = (struct node_service){
+        .address = d->address,
+        .enable_tag_override = d->enable_tag_override,
+        .id = d->id.len > 0 ? d->id : d->name,
+        .kind = d->kind,
+        .meta = d->meta,
+        .port = d->port,
+        .service = d->name,
+        .tags = d->tags,
+        .weights = d->weights ? d->weights : &even,
+    };
+    if (d->proxy != NULL)
+        out->proxy = *d->proxy;
+    if (d->connect != NULL)
+        out->connect.native = d->connect->native;
+    return tagged_addresses(d, &out->tagged_addresses, arena, e);
+}
+
+static bool add_check(struct local *l, struct local_check *c);
+
+static struct local_check *check_new(struct local *l)
+{
+    struct local_check *c = MEM_NEW(struct local_check);
+    c->check.node = str_copy(&c->arena, l->config->node_name);
+    return c;
+}
+
+/* A check of a service, number `position` of `count` (agent.md 2.4). */
+static struct local_check *make_service_check(struct local *l, const struct node_service *service,
+                                              const struct check_type *type, uint32_t position,
+                                              uint32_t count)
+{
+    struct local_check *c = check_new(l);
+    struct arena *arena = &c->arena;
+    schema_copy(&check_type_shape, &c->type, type, arena);
+    c->has_type = true;
+    struct health_check *h = &c->check;
+    if (type->check_id.len > 0)
+        h->check_id = str_copy(arena, type->check_id);
+    else if (count > 1)
+        h->check_id = str_format(arena, "service:" STR_FMT ":%u", STR_ARG(service->id), position);
+    else
+        h->check_id = str_format(arena, "service:" STR_FMT, STR_ARG(service->id));
+    h->name = type->name.len > 0 ? str_copy(arena, type->name)
+                                 : str_format(arena, "Service '" STR_FMT "' check", STR_ARG(service->service));
+    h->status = type->status.len > 0 ? str_copy(arena, type->status) : STR("critical");
+    h->notes = str_copy(arena, type->notes);
+    h->service_id = str_copy(arena, service->id);
+    h->service_name = str_copy(arena, service->service);
+    struct health_check tags = {.service_tags = service->tags}, copy;
+    schema_copy(&health_check_shape, &copy, &tags, arena);
+    h->service_tags = copy.service_tags;
+    h->type = check_type_shown(type);
+    return c;
+}
+
+static void remove_other_checks(struct local *l, struct str service_id, const struct list *keep)
+{
+    void *value;
+    for (size_t i = 0; map_next(&l->checks, &i, NULL, &value);) {
+        struct local_check *c = value;
+        if (c->deleted || !str_eq(c->check.service_id, service_id))
+            continue;
+        bool kept = false;
+        for (uint32_t k = 0; k < keep->len && !kept; k++)
+            kept = str_eq(LIST_AT(*keep, struct str, k), c->check.check_id);
+        if (!kept)
+            local_check_drop(l, c);
+    }
+}
+
+static bool service_equal(const struct local_service *a, const struct local_service *b)
+{
+    static const char *const skip[] = {"CreateIndex", "ModifyIndex", NULL};
+    return schema_equal_but(&node_service_shape, &a->service, &b->service, skip) &&
+           str_eq(a->token, b->token);
+}
+
+static void put_service(struct local *l, struct local_service *s)
+{
+    struct local_service *old = map_put(&l->services, s->service.id, s);
+    bool same = old != NULL && !old->deleted && service_equal(old, s);
+    if (old != NULL)
+        service_free(old);
+    local_touch_service(l, s);
+    if (!same)
+        local_notify(l, s->service.id);
+}
+
+static bool check_checks(const struct list *checks, struct error *e)
+{
+    for (uint32_t i = 0; i < checks->len; i++)
+        if (!check_type_supported(LIST_AT(*checks, struct check_type *, i), e))
+            return false;
+    return true;
+}
+
+bool local_register_service(struct local *l, const struct local_registration *r, struct error *e)
+{
+    const struct service_definition *d = r->definition;
+    struct arena scratch = ARENA_INIT;
+    struct node_service made;
+    if (d->connect != NULL && d->connect->sidecar_service != NULL)
+        return error_set(e, ERROR_INTERNAL,
+                         "sidecar_service is not supported yet by this version of Praetor");
+    if (!check_checks(&r->checks, e))
+        return false;
+    if (!make_service(d, &made, &scratch, e)) {
+        arena_free(&scratch);
+        return false;
+    }
+    warn_of_names(d);
+    struct local_service *s = MEM_NEW(struct local_service);
+    schema_copy(&node_service_shape, &s->service, &made, &s->arena);
+    s->token = str_copy(&s->arena, r->token);
+    s->from_api = r->from_api;
+    put_service(l, s);
+    if (r->from_api)
+        file_store_service(l, s);
+    struct list ids = LIST_NEW(&scratch, struct str, r->checks.len);
+    for (uint32_t i = 0; i < r->checks.len; i++) {
+        struct local_check *c = make_service_check(
+            l, &s->service, LIST_AT(r->checks, struct check_type *, i), i + 1, r->checks.len);
+        c->token = str_copy(&c->arena, r->token);
+        c->source = r->from_api ? CHECK_FROM_API : CHECK_FROM_CONFIG;
+        LIST_AT(ids, struct str, i) = str_copy(&scratch, c->check.check_id);
+        add_check(l, c);
+    }
+    if (r->replace_checks)
+        remove_other_checks(l, s->service.id, &ids);
+    arena_free(&scratch);
+    return true;
+}
+
+void local_service_drop(struct local *l, struct local_service *s)
+{
+    struct str id = s->service.id;
+    map_remove(&l->services, id);
+    service_free(s); /* id is gone */
+}
+
+bool local_deregister_service(struct local *l, struct str id, struct error *e)
+{
+    if (id.len == 0)
+        return error_set(e, ERROR_INTERNAL, "ServiceID missing");
+    struct local_service *s = local_service_find(l, id);
+    if (s == NULL) {
+        struct arena scratch = ARENA_INIT;
+        struct str text = str_format(&scratch, "Service {\"" STR_FMT "\" {}} does not exist", STR_ARG(id));
+        log_at(LOG_WARN, LOGGER, "Failed to deregister service", LOG_S("service", id), LOG_S("error", text));
+        arena_free(&scratch);
+        return true;
+    }
+    static const struct list none = LIST_EMPTY;
+    remove_other_checks(l, s->service.id, &none);
+    if (s->from_api)
+        file_remove_service(l, s->service.id);
+    s->deleted = true;
+    local_touch_service(l, s);
+    local_notify(l, s->service.id);
+    log_at(LOG_DEBUG, LOGGER, "removed service", LOG_S("service", id));
+    return true;
+}
+
+/* ---- checks ---- */
+
+void local_set_output(struct local_check *c, struct str output)
+{
+    mem_free(c->output);
+    c->output = NULL;
+    c->check.output = STR("");
+    if (output.len == 0)
+        return;
+    c->output = mem_alloc(output.len + 1);
+    memcpy(c->output, output.data, output.len);
+    c->output[output.len] = '\0';
+    c->check.output = str_of(c->output, output.len);
+}
+
+/* Puts a new check in place of what had its ID, whose status and output it keeps. */
+static bool add_check(struct local *l, struct local_check *c)
+{
+    struct local_check *old = map_get(&l->checks, c->check.check_id);
+    if (old != NULL && !old->deleted) {
+        c->check.status = str_copy(&c->arena, old->check.status);
+        local_set_output(c, old->check.output);
+        c->critical_since = old->critical_since;
+    }
+    old = map_put(&l->checks, c->check.check_id, c);
+    if (old != NULL)
+        local_check_free(l, old);
+    if (c->has_type && c->type.ttl > 0)
+        ttl_start(l, c);
+    if (c->source != CHECK_FROM_CONFIG)
+        file_store_check(l, c);
+    local_touch_check(l, c);
+    return true;
+}
+
+bool local_register_check(struct local *l, const struct config_check *d, enum check_source source,
+                          struct error *e)
+{
+    struct str id = d->type.check_id.len > 0 ? d->type.check_id : d->type.name;
+    if (id.len == 0)
+        return error_set(e, ERROR_INTERNAL, "CheckID missing");
+    const struct local_service *service = NULL;
+    if (d->service_id.len > 0) {
+        service = local_service_find(l, d->service_id);
+        if (service == NULL)
+            return error_set(e, ERROR_INTERNAL, "ServiceID \"" STR_FMT "\" does not exist",
+                             STR_ARG(d->service_id));
+    }
+    if (!check_type_supported(&d->type, e))
+        return false;
+    struct local_check *c = check_new(l);
+    struct arena *arena = &c->arena;
+    schema_copy(&check_type_shape, &c->type, &d->type, arena);
+    c->has_type = true;
+    c->token = str_copy(arena, d->token);
+    c->source = source;
+    c->check.check_id = str_copy(arena, id);
+    c->check.name = str_copy(arena, d->type.name);
+    c->check.status = d->type.status.len > 0 ? str_copy(arena, d->type.status) : STR("critical");
+    c->check.notes = str_copy(arena, d->type.notes);
+    /* Node checks of the files have no type: agent.md 1.9. */
+    c->check.type = source == CHECK_FROM_CONFIG && service == NULL ? STR("") : check_type_shown(&d->type);
+    if (service != NULL) {
+        struct health_check tags = {.service_tags = service->service.tags}, copy;
+        schema_copy(&health_check_shape, &copy, &tags, arena);
+        c->check.service_tags = copy.service_tags;
+        c->check.service_id = str_copy(arena, service->service.id);
+        c->check.service_name = str_copy(arena, service->service.service);
+    }
+    return add_check(l, c);
+}
+
+/* Marks the check as deleted until the catalog confirms. */
+void local_check_drop(struct local *l, struct local_check *c)
+{
+    ttl_stop(c);
+    sync_cancel_deferral(c);
+    file_remove_check(l, c->check.check_id);
+    file_remove_state(l, c->check.check_id);
+    c->deleted = true;
+    local_touch_check(l, c);
+}
+
+bool local_deregister_check(struct local *l, struct str id, struct error *e)
+{
+    if (id.len == 0)
+        return error_set(e, ERROR_INTERNAL, "CheckID missing");
+    struct local_check *c = local_check_find(l, id);
+    if (c == NULL) {
+        struct arena scratch = ARENA_INIT;
+        struct str text = str_format(&scratch, "Check {\"" STR_FMT "\" {}} does not exist", STR_ARG(id));
+        log_at(LOG_WARN, LOGGER, "Failed to deregister check", LOG_S("check", id), LOG_S("error", text));
+        arena_free(&scratch);
+        return true;
+    }
+    local_check_drop(l, c);
+    log_at(LOG_DEBUG, LOGGER, "removed check", LOG_S("check", id));
+    return true;
+}
+
+void local_check_update(struct local *l, struct local_check *c, struct str status, struct str output)
+{
+    if (l->config->discard_check_output)
+        output = STR("");
+    bool status_changed = !str_eq(c->check.status, status);
+    if (!status_changed && str_eq(c->check.output, output))
+        return;
+    if (!str_is(status, "critical"))
+        c->critical_since = 0;
+    else if (c->critical_since == 0)
+        c->critical_since = time_now_monotonic();
+    if (status_changed)
+        c->check.status = status_literal(status);
+    local_set_output(c, output);
+    if (!status_changed && l->config->check_update_interval > 0)
+        sync_defer(l, c);
+    else
+        local_touch_check(l, c);
+}
+
+/* ---- maintenance ---- */
+
+static void maintenance_check(struct local *l, struct str id, const struct node_service *service,
+                              struct str notes, struct str token)
+{
+    struct local_check *c = check_new(l);
+    c->check.check_id = str_copy(&c->arena, id);
+    c->check.name = service ? STR("Service Maintenance Mode") : STR("Node Maintenance Mode");
+    c->check.notes = str_copy(&c->arena, notes);
+    c->check.status = STR("critical");
+    c->check.type = STR("maintenance");
+    if (service != NULL) {
+        c->check.service_id = str_copy(&c->arena, service->id);
+        c->check.service_name = str_copy(&c->arena, service->service);
+    }
+    c->token = str_copy(&c->arena, token);
+    c->source = CHECK_FROM_LOCAL;
+    add_check(l, c);
+}
+
+void local_maintenance_service(struct local *l, struct local_service *s, bool enable, struct str reason,
+                               struct str token)
+{
+    struct arena scratch = ARENA_INIT;
+    struct str id = str_format(&scratch, "_service_maintenance:" STR_FMT, STR_ARG(s->service.id));
+    struct local_check *c = local_check_find(l, id);
+    if (enable && c == NULL) {
+        if (reason.len == 0)
+            reason = STR("Maintenance mode is enabled for this service, but no reason was provided. This is a "
+                         "default message.");
+        maintenance_check(l, id, &s->service, reason, token);
+        log_at(LOG_INFO, LOGGER, "Service entered maintenance mode", LOG_S("service", s->service.id));
+    } else if (!enable && c != NULL) {
+        local_check_drop(l, c);
+        log_at(LOG_INFO, LOGGER, "Service left maintenance mode", LOG_S("service", s->service.id));
+    }
+    arena_free(&scratch);
+}
+
+void local_maintenance_node(struct local *l, bool enable, struct str reason, struct str token)
+{
+    struct local_check *c = local_check_find(l, STR("_node_maintenance"));
+    if (enable && c == NULL) {
+        if (reason.len == 0)
+            reason = STR("Maintenance mode is enabled for this node, but no reason was provided. This is a "
+                         "default message.");
+        maintenance_check(l, STR("_node_maintenance"), NULL, reason, token);
+        log_at(LOG_INFO, LOGGER, "Node entered maintenance mode");
+    } else if (!enable && c != NULL) {
+        local_check_drop(l, c);
+        log_at(LOG_INFO, LOGGER, "Node left maintenance mode");
+    }
+}

@@ -1,0 +1,123 @@
+/* What the files of the local state share. Only for agent/local*.c.
+ */
+#ifndef PRAETOR_AGENT_LOCAL_STATE_H
+#define PRAETOR_AGENT_LOCAL_STATE_H
+
+#include "agent/local.h"
+#include "base/random.h"
+#include "base/time.h"
+
+struct ttl_timer {
+    struct loop_timer timer;
+    struct local *local;
+    int64_t ttl;
+    struct str check_id; /* in the check's arena */
+    bool had_output;
+};
+
+struct sync_waiter {
+    void (*done)(void *arg);
+    void *arg;
+    uint64_t file; /* files up to this one must be written; 0: does not matter */
+    struct sync_waiter *next;
+};
+
+enum sync_state { SYNC_FULL, SYNC_RETRY_FULL, SYNC_PARTIAL };
+enum sync_stage { STAGE_IDLE, STAGE_READ_SERVICES, STAGE_READ_CHECKS, STAGE_NODE, STAGE_SERVICES, STAGE_CHECKS };
+
+struct local {
+    const struct config *config;
+    struct server *server;
+    struct loop *loop; /* the core's */
+    char node_id[37];
+    struct map services, checks;
+    uint64_t generation;
+    bool loading; /* what is registered comes from files: no pass is started */
+    struct prng random;
+    struct local_watch watches; /* head of the list */
+
+    /* anti-entropy: local_sync.c */
+    bool node_in_sync;
+    enum sync_state state;
+    enum sync_stage stage;
+    bool full_wanted;     /* a full sync is to run when the pass is over */
+    bool again;           /* changes came after the pass took its list */
+    bool failed;          /* a hard error: the pass ends */
+    struct arena pass;    /* of one pass */
+    struct str *todo;     /* IDs of the stage */
+    size_t todo_len, todo_next;
+    unsigned in_flight;
+    struct sync_waiter *waiting, *waiting_next; /* for this pass, for the next */
+    struct sync_waiter *written;                /* pass is over, files are not written */
+    struct loop_timer full_timer, retry_timer, trigger_timer;
+    int64_t retry_at;
+    struct sync_call *calls; /* under way */
+    bool started;
+
+    /* files: local_file.c */
+    struct file_job *jobs, **jobs_end;
+    bool writing;
+    uint64_t file_queued, file_done;
+
+    /* checks: local_ttl.c */
+    struct loop_timer reap_timer;
+
+    bool stopping;
+    unsigned open_handles; /* timers that must close before `stopped` */
+    void (*stopped)(void *arg);
+    void *stopped_arg;
+};
+
+/* local.c */
+void local_touch_service(struct local *l, struct local_service *s);
+void local_touch_check(struct local *l, struct local_check *c);
+void local_check_free(struct local *l, struct local_check *c);
+void local_set_output(struct local_check *c, struct str output);
+void local_notify(struct local *l, struct str service_id);
+/* Removes for good: the catalog confirmed. */
+void local_service_drop(struct local *l, struct local_service *s);
+void local_check_drop(struct local *l, struct local_check *c);
+/* Status and output by an update (agent.md 4.5). */
+void local_check_update(struct local *l, struct local_check *c, struct str status, struct str output);
+/* A handle is closed; the second form as loop_timer_close wants it, for timers whose owner is the local
+ * state. */
+void local_closed_one(struct local *l);
+void local_handle_closed(struct loop_timer *t);
+/* A call or a file is over: perhaps it was the last. */
+void local_ended_one(struct local *l);
+/* A timer of its own on the heap, counted in open_handles, freed when closed. */
+struct loop_timer *local_timer_new(struct local *l, void (*fn)(struct loop_timer *), void *owner);
+void local_timer_free(struct loop_timer *t);
+struct local *local_timer_local(struct loop_timer *t);
+
+/* local_ttl.c */
+void ttl_start(struct local *l, struct local_check *c);
+void ttl_stop(struct local_check *c);
+void ttl_restart(struct local_check *c);
+struct str status_literal(struct str status);
+void local_reap_start(struct local *l);
+
+/* local_sync.c */
+void sync_init(struct local *l);
+void sync_stop(struct local *l);
+/* Something changed: a pass soon. */
+void sync_trigger(struct local *l);
+/* Files up to file_done are written. */
+void sync_files_written(struct local *l);
+void sync_cancel_deferral(struct local_check *c);
+void sync_defer(struct local *l, struct local_check *c);
+
+/* local_file.c */
+void file_store_service(struct local *l, const struct local_service *s);
+void file_remove_service(struct local *l, struct str id);
+void file_store_check(struct local *l, const struct local_check *c);
+void file_remove_check(struct local *l, struct str id);
+void file_store_state(struct local *l, const struct local_check *c, int64_t ttl);
+void file_remove_state(struct local *l, struct str check_id);
+bool file_load_services(struct local *l, struct error *e);
+bool file_load_checks(struct local *l, struct error *e);
+/* Status and output of a TTL check as they were before the restart. */
+void file_load_state(struct local *l, struct local_check *c);
+bool files_idle(const struct local *l);
+
+#endif
