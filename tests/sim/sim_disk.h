@@ -48,6 +48,7 @@ struct sim_disk {
     uint64_t crash_at;       /* the call from which on everything fails; 0: none */
     unsigned fail_one_in;    /* calls that fail at random; 0: none */
     bool fail_syncs;         /* whether syncs may be among them */
+    bool fail_next_sync;
     uint64_t syncs;
 };
 
@@ -235,7 +236,9 @@ static inline int sim_sync(void *owner, int handle) {
     struct sim_disk *d = owner;
     struct sim_inode *i = d->handles[handle];
     d->syncs++;
-    if (sim_dead(d, true)) {
+    bool fail = d->fail_next_sync;
+    d->fail_next_sync = false;
+    if (sim_dead(d, true) || fail) {
         /* As Linux does: pages are marked clean although they may not have been written. */
         for (uint64_t s = 0; s < i->cap / SIM_SECTOR; s++) {
             if (i->dirty[s] && prng_below(&d->prng, 2) == 0) {
