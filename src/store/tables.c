@@ -276,7 +276,9 @@ uint64_t table_delete_prefix(struct store_batch *b, enum store_table table, stru
 /* ---- undo ---- */
 
 struct batch_mark batch_mark(struct store_batch *b) {
-    return (struct batch_mark){.undo = b->undo, .delays = b->delays};
+    return (struct batch_mark){.undo = b->undo,
+                               .delays = b->delays,
+                               .touched = b->touched == NULL ? 0 : watch_touched_count(b->touched)};
 }
 
 void batch_rollback(struct store_batch *b, struct batch_mark mark) {
@@ -288,6 +290,7 @@ void batch_rollback(struct store_batch *b, struct batch_mark mark) {
     }
     b->undo = mark.undo;
     b->delays = mark.delays;
+    if (b->touched != NULL) watch_touched_truncate(b->touched, mark.touched);
     b->no_undo = saved;
 }
 

@@ -191,6 +191,7 @@ struct store_batch {
 struct batch_mark {
     struct undo *undo;
     struct lock_delay *delays;
+    size_t touched;
 };
 struct batch_mark batch_mark(struct store_batch *b);
 void batch_rollback(struct store_batch *b, struct batch_mark mark);

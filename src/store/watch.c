@@ -111,16 +111,26 @@ static size_t touched_slot(const struct watch_touched *t, enum watch_table table
     return at;
 }
 
-static void touched_grow(struct watch_touched *t) {
-    t->cap = t->cap == 0 ? 16 : t->cap * 2;
-    t->keys = mem_resize(t->keys, t->cap, sizeof *t->keys);
-    mem_free(t->slots);
-    t->slot_count = t->cap * 2;
-    t->slots = mem_zalloc(t->slot_count, sizeof *t->slots);
+static void touched_hash(struct watch_touched *t) {
+    memset(t->slots, 0, t->slot_count * sizeof *t->slots);
     for (size_t i = 0; i < t->len; i++) {
         const struct watch_key *k = &t->keys[i];
         t->slots[touched_slot(t, k->table, k->prefix, k->name)] = (uint32_t)(i + 1);
     }
+}
+
+static void touched_grow(struct watch_touched *t) {
+    t->cap = t->cap == 0 ? 16 : t->cap * 2;
+    t->keys = mem_resize(t->keys, t->cap, sizeof *t->keys);
+    t->slot_count = t->cap * 2;
+    t->slots = mem_resize(t->slots, t->slot_count, sizeof *t->slots);
+    touched_hash(t);
+}
+
+void watch_touched_truncate(struct watch_touched *t, size_t count) {
+    if (count >= t->len) return;
+    t->len = count;
+    touched_hash(t);
 }
 
 static void touched_add(struct watch_touched *t, enum watch_table table, bool prefix,

@@ -57,6 +57,8 @@ void watch_touched_add(struct watch_touched *t, enum watch_table table, struct s
 void watch_touched_add_prefix(struct watch_touched *t, struct str prefix);
 void watch_touched_set_version(struct watch_touched *t, uint64_t version);
 size_t watch_touched_count(const struct watch_touched *t);
+/* Forgets all but the first `count`: what an entry touched that was undone. */
+void watch_touched_truncate(struct watch_touched *t, size_t count);
 /* For tests and logs; false past the end. */
 bool watch_touched_at(const struct watch_touched *t, size_t i, struct watch_key *key);
 struct watch_touched *watch_touched_hold(struct watch_touched *t); /* atomic count */
