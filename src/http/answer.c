@@ -18,8 +18,8 @@ static void add_date(struct http_loop *home, struct buf *out) {
         time_t seconds = (time_t)now;
         struct tm tm;
         gmtime_r(&seconds, &tm);
-        home->date_len = strftime(home->date, sizeof home->date,
-                                  "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+        home->date_len =
+            strftime(home->date, sizeof home->date, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
         home->date_second = now;
     }
     buf_add(out, home->date, home->date_len);
@@ -227,10 +227,9 @@ void http_answer_json_type(struct http_request *r, int status, const struct type
 }
 
 void http_answer_bool(struct http_request *r, bool b) {
-    http_answer_bytes(r, 200, "application/json",
-                      r->pretty ? (b ? STR("true\n") : STR("false\n"))
-                                : (b ? STR("true") : STR("false")),
-                      false);
+    http_answer_bytes(
+        r, 200, "application/json",
+        r->pretty ? (b ? STR("true\n") : STR("false\n")) : (b ? STR("true") : STR("false")), false);
 }
 
 /* ---- answers of calls ---- */

@@ -1,6 +1,6 @@
-/* ?cached (http-core.md 6.5) on a server agent. What the peer keeps in a cache beside its own state, we
- * read from the state, which is as fast and never old; so an entry here holds no answer, only that the
- * question was asked before and when it was last "fetched", for X-Cache and Age.
+/* ?cached (http-core.md 6.5) on a server agent. What the peer keeps in a cache beside its own
+ * state, we read from the state, which is as fast and never old; so an entry here holds no answer,
+ * only that the question was asked before and when it was last "fetched", for X-Cache and Age.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -53,8 +53,8 @@ static struct str entry_key(struct http_request *r, const struct endpoint *endpo
 }
 
 /* Looks the question up and notes that it is asked now. */
-static bool remember(struct str key, const struct query_options *options,
-                     enum http_cache_kind kind, int64_t *age) {
+static bool remember(struct str key, const struct query_options *options, enum http_cache_kind kind,
+                     int64_t *age) {
     int64_t now = time_now_monotonic();
     bool hit = false;
     pthread_mutex_lock(&memory.mutex);
@@ -67,8 +67,8 @@ static bool remember(struct str key, const struct query_options *options,
     } else {
         *age = now - entry->fetched;
         hit = now - entry->used < ENTRY_LIFE;
-        if (kind == HTTP_CACHE_PLAIN && (options->must_revalidate ||
-                                         (options->max_age > 0 && *age > options->max_age)))
+        if (kind == HTTP_CACHE_PLAIN &&
+            (options->must_revalidate || (options->max_age > 0 && *age > options->max_age)))
             hit = false;
     }
     if (!hit)

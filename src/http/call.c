@@ -24,8 +24,7 @@ static void start(struct http_request *r) {
 static bool too_stale(struct http_request *r, const struct answer *a) {
     struct query_options *options = options_of(r);
     return options != NULL && (r->route->flags & ROUTE_EFFECTIVE) != 0 && options->allow_stale &&
-           options->max_stale_duration > 0 &&
-           a->meta.last_contact > options->max_stale_duration;
+           options->max_stale_duration > 0 && a->meta.last_contact > options->max_stale_duration;
 }
 
 static void answer_failure(struct http_request *r, struct answer *a) {

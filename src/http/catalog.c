@@ -75,8 +75,8 @@ static void catalog_datacenters(struct http_request *r) {
     if (problem->data != NULL)
         http_call(r, &endpoint_catalog_list_datacenters, q, complain_and_answer);
     else
-        http_call_cached(r, &endpoint_catalog_list_datacenters, q, &q->options, HTTP_CACHE_PLAIN,
-                         0, write_datacenters);
+        http_call_cached(r, &endpoint_catalog_list_datacenters, q, &q->options, HTTP_CACHE_PLAIN, 0,
+                         write_datacenters);
 }
 
 static void write_nodes(struct http_request *r, const void *reply, struct json_writer *w) {

@@ -1,6 +1,6 @@
-/* Connections: bytes become requests, one at a time, and pipelined ones wait in the stream. Bodies are
- * read when the handler asks for them. What ends a request (answer.c, streaming.c) comes back here
- * through http_request_end.
+/* Connections: bytes become requests, one at a time, and pipelined ones wait in the stream. Bodies
+ * are read when the handler asks for them. What ends a request (answer.c, streaming.c) comes back
+ * here through http_request_end.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -382,7 +382,8 @@ void http_request_end(struct http_request *r) {
     if (s->closing)
         return;
     c->draining = c->body_state == BODY_LENGTH || c->body_state == BODY_CHUNKED;
-    if (c->expects || (c->draining && c->body_state == BODY_LENGTH && c->body_left > HTTP_DRAIN_MAX))
+    if (c->expects ||
+        (c->draining && c->body_state == BODY_LENGTH && c->body_left > HTTP_DRAIN_MAX))
         close_after = true;
     if (close_after) {
         stream_finish(s);

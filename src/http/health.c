@@ -72,8 +72,7 @@ static void write_instances(struct http_request *r, const void *reply, struct js
     const struct list *nodes = &((const struct indexed_check_service_nodes *)reply)->nodes;
     json_open_array(w);
     if (r->call.variant == VARIANT_PASSING) {
-        const struct check_service_node **kept =
-            arena_alloc(&r->arena, nodes->len * sizeof *kept);
+        const struct check_service_node **kept = arena_alloc(&r->arena, nodes->len * sizeof *kept);
         uint32_t len = keep_passing(nodes, kept);
         for (uint32_t i = 0; i < len; i++)
             http_write_check_service_node(w, kept[i]);

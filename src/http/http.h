@@ -1,13 +1,14 @@
 /* The HTTP API (http-core.md): what a handler sees of a request and how it answers. One file a
- * resource (kv.c, catalog.c, …; agent*.c is the agent's), each with a table of its routes; request.c
- * has the common parameters, answer.c the answers, server.c the connections. Not here: what the
- * requests mean. Handlers build a request struct, pass it to an endpoint (http_call) and turn the
- * reply into JSON.
+ * resource (kv.c, catalog.c, …; agent*.c is the agent's), each with a table of its routes;
+ * request.c has the common parameters, answer.c the answers, server.c the connections. Not here:
+ * what the requests mean. Handlers build a request struct, pass it to an endpoint (http_call) and
+ * turn the reply into JSON.
  *
- * Life of a request: a handler gets it on the I/O thread of its connection when its head has arrived,
- * and must answer it exactly once, at any later time, on that thread (http_answer_*, or http_stream_begin
- * … http_stream_end). Answering frees the request and its arena. A client that hangs up changes nothing
- * for the handler: it still answers, to nobody. Only who waits long should look at `gone`.
+ * Life of a request: a handler gets it on the I/O thread of its connection when its head has
+ * arrived, and must answer it exactly once, at any later time, on that thread (http_answer_*, or
+ * http_stream_begin … http_stream_end). Answering frees the request and its arena. A client that
+ * hangs up changes nothing for the handler: it still answers, to nobody. Only who waits long should
+ * look at `gone`.
  */
 #ifndef PRAETOR_HTTP_HTTP_H
 #define PRAETOR_HTTP_HTTP_H
@@ -44,8 +45,8 @@ struct http_options {
 /* Listens at once; connections are accepted on all the loops. */
 struct http *http_start(const struct http_options *options, struct error *e);
 void http_reload(struct http *http, const struct config *config);
-/* From a thread that runs none of the loops, while they run: closes listeners and connections, after
- * requests under way had at most a second. Frees *http. */
+/* From a thread that runs none of the loops, while they run: closes listeners and connections,
+ * after requests under way had at most a second. Frees *http. */
 void http_stop(struct http *http);
 
 /* ---- routes ---- */
@@ -53,10 +54,10 @@ void http_stop(struct http *http);
 typedef void http_handler(struct http_request *r);
 
 enum http_route_flag {
-    ROUTE_META = 1 << 0,     /* errors of calls carry the placeholder headers (chapter 4) */
-    ROUTE_EFFECTIVE = 1 << 1, /* X-Consul-Effective-Consistency */
+    ROUTE_META = 1 << 0,       /* errors of calls carry the placeholder headers (chapter 4) */
+    ROUTE_EFFECTIVE = 1 << 1,  /* X-Consul-Effective-Consistency */
     ROUTE_ANY_METHOD = 1 << 2, /* the handler looks at methods itself, also OPTIONS */
-    ROUTE_PLAIN = 1 << 3,    /* not an API pattern: no Vary, gzip, configured headers (/, /ui/) */
+    ROUTE_PLAIN = 1 << 3,      /* not an API pattern: no Vary, gzip, configured headers (/, /ui/) */
 };
 
 /* A pattern that ends in "/" matches everything below, the rest is r->argument; others exactly. */
@@ -71,7 +72,6 @@ struct http_route {
 extern const struct http_route http_routes_agent[];
 extern const struct http_route http_routes_catalog[];
 extern const struct http_route http_routes_coordinate[];
-extern const struct http_route http_routes_event[];
 extern const struct http_route http_routes_health[];
 extern const struct http_route http_routes_internal[];
 extern const struct http_route http_routes_kv[];
@@ -109,7 +109,7 @@ struct http_request {
     bool chunked;
     bool pretty;
     bool unix_socket;
-    struct str body;        /* after http_read_body */
+    struct str body; /* after http_read_body */
 
     /* For handlers to set. */
     void *state; /* in r->arena: a client that hangs up while its body is read ends the request */
@@ -124,21 +124,21 @@ struct http_request {
     struct http_request *next;
     struct http_loop *home;
     struct http_settings *settings;
-    struct str target;       /* as sent */
-    struct buf extra;        /* header lines set by http_set_header, "Name: value\r\n" */
-    struct buf out;          /* a JSON body being written */
+    struct str target; /* as sent */
+    struct buf extra;  /* header lines set by http_set_header, "Name: value\r\n" */
+    struct buf out;    /* a JSON body being written */
     struct json_writer writer;
     struct call call;
     bool calling;
-    bool *call_flag;         /* set when the call is done before call_start returns */
+    bool *call_flag; /* set when the call is done before call_start returns */
     struct http_cached *cached;
     bool effective_stale, effective_consistent;
     bool accepts_gzip;
     bool close_after;
-    bool says_keep_alive;    /* HTTP/1.0 that stays open */
-    bool head_sent;          /* streaming */
+    bool says_keep_alive; /* HTTP/1.0 that stays open */
+    bool head_sent;       /* streaming */
     bool stream_chunked;
-    uint8_t minor;           /* HTTP/1.x */
+    uint8_t minor; /* HTTP/1.x */
     int body_file;
     void (*body_done)(struct http_request *r);
     void (*drained)(struct http_request *r);
@@ -171,7 +171,8 @@ struct str http_token(const struct http_request *r);
 struct str http_datacenter(const struct http_request *r);
 /* Consistency, index, wait, Cache-Control, token, filter: 6.1, 6.3, 6.4, 6.5, 6.7. */
 bool http_read_options(struct http_request *r, struct query_options *out);
-/* The part of it that catalog/datacenters looks at; returns the text of a 400, or the absent string. */
+/* The part of it that catalog/datacenters looks at; returns the text of a 400, or the absent
+ * string. */
 struct str http_cache_problem(struct http_request *r, struct query_options *out);
 /* A number as strconv.ParseUint reads it; the error is the peer's (a 500). */
 bool http_read_u64(struct http_request *r, const char *name, uint64_t *out, struct error *e);
@@ -189,13 +190,13 @@ bool http_need_argument(struct http_request *r, const char *text);
 
 #define HTTP_BODY_MAX (64u << 20) /* for all that the protocol does not limit itself */
 
-/* Reads the whole body into r->body, then runs done; or answers itself: 413 (limit), 400 (broken). The
- * handler must not have answered. done may run before this returns. limit 0: HTTP_BODY_MAX. */
+/* Reads the whole body into r->body, then runs done; or answers itself: 413 (limit), 400 (broken).
+ * The handler must not have answered. done may run before this returns. limit 0: HTTP_BODY_MAX. */
 void http_read_body(struct http_request *r, uint64_t limit, void (*done)(struct http_request *r));
 /* The same into a file without a name, r->body_file, at offset 0; closed with the request. */
 void http_read_body_file(struct http_request *r, void (*done)(struct http_request *r));
-/* Parses r->body (5.3; empty: "EOF") into `object`, which the caller has filled with defaults. Errors
- * are ERROR_BAD_REQUEST with the bare text. */
+/* Parses r->body (5.3; empty: "EOF") into `object`, which the caller has filled with defaults.
+ * Errors are ERROR_BAD_REQUEST with the bare text. */
 bool http_body_from_json(struct http_request *r, const struct shape *shape, void *object,
                          const struct json_options *options, struct error *e);
 
@@ -227,8 +228,8 @@ void http_answer_bytes(struct http_request *r, int status, const char *type, str
 void http_answer_file(struct http_request *r, int status, const char *type, int file);
 
 /* Streaming (monitor): head at once, then pieces as they come, then the end. After `gone` (which
- * must be set) nothing more is sent, but end must be called. http_stream_backlog: bytes that wait for
- * the client, so that a slow one can be left out. */
+ * must be set) nothing more is sent, but end must be called. http_stream_backlog: bytes that wait
+ * for the client, so that a slow one can be left out. */
 void http_stream_begin(struct http_request *r, int status, const char *type);
 void http_stream_write(struct http_request *r, struct str bytes);
 size_t http_stream_backlog(const struct http_request *r);
@@ -236,19 +237,20 @@ void http_stream_end(struct http_request *r);
 
 /* ---- calls ---- */
 
-/* Calls the endpoint; the request struct must live in r->arena. Errors are answered (http_answer_error,
- * with placeholder headers for ROUTE_META). Otherwise done gets the answer, which is released when
- * done returns and the request is answered from it. A client that hangs up cancels the call: done
- * then never runs. */
+/* Calls the endpoint; the request struct must live in r->arena. Errors are answered
+ * (http_answer_error, with placeholder headers for ROUTE_META). Otherwise done gets the answer,
+ * which is released when done returns and the request is answered from it. A client that hangs up
+ * cancels the call: done then never runs. */
 void http_call(struct http_request *r, const struct endpoint *endpoint, void *request,
                http_answer_done *done);
-/* For reads: 200 with meta headers and the JSON that `write` makes of the reply, made once for all who
- * share the answer. What `write` writes may depend on the reply, the request struct and `variant`,
- * and on nothing else. */
+/* For reads: 200 with meta headers and the JSON that `write` makes of the reply, made once for all
+ * who share the answer. What `write` writes may depend on the reply, the request struct and
+ * `variant`, and on nothing else. */
 void http_call_json(struct http_request *r, const struct endpoint *endpoint, void *request,
                     uint32_t variant, http_reply_writer *write);
-/* The same for endpoints that ?cached means something to (6.5), with X-Cache and Age. `options` are the
- * request's. On a server the state is at hand and never old: what is remembered is only who asked. */
+/* The same for endpoints that ?cached means something to (6.5), with X-Cache and Age. `options` are
+ * the request's. On a server the state is at hand and never old: what is remembered is only who
+ * asked. */
 enum http_cache_kind { HTTP_CACHE_PLAIN, HTTP_CACHE_REFRESHED };
 void http_call_cached(struct http_request *r, const struct endpoint *endpoint, void *request,
                       struct query_options *options, enum http_cache_kind kind, uint32_t variant,

@@ -1,7 +1,8 @@
 /* Lists of records in answers, with [] where the protocol has nil. */
 #include "http/records.h"
 
-void http_write_pointers(struct json_writer *w, const struct list *list, const struct shape *shape) {
+void http_write_pointers(struct json_writer *w, const struct list *list,
+                         const struct shape *shape) {
     json_open_array(w);
     for (uint32_t i = 0; i < list->len; i++)
         schema_write_json(w, shape, LIST_AT(*list, void *, i));

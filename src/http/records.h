@@ -1,5 +1,5 @@
-/* The records of http-core.md 10 as lists in answers. The shared reply is never changed: where a list
- * that is nil must show as empty, a shallow copy of the record is written.
+/* The records of http-core.md 10 as lists in answers. The shared reply is never changed: where a
+ * list that is nil must show as empty, a shallow copy of the record is written.
  */
 #ifndef PRAETOR_HTTP_RECORDS_H
 #define PRAETOR_HTTP_RECORDS_H

@@ -1,4 +1,5 @@
-/* What handlers read of a request: parameters, headers, and the common parameters of http-core.md 6. */
+/* What handlers read of a request: parameters, headers, and the common parameters of
+ * http-core.md 6. */
 #include <stdlib.h>
 
 #include "base/time.h"
@@ -126,9 +127,8 @@ static bool cache_control_valid(const struct http_request *r, struct query_optio
 }
 
 static bool may_be_stale_by_default(const struct http_request *r) {
-    return r->config->discovery_max_stale > 0 &&
-           (str_has_prefix(r->path, STR("/v1/catalog")) ||
-            str_has_prefix(r->path, STR("/v1/health")));
+    return r->config->discovery_max_stale > 0 && (str_has_prefix(r->path, STR("/v1/catalog")) ||
+                                                  str_has_prefix(r->path, STR("/v1/health")));
 }
 
 /* Absent: all is well; otherwise the text of a 400. */

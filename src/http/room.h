@@ -10,19 +10,19 @@
 #include "net/listener.h"
 #include "net/stream.h"
 
-#define HTTP_HEAD_TIME (60 * SECOND)  /* from the first byte of a head to its end */
-#define HTTP_BODY_TIME (60 * SECOND)  /* without a byte of a body that is waited for */
+#define HTTP_HEAD_TIME (60 * SECOND)          /* from the first byte of a head to its end */
+#define HTTP_BODY_TIME (60 * SECOND)          /* without a byte of a body that is waited for */
 #define HTTP_DRAIN_MAX ((uint64_t)256 * 1024) /* of a body that nobody wanted */
-#define HTTP_BODY_COPY ((size_t)16384) /* larger ones are sent from where they are */
-#define HTTP_PLAIN_BODY ((size_t)2048) /* larger ones go in chunks */
-#define HTTP_BACKLOG_MAX ((size_t)1 << 20) /* unsent output with which no new request is begun */
+#define HTTP_BODY_COPY ((size_t)16384)        /* larger ones are sent from where they are */
+#define HTTP_PLAIN_BODY ((size_t)2048)        /* larger ones go in chunks */
+#define HTTP_BACKLOG_MAX ((size_t)1 << 20)    /* unsent output with which no new request is begun */
 #define HTTP_SPARE_REQUESTS 32
 
 /* What the configuration means for requests, made once. Each loop has its own; references are
  * counted on its thread. */
 struct http_cidr {
     uint8_t ip[16];
-    uint8_t len;  /* 4 or 16 */
+    uint8_t len; /* 4 or 16 */
     uint8_t bits;
 };
 struct http_settings {
@@ -78,15 +78,15 @@ struct http_connection {
     struct http_request *request; /* under way, or NULL */
     struct http_head_scan scan;
     struct http_chunked chunks;
-    struct buf body;      /* what of it has come; moved to the request's arena */
-    uint64_t body_left;   /* BODY_LENGTH */
+    struct buf body;    /* what of it has come; moved to the request's arena */
+    uint64_t body_left; /* BODY_LENGTH */
     uint64_t body_limit;
     uint64_t drained;
     struct peer_address peer;
     uint8_t body_state;
-    bool wants_body;      /* the handler reads it */
-    bool draining;        /* nobody does: it is thrown away */
-    bool expects;         /* 100-continue, not yet said */
+    bool wants_body; /* the handler reads it */
+    bool draining;   /* nobody does: it is thrown away */
+    bool expects;    /* 100-continue, not yet said */
     bool in_data;
 };
 
@@ -120,6 +120,11 @@ void http_answer_owned(struct http_request *r, int status, const char *type, str
 
 /* streaming.c */
 void http_stream_drop(struct http_request *r);
+
+/* ui.c */
+bool http_ui_is_on(const struct config *c);
+/* Where the page lies is a setting. */
+void http_ui_add_routes(struct map *routes, const struct config *c);
 
 /* cached.c */
 void http_cached_forget(void);

@@ -4,12 +4,22 @@
 #include "http/room.h"
 
 #define PREFIX_SLASHES 8 /* no pattern has more */
+#define PATTERN_MAX 256
 
 static const struct http_route *const all_tables[] = {
-    http_routes_agent,    http_routes_catalog,  http_routes_coordinate, http_routes_event,
-    http_routes_health,   http_routes_internal, http_routes_kv,         http_routes_operator,
-    http_routes_session,  http_routes_snapshot, http_routes_status,     http_routes_txn,
-    http_routes_ui,       NULL,
+    http_routes_agent,
+    http_routes_catalog,
+    http_routes_coordinate,
+    http_routes_health,
+    http_routes_internal,
+    http_routes_kv,
+    http_routes_operator,
+    http_routes_session,
+    http_routes_snapshot,
+    http_routes_status,
+    http_routes_txn,
+    http_routes_ui,
+    NULL,
 };
 
 void http_routes_build(struct http *http, const struct http_route *const *tables) {
@@ -21,6 +31,11 @@ void http_routes_build(struct http *http, const struct http_route *const *tables
             if (pattern.len > http->longest)
                 http->longest = pattern.len;
         }
+    http_ui_add_routes(&http->routes, http->o.config);
+    if (http->o.config->ui_content_path.len > http->longest)
+        http->longest = http->o.config->ui_content_path.len;
+    if (http->longest > PATTERN_MAX)
+        http->longest = PATTERN_MAX;
 }
 
 const struct http_route *http_route_find(const struct http *http, struct str path,
@@ -62,12 +77,23 @@ static bool is_printable(struct str path) {
 static void add_html_escaped(struct buf *out, struct str s) {
     for (size_t i = 0; i < s.len; i++) {
         switch (s.data[i]) {
-        case '&': buf_add_text(out, "&amp;"); break;
-        case '<': buf_add_text(out, "&lt;"); break;
-        case '>': buf_add_text(out, "&gt;"); break;
-        case '"': buf_add_text(out, "&#34;"); break;
-        case '\'': buf_add_text(out, "&#39;"); break;
-        default: buf_add_char(out, s.data[i]);
+        case '&':
+            buf_add_text(out, "&amp;");
+            break;
+        case '<':
+            buf_add_text(out, "&lt;");
+            break;
+        case '>':
+            buf_add_text(out, "&gt;");
+            break;
+        case '"':
+            buf_add_text(out, "&#34;");
+            break;
+        case '\'':
+            buf_add_text(out, "&#39;");
+            break;
+        default:
+            buf_add_char(out, s.data[i]);
         }
     }
 }
@@ -92,6 +118,16 @@ void http_redirect(struct http_request *r, struct str path) {
     buf_free(&location);
 }
 
+/* Whether the path lacks only its slash to be a pattern of a subtree. */
+static bool is_subtree(const struct http *http, struct str path) {
+    char with[PATTERN_MAX];
+    if (path.len == 0 || path.len >= http->longest || path.data[path.len - 1] == '/')
+        return false;
+    memcpy(with, path.data, path.len);
+    with[path.len] = '/';
+    return map_get(&http->routes, str_of(with, path.len + 1)) != NULL;
+}
+
 /* Steps 1 to 3. False: answered. */
 static bool find_route(struct http_request *r) {
     if (!r->config->disable_http_unprintable_char_filter && !is_printable(r->path)) {
@@ -104,14 +140,9 @@ static bool find_route(struct http_request *r) {
     }
     struct str clean = url_clean_path(r->path, &r->arena);
     const struct http_route *route = http_route_find(r->http, clean, &r->argument);
-    if (route == NULL || !str_eq(str_from(route->pattern), clean)) {
-        /* A subtree without its slash. */
-        struct str with = str_format(&r->arena, STR_FMT "/", STR_ARG(clean));
-        if (clean.len < r->http->longest && clean.len > 0 && clean.data[clean.len - 1] != '/' &&
-            map_get(&r->http->routes, with) != NULL) {
-            http_redirect(r, with);
-            return false;
-        }
+    if ((route == NULL || r->argument.len > 0) && is_subtree(r->http, clean)) {
+        http_redirect(r, str_format(&r->arena, STR_FMT "/", STR_ARG(clean)));
+        return false;
     }
     if (clean.data != r->path.data) {
         http_redirect(r, clean);

@@ -1,4 +1,5 @@
-/* The interface as a whole: listeners on all loops, settings that follow the configuration, and the end.
+/* The interface as a whole: listeners on all loops, settings that follow the configuration, and the
+ * end.
  */
 #include "base/log.h"
 #include "base/mem.h"

@@ -12,8 +12,7 @@ static void write_peers(struct http_request *r, const void *reply, struct json_w
     http_write_strings(w, reply);
 }
 
-static void ask(struct http_request *r, const struct endpoint *endpoint,
-                http_reply_writer *write) {
+static void ask(struct http_request *r, const struct endpoint *endpoint, http_reply_writer *write) {
     struct dc_request *q = ARENA_NEW(&r->arena, struct dc_request);
     q->datacenter = http_datacenter(r);
     if (http_read_options(r, &q->options))

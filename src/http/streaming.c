@@ -1,5 +1,5 @@
-/* Answers whose end is not known when they begin: streams of log lines, and files, which go out as fast
- * as the client takes them.
+/* Answers whose end is not known when they begin: streams of log lines, and files, which go out as
+ * fast as the client takes them.
  */
 #include <unistd.h>
 

@@ -1,5 +1,6 @@
-/* How many connections a client (an IP address) may have at a time, over all listeners that share the
- * limit. Used from all I/O threads; a connection enters when it is accepted and leaves when it is gone.
+/* How many connections a client (an IP address) may have at a time, over all listeners that share
+ * the limit. Used from all I/O threads; a connection enters when it is accepted and leaves when it
+ * is gone.
  */
 #ifndef PRAETOR_NET_CLIENT_LIMIT_H
 #define PRAETOR_NET_CLIENT_LIMIT_H

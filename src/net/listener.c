@@ -1,5 +1,5 @@
-/* Listening sockets. Each loop polls its own duplicate of the one descriptor: the kernel wakes whoever
- * is idle, and the connection is passed on if another loop has fewer.
+/* Listening sockets. Each loop polls its own duplicate of the one descriptor: the kernel wakes
+ * whoever is idle, and the connection is passed on if another loop has fewer.
  */
 #include "net/listener.h"
 
@@ -21,7 +21,7 @@
 #include "net/stream.h"
 
 #define BACKLOG 4096
-#define ACCEPT_ROUNDS 16 /* connections taken before others have their turn */
+#define ACCEPT_ROUNDS 16                 /* connections taken before others have their turn */
 #define ACCEPT_PAUSE (100 * MILLISECOND) /* when there are no descriptors left */
 #define KEEPALIVE_SECONDS 30
 
@@ -77,7 +77,8 @@ static bool parse_ip(const char *text, int port, struct sockaddr_storage *out, s
 }
 
 /* The peer spells the system's messages in lower case. */
-static bool fail(struct error *e, const char *network, const char *name, const char *step, int code) {
+static bool fail(struct error *e, const char *network, const char *name, const char *step,
+                 int code) {
     char text[128];
     snprintf(text, sizeof text, "%s", strerror(code));
     if (text[0] >= 'A' && text[0] <= 'Z')

@@ -1,5 +1,5 @@
-/* Sockets that listen: bound once, so that a taken address is an error, and accepted from by all loops
- * that share the work. A new connection goes to the loop that has the fewest.
+/* Sockets that listen: bound once, so that a taken address is an error, and accepted from by all
+ * loops that share the work. A new connection goes to the loop that has the fewest.
  */
 #ifndef PRAETOR_NET_LISTENER_H
 #define PRAETOR_NET_LISTENER_H
@@ -10,7 +10,8 @@
 
 struct listener;
 
-/* "listen tcp 127.0.0.1:8500: bind: address already in use". address: an IP literal; port 0: any. */
+/* "listen tcp 127.0.0.1:8500: bind: address already in use". address: an IP literal; port 0: any.
+ */
 struct listener *listener_open_tcp(struct str address, int port, struct error *e);
 /* Removes a socket that is already there. user and group: a number or a name, mode: octal digits;
  * empty: left as they are. */

@@ -19,8 +19,8 @@ static void run_messages(struct queue_item *first) {
     }
 }
 
-/* Signals merge, so one wake-up takes everything that waits. The flag is read before the queues: what
- * was posted before loop_stop is then certainly seen. */
+/* Signals merge, so one wake-up takes everything that waits. The flag is read before the queues:
+ * what was posted before loop_stop is then certainly seen. */
 static void on_wake(uv_async_t *wake) {
     struct loop *l = CONTAINER_OF(wake, struct loop, wake);
     bool stopping = atomic_load(&l->stopping);

@@ -1,6 +1,6 @@
-/* Threads with an event loop each: one core, several for I/O. A loop owns everything that lives on its
- * thread; other threads talk to it only through messages in its bounded inbox. This is the only place
- * where threads are started and libuv loops are run (the disk thread of raft's driver apart).
+/* Threads with an event loop each: one core, several for I/O. A loop owns everything that lives on
+ * its thread; other threads talk to it only through messages in its bounded inbox. This is the only
+ * place where threads are started and libuv loops are run (the disk thread of raft's driver apart).
  */
 #ifndef PRAETOR_NET_LOOP_H
 #define PRAETOR_NET_LOOP_H
@@ -11,8 +11,8 @@
 #include "base/error.h"
 #include "base/queue.h"
 
-/* Intrusive: embed it in what is sent; run() gets it back on the receiving thread, which then owns it.
- * Set run before posting; item is the queue's. */
+/* Intrusive: embed it in what is sent; run() gets it back on the receiving thread, which then owns
+ * it. Set run before posting; item is the queue's. */
 struct message {
     struct queue_item item;
     void (*run)(struct message *);
@@ -22,10 +22,10 @@ struct loop {
     uv_loop_t uv;
     uv_async_t wake;
     uv_thread_t thread;
-    struct queue inbox;   /* bounded: loop_post */
-    struct queue replies; /* loop_post_reply; bounded by the requests under way */
-    char name[16];        /* thread name: "core", "io-0" */
-    void *owner;          /* what the room above keeps for this thread */
+    struct queue inbox;          /* bounded: loop_post */
+    struct queue replies;        /* loop_post_reply; bounded by the requests under way */
+    char name[16];               /* thread name: "core", "io-0" */
+    void *owner;                 /* what the room above keeps for this thread */
     struct stream_loop *streams; /* net/stream.c's own: shared buffers, the list of streams */
     bool started;
     atomic_bool stopping;
@@ -37,8 +37,8 @@ bool loop_init(struct loop *l, const char *name, size_t inbox_limit, struct erro
  * until loop_stop. */
 bool loop_start(struct loop *l, struct error *e);
 void loop_run_here(struct loop *l);
-/* From any thread: ends the loop after the messages that are in its inbox; loop_join waits. From then
- * on loop_post refuses. */
+/* From any thread: ends the loop after the messages that are in its inbox; loop_join waits. From
+ * then on loop_post refuses. */
 void loop_stop(struct loop *l);
 void loop_join(struct loop *l);
 /* After loop_join. Runs the answers that came too late on the calling thread, then the callbacks of
@@ -54,14 +54,16 @@ void loop_post_reply(struct loop *l, struct message *m);
 struct loop *loop_current(void);
 bool loop_is_current(const struct loop *l);
 
-/* A one-shot timer on the current loop. fn runs on the loop's thread. Resolution: 1 ms, never early. */
+/* A one-shot timer on the current loop. fn runs on the loop's thread. Resolution: 1 ms, never
+ * early. */
 struct loop_timer {
     uv_timer_t uv;
     void (*fn)(struct loop_timer *);
     void *owner;
     void (*closed)(struct loop_timer *);
 };
-void loop_timer_init(struct loop *l, struct loop_timer *t, void (*fn)(struct loop_timer *), void *owner);
+void loop_timer_init(struct loop *l, struct loop_timer *t, void (*fn)(struct loop_timer *),
+                     void *owner);
 void loop_timer_set(struct loop_timer *t, int64_t ns); /* from now; replaces the earlier setting */
 void loop_timer_stop(struct loop_timer *t);
 /* closed (may be NULL) runs when the memory may be freed. */

@@ -1,5 +1,5 @@
-/* Streams over libuv's poll handles: the sockets are read and written here, not by libuv, so that one
- * read buffer serves a whole loop and one sendmsg takes a whole round of answers.
+/* Streams over libuv's poll handles: the sockets are read and written here, not by libuv, so that
+ * one read buffer serves a whole loop and one sendmsg takes a whole round of answers.
  */
 #include "net/stream.h"
 
@@ -12,14 +12,15 @@
 #include "base/time.h"
 
 #define READ_SIZE ((size_t)65536)
-#define READ_ROUNDS 4            /* reads of one stream before others have their turn */
+#define READ_ROUNDS 4              /* reads of one stream before others have their turn */
 #define PIECE_FULL ((size_t)65536) /* then a new piece is opened */
 #define SPARE_PIECES 8
 #define IOV_MAX_USED 32
 #define LINGER (2 * SECOND)
 #define WRITE_TIME (300 * SECOND) /* without a byte taken by the other side */
 
-/* Output in the order in which it is sent: bytes of our own, or somebody's who is told afterwards. */
+/* Output in the order in which it is sent: bytes of our own, or somebody's who is told afterwards.
+ */
 struct stream_piece {
     struct stream_piece *next;
     struct buf own;
@@ -33,9 +34,9 @@ struct stream_piece {
 struct stream_loop {
     struct loop *loop;
     char *read_buffer;
-    struct stream *first;           /* all streams */
-    struct stream *deadlines;       /* those with one, in no order */
-    struct stream_piece *spare;     /* pieces with their memory */
+    struct stream *first;       /* all streams */
+    struct stream *deadlines;   /* those with one, in no order */
+    struct stream_piece *spare; /* pieces with their memory */
     unsigned spare_count;
     atomic_uint count;
     struct loop_timer sweep;

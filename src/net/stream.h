@@ -1,7 +1,8 @@
-/* Connections (TCP and unix sockets) on a loop: bytes in, bytes out, backpressure, deadlines. What the
- * bytes mean is the owner's business. Made for many that mostly wait: an idle stream holds no buffer.
- * It is read into a buffer that all streams of the loop share; what the owner cannot use yet is kept in
- * one of the stream's own. Output is gathered while the owner works and goes out in one system call.
+/* Connections (TCP and unix sockets) on a loop: bytes in, bytes out, backpressure, deadlines. What
+ * the bytes mean is the owner's business. Made for many that mostly wait: an idle stream holds no
+ * buffer. It is read into a buffer that all streams of the loop share; what the owner cannot use
+ * yet is kept in one of the stream's own. Output is gathered while the owner works and goes out in
+ * one system call.
  *
  * Everything here runs on the loop's thread. Embed `struct stream` in the connection.
  */
@@ -16,8 +17,8 @@
 
 struct stream;
 struct stream_handlers {
-    /* bytes: everything that has come and was not taken before. Returns how much is taken. Not called
-     * while the owner is busy (stream_busy). May close the stream. */
+    /* bytes: everything that has come and was not taken before. Returns how much is taken. Not
+     * called while the owner is busy (stream_busy). May close the stream. */
     size_t (*data)(struct stream *s, const char *bytes, size_t len);
     /* The other side will send no more; what it sent has been delivered (unless busy: then it still
      * waits in the stream, and `data` comes first). It may still read. */
@@ -50,18 +51,19 @@ struct stream {
 void stream_open(struct stream *s, struct loop *l, int fd, const struct stream_handlers *on);
 /* Drops everything at once; `closed` follows. May be called twice. */
 void stream_close(struct stream *s);
-/* Sends what is in the output, then says goodbye so that the other side can read it all, even when it
- * is still sending (its bytes are discarded for 2 s at most); then closes. */
+/* Sends what is in the output, then says goodbye so that the other side can read it all, even when
+ * it is still sending (its bytes are discarded for 2 s at most); then closes. */
 void stream_finish(struct stream *s);
 
-/* true: `data` is not called; input beyond the limit is left to the system. false: delivers what has
- * come meanwhile, perhaps before it returns. */
+/* true: `data` is not called; input beyond the limit is left to the system. false: delivers what
+ * has come meanwhile, perhaps before it returns. */
 void stream_set_busy(struct stream *s, bool busy);
 
 /* The open end of the output: append to it. Valid until the next call of this file. */
 struct buf *stream_out(struct stream *s);
 /* Output without a copy: release(owner) when it was sent or dropped. */
-void stream_out_shared(struct stream *s, struct str bytes, void (*release)(void *owner), void *owner);
+void stream_out_shared(struct stream *s, struct str bytes, void (*release)(void *owner),
+                       void *owner);
 /* Starts sending. Not needed inside `data`: that ends with one. */
 void stream_flush(struct stream *s);
 /* Bytes that wait to be sent. */
@@ -73,7 +75,8 @@ void stream_set_deadline(struct stream *s, int64_t ns);
 /* How many streams a loop has; from any thread. */
 unsigned stream_count(const struct loop *l);
 /* Calls fn for all streams of the current loop; fn may close the one it gets. */
-void stream_for_each(struct loop *l, const struct stream_handlers *on, void (*fn)(struct stream *s));
+void stream_for_each(struct loop *l, const struct stream_handlers *on,
+                     void (*fn)(struct stream *s));
 
 /* For loop.c. */
 struct stream_loop *stream_loop_new(struct loop *l);

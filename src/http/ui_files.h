@@ -1,0 +1,16 @@
+/* The web page's files, as the build embeds them. */
+#ifndef PRAETOR_HTTP_UI_FILES_H
+#define PRAETOR_HTTP_UI_FILES_H
+
+#include <stddef.h>
+
+struct ui_file {
+    const char *path; /* below the page's own: "index.html", "assets/x.js" */
+    const char *type; /* Content-Type */
+    const unsigned char *data;
+    size_t len;
+};
+extern const struct ui_file ui_files[];
+extern const size_t ui_file_count;
+
+#endif
