@@ -14,7 +14,9 @@ static void txn_error_add(struct call_context *c, struct list *errors, uint32_t 
     *error = (struct txn_error){.op_index = op, .what = what};
     /* Few, and seldom: the list is copied each time. */
     struct list all = LIST_NEW(c->arena, struct txn_error *, errors->len + 1);
-    memcpy(all.items, errors->items, errors->len * sizeof(error));
+    for (uint32_t i = 0; i < errors->len; i++) {
+        LIST_AT(all, struct txn_error *, i) = LIST_AT(*errors, struct txn_error *, i);
+    }
     LIST_AT(all, struct txn_error *, errors->len) = error;
     *errors = all;
 }

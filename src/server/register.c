@@ -263,7 +263,9 @@ static void checks_merge(struct call_context *c, struct register_request *r) {
         return;
     }
     struct list all = LIST_NEW(c->arena, struct health_check *, r->checks.len + 1);
-    memcpy(all.items, r->checks.items, r->checks.len * sizeof(struct health_check *));
+    for (uint32_t i = 0; i < r->checks.len; i++) {
+        LIST_AT(all, struct health_check *, i) = LIST_AT(r->checks, struct health_check *, i);
+    }
     LIST_AT(all, struct health_check *, r->checks.len) = r->check;
     r->checks = all;
     r->check = NULL;
