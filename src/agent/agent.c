@@ -1,0 +1,628 @@
+/* The life of an agent: flags and configuration, start in the peer's order with its lines, signals,
+ * reload, leave and stop (config.md 4, agent.md 8).
+ */
+#include "agent/agent.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "agent/agent_files.h"
+#include "agent/telemetry.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "base/time.h"
+
+#define LOGGER "agent"
+#define LEAVE_TIMEOUT (15 * SECOND)
+#define LEAVE_ANSWER_TIME (500 * MILLISECOND) /* for the answer of PUT /v1/agent/leave to go out */
+#define INBOX 1024
+#define INTERFACES_MAX 8
+
+enum { SIGNALS = 5 };
+static const int handled_signals[SIGNALS] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGQUIT};
+
+struct running_interface {
+    const struct agent_interface *interface;
+    void *self;
+};
+
+struct agent {
+    struct config_inputs inputs;
+    const struct config *config; /* of the start */
+    char node_id[37];
+    struct server *server;
+    struct local *local;
+    bool server_started, local_started;
+    struct running_interface interfaces[INTERFACES_MAX];
+    size_t interface_count;
+    struct loop main;
+    uv_signal_t signals[SIGNALS];
+    struct loop_timer metrics_timer, leave_timer;
+    bool left;            /* a leave is done or under way: the next signal ends at once */
+    const char *leaving_signal; /* "interrupt", when a signal began the leave */
+    int exit_code;
+};
+
+/* ---- what other rooms ask ---- */
+
+struct server *agent_server(struct agent *agent) { return agent->server; }
+struct local *agent_local(struct agent *agent) { return agent->local; }
+const struct config *agent_config(struct agent *agent) { return agent->config; }
+struct str agent_node_id(struct agent *agent) { return str_from(agent->node_id); }
+
+bool agent_run_on_core(struct agent *agent, void (*fn)(void *arg), void (*done)(void *arg), void *arg)
+{
+    return server_run_on_core(agent->server, fn, done, arg);
+}
+
+/* ---- the core, from the main thread ---- */
+
+struct core_job {
+    void (*fn)(struct agent *agent, void *arg, uv_sem_t *over);
+    struct agent *agent;
+    void *arg;
+    uv_sem_t over;
+};
+
+static void core_job_run(void *arg)
+{
+    struct core_job *job = arg;
+    job->fn(job->agent, job->arg, &job->over);
+}
+
+/* fn must post `over` when it is through; waits for it. */
+static void on_core(struct agent *agent, void (*fn)(struct agent *, void *, uv_sem_t *), void *arg)
+{
+    struct core_job job = {.fn = fn, .agent = agent, .arg = arg};
+    uv_sem_init(&job.over, 0);
+    while (!server_run_on_core(agent->server, core_job_run, NULL, &job)) {
+        struct timespec pause = {0, 5000000};
+        nanosleep(&pause, NULL); /* the core's queue is full */
+    }
+    uv_sem_wait(&job.over);
+    uv_sem_destroy(&job.over);
+}
+
+struct load_job {
+    const struct config *config;
+    struct error *e;
+    bool ok;
+};
+
+static void core_load(struct agent *agent, void *arg, uv_sem_t *over)
+{
+    struct load_job *job = arg;
+    job->ok = local_load(agent->local, job->config, job->e);
+    uv_sem_post(over);
+}
+
+static void core_reload(struct agent *agent, void *arg, uv_sem_t *over)
+{
+    struct load_job *job = arg;
+    job->ok = local_reload(agent->local, job->config, job->e);
+    uv_sem_post(over);
+}
+
+static void core_start_local(struct agent *agent, void *arg, uv_sem_t *over)
+{
+    (void)arg;
+    local_start(agent->local);
+    uv_sem_post(over);
+}
+
+static void local_is_stopped(void *arg) { uv_sem_post(arg); }
+
+static void core_stop_local(struct agent *agent, void *arg, uv_sem_t *over)
+{
+    (void)arg;
+    local_stop(agent->local, local_is_stopped, over);
+}
+
+/* ---- start ---- */
+
+static void print_banner(const struct agent *agent)
+{
+    const struct config *c = agent->config;
+    struct buf client = BUF_INIT;
+    for (uint32_t i = 0; i < c->client_addrs.len; i++)
+        buf_add_format(&client, "%s" STR_FMT, i ? " " : "",
+                       STR_ARG(LIST_AT(c->client_addrs, struct listen_address, i).text));
+    bool tls_out = c->tls.verify_outgoing || c->tls.verify_server_hostname;
+    bool auto_encrypt = c->auto_encrypt_tls || c->auto_encrypt_allow_tls;
+    printf("==> Starting Consul agent...\n"
+           "           Version: '%s'\n"
+           "           Node ID: '%s'\n"
+           "         Node name: '" STR_FMT "'\n"
+           "        Datacenter: '" STR_FMT "' (Segment: '%s')\n"
+           "            Server: %s (Bootstrap: %s)\n"
+           "       Client Addr: [" STR_FMT "] (HTTP: %d, HTTPS: %d, gRPC: %d, DNS: %d)\n"
+           "      Cluster Addr: " STR_FMT " (LAN: %d, WAN: %d)\n"
+           "           Encrypt: Gossip: %s, TLS-Outgoing: %s, TLS-Incoming: %s, Auto-Encrypt-TLS: %s\n"
+           "\n"
+           "==> Log data will now stream in as it occurs:\n"
+           "\n",
+           CONFIG_VERSION, agent->node_id, STR_ARG(c->node_name), STR_ARG(c->datacenter),
+           c->server_mode ? "<all>" : "", c->server_mode ? "true" : "false",
+           c->bootstrap ? "true" : "false", STR_ARG(buf_str(&client)), c->http_port, c->https_port,
+           c->grpc_port, c->dns_port, STR_ARG(c->advertise_addr_lan), c->serf_port_lan, c->serf_port_wan,
+           c->encrypt_key.len > 0 ? "true" : "false", tls_out ? "true" : "false",
+           c->tls.verify_incoming ? "true" : "false", auto_encrypt ? "true" : "false");
+    fflush(stdout);
+    buf_free(&client);
+}
+
+/* A failure before the banner: standard error, nothing else. */
+static bool refuse(struct str text)
+{
+    fprintf(stderr, "==> " STR_FMT "\n", STR_ARG(text));
+    return false;
+}
+
+static bool parse_arguments(struct agent *agent, int argc, char **argv, struct error *e)
+{
+    bool help;
+    int rest;
+    if (!config_parse_flags(&agent->inputs, argc, argv, &help, &rest, e)) {
+        fprintf(stderr, STR_FMT "\n", STR_ARG(e->text));
+        config_print_flags(stderr);
+        error_prefix(e, "error parsing flags: ");
+        return refuse(e->text);
+    }
+    if (help) {
+        config_print_help(stdout);
+        agent->exit_code = 0;
+        return false;
+    }
+    if (rest > 0) {
+        struct buf text = BUF_INIT;
+        for (int i = argc - rest; i < argc; i++)
+            buf_add_format(&text, "%s%s", i > argc - rest ? " " : "", argv[i]);
+        fprintf(stderr, "==> Unexpected extra arguments: [" STR_FMT "]\n", STR_ARG(buf_str(&text)));
+        buf_free(&text);
+        return false;
+    }
+    if (agent->inputs.refused.len > 0) {
+        fprintf(stderr, "==> The flag " STR_FMT " is not supported yet by this version of Praetor\n",
+                STR_ARG(agent->inputs.refused));
+        return false;
+    }
+    return true;
+}
+
+static void log_warnings(const struct list *warnings, bool first)
+{
+    /* The peer reads its configuration twice at start, and tells twice. */
+    for (uint32_t i = 0; first && i < warnings->len; i++)
+        log_at(LOG_WARN, LOGGER, LIST_AT(*warnings, struct str, i).data);
+    for (uint32_t i = 0; i < warnings->len; i++)
+        log_at(LOG_WARN, "agent.auto_config", LIST_AT(*warnings, struct str, i).data);
+}
+
+static void log_ineffective(const struct config *c)
+{
+    if (c->ineffective.len == 0)
+        return;
+    struct buf keys = BUF_INIT;
+    for (uint32_t i = 0; i < c->ineffective.len; i++)
+        buf_add_format(&keys, "%s" STR_FMT, i ? ", " : "", STR_ARG(LIST_AT(c->ineffective, struct str, i)));
+    log_at(LOG_WARN, LOGGER,
+           "settings of features that this version of Praetor does not have yet are accepted without effect",
+           LOG_S("keys", buf_str(&keys)));
+    buf_free(&keys);
+}
+
+static bool prepare(struct agent *agent, struct list *warnings, struct arena *arena, struct error *e)
+{
+    agent->config = config_load(&agent->inputs, warnings, arena, e);
+    if (agent->config == NULL)
+        return false;
+    const struct config *c = agent->config;
+    enum log_level level;
+    if (!log_level_parse(c->logging.level, &level))
+        return error_set(e, ERROR_INTERNAL,
+                         "Invalid log level: " STR_FMT
+                         ". Valid log levels are: [TRACE DEBUG INFO WARN ERR ERROR]",
+                         STR_ARG(c->logging.level));
+    log_set_level(level);
+    log_set_json(c->logging.json);
+    if (!agent_open_log_file(c, level, e))
+        return false;
+    if (!c->server_mode)
+        return error_set(e, ERROR_INTERNAL,
+                         "client agents are not supported yet by this version of Praetor; use -server or -dev");
+    return agent_find_node_id(c, agent->node_id, e);
+}
+
+static void autopilot_of(const struct config *c, struct autopilot_config *out)
+{
+    *out = (struct autopilot_config){
+        .cleanup_dead_servers = c->autopilot.cleanup_dead_servers,
+        .disable_upgrade_migration = c->autopilot.disable_upgrade_migration,
+        .last_contact_threshold = c->autopilot.last_contact_threshold,
+        .max_trailing_logs = (uint64_t)c->autopilot.max_trailing_logs,
+        .min_quorum = c->autopilot.min_quorum,
+        .redundancy_zone_tag = c->autopilot.redundancy_zone_tag,
+        .server_stabilization_time = c->autopilot.server_stabilization_time,
+        .upgrade_version_tag = c->autopilot.upgrade_version_tag,
+    };
+}
+
+static bool start_server(struct agent *agent, struct error *e)
+{
+    const struct config *c = agent->config;
+    struct autopilot_config autopilot;
+    autopilot_of(c, &autopilot);
+    struct server_options options = {
+        .node_name = c->node_name,
+        .node_id = str_from(agent->node_id),
+        .datacenter = c->datacenter,
+        .data_dir = c->data_dir,
+        .dev_mode = c->dev_mode,
+        .bootstrap = c->bootstrap || c->dev_mode,
+        .advertise_address = c->advertise_addr_lan,
+        .server_port = (uint16_t)c->server_port,
+        .raft_multiplier = (unsigned)c->raft_multiplier,
+        .raft_snapshot_threshold = (uint64_t)c->raft_snapshot_threshold,
+        .raft_snapshot_interval = c->raft_snapshot_interval,
+        .raft_trailing_logs = (uint64_t)c->raft_trailing_logs,
+        .session_ttl_min = c->session_ttl_min,
+        .default_query_time = c->default_query_time,
+        .max_query_time = c->max_query_time,
+        .rpc_hold_timeout = c->rpc_hold_timeout,
+        .kv_max_value_size = c->limits.kv_max_value_size,
+        .txn_max_req_len = c->limits.txn_max_req_len,
+        .autopilot = &autopilot,
+        .coordinate_update_period = c->consul_coordinate_update_period,
+    };
+    if (c->data_dir.len == 0)
+        options.data_dir = STR_NONE;
+    agent->server = server_new(&options, e);
+    if (agent->server == NULL || !server_start(agent->server, e))
+        return error_prefix(e, "Failed to start Consul server: ");
+    agent->server_started = true;
+    if (c->bootstrap_expect > 1)
+        log_at(LOG_WARN, LOGGER,
+               "this version of Praetor cannot join other servers yet: with bootstrap_expect > 1 no leader "
+               "will be elected");
+    return true;
+}
+
+static bool start_interfaces(struct agent *agent, const struct agent_interface *const *interfaces,
+                             struct error *e)
+{
+    for (; *interfaces != NULL; interfaces++) {
+        ASSERT(agent->interface_count < INTERFACES_MAX);
+        void *self = (*interfaces)->start(agent, e);
+        if (self == NULL)
+            return false;
+        agent->interfaces[agent->interface_count++] = (struct running_interface){*interfaces, self};
+    }
+    return true;
+}
+
+static bool start(struct agent *agent, const struct agent_interface *const *interfaces, struct error *e)
+{
+    if (!start_server(agent, e))
+        return false;
+    struct local_options options = {agent->config, agent->server, str_from(agent->node_id)};
+    agent->local = local_new(&options);
+    agent->local_started = true;
+    struct load_job job = {.config = agent->config, .e = e};
+    on_core(agent, core_load, &job);
+    if (!job.ok || !agent_write_pid(agent->config, e) || !start_interfaces(agent, interfaces, e))
+        return false;
+    on_core(agent, core_start_local, NULL);
+    log_at(LOG_INFO, LOGGER, "started state syncer");
+    return true;
+}
+
+/* ---- stop ---- */
+
+static void stop(struct agent *agent)
+{
+    log_at(LOG_INFO, LOGGER, "Requesting shutdown");
+    for (size_t i = agent->interface_count; i-- > 0;)
+        agent->interfaces[i].interface->stop(agent->interfaces[i].self);
+    log_at(LOG_INFO, LOGGER, "Waiting for endpoints to shut down");
+    log_at(LOG_INFO, LOGGER, "Endpoints down");
+    if (agent->local_started)
+        on_core(agent, core_stop_local, NULL);
+    if (agent->server_started) {
+        log_at(LOG_INFO, "agent.server", "shutting down server");
+        server_stop(agent->server);
+        log_at(LOG_INFO, LOGGER, "consul server down");
+    }
+    log_at(LOG_INFO, LOGGER, "shutdown complete");
+    agent_remove_pid(agent->config);
+}
+
+static void free_agent(struct agent *agent)
+{
+    server_free(agent->server);
+    local_free(agent->local);
+    config_release(agent->config);
+    config_inputs_free(&agent->inputs);
+}
+
+/* ---- reload ---- */
+
+static void apply_log_level(const struct config *c)
+{
+    enum log_level level;
+    if (log_level_parse(c->logging.level, &level))
+        log_set_level(level);
+    else
+        log_at(LOG_WARN, LOGGER, "Invalid log level in new configuration", LOG_S("level", c->logging.level));
+}
+
+/* Main thread. */
+static bool reload(struct agent *agent, struct error *e)
+{
+    struct arena arena = ARENA_INIT;
+    struct list warnings;
+    const struct config *c = config_load(&agent->inputs, &warnings, &arena, e);
+    log_warnings(&warnings, false);
+    arena_free(&arena);
+    if (c == NULL)
+        return false;
+    log_ineffective(c);
+    apply_log_level(c);
+    struct load_job job = {.config = c, .e = e};
+    on_core(agent, core_reload, &job);
+    bool ok = job.ok || error_prefix(e, "Failed reloading services: ");
+    for (size_t i = 0; ok && i < agent->interface_count; i++)
+        ok = agent->interfaces[i].interface->reload(agent->interfaces[i].self, c, e);
+    config_release(c);
+    return ok;
+}
+
+struct main_request {
+    struct message message;
+    struct agent *agent;
+    struct loop *home; /* of the caller */
+    struct error *e;   /* a reload's */
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static void request_answered(struct message *m)
+{
+    struct main_request *r = CONTAINER_OF(m, struct main_request, message);
+    void (*done)(void *arg) = r->done;
+    void *arg = r->arg;
+    mem_free(r);
+    done(arg);
+}
+
+static void answer_request(struct main_request *r)
+{
+    r->message.run = request_answered;
+    loop_post_reply(r->home, &r->message);
+}
+
+static void reload_requested(struct message *m)
+{
+    struct main_request *r = CONTAINER_OF(m, struct main_request, message);
+    reload(r->agent, r->e);
+    answer_request(r);
+}
+
+static bool post_to_main(struct agent *agent, void (*run)(struct message *), struct error *e,
+                         void (*done)(void *arg), void *arg)
+{
+    struct main_request *r = MEM_NEW(struct main_request);
+    *r = (struct main_request){.message.run = run, .agent = agent, .home = loop_current(), .e = e,
+                               .done = done, .arg = arg};
+    ASSERT(r->home != NULL);
+    if (loop_post(&agent->main, &r->message))
+        return true;
+    mem_free(r);
+    return false;
+}
+
+bool agent_reload(struct agent *agent, struct error *e, void (*done)(void *arg), void *arg)
+{
+    return post_to_main(agent, reload_requested, e, done, arg);
+}
+
+/* ---- leave ---- */
+
+/* With one server there is nobody to tell, and no traffic to drain. */
+static void leave(struct agent *agent)
+{
+    (void)agent;
+    log_at(LOG_INFO, "agent.server", "server starting leave");
+}
+
+static void leave_over(struct loop_timer *t)
+{
+    struct agent *agent = t->owner;
+    agent->exit_code = 0;
+    loop_stop(&agent->main);
+}
+
+static void leave_requested(struct message *m)
+{
+    struct main_request *r = CONTAINER_OF(m, struct main_request, message);
+    struct agent *agent = r->agent;
+    if (!agent->left) {
+        agent->left = true;
+        leave(agent);
+        loop_timer_set(&agent->leave_timer, LEAVE_ANSWER_TIME);
+    }
+    answer_request(r);
+}
+
+bool agent_leave(struct agent *agent, void (*done)(void *arg), void *arg)
+{
+    return post_to_main(agent, leave_requested, NULL, done, arg);
+}
+
+/* ---- signals ---- */
+
+static const char *signal_name(int number)
+{
+    return number == SIGINT ? "interrupt" : number == SIGTERM ? "terminated" : "hangup";
+}
+
+static void end_by_signal(struct agent *agent, int number)
+{
+    const struct config *c = agent->config;
+    bool graceful = number == SIGINT ? !c->skip_leave_on_int : c->leave_on_term;
+    if (agent->left) {
+        log_at(LOG_INFO, LOGGER, "Caught second signal, Exiting",
+               LOG_C("signal", agent->leaving_signal ? agent->leaving_signal : signal_name(number)));
+        agent->exit_code = 1;
+    } else if (!graceful) {
+        log_at(LOG_INFO, LOGGER, "Graceful shutdown disabled. Exiting");
+        agent->exit_code = 1;
+    } else {
+        agent->leaving_signal = signal_name(number);
+        log_at(LOG_INFO, LOGGER, "Gracefully shutting down agent...");
+        leave(agent);
+        log_at(LOG_INFO, LOGGER, "Graceful exit completed");
+        agent->exit_code = 0;
+    }
+    loop_stop(&agent->main);
+}
+
+static void reload_by_signal(struct agent *agent)
+{
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    if (!reload(agent, &e))
+        log_at(LOG_ERROR, LOGGER, "Reload config failed", LOG_S("error", e.text));
+    arena_free(&arena);
+}
+
+static void signal_caught(uv_signal_t *handle, int number)
+{
+    struct agent *agent = handle->data;
+    if (number == SIGUSR1) {
+        telemetry_dump(stderr, agent->config);
+        return;
+    }
+    if (number == SIGQUIT) { /* as a crash: no clean stop */
+        fflush(NULL);
+        _exit(2);
+    }
+    log_at(LOG_INFO, LOGGER, "Caught", LOG_C("signal", signal_name(number)));
+    if (number == SIGHUP)
+        reload_by_signal(agent);
+    else
+        end_by_signal(agent, number);
+}
+
+/* From the start on, the signals wait until the agent can do something about them. */
+static void block_signals(int how)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < SIGNALS; i++)
+        sigaddset(&set, handled_signals[i]);
+    pthread_sigmask(how, &set, NULL);
+}
+
+static void metrics_due(struct loop_timer *t)
+{
+    telemetry_sample_runtime();
+    metrics_rotate(time_now_wall());
+    loop_timer_set(t, METRIC_INTERVAL - time_now_wall() % METRIC_INTERVAL + MILLISECOND);
+}
+
+/* Until a signal or a leave ends it. */
+static void run(struct agent *agent)
+{
+    loop_timer_init(&agent->main, &agent->metrics_timer, metrics_due, agent);
+    loop_timer_init(&agent->main, &agent->leave_timer, leave_over, agent);
+    telemetry_sample_runtime();
+    metrics_rotate(time_now_wall());
+    loop_timer_set(&agent->metrics_timer, METRIC_INTERVAL - time_now_wall() % METRIC_INTERVAL + MILLISECOND);
+    for (size_t i = 0; i < SIGNALS; i++) {
+        uv_signal_init(&agent->main.uv, &agent->signals[i]);
+        agent->signals[i].data = agent;
+        uv_signal_start(&agent->signals[i], signal_caught, handled_signals[i]);
+    }
+    block_signals(SIG_UNBLOCK);
+    malloc_trim(0);
+    loop_run_here(&agent->main);
+    block_signals(SIG_BLOCK);
+    for (size_t i = 0; i < SIGNALS; i++) {
+        uv_signal_stop(&agent->signals[i]);
+        uv_close((uv_handle_t *)&agent->signals[i], NULL);
+    }
+    loop_timer_stop(&agent->metrics_timer);
+    loop_timer_close(&agent->metrics_timer, NULL);
+    loop_timer_stop(&agent->leave_timer);
+    loop_timer_close(&agent->leave_timer, NULL);
+}
+
+/* ---- main ---- */
+
+/* Between the banner and the end. */
+static void serve(struct agent *agent, const struct agent_interface *const *interfaces, struct error *e)
+{
+    if (start(agent, interfaces, e)) {
+        if (!agent->config->logging.json) {
+            printf("==> Consul agent running!\n");
+            fflush(stdout);
+        }
+        run(agent);
+        stop(agent);
+    } else {
+        log_at(LOG_ERROR, LOGGER, "Error starting agent", LOG_S("error", e->text));
+        agent->exit_code = 1;
+        stop(agent);
+    }
+    log_at(LOG_INFO, LOGGER, "Exit code", LOG_I("code", agent->exit_code));
+}
+
+static void run_agent(struct agent *agent, const struct agent_interface *const *interfaces,
+                      struct arena *arena)
+{
+    struct error e = ERROR_IN(arena);
+    struct list warnings;
+    log_set_stdout(false);
+    if (!prepare(agent, &warnings, arena, &e)) {
+        refuse(e.text);
+        return;
+    }
+    if (!agent->config->logging.json)
+        print_banner(agent);
+    log_set_stdout(true);
+    log_warnings(&warnings, true);
+    log_ineffective(agent->config);
+    if (!loop_init(&agent->main, "main", INBOX, &e)) {
+        refuse(e.text);
+        return;
+    }
+    serve(agent, interfaces, &e);
+    loop_free(&agent->main);
+}
+
+int agent_main(int argc, char **argv, const struct agent_interface *const *interfaces)
+{
+    struct agent *agent = MEM_NEW(struct agent);
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    uint64_t key[2];
+    /* Few malloc arenas: threads share memory rather than each keeping its own. */
+    mallopt(M_ARENA_MAX, 2);
+    random_bytes(key, sizeof(key));
+    map_set_hash_key(key[0], key[1]);
+    signal(SIGPIPE, SIG_IGN);
+    block_signals(SIG_BLOCK);
+    agent->exit_code = 1;
+    config_inputs_init(&agent->inputs);
+    if (parse_arguments(agent, argc, argv, &e))
+        run_agent(agent, interfaces, &arena);
+    int code = agent->exit_code;
+    free_agent(agent);
+    arena_free(&arena);
+    mem_free(agent);
+    return code;
+}
