@@ -9,9 +9,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "base/mem.h"
+#ifdef TESTS_WITHOUT_CMOCKA /* fuzz targets */
+#define assert_true(x) ASSERT(x)
+#define assert_false(x) ASSERT(!(x))
+#define assert_null(x) ASSERT((x) == NULL)
+#define assert_non_null(x) ASSERT((x) != NULL)
+#define assert_int_equal(x, y) ASSERT((x) == (y))
+#define assert_ptr_equal(x, y) ASSERT((x) == (y))
+#define fail_msg(...) (fprintf(stderr, __VA_ARGS__), abort())
+#else
+#include <cmocka.h>
+#endif
+
 #include "codec/json.h"
 
 static inline struct str file_read(struct arena *arena, const char *path) {
@@ -32,6 +42,7 @@ static inline struct str file_read(struct arena *arena, const char *path) {
     return s;
 }
 
+#ifdef TEST_VECTORS
 static inline struct value *vectors_read(struct arena *arena, const char *name) {
     char path[512];
     snprintf(path, sizeof(path), "%s/dns/%s", TEST_VECTORS, name);
@@ -42,6 +53,7 @@ static inline struct value *vectors_read(struct arena *arena, const char *name) 
     }
     return v;
 }
+#endif
 
 static inline struct str value_text(const struct value *v, const char *key) {
     const struct value *found = value_get(v, key);
