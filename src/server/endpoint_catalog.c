@@ -22,6 +22,7 @@ static bool list_nodes(struct call_context *c, const void *request, void *reply,
     const struct dc_request *r = request;
     struct indexed_nodes *out = reply;
     c->meta->index = catalog_nodes(c->store, &r->node_meta_filters, &out->nodes);
+    c->exact = true; /* the table's index, and the table is watched */
     if (!filter_list(c, r->options.filter, &node_shape, &out->nodes, 0, e)) {
         return false;
     }
@@ -35,6 +36,7 @@ static bool list_services(struct call_context *c, const void *request, void *rep
     const struct dc_request *r = request;
     struct indexed_services *out = reply;
     c->meta->index = catalog_services(c->store, &r->node_meta_filters, &out->services);
+    c->exact = r->node_meta_filters.len == 0;
     return true;
 }
 
@@ -44,6 +46,7 @@ static bool service_list(struct call_context *c, const void *request, void *repl
     (void)e;
     struct indexed_service_list *out = reply;
     c->meta->index = catalog_service_names(c->store, &out->services);
+    c->exact = true;
     return true;
 }
 

@@ -60,6 +60,7 @@ static bool list_nodes(struct call_context *c, const void *request, void *reply,
     (void)e;
     struct indexed_coordinates *out = reply;
     c->meta->index = coordinate_list(c->store, &out->coordinates);
+    c->exact = true;
     return true;
 }
 

@@ -35,6 +35,7 @@ static bool checks_in_state(struct call_context *c, const void *request, void *r
     struct indexed_health_checks *out = reply;
     c->meta->index = catalog_state_checks(c->store, r->state, &r->node_meta_filters,
                                           &out->health_checks);
+    c->exact = str_is(r->state, "any"); /* the whole table is watched */
     return checks_end(c, &r->options, &r->source, &out->health_checks, e);
 }
 

@@ -20,6 +20,7 @@ static bool node_dump(struct call_context *c, const void *request, void *reply, 
     const struct dc_request *r = request;
     struct indexed_node_dump *out = reply;
     c->meta->index = catalog_node_dump(c->store, &out->dump);
+    c->exact = true;
     return filter_list(c, r->options.filter, &node_info_shape, &out->dump, 0, e);
 }
 
@@ -30,6 +31,7 @@ static bool service_dump(struct call_context *c, const void *request, void *repl
     const size_t size = sizeof(struct check_service_node);
     c->meta->index =
         catalog_service_dump(c->store, r->use_service_kind, r->service_kind, &out->nodes);
+    c->exact = !r->use_service_kind;
     if (!filter_list(c, r->options.filter, &check_service_node_shape, &out->nodes, size, e)) {
         return false;
     }

@@ -114,6 +114,7 @@ static bool list_read(struct call_context *c, const void *request, void *reply, 
     (void)e;
     struct indexed_sessions *out = reply;
     c->meta->index = session_list(c->store, &out->sessions);
+    c->exact = true;
     return true;
 }
 
