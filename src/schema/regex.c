@@ -40,8 +40,6 @@ struct translator {
     uint32_t atom_weight;
     bool repeated; /* the atom carries a repetition already, written at: */
     size_t repeat_at;
-    struct str *names;
-    size_t name_count;
     struct error *e;
 };
 
@@ -459,7 +457,7 @@ static bool close_group(struct translator *t) {
     return true;
 }
 
-/* "(?P<name>" at t->at; names are dropped. */
+/* "(?P<name>" at t->at; names are dropped, so two groups may share one, as the peer lets them. */
 static bool take_named_group(struct translator *t) {
     struct str rest = rest_from(t, t->at);
     ptrdiff_t close = str_find_char(rest, '>');
@@ -475,13 +473,6 @@ static bool take_named_group(struct translator *t) {
     if (!valid) {
         return fail(t, "invalid named capture", part);
     }
-    for (size_t i = 0; i < t->name_count; i++) {
-        if (str_eq(t->names[i], name)) {
-            return fail(t, "duplicate capture group name", name);
-        }
-    }
-    t->names = mem_resize(t->names, t->name_count + 1, sizeof(*t->names));
-    t->names[t->name_count++] = name;
     t->at += part.len;
     return open_group(t, "(");
 }
@@ -689,7 +680,6 @@ struct regex *regex_compile(struct str pattern, struct error *e) {
     pcre2_code *code = translate(&t) ? compile(buf_str(&t.out), e) : NULL;
     buf_free(&t.out);
     mem_free(t.levels);
-    mem_free(t.names);
     if (code == NULL) {
         return NULL;
     }
