@@ -319,6 +319,14 @@ static void set_deadlines(struct http_connection *c, struct str rest) {
         stream_set_deadline(s, 0);
 }
 
+/* Whether there is room for another answer. */
+static bool has_room(struct http_connection *c) {
+    if (stream_backlog(&c->stream) <= HTTP_BACKLOG_MAX)
+        return true;
+    stream_push(&c->stream);
+    return !c->stream.closing && stream_backlog(&c->stream) <= HTTP_BACKLOG_MAX;
+}
+
 /* One step forward; false: wait for more bytes, or for the handler. */
 static bool step(struct http_connection *c, struct str *in) {
     if (c->request != NULL) {
@@ -331,7 +339,7 @@ static bool step(struct http_connection *c, struct str *in) {
         drain_body(c, in);
         return !c->draining;
     }
-    if (in->len == 0 || stream_backlog(&c->stream) > HTTP_BACKLOG_MAX)
+    if (in->len == 0 || !has_room(c))
         return false;
     struct http_refusal refusal;
     size_t end;
@@ -361,7 +369,7 @@ static size_t on_data(struct stream *s, const char *bytes, size_t len) {
         return len;
     /* The handler waits for something: bytes behind its request stay where they are. Its own body
      * must go on coming. */
-    bool full = stream_backlog(s) > HTTP_BACKLOG_MAX; /* on_drained goes on */
+    bool full = stream_backlog(s) > HTTP_BACKLOG_MAX && s->blocked; /* on_drained goes on */
     stream_set_busy(s, full || (c->request != NULL && !c->wants_body));
     set_deadlines(c, in);
     return len - in.len;

@@ -326,8 +326,13 @@ static bool send_some(struct stream *s, bool *all, bool *progress) {
 }
 
 void stream_flush(struct stream *s) {
+    if (!s->corked)
+        stream_push(s);
+}
+
+void stream_push(struct stream *s) {
     bool all, progress;
-    if (s->closing || s->corked)
+    if (s->closing)
         return;
     if (s->out_first == NULL && !s->finishing)
         return;

@@ -66,6 +66,8 @@ void stream_out_shared(struct stream *s, struct str bytes, void (*release)(void 
                        void *owner);
 /* Starts sending. Not needed inside `data`: that ends with one. */
 void stream_flush(struct stream *s);
+/* The same, also inside `data`. What is left then waits for `drained`. */
+void stream_push(struct stream *s);
 /* Bytes that wait to be sent. */
 size_t stream_backlog(const struct stream *s);
 

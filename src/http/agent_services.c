@@ -1,0 +1,602 @@
+/* /v1/agent/service(s): listing, registering, maintenance, and waiting for one to change (agent.md 1.7,
+ * 1.8, 1.12).
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+#include "base/time.h"
+#include "http/agent_work.h"
+#include "schema/filter.h"
+
+/* ---- the agent's form of a service ---- */
+
+static void write_str(struct json_writer *w, const char *key, struct str value)
+{
+    json_key(w, str_from(key));
+    json_str(w, value);
+}
+
+static void write_str_set(struct json_writer *w, const char *key, struct str value)
+{
+    if (value.len > 0)
+        write_str(w, key, value);
+}
+
+static void write_i64(struct json_writer *w, const char *key, int64_t value)
+{
+    json_key(w, str_from(key));
+    json_i64(w, value);
+}
+
+static void write_upstream(struct json_writer *w, const struct upstream *u)
+{
+    json_open_object(w);
+    write_str(w, "DestinationType", u->destination_type);
+    write_str_set(w, "DestinationNamespace", u->destination_namespace);
+    write_str(w, "DestinationName", u->destination_name);
+    write_str_set(w, "Datacenter", u->datacenter);
+    write_str_set(w, "LocalBindAddress", u->local_bind_address);
+    write_i64(w, "LocalBindPort", u->local_bind_port);
+    if (u->config != NULL && u->config->map.len > 0) {
+        json_key(w, STR("Config"));
+        json_value(w, u->config);
+    }
+    json_key(w, STR("MeshGateway"));
+    schema_write_json(w, &mesh_gateway_config_shape, &u->mesh_gateway);
+    json_close_object(w);
+}
+
+static void write_expose(struct json_writer *w, const struct expose_config *e)
+{
+    json_open_object(w);
+    if (e->checks) {
+        json_key(w, STR("Checks"));
+        json_bool(w, true);
+    }
+    if (e->paths.len > 0) {
+        json_key(w, STR("Paths"));
+        json_open_array(w);
+        for (uint32_t i = 0; i < e->paths.len; i++) {
+            const struct expose_path *p = &LIST_AT(e->paths, struct expose_path, i);
+            json_open_object(w);
+            if (p->listener_port != 0)
+                write_i64(w, "ListenerPort", p->listener_port);
+            write_str_set(w, "Path", p->path);
+            if (p->local_path_port != 0)
+                write_i64(w, "LocalPathPort", p->local_path_port);
+            write_str_set(w, "Protocol", p->protocol);
+            json_key(w, STR("ParsedFromCheck"));
+            json_bool(w, p->parsed_from_check);
+            json_close_object(w);
+        }
+        json_close_array(w);
+    }
+    json_close_object(w);
+}
+
+static void write_proxy(struct json_writer *w, const struct connect_proxy_config *p)
+{
+    json_open_object(w);
+    write_str_set(w, "DestinationServiceName", p->destination_service_name);
+    write_str_set(w, "DestinationServiceID", p->destination_service_id);
+    write_str_set(w, "LocalServiceAddress", p->local_service_address);
+    if (p->local_service_port != 0)
+        write_i64(w, "LocalServicePort", p->local_service_port);
+    if (p->config != NULL && p->config->map.len > 0) {
+        json_key(w, STR("Config"));
+        json_value(w, p->config);
+    }
+    if (p->upstreams.len > 0) {
+        json_key(w, STR("Upstreams"));
+        json_open_array(w);
+        for (uint32_t i = 0; i < p->upstreams.len; i++)
+            write_upstream(w, &LIST_AT(p->upstreams, struct upstream, i));
+        json_close_array(w);
+    }
+    json_key(w, STR("MeshGateway"));
+    schema_write_json(w, &mesh_gateway_config_shape, &p->mesh_gateway);
+    json_key(w, STR("Expose"));
+    write_expose(w, &p->expose);
+    json_close_object(w);
+}
+
+static void write_str_list(struct json_writer *w, const struct list *list)
+{
+    json_open_array(w);
+    for (uint32_t i = 0; i < list->len; i++)
+        json_str(w, LIST_AT(*list, struct str, i));
+    json_close_array(w);
+}
+
+static void write_str_map(struct json_writer *w, const struct list *map)
+{
+    json_open_object(w);
+    for (uint32_t i = 0; i < map->len; i++) {
+        json_key(w, LIST_AT(*map, struct str_pair, i).key);
+        json_str(w, LIST_AT(*map, struct str_pair, i).value);
+    }
+    json_close_object(w);
+}
+
+struct tagged_pair {
+    struct str key;
+    struct service_address address;
+};
+
+static void write_addresses(struct json_writer *w, const struct list *map)
+{
+    if (map->len == 0)
+        return;
+    json_key(w, STR("TaggedAddresses"));
+    json_open_object(w);
+    for (uint32_t i = 0; i < map->len; i++) {
+        const struct tagged_pair *pair = &LIST_AT(*map, struct tagged_pair, i);
+        json_key(w, pair->key);
+        json_open_object(w);
+        write_str(w, "Address", pair->address.address);
+        write_i64(w, "Port", pair->address.port);
+        json_close_object(w);
+    }
+    json_close_object(w);
+}
+
+static bool has_proxy(struct str kind)
+{
+    return str_is(kind, "connect-proxy") || str_is(kind, "mesh-gateway") ||
+           str_is(kind, "terminating-gateway") || str_is(kind, "ingress-gateway");
+}
+
+void agent_write_service(struct json_writer *w, const struct node_service *s, struct str content_hash)
+{
+    json_open_object(w);
+    write_str_set(w, "Kind", s->kind);
+    write_str(w, "ID", s->id);
+    write_str(w, "Service", s->service);
+    json_key(w, STR("Tags"));
+    write_str_list(w, &s->tags);
+    json_key(w, STR("Meta"));
+    write_str_map(w, &s->meta);
+    write_i64(w, "Port", s->port);
+    write_str(w, "Address", s->address);
+    write_addresses(w, &s->tagged_addresses);
+    json_key(w, STR("Weights"));
+    json_open_object(w);
+    write_i64(w, "Passing", s->weights != NULL && s->weights->passing > 0 ? s->weights->passing : 1);
+    write_i64(w, "Warning", s->weights != NULL ? s->weights->warning : 1);
+    json_close_object(w);
+    json_key(w, STR("EnableTagOverride"));
+    json_bool(w, s->enable_tag_override);
+    write_str_set(w, "ContentHash", content_hash);
+    if (has_proxy(s->kind)) {
+        json_key(w, STR("Proxy"));
+        write_proxy(w, &s->proxy);
+    }
+    if (s->connect.native) {
+        json_key(w, STR("Connect"));
+        json_open_object(w);
+        json_key(w, STR("Native"));
+        json_bool(w, true);
+        json_close_object(w);
+    }
+    json_close_object(w);
+}
+
+/* ---- list ---- */
+
+static int compare_services(const void *a, const void *b)
+{
+    return str_compare((*(struct local_service *const *)a)->service.id,
+                       (*(struct local_service *const *)b)->service.id);
+}
+
+static bool list_services(struct agent_work *work, struct error *e)
+{
+    (void)e;
+    const struct filter *filter = work->data;
+    const struct map *map = local_services(work->local);
+    struct local_service **list = ARENA_ARRAY(&work->r->arena, struct local_service *, map->count);
+    size_t count = 0;
+    void *value;
+    for (size_t i = 0; map_next(map, &i, NULL, &value);) {
+        struct local_service *s = value;
+        if (!s->deleted && (filter == NULL || filter_match(filter, &s->service)))
+            list[count++] = s;
+    }
+    if (count > 1)
+        qsort(list, count, sizeof(*list), compare_services);
+    struct json_writer *w = http_json_begin(work->r);
+    json_open_object(w);
+    for (size_t i = 0; i < count; i++) {
+        json_key(w, list[i]->service.id);
+        agent_write_service(w, &list[i]->service, STR_NONE);
+    }
+    json_close_object(w);
+    return true;
+}
+
+static void services_listed(struct agent_work *w)
+{
+    filter_free(w->data);
+    agent_work_answer_json(w);
+}
+
+void agent_services(struct http_request *r)
+{
+    if (!http_check_namespace(r))
+        return;
+    struct str text = http_param(r, "filter");
+    struct filter *filter = NULL;
+    struct error e = ERROR_IN(&r->arena);
+    if (text.len > 0) {
+        filter = filter_compile(text, &node_service_shape, &r->arena, &e);
+        if (filter == NULL) {
+            error_prefix(&e, "Failed to create boolean expression evaluator: ");
+            e.kind = ERROR_INTERNAL;
+            http_answer_error(r, &e);
+            return;
+        }
+    }
+    agent_work_start(r, list_services, services_listed, false, filter);
+}
+
+/* ---- one, perhaps waiting ---- */
+
+#define WAIT_DEFAULT (300 * SECOND)
+#define WAIT_MAX (600 * SECOND)
+
+/* The watch belongs to the core; the timer to the request's thread. Whoever comes first asks the core to
+ * write the answer. */
+struct service_wait {
+    struct agent_work work; /* of the answer */
+    struct http_request *r;
+    struct local *local;
+    struct str id, hash;
+    bool waits; /* hash was given */
+    struct local_watch watch;
+    struct message woken;
+    struct loop_timer timer;
+    bool timer_open;
+    bool ended;  /* the timer or the client: answer whatever there is */
+    bool parked; /* waits at the core */
+};
+
+static struct str hash_text(struct arena *arena, const struct local_service *s)
+{
+    return str_format(arena, "%llx", (unsigned long long)local_service_hash(s));
+}
+
+static void ask_core(struct service_wait *wait);
+
+static void timer_closed(struct loop_timer *t)
+{
+    struct service_wait *wait = t->owner;
+    wait->timer_open = false;
+    agent_work_answer_json(&wait->work);
+}
+
+static void not_found_closed(struct loop_timer *t)
+{
+    struct service_wait *wait = t->owner;
+    http_answer_error(wait->r, &wait->work.error);
+}
+
+/* On the request's thread. */
+static void wait_over(struct service_wait *wait)
+{
+    if (!wait->work.ok) {
+        if (wait->timer_open) {
+            loop_timer_stop(&wait->timer);
+            loop_timer_close(&wait->timer, not_found_closed);
+        } else {
+            http_answer_error(wait->r, &wait->work.error);
+        }
+        return;
+    }
+    http_set_header(wait->r, "X-Consul-Contenthash", wait->hash);
+    if (wait->timer_open) {
+        loop_timer_stop(&wait->timer);
+        loop_timer_close(&wait->timer, timer_closed);
+    } else {
+        agent_work_answer_json(&wait->work);
+    }
+}
+
+static void wait_answered(struct message *m)
+{
+    wait_over(CONTAINER_OF(m, struct service_wait, woken));
+}
+
+static void answer_home(struct service_wait *wait)
+{
+    wait->woken.run = wait_answered;
+    loop_post_reply(wait->r->loop, &wait->woken);
+}
+
+static void core_answer(struct service_wait *wait)
+{
+    struct local_service *s = local_service_find(wait->local, wait->id);
+    wait->work.r = wait->r;
+    wait->work.error = ERROR_IN(&wait->r->arena);
+    wait->work.ok = s != NULL;
+    if (s == NULL) {
+        error_set(&wait->work.error, ERROR_NOT_FOUND, "unknown service ID: " STR_FMT, STR_ARG(wait->id));
+    } else {
+        wait->hash = hash_text(&wait->r->arena, s);
+        agent_write_service(http_json_begin(wait->r), &s->service, wait->hash);
+    }
+    answer_home(wait);
+}
+
+/* On the core: the service has changed or gone. */
+static void service_changed(struct local_watch *watch)
+{
+    struct service_wait *wait = CONTAINER_OF(watch, struct service_wait, watch);
+    struct local_service *s = local_service_find(wait->local, wait->id);
+    struct arena scratch = ARENA_INIT;
+    bool same = s != NULL && str_eq(hash_text(&scratch, s), wait->hash);
+    arena_free(&scratch);
+    if (same) {
+        local_watch_add(wait->local, &wait->watch);
+        return;
+    }
+    wait->parked = false;
+    core_answer(wait);
+}
+
+static void core_ask(void *arg)
+{
+    struct service_wait *wait = arg;
+    struct local_service *s = local_service_find(wait->local, wait->id);
+    if (wait->waits && s != NULL && str_eq(hash_text(&wait->r->arena, s), wait->hash)) {
+        wait->watch.service_id = wait->id;
+        wait->watch.fn = service_changed;
+        wait->parked = true;
+        local_watch_add(wait->local, &wait->watch);
+        return;
+    }
+    core_answer(wait);
+}
+
+/* On the core. If it is no longer parked, the answer is already on its way. */
+static void core_end(void *arg)
+{
+    struct service_wait *wait = arg;
+    if (!wait->parked)
+        return;
+    wait->parked = false;
+    local_watch_remove(&wait->watch);
+    core_answer(wait);
+}
+
+static void end_wait(struct service_wait *wait)
+{
+    if (wait->ended)
+        return;
+    wait->ended = true;
+    if (!server_run_on_core(wait->r->server, core_end, NULL, wait) && wait->timer_open) {
+        wait->ended = false; /* the core is busy: once more */
+        loop_timer_set(&wait->timer, 100 * MILLISECOND);
+    }
+}
+
+static void wait_timed_out(struct loop_timer *t) { end_wait(t->owner); }
+static void wait_gone(struct http_request *r) { end_wait(r->state); }
+
+static void ask_core(struct service_wait *wait)
+{
+    if (!server_run_on_core(wait->r->server, core_ask, NULL, wait))
+        http_answer_text(wait->r, 500, STR("too many requests are waiting for the agent's core"));
+}
+
+void agent_service(struct http_request *r)
+{
+    if (!http_check_namespace(r))
+        return;
+    struct service_wait *wait = ARENA_NEW(&r->arena, struct service_wait);
+    wait->r = r;
+    wait->local = agent_local(r->agent);
+    wait->id = r->argument;
+    wait->hash = http_param(r, "hash");
+    wait->waits = wait->hash.len > 0;
+    int64_t time = WAIT_DEFAULT;
+    struct str text = http_param(r, "wait");
+    struct error e = ERROR_IN(&r->arena);
+    if (text.len > 0 && !duration_parse(text, &time, &e)) {
+        http_answer_text(r, 400, STR("Invalid wait time"));
+        return;
+    }
+    if (wait->waits) {
+        time = time <= 0 ? WAIT_DEFAULT : time > WAIT_MAX ? WAIT_MAX : time;
+        uint64_t random;
+        random_bytes(&random, sizeof(random));
+        time += (int64_t)(random % (uint64_t)(time / 16 + 1));
+        loop_timer_init(r->loop, &wait->timer, wait_timed_out, wait);
+        loop_timer_set(&wait->timer, time);
+        wait->timer_open = true;
+        r->state = wait;
+        r->gone = wait_gone;
+    }
+    ask_core(wait);
+}
+
+/* ---- register ---- */
+
+struct registration {
+    struct service_definition definition;
+    struct list checks; /* of struct check_type * */
+    bool replace_checks;
+    struct str token;
+};
+
+/* `Check`, unless it is empty, then `Checks`. */
+static void collect_checks(struct http_request *r, struct registration *reg)
+{
+    struct service_definition *d = &reg->definition;
+    bool has_one = !check_type_empty(&d->check);
+    reg->checks = LIST_NEW(&r->arena, struct check_type *, d->checks.len + has_one);
+    uint32_t len = 0;
+    if (has_one)
+        LIST_AT(reg->checks, struct check_type *, len++) = &d->check;
+    for (uint32_t i = 0; i < d->checks.len; i++) {
+        static struct check_type none;
+        struct check_type *check = LIST_AT(d->checks, struct check_type *, i);
+        LIST_AT(reg->checks, struct check_type *, len++) = check ? check : &none;
+    }
+}
+
+static bool known_status(struct str s)
+{
+    return s.len == 0 || str_is(s, "passing") || str_is(s, "warning") || str_is(s, "critical");
+}
+
+static bool bad_request(struct http_request *r, const char *prefix, const struct error *e)
+{
+    http_answer_format(r, 400, "%s" STR_FMT, prefix, STR_ARG(e->text));
+    return false;
+}
+
+static bool bad_text(struct http_request *r, const char *text)
+{
+    http_answer_text(r, 400, str_from(text));
+    return false;
+}
+
+/* In the order of agent.md 1.12. False: answered. */
+static bool validate(struct http_request *r, struct registration *reg)
+{
+    struct service_definition *d = &reg->definition;
+    struct error e = ERROR_IN(&r->arena);
+    if (d->name.len == 0)
+        return bad_text(r, "Missing service name");
+    if (str_is(d->address, "0.0.0.0") || str_is(d->address, "::") || str_is(d->address, "[::]"))
+        return bad_text(r, "Invalid service address");
+    if (d->weights != NULL && !weights_validate(d->weights, &e))
+        return bad_request(r, "Invalid Weights: ", &e);
+    if (!service_meta_validate(&d->meta, str_is(d->kind, "mesh-gateway"), &e))
+        return bad_request(r, "Invalid Service Meta: ", &e);
+    if (!service_definition_validate(d, &e))
+        return bad_request(r, "", &e);
+    collect_checks(r, reg);
+    for (uint32_t i = 0; i < reg->checks.len; i++) {
+        const struct check_type *check = LIST_AT(reg->checks, struct check_type *, i);
+        if (!check_type_validate(check, &e))
+            return bad_request(r, "Invalid check: ", &e);
+        if (!known_status(check->status))
+            return bad_text(r, "Status for checks must 'passing', 'warning', 'critical'");
+    }
+    for (uint32_t i = 0; i < reg->checks.len; i++)
+        if (!check_type_supported(LIST_AT(reg->checks, struct check_type *, i), &e))
+            return bad_request(r, "Invalid check: ", &e);
+    return true;
+}
+
+static bool do_register(struct agent_work *w, struct error *e)
+{
+    struct registration *reg = w->data;
+    struct local_registration l = {.definition = &reg->definition, .checks = reg->checks,
+                                   .token = reg->token, .from_api = true,
+                                   .replace_checks = reg->replace_checks};
+    return local_register_service(w->local, &l, e);
+}
+
+static void register_body(struct http_request *r)
+{
+    struct registration *reg = ARENA_NEW(&r->arena, struct registration);
+    struct error e = ERROR_IN(&r->arena);
+    if (!http_body_from_json(r, &service_definition_shape, &reg->definition, NULL, &e)) {
+        bad_request(r, "Request decode failed: ", &e);
+        return;
+    }
+    if (!validate(r, reg))
+        return;
+    struct str replace = http_param(r, "replace-existing-checks");
+    reg->replace_checks = replace.data != NULL && (replace.len == 0 || str_is(replace, "true"));
+    reg->token = http_token(r);
+    agent_work_start(r, do_register, NULL, true, reg);
+}
+
+void agent_service_register(struct http_request *r) { http_read_body(r, 0, register_body); }
+
+/* ---- deregister, maintenance ---- */
+
+static bool do_deregister(struct agent_work *w, struct error *e)
+{
+    return local_deregister_service(w->local, w->r->argument, e);
+}
+
+void agent_service_deregister(struct http_request *r)
+{
+    agent_work_start(r, do_deregister, NULL, true, NULL);
+}
+
+struct maintenance {
+    bool enable;
+    struct str reason, token;
+};
+
+static bool parse_bool(struct str s, bool *out)
+{
+    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
+    static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
+    for (size_t i = 0; i < COUNT_OF(yes); i++)
+        if (str_is(s, yes[i]) || str_is(s, no[i])) {
+            *out = str_is(s, yes[i]);
+            return true;
+        }
+    return false;
+}
+
+/* NULL: answered. */
+static struct maintenance *read_maintenance(struct http_request *r)
+{
+    struct maintenance *m = ARENA_NEW(&r->arena, struct maintenance);
+    struct str enable = http_param(r, "enable");
+    if (enable.data == NULL) {
+        bad_text(r, "Missing value for enable");
+        return NULL;
+    }
+    if (!parse_bool(enable, &m->enable)) {
+        http_answer_format(r, 400, "Invalid value for enable: " STR_FMT,
+                           STR_ARG(str_quote(&r->arena, enable)));
+        return NULL;
+    }
+    m->reason = http_param(r, "reason");
+    m->token = http_token(r);
+    return m;
+}
+
+static bool do_service_maintenance(struct agent_work *w, struct error *e)
+{
+    const struct maintenance *m = w->data;
+    struct local_service *s = local_service_find(w->local, w->r->argument);
+    if (s == NULL)
+        return error_set(e, ERROR_NOT_FOUND, "No service registered with ID " STR_FMT,
+                         STR_ARG(str_quote(&w->r->arena, w->r->argument)));
+    local_maintenance_service(w->local, s, m->enable, m->reason, m->token);
+    return true;
+}
+
+void agent_service_maintenance(struct http_request *r)
+{
+    if (!http_need_argument(r, "Missing service ID"))
+        return;
+    struct maintenance *m = read_maintenance(r);
+    if (m != NULL)
+        agent_work_start(r, do_service_maintenance, NULL, true, m);
+}
+
+static bool do_node_maintenance(struct agent_work *w, struct error *e)
+{
+    (void)e;
+    const struct maintenance *m = w->data;
+    local_maintenance_node(w->local, m->enable, m->reason, m->token);
+    return true;
+}
+
+void agent_maintenance(struct http_request *r)
+{
+    struct maintenance *m = read_maintenance(r);
+    if (m != NULL)
+        agent_work_start(r, do_node_maintenance, NULL, true, m);
+}

@@ -1,0 +1,65 @@
+/* What the files of /v1/agent share: going to the core thread, where the agent's local state lives, and
+ * back; and the agent's own forms of services and checks (agent.md 1.7, 1.9). Only for http/agent*.c.
+ */
+#ifndef PRAETOR_HTTP_AGENT_WORK_H
+#define PRAETOR_HTTP_AGENT_WORK_H
+
+#include "agent/agent.h"
+#include "agent/local.h"
+#include "http/http.h"
+
+/* A piece of work on the core for one request; lives in the request's arena. While it is there, the
+ * request is not touched by its own thread. */
+struct agent_work {
+    struct http_request *r;
+    struct local *local;
+    /* On the core. False: the error is answered. */
+    bool (*run)(struct agent_work *w, struct error *e);
+    /* On the request's thread, when run gave true. NULL: 200, empty. */
+    void (*finish)(struct agent_work *w);
+    bool sync; /* push changes before finishing: agent.md 4.2 */
+    void *data; /* the caller's */
+
+    /* agent_work.c's own */
+    struct error error;
+    bool ok;
+    struct message message;
+};
+
+/* Starts it; answers on its own when the core's queue is full. */
+void agent_work_start(struct http_request *r, bool (*run)(struct agent_work *w, struct error *e),
+                      void (*finish)(struct agent_work *w), bool sync, void *data);
+/* For run functions that write JSON into the request: finish = this. */
+void agent_work_answer_json(struct agent_work *w);
+
+/* The error of an argument that is missing and the like: status and text. */
+void agent_write_service(struct json_writer *w, const struct node_service *s, struct str content_hash);
+void agent_write_check(struct json_writer *w, const struct health_check *c);
+
+/* What the handlers in other files are. */
+void agent_self(struct http_request *r);
+void agent_host(struct http_request *r);
+void agent_members(struct http_request *r);
+void agent_monitor(struct http_request *r);
+void agent_services(struct http_request *r);
+void agent_service(struct http_request *r);
+void agent_checks(struct http_request *r);
+void agent_health_by_id(struct http_request *r);
+void agent_health_by_name(struct http_request *r);
+void agent_service_register(struct http_request *r);
+void agent_service_deregister(struct http_request *r);
+void agent_service_maintenance(struct http_request *r);
+void agent_maintenance(struct http_request *r);
+void agent_check_register(struct http_request *r);
+void agent_check_deregister(struct http_request *r);
+void agent_check_pass(struct http_request *r);
+void agent_check_warn(struct http_request *r);
+void agent_check_fail(struct http_request *r);
+void agent_check_update(struct http_request *r);
+
+/* The member that this agent is (agent.md 1.6). */
+void agent_write_member(struct json_writer *w, struct agent *agent, const struct config *c, bool wan);
+/* DebugConfig (agent.md 1.3). */
+void agent_write_debug_config(struct json_writer *w, struct agent *agent);
+
+#endif
