@@ -19,11 +19,12 @@ struct cli_service {
 /* What the command line needs from rooms that it may not include. A hook that is NULL makes its
  * command say that it is not part of this build. */
 struct cli_hooks {
-    /* `praetor agent ARGS`: argv[0] is "agent", the rest are its arguments, flags unparsed; help was
-     * dealt with. Returns the exit code. */
+    /* `praetor agent ARGS`: argv[0] is "agent", the rest are its arguments, flags unparsed; help
+     * was dealt with. Returns the exit code. */
     int (*agent)(int argc, char **argv);
 
-    /* `praetor validate`: reads and validates files and directories as config.md 4.8 says. format is
+    /* `praetor validate`: reads and validates files and directories as config.md 4.8 says. format
+     * is
      * "", "hcl" or "json". Adds one line for each warning to *warnings (each ended by a newline).
      * False: *e holds MSG of "Config validation failed: MSG". */
     bool (*validate)(char *const *paths, size_t count, const char *format, struct buf *warnings,
@@ -36,8 +37,9 @@ struct cli_hooks {
                                 struct error *e);
 };
 
-/* Runs one command. argv is main's, with argv[0] the program's name: when its last part is "consul",
- * `version` speaks as the peer. Writes to standard output and error; returns the exit code. */
+/* Runs one command. argv is main's, with argv[0] the program's name: when its last part is
+ * "consul", `version` speaks as the peer. Writes to standard output and error; returns the exit
+ * code. */
 int cli_main(int argc, char **argv, const struct cli_hooks *hooks);
 
 #endif

@@ -1,0 +1,159 @@
+/* The texts of failed connections: see transport.h. */
+#include "cli/transport.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+
+#include "cli/client.h"
+
+/* Letters, digits, '-', '_' and dots, and not all digits. */
+static bool is_domain_name(struct str name) {
+    bool letter = false;
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char c = (unsigned char)name.data[i];
+        if (!isalnum(c) && c != '-' && c != '_' && c != '.')
+            return false;
+        letter |= !isdigit(c) && c != '.';
+    }
+    return letter && name.len < 254;
+}
+
+static bool is_ip(struct str name) {
+    char text[INET6_ADDRSTRLEN], bytes[16];
+    if (name.len == 0 || name.len >= sizeof text)
+        return false;
+    memcpy(text, name.data, name.len);
+    text[name.len] = '\0';
+    return inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1;
+}
+
+/* The first server of /etc/resolv.conf: the peer's resolver asks it itself and names it. */
+static bool first_nameserver(char out[64]) {
+    FILE *file = fopen("/etc/resolv.conf", "re");
+    if (file == NULL)
+        return false;
+    char line[512];
+    bool found = false;
+    while (!found && fgets(line, sizeof line, file) != NULL)
+        found = sscanf(line, "nameserver %63s", out) == 1;
+    fclose(file);
+    return found;
+}
+
+static bool no_such_host(struct str name, struct error *e) {
+    char server[64];
+    if (!is_domain_name(name) || !first_nameserver(server))
+        return error_set(e, ERROR_IO, "dial tcp: lookup " STR_FMT ": no such host", STR_ARG(name));
+    const char *layout = strchr(server, ':') != NULL ? "[%s]:53" : "%s:53";
+    char shown[80];
+    snprintf(shown, sizeof shown, layout[0] == '[' ? "[%s]:53" : "%s:53", server);
+    return error_set(e, ERROR_IO, "dial tcp: lookup " STR_FMT " on %s: no such host", STR_ARG(name),
+                     shown);
+}
+
+bool transport_check_host(const struct settings *s, struct error *e) {
+    if (s->is_socket)
+        return true;
+    if (s->host.len == 0)
+        return error_set(e, ERROR_IO, "http: no Host in request URL");
+    uint64_t port = 0;
+    if (!str_to_u64(s->port, &port) || port > 65535)
+        return error_set(e, ERROR_IO, "dial tcp: address " STR_FMT ": invalid port",
+                         STR_ARG(s->port));
+    if (s->name.len > 0 && !is_ip(s->name) && !is_domain_name(s->name))
+        return no_such_host(s->name, e);
+    return true;
+}
+
+/* "127.0.0.1:8500", "[::1]:8500"; ":8500" when no host was given. */
+static struct str peer_text(const struct failure *f, struct arena *arena) {
+    char text[INET6_ADDRSTRLEN] = "";
+    unsigned port = 0;
+    if (f->peer.ss_family == AF_INET && f->settings->name.len > 0) {
+        const struct sockaddr_in *in = (const void *)&f->peer;
+        inet_ntop(AF_INET, &in->sin_addr, text, sizeof text);
+        port = ntohs(in->sin_port);
+        return str_format(arena, "%s:%u", text, port);
+    }
+    if (f->peer.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const void *)&f->peer;
+        inet_ntop(AF_INET6, &in->sin6_addr, text, sizeof text);
+        port = ntohs(in->sin6_port);
+        return str_format(arena, "[%s]:%u", text, port);
+    }
+    return str_format(arena, STR_FMT ":" STR_FMT, STR_ARG(f->settings->name),
+                      STR_ARG(f->settings->port));
+}
+
+static bool connect_failed(const struct failure *f, struct error *e) {
+    int reason = f->os_errno != 0 ? f->os_errno : ECONNREFUSED;
+    if (f->settings->is_socket)
+        return error_set(e, ERROR_IO, "dial unix " STR_FMT ": connect: %s",
+                         STR_ARG(f->settings->host), errno_text(reason));
+    struct str peer = peer_text(f, e->arena);
+    if (reason == ETIMEDOUT)
+        return error_set(e, ERROR_IO, "dial tcp " STR_FMT ": i/o timeout", STR_ARG(peer));
+    return error_set(e, ERROR_IO, "dial tcp " STR_FMT ": connect: %s", STR_ARG(peer),
+                     errno_text(reason));
+}
+
+static bool tls_failed(const struct failure *f, struct error *e) {
+    static const struct {
+        const char *sign, *text;
+    } known[] = {
+        {"wrong version number", "http: server gave HTTP response to HTTPS client"},
+        {"packet length too long", "http: server gave HTTP response to HTTPS client"},
+        {"certificate required", "remote error: tls: bad certificate"},
+        {"bad certificate", "remote error: tls: bad certificate"},
+        {"unknown ca", "remote error: tls: unknown certificate authority"},
+        {"handshake failure", "remote error: tls: handshake failure"},
+        {"certificate has expired", "x509: certificate has expired or is not yet valid"},
+        {"not yet valid", "x509: certificate has expired or is not yet valid"},
+        {"no alternative certificate subject name", "x509: certificate is not valid for this name"},
+        {"does not match target host name", "x509: certificate is not valid for this name"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcasestr(f->curl_text, known[i].sign) != NULL)
+            return error_set(e, ERROR_IO, "%s", known[i].text);
+    }
+    if (f->code == CURLE_PEER_FAILED_VERIFICATION)
+        return error_set(e, ERROR_IO, "x509: certificate signed by unknown authority");
+    return error_set(e, ERROR_IO, "EOF");
+}
+
+bool transport_error(const struct failure *f, struct error *e) {
+    switch (f->code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return no_such_host(f->settings->name, e);
+    case CURLE_COULDNT_CONNECT:
+        return connect_failed(f, e);
+    case CURLE_OPERATION_TIMEDOUT:
+        if (!f->connected)
+            return error_set(e, ERROR_IO, "dial tcp " STR_FMT ": i/o timeout",
+                             STR_ARG(peer_text(f, e->arena)));
+        return error_set(e, ERROR_IO, "context deadline exceeded");
+    case CURLE_GOT_NOTHING:
+        return error_set(e, ERROR_IO, "EOF");
+    case CURLE_PARTIAL_FILE:
+        return error_set(e, ERROR_IO, "unexpected EOF");
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+        return error_set(e, ERROR_IO, "read tcp->" STR_FMT ": read: %s",
+                         STR_ARG(peer_text(f, e->arena)),
+                         errno_text(f->os_errno != 0 ? f->os_errno : ECONNRESET));
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CERTPROBLEM:
+        return tls_failed(f, e);
+    case CURLE_UNSUPPORTED_PROTOCOL: /* an answer without a status line */
+    case CURLE_WEIRD_SERVER_REPLY:
+        return error_set(e, ERROR_IO,
+                         "net/http: HTTP/1.x transport connection broken: malformed HTTP response");
+    default:
+        return error_set(e, ERROR_IO, "%s",
+                         f->curl_text[0] != '\0' ? f->curl_text : curl_easy_strerror(f->code));
+    }
+}

@@ -1,0 +1,27 @@
+/* The texts of failed connections, as the peer's language words them (cli.md 1.4). For client.c.
+ */
+#ifndef PRAETOR_CLI_TRANSPORT_H
+#define PRAETOR_CLI_TRANSPORT_H
+
+#include <curl/curl.h>
+#include <sys/socket.h>
+
+#include "base/error.h"
+#include "cli/settings.h"
+
+/* What is known of a call that failed. */
+struct failure {
+    CURLcode code;
+    const char *curl_text;        /* CURLOPT_ERRORBUFFER */
+    struct sockaddr_storage peer; /* the first address that was tried; family 0: none */
+    int os_errno;
+    bool connected;
+    const struct settings *settings;
+};
+
+/* Sets the error to the reason, without the method and URL in front. */
+bool transport_error(const struct failure *f, struct error *e);
+/* Hosts that can be dialled at all; false sets the reason. */
+bool transport_check_host(const struct settings *s, struct error *e);
+
+#endif
