@@ -358,9 +358,32 @@ static void check_lookups(struct store_batch *b, const struct health_check *c, b
     touch(b, WATCH_STATE_CHECKS, c->status);
 }
 
+/* The instances that show the check, where no index entry tells of the change (fsm.md 3.1: the check went
+ * to another service, its service was renamed, only its Type changed): who watches them is told. */
+static void touch_instances_of_check(struct store_batch *b, const struct health_check *c) {
+    struct arena *arena = b->read.arena;
+    struct str prefix = c->service_id.len > 0
+                            ? KEY(arena, K_LOWER(c->node), K_LOWER(c->service_id))
+                            : KEY(arena, K_LOWER(c->node));
+    struct table_scan s;
+    struct str value;
+    table_scan_begin(&s, &b->read, TABLE_SERVICES, prefix);
+    while (table_scan_next(&s, NULL, &value)) {
+        struct node_service service;
+        service_decode(&b->read, value, NULL, &service);
+        touch(b, WATCH_SERVICE, service.service);
+    }
+    table_scan_end(&s);
+}
+
 static void check_store(struct store_batch *b, const struct health_check *c,
                         const struct health_check *old) {
     if (old != NULL) check_lookups(b, old, false);
+    if (old != NULL &&
+        (!str_eq_fold(old->service_id, c->service_id) || !str_eq(old->type, c->type))) {
+        touch_instances_of_check(b, old);
+        touch_instances_of_check(b, c);
+    }
     check_lookups(b, c, true);
     record_put(b, TABLE_CHECKS, KEY(b->read.arena, K_LOWER(c->node), K_LOWER(c->check_id)),
                &health_check_shape, c);
@@ -418,6 +441,7 @@ bool catalog_delete_check(struct store_batch *b, struct str node, struct str che
         bump_service_entry(b, c.service_name, b->index);
         if (service_fetch(&b->read, node, c.service_id, NULL, &service)) {
             bump_kind_entry(b, service.kind, b->index);
+            touch(b, WATCH_SERVICE, service.service); /* it may have another name by now */
         }
     } else {
         bump_services_of_node(b, node);

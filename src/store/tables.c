@@ -41,24 +41,38 @@ struct scan_level {
 
 /* ---- keys ---- */
 
+/* Escapes, or NUL: length of a part's byte in a key. */
+static size_t part_byte(char c, bool lower, char *out) {
+    if (c == 0 || c == 1) {
+        out[0] = 1;
+        out[1] = (char)(c + 1);
+        return 2;
+    }
+    out[0] = lower && c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+    return 1;
+}
+
 struct str key_make(struct arena *arena, const struct key_part *parts, size_t count) {
-    size_t len = 0;
-    for (size_t i = 0; i < count; i++) len += parts[i].text.len + (parts[i].how != KEY_BARE);
-    char *bytes = arena_alloc(arena, len + 1), *p = bytes;
+    size_t room = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool folds = parts[i].how == KEY_LOWER && !name_is_ascii(parts[i].text);
+        size_t longest = parts[i].how == KEY_BARE ? 1 : folds ? 3 : 2;
+        room += parts[i].text.len * longest + 1;
+    }
+    char *bytes = arena_alloc(arena, room), *p = bytes;
     for (size_t i = 0; i < count; i++) {
         struct str text = parts[i].text;
-        if (parts[i].how == KEY_LOWER) {
-            for (size_t k = 0; k < text.len; k++) {
-                char c = text.data[k];
-                p[k] = c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-            }
-        } else if (text.len > 0) {
-            memcpy(p, text.data, text.len);
+        bool lower = parts[i].how == KEY_LOWER;
+        if (parts[i].how == KEY_BARE) {
+            if (text.len > 0) memcpy(p, text.data, text.len);
+            p += text.len;
+            continue;
         }
-        p += text.len;
-        if (parts[i].how != KEY_BARE) *p++ = '\0';
+        if (lower && !name_is_ascii(text)) text = name_lower(arena, text);
+        for (size_t k = 0; k < text.len; k++) p += part_byte(text.data[k], lower, p);
+        *p++ = '\0';
     }
-    return str_of(bytes, len);
+    return str_of(bytes, (size_t)(p - bytes));
 }
 
 bool uuid_key(struct arena *arena, struct str text, struct str *key, struct error *e) {
@@ -492,10 +506,6 @@ void *list_push(struct list *list, uint32_t *cap, size_t item_size, struct arena
 
 /* ---- index entries ---- */
 
-static struct str lowered(struct arena *arena, struct str s) {
-    return KEY(arena, ((struct key_part){KEY_BARE, str_lower(arena, s)}));
-}
-
 static void index_touch(struct store_batch *b, struct str lower) {
     static const struct str service = STR_INIT("service.");
     if (str_has_prefix(lower, service)) {
@@ -511,21 +521,21 @@ uint64_t store_index(struct store_read *r, struct str name) {
     struct str value;
     char room[256];
     struct str lower;
-    if (name.len <= sizeof room) { /* most: no allocation */
+    if (name.len <= sizeof room && name_is_ascii(name)) { /* most: no allocation */
         for (size_t i = 0; i < name.len; i++) {
             char c = name.data[i];
             room[i] = c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
         }
         lower = str_of(room, name.len);
     } else {
-        lower = lowered(r->arena, name);
+        lower = name_lower(r->arena, name);
     }
     if (!table_get(r, TABLE_INDEX, lower, &value) || value.len < 8) return 0;
     return be64_get(value.data);
 }
 
 void index_set(struct store_batch *b, struct str name, uint64_t value) {
-    struct str lower = lowered(b->read.arena, name);
+    struct str lower = name_lower(b->read.arena, name);
     char *bytes = arena_alloc(b->read.arena, 8 + name.len);
     be64_put(bytes, value);
     if (name.len > 0) memcpy(bytes + 8, name.data, name.len);
@@ -540,7 +550,7 @@ void index_raise(struct store_batch *b, struct str name, uint64_t value) {
 }
 
 void index_remove(struct store_batch *b, struct str name) {
-    struct str lower = lowered(b->read.arena, name);
+    struct str lower = name_lower(b->read.arena, name);
     table_delete(b, TABLE_INDEX, lower);
     index_touch(b, lower);
 }
@@ -564,7 +574,7 @@ static bool name_is_lowered(enum watch_table table) {
 
 void touch(struct store_batch *b, enum watch_table table, struct str name) {
     if (b->touched == NULL) return;
-    if (name_is_lowered(table)) name = str_lower(b->read.arena, name);
+    if (name_is_lowered(table)) name = name_lower(b->read.arena, name);
     watch_touched_add(b->touched, table, name);
 }
 
@@ -580,6 +590,6 @@ void touch_record(struct store_batch *b, const char *table, struct str key) {
 
 void watch_name(struct store_read *r, enum watch_table table, struct str name) {
     if (r->watch == NULL) return;
-    if (name_is_lowered(table)) name = str_lower(r->arena, name);
+    if (name_is_lowered(table)) name = name_lower(r->arena, name);
     watch_set_add(r->watch, table, name);
 }

@@ -38,7 +38,7 @@
 /* Pieces of one chunked command (fsm.md 1.2): 32 GiB, so only nonsense is refused. */
 #define CHUNKS_MAX 65536
 
-/* First byte of a key. Key parts: l(x) lower-cased and NUL, e(x) exact and NUL, b(x) bare bytes, u(x)
+/* First byte of a key. Key parts: l(x) lower-cased (name_lower) and NUL, e(x) exact and NUL, b(x) bare bytes, u(x)
  * uuid_key. "-> x": a secondary lookup, value = key of a record in table x. */
 enum store_table {
     TABLE_META = 1,       /* bare names: "applied", "format", "segment" */
@@ -79,12 +79,16 @@ struct key_part {
 #define K_LOWER(s) ((struct key_part){KEY_LOWER, (s)})
 #define K_EXACT(s) ((struct key_part){KEY_EXACT, (s)})
 #define K_BARE(s) ((struct key_part){KEY_BARE, (s)})
-/* KEY(arena, K_LOWER(node), K_LOWER(id)): any length. */
+/* KEY(arena, K_LOWER(node), K_LOWER(id)): any length. A NUL inside a part is written 01 01 and a 01 as
+ * 01 02, so that parts cannot run into each other; the order of names stays. */
 #define KEY(arena, ...)                                       \
     key_make((arena), (const struct key_part[]){__VA_ARGS__}, \
              COUNT_OF(((const struct key_part[]){__VA_ARGS__})))
 struct str key_make(struct arena *arena, const struct key_part *parts, size_t count);
 
+/* Lower case as names are compared by (fold.c). May grow: at most three times as long. */
+struct str name_lower(struct arena *arena, struct str s);
+bool name_is_ascii(struct str s);
 /* The bytes under which a UUID's text is found, whatever its letter case (codec/uuid.h:
  * uuid_parse_index, whose error text it gives). */
 bool uuid_key(struct arena *arena, struct str text, struct str *key, struct error *e);

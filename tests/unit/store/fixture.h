@@ -23,6 +23,7 @@
 #include "store/snapshot.h"
 #include "store/store.h"
 #include "store/txn.h"
+#include "unit/store/verify.h"
 
 struct fixture {
     struct store *store;
@@ -51,6 +52,10 @@ static inline struct fixture *fixture_open(const char *directory) {
 
 static inline void fixture_close(struct fixture *f) {
     store_read_end(&f->read); /* left open by an assertion that failed */
+    if (store_read_begin(f->store, &f->read, &f->arena, NULL, &f->error)) {
+        verify_store(&f->read); /* after every test */
+        store_read_end(&f->read);
+    }
     watch_touched_release(f->touched);
     store_close(f->store);
     arena_free(&f->arena);

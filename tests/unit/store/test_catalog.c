@@ -359,6 +359,42 @@ static void test_odd_names(void **state) {
     }
 }
 
+/* As the peer folds: by Unicode, bytes that are no UTF-8 are all one. NUL and 01 do not confuse keys. */
+static void test_names_fold(void **state) {
+    struct fixture *f = *state;
+    struct list list;
+    node_put(f, "\xc3\x89" "cole", "", "1");
+    node_put(f, "\xc3\xa9" "COLE", "", "2");
+    node_put(f, "\xd0\x96", "", "3"); /* Zhe */
+    node_put(f, "bad\xff", "", "4");
+    node_put(f, "bad\xfe", "", "5");
+    WITH_READ(f, r) {
+        catalog_nodes(r, NULL, &list);
+        assert_int_equal(list.len, 3);
+        assert_str(LIST_AT(list, struct node *, 1)->address, "2");
+        assert_str(LIST_AT(list, struct node *, 0)->address, "5");
+        assert_non_null(catalog_node(r, S("\xd0\xb6")));
+    }
+    const struct str names[] = {STR("a\0b"), STR("a\1b"), STR("a")}, ids[] = {STR("c"), STR("b\0c")};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        for (size_t k = 0; k < COUNT_OF(ids); k++) {
+            struct node_service s = {.id = ids[k], .service = names[i]};
+            struct register_request r = {.node = names[i], .address = S("1"), .service = &s};
+            apply(f, ENTRY_REGISTER, &register_request_shape, &r);
+        }
+    }
+    WITH_READ(f, r) {
+        verify_store(r);
+        for (size_t i = 0; i < COUNT_OF(names); i++) {
+            struct node *node;
+            catalog_node_services(r, names[i], &node, &list);
+            assert_int_equal(list.len, 2);
+            catalog_service_nodes(r, names[i], NULL, &list);
+            assert_int_equal(list.len, 2);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_nil_and_empty_differ, setup, teardown),
@@ -373,6 +409,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_refused_entry_leaves_no_trace, setup, teardown),
         cmocka_unit_test_setup_teardown(test_meta_of_services, setup, teardown),
         cmocka_unit_test_setup_teardown(test_odd_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_names_fold, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,7 +63,7 @@ static void compare_scan(struct store_read *r, const struct model *m, struct str
     struct str key, value;
     bool found;
     size_t at = model_find(m, prefix, &found);
-    table_scan_begin(&s, r, TABLE_KVS, prefix);
+    table_scan_begin(&s, r, TABLE_TOMBSTONES, prefix);
     while (table_scan_next(&s, &key, &value)) {
         assert_true(at < m->count && str_has_prefix(m->items[at].key, prefix));
         assert_true(str_eq(key, m->items[at].key));
@@ -82,7 +82,7 @@ static void compare_all(struct store_read *r, const struct model *m, struct prng
         struct str key = random_key(p, room, sizeof room), value;
         bool found;
         size_t at = model_find(m, key, &found);
-        assert_int_equal(table_get(r, TABLE_KVS, key, &value), found);
+        assert_int_equal(table_get(r, TABLE_TOMBSTONES, key, &value), found);
         if (found) assert_true(str_eq(value, m->items[at].value));
         compare_scan(r, m, str_sub(key, 0, prng_below(p, key.len + 1)));
     }
@@ -101,10 +101,10 @@ static void test_long_keys_against_model(void **state) {
             struct str key = random_key(&p, room, sizeof room);
             if (prng_below(&p, 5) < 3) {
                 struct str value = str_of(text, (size_t)snprintf(text, sizeof text, "%d/%d", round, i));
-                table_put(b, TABLE_KVS, key, value);
+                table_put(b, TABLE_TOMBSTONES, key, value);
                 model_put(m, &f->arena, key, value);
             } else {
-                assert_int_equal(table_delete(b, TABLE_KVS, key), model_delete(m, key));
+                assert_int_equal(table_delete(b, TABLE_TOMBSTONES, key), model_delete(m, key));
             }
         }
         compare_all(&b->read, m, &p); /* as the writer sees it */
@@ -129,20 +129,20 @@ static void test_deleting_long_keys_leaves_nothing(void **state) {
     struct str long_key = str_of(memset(arena_alloc(&f->arena, 100000), 'k', 100000), 100000);
     struct store_batch *b = store_batch_begin(f->store, &f->error);
     b->no_undo = true;
-    table_put(b, TABLE_KVS, long_key, STR("v"));
-    table_put(b, TABLE_KVS, str_sub(long_key, 0, 50000), STR("w"));
+    table_put(b, TABLE_TOMBSTONES, long_key, STR("v"));
+    table_put(b, TABLE_TOMBSTONES, str_sub(long_key, 0, 50000), STR("w"));
     assert_true(records_in(&b->read, TABLE_SEGMENT) > 200);
-    assert_int_equal(records_in(&b->read, TABLE_KVS), 2);
-    assert_true(table_delete(b, TABLE_KVS, long_key));
+    assert_int_equal(records_in(&b->read, TABLE_TOMBSTONES), 2);
+    assert_true(table_delete(b, TABLE_TOMBSTONES, long_key));
     struct str value;
-    assert_true(table_get(&b->read, TABLE_KVS, str_sub(long_key, 0, 50000), &value));
-    assert_false(table_get(&b->read, TABLE_KVS, long_key, &value));
-    assert_true(table_delete(b, TABLE_KVS, str_sub(long_key, 0, 50000)));
+    assert_true(table_get(&b->read, TABLE_TOMBSTONES, str_sub(long_key, 0, 50000), &value));
+    assert_false(table_get(&b->read, TABLE_TOMBSTONES, long_key, &value));
+    assert_true(table_delete(b, TABLE_TOMBSTONES, str_sub(long_key, 0, 50000)));
     assert_int_equal(records_in(&b->read, TABLE_SEGMENT), 0);
-    assert_int_equal(records_in(&b->read, TABLE_KVS), 0);
-    table_put(b, TABLE_KVS, long_key, STR("x"));
-    table_put(b, TABLE_KVS, str_sub(long_key, 0, 481), STR("y"));
-    assert_int_equal(table_delete_prefix(b, TABLE_KVS, str_sub(long_key, 0, 481)), 2);
+    assert_int_equal(records_in(&b->read, TABLE_TOMBSTONES), 0);
+    table_put(b, TABLE_TOMBSTONES, long_key, STR("x"));
+    table_put(b, TABLE_TOMBSTONES, str_sub(long_key, 0, 481), STR("y"));
+    assert_int_equal(table_delete_prefix(b, TABLE_TOMBSTONES, str_sub(long_key, 0, 481)), 2);
     assert_int_equal(records_in(&b->read, TABLE_SEGMENT), 0);
     store_batch_abort(b);
 }
@@ -156,15 +156,15 @@ static void test_undo(void **state) {
     struct store_batch *b = store_batch_begin(f->store, &f->error);
     for (int i = 0; i < 100; i++) {
         struct str key = random_key(&p, room, sizeof room);
-        table_put(b, TABLE_KVS, key, STR("before"));
+        table_put(b, TABLE_TOMBSTONES, key, STR("before"));
         model_put(m, &f->arena, key, STR("before"));
     }
     for (int round = 0; round < 20; round++) {
         struct batch_mark mark = batch_mark(b);
         for (int i = 0; i < 50; i++) {
             struct str key = random_key(&p, room, sizeof room);
-            if (prng_below(&p, 2)) table_put(b, TABLE_KVS, key, STR("after"));
-            else table_delete(b, TABLE_KVS, key);
+            if (prng_below(&p, 2)) table_put(b, TABLE_TOMBSTONES, key, STR("after"));
+            else table_delete(b, TABLE_TOMBSTONES, key);
         }
         index_bump(b, STR("kvs"));
         batch_rollback(b, mark);
