@@ -312,7 +312,7 @@ bool config_parse_flags(struct config_inputs *in, int argc, char **argv, bool *h
             at++;
             break;
         }
-        int used;
+        int used = 1;
         if (!parse_flag(in, argc, argv, at, &used, help, e))
             return false;
         at += used;
