@@ -136,6 +136,7 @@ struct dns_lookup {
     uint32_t count, next;
     uint8_t *seen;
     uint32_t given;      /* instances that gave records */
+    size_t bytes;        /* of SRV records, at least */
     uint32_t named;      /* first instance with a name, or UINT32_MAX */
     uint32_t healthy;
     bool scan;           /* `seen` does not know all */

@@ -26,6 +26,13 @@ static uint32_t answers_needed(const struct dns_lookup *l) {
     return (limit < 8 ? limit : 8) + 1;
 }
 
+/* Nor are answers beyond this size (counted low): the reply is then cut to what fits, and that does not
+ * depend on what was behind. */
+static size_t bytes_needed(const struct dns_lookup *l) {
+    size_t max = l->has_edns && l->edns_size > 512 ? l->edns_size : 512;
+    return l->transport == DNS_TCP ? SIZE_MAX : max + 100;
+}
+
 static void finish(struct dns_lookup *l) {
     if (l->healthy == 0) {
         dns_lookup_finish_rcode(l, DNS_NXDOMAIN);
@@ -104,10 +111,11 @@ static void add_address(struct dns_lookup *l, const struct dns_instance *instanc
 static void collect_addresses(struct dns_lookup *l) {
     const struct dns_settings *settings = l->query->settings;
     uint32_t needed = answers_needed(l);
+    size_t enough = bytes_needed(l);
     if (settings->a_record_limit > 0 && settings->a_record_limit < needed) {
         needed = settings->a_record_limit;
     }
-    while (l->next < l->count && l->given < needed) {
+    while (l->next < l->count && l->given < needed && l->given * (size_t)16 <= enough) {
         const struct dns_instance *instance = take_random(l);
         if (instance->critical || (settings->only_passing && !instance->passing)) {
             continue;
@@ -161,6 +169,7 @@ static bool add_srv(struct dns_lookup *l, const struct dns_instance *instance,
     memcpy(data + 6, target->data, target->len);
     dns_lookup_add(l, DNS_ANSWER, l->question.name, DNS_TYPE_SRV, l->ttl,
                    (struct str){data, 6 + target->len});
+    l->bytes += 12 + 6 + target->len;
     l->given++;
     return true;
 }
@@ -178,8 +187,9 @@ static void after_target(struct dns_lookup *l) {
 static void collect_srv(struct dns_lookup *l) {
     const struct dns_settings *settings = l->query->settings;
     uint32_t needed = answers_needed(l);
+    size_t enough = bytes_needed(l);
     l->walking = true;
-    while (l->next < l->count && l->given < needed) {
+    while (l->next < l->count && l->given < needed && l->bytes <= enough) {
         const struct dns_instance *instance = take_random(l);
         struct str target;
         if (instance->critical || (settings->only_passing && !instance->passing)) {
