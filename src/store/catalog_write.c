@@ -493,7 +493,8 @@ static bool register_service(struct store_batch *b, const struct register_reques
 static bool register_check(struct store_batch *b, const struct register_request *r,
                            struct health_check *check, struct error *e) {
     if (check == NULL) return true;
-    if (!str_eq(check->node, r->node)) {
+    /* A snapshot may have them differ in case (fsm.md 9.17). */
+    if (!str_eq(check->node, r->node) && !b->restoring) {
         return error_set(e, ERROR_INTERNAL, "check node %.*s does not match node %.*s",
                          STR_ARG(str_quote(b->read.arena, check->node)),
                          STR_ARG(str_quote(b->read.arena, r->node)));

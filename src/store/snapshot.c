@@ -85,6 +85,9 @@ static void write_node(struct snapshot_writer *w, const struct node *n) {
     while (!w->stopped && table_scan_next(&s, NULL, &value)) {
         struct health_check check;
         record_decode(w->read, value, &health_check_shape, &check);
+        /* The node may have been registered in another spelling since; the peer cannot restore a check
+         * whose node is not spelled as the record's (fsm.md 9.17). */
+        check.node = n->node;
         record.check = &check;
         snapshot_record(w, ENTRY_REGISTER, &register_request_shape, &record);
     }

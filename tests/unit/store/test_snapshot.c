@@ -157,6 +157,33 @@ static void test_damaged_streams(void **state) {
     buf_free(&good);
 }
 
+/* The peer aborts on a check whose node is spelled otherwise than the record's: we neither write nor mind
+ * it. */
+static void test_spelling_of_nodes(void **state) {
+    struct fixture *f = *state;
+    struct list checks;
+    node_put(f, "Beta", "", "1");
+    check_put(f, "Beta", "c", "", "passing");
+    node_put(f, "beta", "", "1");
+    WITH_READ(f, r) catalog_node_checks(r, S("beta"), &checks);
+    assert_str(LIST_AT(checks, struct health_check *, 0)->node, "Beta");
+    struct buf one = snapshot_of(f);
+    assert_int_equal(str_find(buf_str(&one), STR("Beta"), 0), -1);
+    struct register_request r[2] = {{.node = S("beta")}, {.node = S("beta")}};
+    struct health_check check = {.node = S("Beta"), .check_id = S("c"), .status = S("passing")};
+    r[1].check = &check;
+    buf_clear(&one);
+    buf_add_str(&one, STR("\x81\xa9LastIndex\x05"));
+    for (int i = 0; i < 2; i++) {
+        buf_add_char(&one, (char)ENTRY_REGISTER);
+        schema_encode(&one, &register_request_shape, &r[i]);
+    }
+    assert_true(restore(f, buf_str(&one), 10, 9));
+    WITH_READ(f, rd) catalog_node_checks(rd, S("beta"), &checks);
+    assert_int_equal(checks.len, 1);
+    buf_free(&one);
+}
+
 static bool refuse(void *owner, struct str bytes, struct error *e) {
     return error_set(e, ERROR_IO, "no room");
 }
@@ -300,6 +327,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_streams, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_spelling_of_nodes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sink_that_refuses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reads_outlive_the_swap, setup, teardown),
         cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
