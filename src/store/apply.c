@@ -1,5 +1,5 @@
-/* Log entries: which type is applied by which function, what an error undoes, and the pieces of chunked
- * commands (fsm.md 1). What the types do is in the files named in store/apply.h.
+/* Log entries: which type is applied by which function, what an error undoes, and the pieces of
+ * chunked commands (fsm.md 1). What the types do is in the files named in store/apply.h.
  */
 #include "store/apply.h"
 
@@ -10,8 +10,8 @@
 
 #define SCRATCH_KEPT ((size_t)256 << 10)
 
-/* One row a type. The request is decoded by `request` for `apply`; types with bodies of their own decode
- * them in apply_raw, which returns false when they cannot. */
+/* One row a type. The request is decoded by `request` for `apply`; types with bodies of their own
+ * decode them in apply_raw, which returns false when they cannot. */
 struct entry_row {
     const struct shape *request;
     void (*apply)(struct store_batch *b, void *request, struct store_result *result);
@@ -60,10 +60,12 @@ void apply_fail(struct store_batch *b, struct store_result *result, const struct
 
 static bool apply_known(struct store_batch *b, const struct entry_row *row, struct str body,
                         struct store_result *result, struct error *e) {
-    if (row->apply_raw != NULL) return row->apply_raw(b, body, result, e);
+    if (row->apply_raw != NULL)
+        return row->apply_raw(b, body, result, e);
     void *request = arena_zalloc(b->read.arena, 1, row->request->size);
     struct msgpack_reader in = msgpack_read(body);
-    if (!schema_decode(&in, row->request, request, b->read.arena, e)) return false;
+    if (!schema_decode(&in, row->request, request, b->read.arena, e))
+        return false;
     row->apply(b, request, result);
     return true;
 }
@@ -71,23 +73,28 @@ static bool apply_known(struct store_batch *b, const struct entry_row *row, stru
 static bool apply_command(struct store_batch *b, struct str data, struct store_result *result,
                           struct error *e) {
     *result = (struct store_result){.kind = STORE_RESULT_NIL};
-    if (data.len == 0) return error_set(e, ERROR_INTERNAL, "empty command");
+    if (data.len == 0)
+        return error_set(e, ERROR_INTERNAL, "empty command");
     uint8_t type = (uint8_t)data.data[0];
     const struct entry_row *row = &entry_rows[type & ENTRY_TYPE_MASK];
     if (row->apply == NULL && row->apply_raw == NULL) {
-        if (type & ENTRY_IGNORE_UNKNOWN) return true;
+        if (type & ENTRY_IGNORE_UNKNOWN)
+            return true;
         return error_set(e, ERROR_INTERNAL, "failed to apply request: unknown type %d", type);
     }
     b->no_undo = row->validates_first;
     struct batch_mark mark = batch_mark(b);
-    if (!apply_known(b, row, str_sub(data, 1, data.len), result, e)) return false;
-    if (result->kind == STORE_RESULT_ERROR && !row->keep_on_error) batch_rollback(b, mark);
+    if (!apply_known(b, row, str_sub(data, 1, data.len), result, e))
+        return false;
+    if (result->kind == STORE_RESULT_ERROR && !row->keep_on_error)
+        batch_rollback(b, mark);
     return true;
 }
 
 /* ---- chunks ---- */
 
-struct chunk_extension { /* protobuf {1: op_num, 2: sequence_num, 3: num_chunks, 4: next_extensions} */
+struct chunk_extension { /* protobuf {1: op_num, 2: sequence_num, 3: num_chunks, 4: next_extensions}
+                          */
     uint64_t op_num, sequence_num, num_chunks;
 };
 
@@ -97,7 +104,8 @@ static bool varint_next(struct str *in, uint64_t *out) {
         uint8_t byte = (uint8_t)in->data[0];
         *in = str_sub(*in, 1, in->len);
         *out |= (uint64_t)(byte & 0x7f) << shift;
-        if ((byte & 0x80) == 0) return true;
+        if ((byte & 0x80) == 0)
+            return true;
     }
     return false;
 }
@@ -109,14 +117,19 @@ static bool chunk_parse(struct str in, struct chunk_extension *c, struct error *
         bool ok = varint_next(&in, &tag) && varint_next(&in, &value);
         if (ok && (tag & 7) == 2) {
             ok = value <= in.len;
-            if (ok) in = str_sub(in, (size_t)value, in.len);
+            if (ok)
+                in = str_sub(in, (size_t)value, in.len);
         } else if (ok && (tag & 7) != 0) {
             ok = false;
         }
-        if (!ok) return error_set(e, ERROR_INTERNAL, "error unmarshaling chunk info");
-        if (tag == (1 << 3)) c->op_num = value;
-        if (tag == (2 << 3)) c->sequence_num = value;
-        if (tag == (3 << 3)) c->num_chunks = value;
+        if (!ok)
+            return error_set(e, ERROR_INTERNAL, "error unmarshaling chunk info");
+        if (tag == (1 << 3))
+            c->op_num = value;
+        if (tag == (2 << 3))
+            c->sequence_num = value;
+        if (tag == (3 << 3))
+            c->num_chunks = value;
     }
     if (c->num_chunks == 0 || c->num_chunks > CHUNKS_MAX || c->sequence_num >= c->num_chunks) {
         return error_set(e, ERROR_INTERNAL, "bad chunk info: piece %llu of %llu",
@@ -132,24 +145,27 @@ static struct str chunk_key(struct arena *arena, uint64_t op_num, uint64_t seque
     return str_of(bytes, 12);
 }
 
-/* Pieces of another term will never be completed: their leader is gone. All pieces that are kept are of
- * one term, so the first one tells. */
+/* Pieces of another term will never be completed: their leader is gone. All pieces that are kept
+ * are of one term, so the first one tells. */
 static void chunks_of_term(struct store_batch *b, uint64_t term) {
     struct table_scan s;
     struct str value;
     struct chunk_info info = {0};
     table_scan_begin(&s, &b->read, TABLE_CHUNKS, STR(""));
     bool any = table_scan_next(&s, NULL, &value);
-    if (any) record_decode(&b->read, value, &chunk_info_shape, &info);
+    if (any)
+        record_decode(&b->read, value, &chunk_info_shape, &info);
     table_scan_end(&s);
-    if (any && info.term != term) table_delete_prefix(b, TABLE_CHUNKS, STR(""));
+    if (any && info.term != term)
+        table_delete_prefix(b, TABLE_CHUNKS, STR(""));
 }
 
 static uint64_t chunks_count(struct store_batch *b, struct str prefix) {
     struct table_scan s;
     uint64_t count = 0;
     table_scan_begin(&s, &b->read, TABLE_CHUNKS, prefix);
-    while (table_scan_next(&s, NULL, NULL)) count++;
+    while (table_scan_next(&s, NULL, NULL))
+        count++;
     table_scan_end(&s);
     return count;
 }
@@ -174,7 +190,8 @@ static struct str chunks_join(struct store_batch *b, struct str prefix) {
 static bool apply_chunk(struct store_batch *b, struct str data, struct str extensions,
                         struct store_result *result, struct error *e) {
     struct chunk_extension c;
-    if (!chunk_parse(extensions, &c, e)) return false;
+    if (!chunk_parse(extensions, &c, e))
+        return false;
     b->no_undo = true;
     chunks_of_term(b, b->term);
     struct chunk_info info = {.data = data,
@@ -186,7 +203,8 @@ static bool apply_chunk(struct store_batch *b, struct str data, struct str exten
                &chunk_info_shape, &info);
     struct str prefix = str_sub(chunk_key(b->read.arena, c.op_num, 0), 0, 8);
     *result = (struct store_result){.kind = STORE_RESULT_INCOMPLETE};
-    if (chunks_count(b, prefix) < c.num_chunks) return true;
+    if (chunks_count(b, prefix) < c.num_chunks)
+        return true;
     struct str joined = chunks_join(b, prefix);
     table_delete_prefix(b, TABLE_CHUNKS, prefix);
     return apply_command(b, joined, result, e);
@@ -201,6 +219,7 @@ bool store_apply(struct store_batch *b, uint64_t index, uint64_t term, struct st
     arena_reset(&b->scratch, SCRATCH_KEPT);
     arena_reset(&b->undo_arena, SCRATCH_KEPT);
     b->undo = NULL;
-    if (ok && b->failed) ok = error_copy(e, &b->failure);
+    if (ok && b->failed)
+        ok = error_copy(e, &b->failure);
     return ok;
 }

@@ -1,8 +1,8 @@
-/* What each log entry type does to the tables (fsm.md 3 to 5): the functions in apply.c's table, and those
- * that entry types share. For src/store/ only. How to add one: store/tables.h.
+/* What each log entry type does to the tables (fsm.md 3 to 5): the functions in apply.c's table,
+ * and those that entry types share. For src/store/ only. How to add one: store/tables.h.
  *
- * Functions that return bool set `e` to the text of fsm.md and return false when they refuse; they may
- * have written by then (the entry is undone as a whole).
+ * Functions that return bool set `e` to the text of fsm.md and return false when they refuse; they
+ * may have written by then (the entry is undone as a whole).
  */
 #ifndef PRAETOR_STORE_APPLY_H
 #define PRAETOR_STORE_APPLY_H
@@ -23,13 +23,14 @@ bool apply_coordinates(struct store_batch *b, struct str body, struct store_resu
 /* engineer C's entry types: declare them here. */
 
 /* Called by txn.c for the Intention member (C: connect.c); false with the text of fsm.md 5.3. */
-bool intention_apply(struct store_batch *b, const struct intention_request *request, struct error *e);
+bool intention_apply(struct store_batch *b, const struct intention_request *request,
+                     struct error *e);
 
 /* ---- catalog_write.c: the rules of fsm.md 3.1 and 3.2 ----
  *
- * Writing changes the argument into what is stored then: indexes, and for services and checks what the
- * store fills in. In a restore (b->restoring) the indexes in the argument are kept and index entries
- * are raised to them. */
+ * Writing changes the argument into what is stored then: indexes, and for services and checks what
+ * the store fills in. In a restore (b->restoring) the indexes in the argument are kept and index
+ * entries are raised to them. */
 
 bool catalog_write_node(struct store_batch *b, struct node *node, struct error *e);
 bool catalog_write_service(struct store_batch *b, struct str node, struct node_service *service,
@@ -53,10 +54,11 @@ void service_decode(struct store_read *r, struct str value, struct str *node_nam
                     struct node_service *service);
 bool check_fetch(struct store_read *r, struct str node, struct str check_id,
                  struct health_check *check);
-/* Index of a read of a service's instances (fsm.md 6.1), and what it watches. exists: any was found.
- * checks: a health read. */
+/* Index of a read of a service's instances (fsm.md 6.1), and what it watches. exists: any was
+ * found. checks: a health read. */
 uint64_t service_read_index(struct store_read *r, struct str name, bool exists, bool checks);
-/* The name under which connect finds an instance (a proxy's destination, a native's own), or absent. */
+/* The name under which connect finds an instance (a proxy's destination, a native's own), or
+ * absent. */
 struct str service_connect_name(const struct node_service *service);
 
 /* ---- kv.c ---- */
@@ -64,8 +66,8 @@ struct str service_connect_name(const struct node_service *service);
 bool kv_fetch(struct store_read *r, struct str key, struct dir_entry *entry); /* watches nothing */
 /* The record and its lookups as given; old: what is stored, or NULL. No index is bumped. */
 void kv_store(struct store_batch *b, const struct dir_entry *entry, const struct dir_entry *old);
-/* The put rule of fsm.md 4.1; entry->create_index, modify_index and, unless new_session, session are
- * set to what is now stored. */
+/* The put rule of fsm.md 4.1; entry->create_index, modify_index and, unless new_session, session
+ * are set to what is now stored. */
 void kv_put(struct store_batch *b, struct dir_entry *entry, bool new_session);
 bool kv_delete(struct store_batch *b, struct str key); /* with a tombstone; whether it was there */
 void kv_delete_tree(struct store_batch *b, struct str prefix);

@@ -28,7 +28,8 @@ void apply_autopilot(struct store_batch *b, void *request, struct store_result *
     if (r->cas) {
         bool equal = exists && old.modify_index == r->config.modify_index;
         *result = (struct store_result){.kind = STORE_RESULT_BOOL, .boolean = equal};
-        if (!equal) return;
+        if (!equal)
+            return;
     }
     r->config.create_index = exists ? old.create_index : b->index;
     r->config.modify_index = b->index;

@@ -1,5 +1,5 @@
-/* Reads of nodes and service instances (store/catalog.h). Checks and health are in health.c, writes in
- * catalog_write.c.
+/* Reads of nodes and service instances (store/catalog.h). Checks and health are in health.c, writes
+ * in catalog_write.c.
  */
 #include "store/catalog.h"
 
@@ -23,7 +23,8 @@ void service_decode(struct store_read *r, struct str value, struct str *node_nam
     bool ok = msgpack_next(&in, &name, &e) && name.type == MSGPACK_RAW &&
               schema_decode(&in, &node_service_shape, service, r->arena, &e);
     ASSERT(ok); /* we wrote it */
-    if (node_name != NULL) *node_name = name.str;
+    if (node_name != NULL)
+        *node_name = name.str;
 }
 
 bool service_fetch(struct store_read *r, struct str node, struct str service_id,
@@ -37,7 +38,8 @@ bool service_fetch(struct store_read *r, struct str node, struct str service_id,
 }
 
 struct str service_connect_name(const struct node_service *service) {
-    if (str_is(service->kind, "connect-proxy")) return service->proxy.destination_service_name;
+    if (str_is(service->kind, "connect-proxy"))
+        return service->proxy.destination_service_name;
     return service->connect.native ? service->service : STR_NONE;
 }
 
@@ -58,8 +60,7 @@ struct node *catalog_node_by_id(struct store_read *r, struct str id) {
     return record_get(r, TABLE_NODES, primary, &node_shape, node) ? node : NULL;
 }
 
-struct node_service *catalog_service(struct store_read *r, struct str node,
-                                     struct str service_id) {
+struct node_service *catalog_service(struct store_read *r, struct str node, struct str service_id) {
     struct node_service *service = ARENA_NEW(r->arena, struct node_service);
     watch_name(r, WATCH_NODE, node);
     return service_fetch(r, node, service_id, NULL, service) ? service : NULL;
@@ -71,7 +72,8 @@ bool catalog_meta_matches(const struct list *meta, const struct list *filters) {
     for (uint32_t i = 0; filters != NULL && i < filters->len; i++) {
         const struct str_pair *pair = &LIST_AT(*filters, struct str_pair, i);
         const struct str *value = str_map_get(meta, pair->key);
-        if (value == NULL || !str_eq(*value, pair->value)) return false;
+        if (value == NULL || !str_eq(*value, pair->value))
+            return false;
     }
     return true;
 }
@@ -82,7 +84,8 @@ bool catalog_tags_match(const struct list *tags, const struct list *wanted) {
         for (uint32_t k = 0; k < tags->len && !found; k++) {
             found = str_eq_fold(LIST_AT(*tags, struct str, k), LIST_AT(*wanted, struct str, i));
         }
-        if (!found) return false;
+        if (!found)
+            return false;
     }
     return true;
 }
@@ -111,8 +114,10 @@ static void nodes_of_meta(struct store_read *r, const struct list *meta, struct 
                      KEY(r->arena, K_EXACT(first->key), K_EXACT(first->value)));
     while (table_scan_next(&s, NULL, &key)) {
         struct node *node = ARENA_NEW(r->arena, struct node);
-        if (!record_get(r, TABLE_NODES, key, &node_shape, node)) continue;
-        if (!catalog_meta_matches(&node->meta, meta)) continue;
+        if (!record_get(r, TABLE_NODES, key, &node_shape, node))
+            continue;
+        if (!catalog_meta_matches(&node->meta, meta))
+            continue;
         *(struct node **)list_push(nodes, cap, sizeof node, r->arena) = node;
     }
     table_scan_end(&s);
@@ -122,8 +127,10 @@ uint64_t catalog_nodes(struct store_read *r, const struct list *node_meta, struc
     *nodes = LIST_NIL;
     uint32_t cap = 0;
     watch_name(r, WATCH_TABLE, STR("nodes"));
-    if (node_meta != NULL && node_meta->len > 0) nodes_of_meta(r, node_meta, nodes, &cap);
-    else nodes_all(r, nodes, &cap);
+    if (node_meta != NULL && node_meta->len > 0)
+        nodes_of_meta(r, node_meta, nodes, &cap);
+    else
+        nodes_all(r, nodes, &cap);
     return INDEX_MAX(r, "nodes");
 }
 
@@ -152,7 +159,8 @@ static void names_add(struct names *n, const struct node_service *service, bool 
     for (uint32_t i = 0; with_tags && i < service->tags.len; i++) {
         struct str tag = LIST_AT(service->tags, struct str, i);
         struct str both = KEY(n->read->arena, K_EXACT(service->service), K_BARE(tag));
-        if (map_get(&n->seen, both) != NULL) continue;
+        if (map_get(&n->seen, both) != NULL)
+            continue;
         map_put(&n->seen, both, entry);
         *(struct str *)list_push(&entry->tags, &entry->cap, sizeof tag, n->read->arena) = tag;
     }
@@ -184,7 +192,8 @@ static struct list names_finish(struct names *n) {
         LIST_AT(out, struct list_pair, i++) =
             (struct list_pair){.key = entry->name, .value = entry->tags};
     }
-    if (out.len > 1) qsort(out.items, out.len, sizeof(struct list_pair), compare_pairs);
+    if (out.len > 1)
+        qsort(out.items, out.len, sizeof(struct list_pair), compare_pairs);
     map_free(&n->by_name);
     map_free(&n->seen);
     return out;
@@ -215,7 +224,8 @@ uint64_t catalog_service_names(struct store_read *r, struct list *names) {
     names_of_prefix(&n, STR(""), false);
     struct list pairs = names_finish(&n);
     *names = LIST_NIL;
-    if (pairs.len > 0) *names = LIST_NEW(r->arena, struct service_name, pairs.len);
+    if (pairs.len > 0)
+        *names = LIST_NEW(r->arena, struct service_name, pairs.len);
     for (uint32_t i = 0; i < pairs.len; i++) {
         LIST_AT(*names, struct service_name, i).name = LIST_AT(pairs, struct list_pair, i).key;
     }
@@ -229,15 +239,16 @@ uint64_t service_read_index(struct store_read *r, struct str name, bool exists, 
     watch_name(r, WATCH_SERVICE, name);
     if (!exists) {
         uint64_t extinction = store_index(r, STR("service_last_extinction"));
-        if (extinction != 0) return extinction;
+        if (extinction != 0)
+            return extinction;
     }
-    if (own != 0) return own;
+    if (own != 0)
+        return own;
     return checks ? INDEX_MAX(r, "nodes", "services", "checks") : INDEX_MAX(r, "nodes", "services");
 }
 
 static struct service_node *service_node_of(struct store_read *r, struct str node_name,
-                                            const struct node *node,
-                                            const struct node_service *s) {
+                                            const struct node *node, const struct node_service *s) {
     struct service_node *out = ARENA_NEW(r->arena, struct service_node);
     *out = (struct service_node){
         .address = node->address,
@@ -263,7 +274,8 @@ static struct service_node *service_node_of(struct store_read *r, struct str nod
     };
     out->service_tags.present = true; /* rpc.md 5.1 */
     out->service_meta.present = true;
-    if (s->tagged_addresses.len == 0) out->service_tagged_addresses = LIST_NIL;
+    if (s->tagged_addresses.len == 0)
+        out->service_tagged_addresses = LIST_NIL;
     return out;
 }
 
@@ -274,7 +286,8 @@ static void service_node_push(struct store_read *r, struct str value, const stru
     struct str name;
     struct node node;
     service_decode(r, value, &name, &s);
-    if (!catalog_tags_match(&s.tags, tags) || !node_fetch(r, name, &node)) return;
+    if (!catalog_tags_match(&s.tags, tags) || !node_fetch(r, name, &node))
+        return;
     *(struct service_node **)list_push(nodes, cap, sizeof(struct service_node *), r->arena) =
         service_node_of(r, name, &node, &s);
 }
@@ -287,7 +300,8 @@ static bool push_found(struct store_read *r, enum store_table lookup, struct str
     bool any = false;
     table_scan_begin(&s, r, lookup, KEY(r->arena, K_LOWER(name)));
     while (table_scan_next(&s, NULL, &key)) {
-        if (!table_get(r, TABLE_SERVICES, key, &value)) continue;
+        if (!table_get(r, TABLE_SERVICES, key, &value))
+            continue;
         any = true;
         service_node_push(r, value, tags, nodes, cap);
     }
@@ -300,7 +314,8 @@ uint64_t catalog_service_nodes(struct store_read *r, struct str service, const s
     *nodes = LIST_NIL;
     uint32_t cap = 0;
     bool any = push_found(r, TABLE_SERVICES_NAME, service, tags, nodes, &cap);
-    if (any) nodes->present = true;
+    if (any)
+        nodes->present = true;
     return service_read_index(r, service, any, false);
 }
 
@@ -318,7 +333,8 @@ uint64_t catalog_connect_nodes(struct store_read *r, struct str service, struct 
         struct str name = LIST_AT(gateways, struct gateway_service *, i)->gateway.name;
         bool any = push_found(r, TABLE_SERVICES_NAME, name, NULL, nodes, &cap);
         uint64_t own = service_read_index(r, name, any, false);
-        if (own > index) index = own;
+        if (own > index)
+            index = own;
     }
     uint64_t asked = service_read_index(r, service, nodes->len > 0, false);
     return asked > index ? asked : index_floor(index);
@@ -337,9 +353,11 @@ uint64_t catalog_address_nodes(struct store_read *r, struct str address, struct 
         struct str name;
         struct node node;
         service_decode(r, value, &name, &service);
-        if (!node_fetch(r, name, &node)) continue;
+        if (!node_fetch(r, name, &node))
+            continue;
         struct str own = service.address.len > 0 ? service.address : node.address;
-        if (!str_eq(own, address)) continue;
+        if (!str_eq(own, address))
+            continue;
         *(struct service_node **)list_push(nodes, &cap, sizeof(struct service_node *), r->arena) =
             service_node_of(r, name, &node, &service);
     }
@@ -352,15 +370,18 @@ uint64_t catalog_address_nodes(struct store_read *r, struct str address, struct 
 /* "-" left out, of an even length; false when it is no such prefix (rpc.md 6.2). */
 static bool id_prefix(struct str text, uint8_t out[18], size_t *len) {
     size_t digits = 0;
-    if (text.len % 2 != 0) text = str_sub(text, 0, text.len - 1);
+    if (text.len % 2 != 0)
+        text = str_sub(text, 0, text.len - 1);
     for (size_t i = 0; i < text.len; i++) {
         char c = text.data[i];
-        if (c == '-') continue;
+        if (c == '-')
+            continue;
         int digit = c >= '0' && c <= '9'   ? c - '0'
                     : c >= 'a' && c <= 'f' ? c - 'a' + 10
                     : c >= 'A' && c <= 'F' ? c - 'A' + 10
                                            : -1;
-        if (digit < 0 || digits == 36) return false;
+        if (digit < 0 || digits == 36)
+            return false;
         out[digits / 2] = (uint8_t)(digits % 2 == 0 ? digit << 4 : out[digits / 2] | digit);
         digits++;
     }
@@ -374,12 +395,14 @@ static struct node *node_by_id_prefix(struct store_read *r, struct str text) {
     struct table_scan s;
     struct str key, another;
     watch_name(r, WATCH_TABLE, STR("nodes"));
-    if (!id_prefix(text, bytes, &len)) return NULL;
+    if (!id_prefix(text, bytes, &len))
+        return NULL;
     table_scan_begin(&s, r, TABLE_NODES_ID, str_of(bytes, len));
     bool one = table_scan_next(&s, NULL, &key) && !table_scan_next(&s, NULL, &another);
     table_scan_end(&s);
     struct node *node = ARENA_NEW(r->arena, struct node);
-    if (!one || !record_get(r, TABLE_NODES, key, &node_shape, node)) return NULL;
+    if (!one || !record_get(r, TABLE_NODES, key, &node_shape, node))
+        return NULL;
     watch_name(r, WATCH_NODE, node->node);
     return node;
 }
@@ -402,8 +425,10 @@ uint64_t catalog_node_services(struct store_read *r, struct str name_or_id, stru
                                struct list *services) {
     *services = LIST_NIL;
     *node = catalog_node(r, name_or_id);
-    if (*node == NULL && name_or_id.len >= 2) *node = node_by_id_prefix(r, name_or_id);
-    if (*node == NULL) return 1;
+    if (*node == NULL && name_or_id.len >= 2)
+        *node = node_by_id_prefix(r, name_or_id);
+    if (*node == NULL)
+        return 1;
     push_services_of(r, (*node)->node, services);
     return INDEX_MAX(r, "nodes", "services");
 }
@@ -424,7 +449,8 @@ uint64_t catalog_node_services_map(struct store_read *r, struct str name_or_id,
     struct list list;
     uint64_t index = catalog_node_services(r, name_or_id, &node, &list);
     *services = NULL;
-    if (node == NULL) return index;
+    if (node == NULL)
+        return index;
     *services = ARENA_NEW(r->arena, struct node_services);
     (*services)->node = node;
     (*services)->services = LIST_NEW(r->arena, struct service_pair, list.len);
@@ -434,8 +460,7 @@ uint64_t catalog_node_services_map(struct store_read *r, struct str name_or_id,
             (struct service_pair){.key = service->id, .value = service};
     }
     if (list.len > 1) { /* keys sort by their lower case, maps by the bytes */
-        qsort((*services)->services.items, list.len, sizeof(struct service_pair),
-              compare_services);
+        qsort((*services)->services.items, list.len, sizeof(struct service_pair), compare_services);
     }
     return index;
 }
@@ -459,7 +484,8 @@ uint64_t catalog_node_info(struct store_read *r, struct str name, struct list *d
     *dump = LIST_NIL;
     uint32_t cap = 0;
     struct node *node = catalog_node(r, name);
-    if (node != NULL) dump_push(r, node, dump, &cap);
+    if (node != NULL)
+        dump_push(r, node, dump, &cap);
     return INDEX_MAX(r, "nodes", "services", "checks");
 }
 

@@ -1,9 +1,9 @@
 /* The catalog's tables: nodes, service instances, health checks, and the reads over them that
- * endpoints answer with (rpc.md 6.2, 6.3, 6.7). Names are found whatever their letter case. No access
- * control, no distance sorting, no filter expressions here.
+ * endpoints answer with (rpc.md 6.2, 6.3, 6.7). Names are found whatever their letter case. No
+ * access control, no distance sorting, no filter expressions here.
  *
- * Each read returns the index that its answer reports (fsm.md 6.1, at least 1), notes in r->watch what
- * it depends on, and decodes into r->arena. Lists are in the order of http-core.md 13, and nil
+ * Each read returns the index that its answer reports (fsm.md 6.1, at least 1), notes in r->watch
+ * what it depends on, and decodes into r->arena. Lists are in the order of http-core.md 13, and nil
  * (LIST_NIL) when nothing was found (rpc.md 6.2).
  */
 #ifndef PRAETOR_STORE_CATALOG_H
@@ -12,9 +12,11 @@
 #include "schema/requests.h"
 #include "store/store.h"
 
-/* Whether a node's meta has all the pairs of `filters` (NodeMetaFilters; nil and empty match all). */
+/* Whether a node's meta has all the pairs of `filters` (NodeMetaFilters; nil and empty match all).
+ */
 bool catalog_meta_matches(const struct list *meta, const struct list *filters);
-/* Whether an instance has all the tags, in any letter case; a wanted "" must be there as an empty tag. */
+/* Whether an instance has all the tags, in any letter case; a wanted "" must be there as an empty
+ * tag. */
 bool catalog_tags_match(const struct list *tags, const struct list *wanted);
 
 /* ---- single records: NULL when there is none. They watch the node or the node's checks. ---- */
@@ -29,13 +31,14 @@ struct health_check *catalog_check(struct store_read *r, struct str node, struct
 
 /* struct node *. node_meta: pairs that all must be there; NULL: all nodes. */
 uint64_t catalog_nodes(struct store_read *r, const struct list *node_meta, struct list *nodes);
-/* A map from service name to its distinct tags (list of str; never nil). Empty map when there is none.
- * node_meta: only services on such nodes; NULL or empty: all. */
-uint64_t catalog_services(struct store_read *r, const struct list *node_meta, struct list *services);
+/* A map from service name to its distinct tags (list of str; never nil). Empty map when there is
+ * none. node_meta: only services on such nodes; NULL or empty: all. */
+uint64_t catalog_services(struct store_read *r, const struct list *node_meta,
+                          struct list *services);
 /* struct service_name, distinct. */
 uint64_t catalog_service_names(struct store_read *r, struct list *names);
-/* struct service_node *: instances of a service. tags (of str): all must match (catalog_tags_match);
- * NULL: not asked. */
+/* struct service_node *: instances of a service. tags (of str): all must match
+ * (catalog_tags_match); NULL: not asked. */
 uint64_t catalog_service_nodes(struct store_read *r, struct str service, const struct list *tags,
                                struct list *nodes);
 /* struct service_node *: proxies and natives of a service, then its terminating gateways. */
@@ -60,7 +63,8 @@ uint64_t catalog_service_checks(struct store_read *r, struct str service,
 uint64_t catalog_state_checks(struct store_read *r, struct str state, const struct list *node_meta,
                               struct list *checks);
 
-/* struct check_service_node (side by side): instances with their nodes and checks, node checks first. */
+/* struct check_service_node (side by side): instances with their nodes and checks, node checks
+ * first. */
 uint64_t catalog_check_service_nodes(struct store_read *r, struct str service,
                                      const struct list *tags, struct list *nodes);
 uint64_t catalog_check_connect_nodes(struct store_read *r, struct str service, struct list *nodes);
@@ -72,7 +76,8 @@ uint64_t catalog_check_ingress_nodes(struct store_read *r, struct str service, s
 /* struct node_info *; a list of none or one. */
 uint64_t catalog_node_info(struct store_read *r, struct str node, struct list *dump);
 uint64_t catalog_node_dump(struct store_read *r, struct list *dump);
-/* struct check_service_node (side by side): all instances, or those of one kind (exact; "" = typical). */
+/* struct check_service_node (side by side): all instances, or those of one kind (exact; "" =
+ * typical). */
 uint64_t catalog_service_dump(struct store_read *r, bool use_kind, struct str kind,
                               struct list *nodes);
 /* struct service_info *: services of a gateway with their instances (connect.md; rpc.md 6.7). */

@@ -16,16 +16,19 @@ static const char *const index_fields[] = {"CreateIndex", "ModifyIndex", NULL};
 
 /* ---- index entries of services ---- */
 
-static void bump_named(struct store_batch *b, const char *prefix, struct str name,
-                       uint64_t index) {
+static void bump_named(struct store_batch *b, const char *prefix, struct str name, uint64_t index) {
     struct str entry = str_format(b->read.arena, "%s%.*s", prefix, STR_ARG(name));
-    if (b->restoring) index_raise(b, entry, index);
-    else index_set(b, entry, index);
+    if (b->restoring)
+        index_raise(b, entry, index);
+    else
+        index_set(b, entry, index);
 }
 
 static void bump_table(struct store_batch *b, const char *table, uint64_t index) {
-    if (b->restoring) index_raise(b, str_from(table), index);
-    else index_set(b, str_from(table), index);
+    if (b->restoring)
+        index_raise(b, str_from(table), index);
+    else
+        index_set(b, str_from(table), index);
 }
 
 static void bump_service_entry(struct store_batch *b, struct str name, uint64_t index) {
@@ -64,20 +67,25 @@ static void node_lookups(struct store_batch *b, const struct node *n, bool add) 
     struct error e = ERROR_IN(arena);
     struct str key = KEY(arena, K_LOWER(n->node)), id;
     if (n->id.len > 0 && uuid_key(arena, n->id, &id, &e)) {
-        if (add) lookup_put(b, TABLE_NODES_ID, id, key);
-        else lookup_delete(b, TABLE_NODES_ID, id);
+        if (add)
+            lookup_put(b, TABLE_NODES_ID, id, key);
+        else
+            lookup_delete(b, TABLE_NODES_ID, id);
     }
     for (uint32_t i = 0; i < n->meta.len; i++) {
         const struct str_pair *pair = &LIST_AT(n->meta, struct str_pair, i);
         struct str meta = KEY(arena, K_EXACT(pair->key), K_EXACT(pair->value), K_BARE(key));
-        if (add) lookup_put(b, TABLE_NODES_META, meta, key);
-        else lookup_delete(b, TABLE_NODES_META, meta);
+        if (add)
+            lookup_put(b, TABLE_NODES_META, meta, key);
+        else
+            lookup_delete(b, TABLE_NODES_META, meta);
     }
 }
 
 static void node_store(struct store_batch *b, const struct node *n) {
     struct node old;
-    if (node_fetch(&b->read, n->node, &old)) node_lookups(b, &old, false);
+    if (node_fetch(&b->read, n->node, &old))
+        node_lookups(b, &old, false);
     record_put(b, TABLE_NODES, KEY(b->read.arena, K_LOWER(n->node)), &node_shape, n);
     node_lookups(b, n, true);
     touch(b, WATCH_NODE, n->node);
@@ -88,10 +96,14 @@ static bool node_name_free(struct store_batch *b, const struct node *n, bool all
                            struct error *e) {
     struct node m;
     struct health_check serf;
-    if (!node_fetch(&b->read, n->node, &m) || str_eq(m.id, n->id)) return true;
-    if (allow_no_id && m.id.len == 0) return true;
-    if (!check_fetch(&b->read, m.node, STR("serfHealth"), &serf)) return true;
-    if (str_is(serf.status, "critical")) return true;
+    if (!node_fetch(&b->read, n->node, &m) || str_eq(m.id, n->id))
+        return true;
+    if (allow_no_id && m.id.len == 0)
+        return true;
+    if (!check_fetch(&b->read, m.node, STR("serfHealth"), &serf))
+        return true;
+    if (str_is(serf.status, "critical"))
+        return true;
     return error_set(e, ERROR_INTERNAL,
                      "Node name %.*s is reserved by node %.*s with name %.*s (%.*s)",
                      STR_ARG(n->node), STR_ARG(m.id), STR_ARG(m.node), STR_ARG(m.address));
@@ -104,7 +116,8 @@ static bool node_by_id(struct store_batch *b, struct str id, struct node *n, boo
     if (!uuid_key(b->read.arena, id, &key, e)) {
         return error_prefix(e, "node lookup by ID failed: index error: ");
     }
-    if (!table_get(&b->read, TABLE_NODES_ID, key, &primary)) return true;
+    if (!table_get(&b->read, TABLE_NODES_ID, key, &primary))
+        return true;
     primary = str_copy(b->read.arena, primary);
     *found = record_get(&b->read, TABLE_NODES, primary, &node_shape, n);
     return true;
@@ -114,7 +127,8 @@ bool catalog_write_node(struct store_batch *b, struct node *node, struct error *
     struct node n;
     bool exists = false;
     if (node->id.len > 0) {
-        if (!node_by_id(b, node->id, &n, &exists, e)) return false;
+        if (!node_by_id(b, node->id, &n, &exists, e))
+            return false;
         if (exists && !str_eq(n.node, node->node)) { /* a rename */
             if (!node_name_free(b, node, false, e)) {
                 return error_prefix(e, "Error while renaming Node ID: %.*s (%.*s): ",
@@ -127,7 +141,8 @@ bool catalog_write_node(struct store_batch *b, struct node *node, struct error *
                                 STR_ARG(str_quote(b->read.arena, node->id)));
         }
     }
-    if (!exists) exists = node_fetch(&b->read, node->node, &n);
+    if (!exists)
+        exists = node_fetch(&b->read, node->node, &n);
     if (b->restoring) {
         node_store(b, node);
         bump_table(b, "nodes", node->modify_index);
@@ -148,7 +163,8 @@ bool catalog_write_node(struct store_batch *b, struct node *node, struct error *
 bool catalog_delete_node(struct store_batch *b, struct str name) {
     struct arena *arena = b->read.arena;
     struct node n;
-    if (!node_fetch(&b->read, name, &n)) return false;
+    if (!node_fetch(&b->read, name, &n))
+        return false;
     struct str prefix = KEY(arena, K_LOWER(name)), value;
     struct table_scan s;
     struct list services = LIST_EMPTY, checks = LIST_EMPTY;
@@ -194,11 +210,16 @@ static bool meta_pair_valid(struct str key, struct str value, struct str kind, c
         characters &= (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                       c == '_' || c == '-';
     }
-    if (key.len == 0) *why = "Key cannot be blank";
-    else if (!characters) *why = "Key contains invalid characters";
-    else if (key.len > META_MAX_KEY) *why = "Key is too long (limit: 128 characters)";
-    else if (str_has_prefix(key, META_RESERVED) && !wan) *why = "Key prefix 'consul-' is reserved for internal use";
-    else if (value.len > META_MAX_VALUE) *why = "Value is too long (limit: 512 characters)";
+    if (key.len == 0)
+        *why = "Key cannot be blank";
+    else if (!characters)
+        *why = "Key contains invalid characters";
+    else if (key.len > META_MAX_KEY)
+        *why = "Key is too long (limit: 128 characters)";
+    else if (str_has_prefix(key, META_RESERVED) && !wan)
+        *why = "Key prefix 'consul-' is reserved for internal use";
+    else if (value.len > META_MAX_VALUE)
+        *why = "Value is too long (limit: 512 characters)";
     return *why == NULL;
 }
 
@@ -212,14 +233,15 @@ static bool service_meta_valid(struct str node, const struct node_service *s, st
         pair = &LIST_AT(s->meta, struct str_pair, i);
         meta_pair_valid(pair->key, pair->value, s->kind, &why);
     }
-    if (why == NULL) return true;
+    if (why == NULL)
+        return true;
     error_set(e, ERROR_INTERNAL, "%s", why);
     if (pair != NULL) {
         error_prefix(e, "Couldn't load metadata pair ('%.*s', '%.*s'): ", STR_ARG(pair->key),
                      STR_ARG(pair->value));
     }
-    return error_prefix(e, "Invalid Service Meta for node %.*s and serviceID %.*s: ",
-                        STR_ARG(node), STR_ARG(s->id));
+    return error_prefix(e, "Invalid Service Meta for node %.*s and serviceID %.*s: ", STR_ARG(node),
+                        STR_ARG(s->id));
 }
 
 static void service_lookups(struct store_batch *b, struct str node, const struct node_service *s,
@@ -236,16 +258,20 @@ static void service_lookups(struct store_batch *b, struct str node, const struct
         {TABLE_SERVICES_CONNECT, KEY(arena, K_LOWER(connect), K_BARE(primary))},
     };
     for (size_t i = 0; i < (connect.data != NULL ? 3 : 2); i++) {
-        if (add) lookup_put(b, lookups[i].table, lookups[i].key, primary);
-        else lookup_delete(b, lookups[i].table, lookups[i].key);
+        if (add)
+            lookup_put(b, lookups[i].table, lookups[i].key, primary);
+        else
+            lookup_delete(b, lookups[i].table, lookups[i].key);
     }
     touch(b, WATCH_SERVICE, s->service); /* also the old name of a renamed one */
-    if (connect.data != NULL) touch(b, WATCH_CONNECT, connect);
+    if (connect.data != NULL)
+        touch(b, WATCH_CONNECT, connect);
 }
 
 static void service_store(struct store_batch *b, struct str node, const struct node_service *s,
                           const struct node_service *old) {
-    if (old != NULL) service_lookups(b, node, old, false);
+    if (old != NULL)
+        service_lookups(b, node, old, false);
     service_lookups(b, node, s, true);
     buf_clear(&b->encoded);
     msgpack_write_str(&b->encoded, node);
@@ -263,14 +289,16 @@ static bool weights_valid(const struct weights *w) {
 bool catalog_write_service(struct store_batch *b, struct str node, struct node_service *s,
                            struct error *e) {
     static const struct weights one = {1, 1};
-    if (!service_meta_valid(node, s, e)) return false;
+    if (!service_meta_valid(node, s, e))
+        return false;
     gateway_service_written(b, s);
     struct node n;
     if (!node_fetch(&b->read, node, &n)) {
         return error_set(e, ERROR_INTERNAL, "Missing node registration");
     }
     if (s->id.len == 0) {
-        return error_set(e, ERROR_INTERNAL, "failed inserting service: object missing primary index");
+        return error_set(e, ERROR_INTERNAL,
+                         "failed inserting service: object missing primary index");
     }
     if (!weights_valid(s->weights)) {
         s->weights = arena_copy(b->read.arena, &one, sizeof one);
@@ -317,7 +345,8 @@ static void delete_checks_of_service(struct store_batch *b, struct str node, str
 bool catalog_delete_service(struct store_batch *b, struct str node, struct str id) {
     struct node_service s;
     struct arena *arena = b->read.arena;
-    if (!service_fetch(&b->read, node, id, NULL, &s)) return false;
+    if (!service_fetch(&b->read, node, id, NULL, &s))
+        return false;
     delete_checks_of_service(b, node, id);
     bump_table(b, "checks", b->index);
     service_lookups(b, node, &s, false);
@@ -350,21 +379,23 @@ static void check_lookups(struct store_batch *b, const struct health_check *c, b
         {TABLE_CHECKS_STATUS, KEY(arena, K_EXACT(c->status), K_BARE(primary))},
     };
     for (size_t i = 0; i < COUNT_OF(lookups); i++) {
-        if (add) lookup_put(b, lookups[i].table, lookups[i].key, primary);
-        else lookup_delete(b, lookups[i].table, lookups[i].key);
+        if (add)
+            lookup_put(b, lookups[i].table, lookups[i].key, primary);
+        else
+            lookup_delete(b, lookups[i].table, lookups[i].key);
     }
     touch(b, WATCH_NODE_CHECKS, c->node);
     touch(b, WATCH_SERVICE_CHECKS, c->service_name);
     touch(b, WATCH_STATE_CHECKS, c->status);
 }
 
-/* The instances that show the check, where no index entry tells of the change (fsm.md 3.1: the check went
- * to another service, its service was renamed, only its Type changed): who watches them is told. */
+/* The instances that show the check, where no index entry tells of the change (fsm.md 3.1: the
+ * check went to another service, its service was renamed, only its Type changed): who watches them
+ * is told. */
 static void touch_instances_of_check(struct store_batch *b, const struct health_check *c) {
     struct arena *arena = b->read.arena;
-    struct str prefix = c->service_id.len > 0
-                            ? KEY(arena, K_LOWER(c->node), K_LOWER(c->service_id))
-                            : KEY(arena, K_LOWER(c->node));
+    struct str prefix = c->service_id.len > 0 ? KEY(arena, K_LOWER(c->node), K_LOWER(c->service_id))
+                                              : KEY(arena, K_LOWER(c->node));
     struct table_scan s;
     struct str value;
     table_scan_begin(&s, &b->read, TABLE_SERVICES, prefix);
@@ -378,7 +409,8 @@ static void touch_instances_of_check(struct store_batch *b, const struct health_
 
 static void check_store(struct store_batch *b, const struct health_check *c,
                         const struct health_check *old) {
-    if (old != NULL) check_lookups(b, old, false);
+    if (old != NULL)
+        check_lookups(b, old, false);
     if (old != NULL &&
         (!str_eq_fold(old->service_id, c->service_id) || !str_eq(old->type, c->type))) {
         touch_instances_of_check(b, old);
@@ -392,11 +424,13 @@ static void check_store(struct store_batch *b, const struct health_check *c,
 /* Fills in what a check takes from its service. service: valid when c->service_id is not "". */
 static bool check_complete(struct store_batch *b, struct health_check *c,
                            struct node_service *service, struct error *e) {
-    if (c->status.len == 0) c->status = STR("critical");
+    if (c->status.len == 0)
+        c->status = STR("critical");
     if (!table_has(&b->read, TABLE_NODES, KEY(b->read.arena, K_LOWER(c->node)))) {
         return error_set(e, ERROR_INTERNAL, "Missing node registration");
     }
-    if (c->service_id.len == 0) return true;
+    if (c->service_id.len == 0)
+        return true;
     if (!service_fetch(&b->read, c->node, c->service_id, NULL, service)) {
         return error_set(e, ERROR_INTERNAL, "Missing service registration");
     }
@@ -409,7 +443,8 @@ bool catalog_write_check(struct store_batch *b, struct health_check *c, struct e
     static const char *const not_compared[] = {"CreateIndex", "ModifyIndex", "Type", NULL};
     struct node_service service;
     struct health_check old;
-    if (!check_complete(b, c, &service, e)) return false;
+    if (!check_complete(b, c, &service, e))
+        return false;
     if (c->check_id.len == 0) {
         return error_set(e, ERROR_INTERNAL, "failed inserting check: object missing primary index");
     }
@@ -427,7 +462,8 @@ bool catalog_write_check(struct store_batch *b, struct health_check *c, struct e
             bump_services_of_node(b, c->node);
         }
     }
-    if (str_is(c->status, "critical")) session_destroy_of_check(b, c->node, c->check_id);
+    if (str_is(c->status, "critical"))
+        session_destroy_of_check(b, c->node, c->check_id);
     check_store(b, c, exists ? &old : NULL);
     bump_table(b, "checks", b->restoring ? c->modify_index : b->index);
     return true;
@@ -435,7 +471,8 @@ bool catalog_write_check(struct store_batch *b, struct health_check *c, struct e
 
 bool catalog_delete_check(struct store_batch *b, struct str node, struct str check_id) {
     struct health_check c;
-    if (!check_fetch(&b->read, node, check_id, &c)) return false;
+    if (!check_fetch(&b->read, node, check_id, &c))
+        return false;
     if (c.service_id.len > 0) {
         struct node_service service;
         bump_service_entry(b, c.service_name, b->index);
@@ -472,7 +509,8 @@ static bool register_node(struct store_batch *b, const struct register_request *
     struct node wanted = node_of(r), stored;
     bool exists = node_fetch(&b->read, r->node, &stored);
     bool same = exists && schema_equal_but(&node_shape, &stored, &wanted, index_fields);
-    if (exists && (r->skip_node_update || same)) return true;
+    if (exists && (r->skip_node_update || same))
+        return true;
     return catalog_write_node(b, &wanted, e) || error_prefix(e, "failed inserting node: ");
 }
 
@@ -481,7 +519,8 @@ static bool register_service(struct store_batch *b, const struct register_reques
     static const char *const not_compared[] = {"CreateIndex", "ModifyIndex",
                                                "LocallyRegisteredAsSidecar", NULL};
     struct node_service stored;
-    if (r->service == NULL) return true;
+    if (r->service == NULL)
+        return true;
     if (!b->restoring && service_fetch(&b->read, r->node, r->service->id, NULL, &stored) &&
         schema_equal_but(&node_service_shape, &stored, r->service, not_compared)) {
         return true;
@@ -492,37 +531,46 @@ static bool register_service(struct store_batch *b, const struct register_reques
 
 static bool register_check(struct store_batch *b, const struct register_request *r,
                            struct health_check *check, struct error *e) {
-    if (check == NULL) return true;
+    if (check == NULL)
+        return true;
     /* A snapshot may have them differ in case (fsm.md 9.17). */
     if (!str_eq(check->node, r->node) && !b->restoring) {
         return error_set(e, ERROR_INTERNAL, "check node %.*s does not match node %.*s",
                          STR_ARG(str_quote(b->read.arena, check->node)),
                          STR_ARG(str_quote(b->read.arena, r->node)));
     }
-    if (catalog_write_check(b, check, e)) return true;
+    if (catalog_write_check(b, check, e))
+        return true;
     struct str why = e->text;
     return error_set(e, ERROR_INTERNAL, "failed inserting check: %.*s on node %.*s", STR_ARG(why),
                      STR_ARG(str_quote(b->read.arena, check->node)));
 }
 
 bool catalog_register(struct store_batch *b, const struct register_request *r, struct error *e) {
-    if (!register_node(b, r, e) || !register_service(b, r, e)) return false;
-    if (!register_check(b, r, r->check, e)) return false;
+    if (!register_node(b, r, e) || !register_service(b, r, e))
+        return false;
+    if (!register_check(b, r, r->check, e))
+        return false;
     for (uint32_t i = 0; i < r->checks.len; i++) {
-        if (!register_check(b, r, LIST_AT(r->checks, struct health_check *, i), e)) return false;
+        if (!register_check(b, r, LIST_AT(r->checks, struct health_check *, i), e))
+            return false;
     }
     return true;
 }
 
 void apply_register(struct store_batch *b, void *request, struct store_result *result) {
     struct error e = ERROR_IN(b->read.arena);
-    if (!catalog_register(b, request, &e)) apply_fail(b, result, &e);
+    if (!catalog_register(b, request, &e))
+        apply_fail(b, result, &e);
 }
 
 void apply_deregister(struct store_batch *b, void *request, struct store_result *result) {
     const struct deregister_request *r = request;
     (void)result; /* nil, also when there is nothing */
-    if (r->service_id.len > 0) catalog_delete_service(b, r->node, r->service_id);
-    else if (r->check_id.len > 0) catalog_delete_check(b, r->node, r->check_id);
-    else catalog_delete_node(b, r->node);
+    if (r->service_id.len > 0)
+        catalog_delete_service(b, r->node, r->service_id);
+    else if (r->check_id.len > 0)
+        catalog_delete_check(b, r->node, r->check_id);
+    else
+        catalog_delete_node(b, r->node);
 }

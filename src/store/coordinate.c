@@ -42,7 +42,8 @@ static void coordinate_store(struct store_batch *b, const struct coordinate *c) 
 
 void coordinate_delete_node(struct store_batch *b, struct str node) {
     struct str prefix = KEY(b->read.arena, K_LOWER(node));
-    if (table_delete_prefix(b, TABLE_COORDINATES, prefix) == 0) return;
+    if (table_delete_prefix(b, TABLE_COORDINATES, prefix) == 0)
+        return;
     touch_record(b, "coordinates", prefix);
     index_bump(b, STR("coordinates"));
 }
@@ -52,7 +53,8 @@ static bool coordinate_valid(const struct coord *c) {
         return false;
     }
     for (uint32_t i = 0; i < c->vec.len; i++) {
-        if (!isfinite(LIST_AT(c->vec, double, i))) return false;
+        if (!isfinite(LIST_AT(c->vec, double, i)))
+            return false;
     }
     return true;
 }
@@ -60,8 +62,10 @@ static bool coordinate_valid(const struct coord *c) {
 void coordinate_update(struct store_batch *b, const struct list *updates) {
     for (uint32_t i = 0; i < updates->len; i++) {
         const struct coordinate *c = LIST_AT(*updates, struct coordinate *, i);
-        if (c == NULL || !coordinate_valid(c->coord)) continue;
-        if (!table_has(&b->read, TABLE_NODES, KEY(b->read.arena, K_LOWER(c->node)))) continue;
+        if (c == NULL || !coordinate_valid(c->coord))
+            continue;
+        if (!table_has(&b->read, TABLE_NODES, KEY(b->read.arena, K_LOWER(c->node))))
+            continue;
         coordinate_store(b, c);
     }
 }
@@ -71,7 +75,8 @@ bool apply_coordinates(struct store_batch *b, struct str body, struct store_resu
     struct list updates;
     struct msgpack_reader in = msgpack_read(body);
     (void)result; /* nil */
-    if (!schema_decode_type(&in, &coordinate_batch_type, &updates, b->read.arena, e)) return false;
+    if (!schema_decode_type(&in, &coordinate_batch_type, &updates, b->read.arena, e))
+        return false;
     coordinate_update(b, &updates);
     index_bump(b, STR("coordinates")); /* even if all were skipped */
     return true;

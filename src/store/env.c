@@ -26,8 +26,8 @@ static bool env_path(const struct store *s, unsigned number, char path[PATH_ROOM
 
 /* ---- memory-backed files ---- */
 
-/* A directory whose data.mdb and lock.mdb lead to files that exist in memory only. LMDB opens by name;
- * once it has, the names are taken away again. */
+/* A directory whose data.mdb and lock.mdb lead to files that exist in memory only. LMDB opens by
+ * name; once it has, the names are taken away again. */
 static bool memory_directory(char path[PATH_ROOM], int fds[2], struct error *e) {
     const char *temporary = getenv("TMPDIR");
     const char *bases[] = {"/dev/shm", temporary != NULL ? temporary : "/tmp", "/tmp"};
@@ -36,15 +36,18 @@ static bool memory_directory(char path[PATH_ROOM], int fds[2], struct error *e) 
         int n = snprintf(path, PATH_ROOM, "%s/praetor-XXXXXX", bases[i]);
         made = n > 0 && n < PATH_ROOM - 16 && mkdtemp(path) != NULL;
     }
-    if (!made) return error_set_errno(e, errno, "state store: no directory for temporary files");
+    if (!made)
+        return error_set_errno(e, errno, "state store: no directory for temporary files");
     static const char *const names[2] = {"data.mdb", "lock.mdb"};
     for (size_t i = 0; i < 2; i++) {
         char target[64], link[PATH_ROOM + 32];
         /* Without memfd or /proc the files are real ones in that directory, unlinked when open. */
-        if ((fds[i] = memfd_create(names[i], MFD_CLOEXEC)) < 0) continue;
+        if ((fds[i] = memfd_create(names[i], MFD_CLOEXEC)) < 0)
+            continue;
         snprintf(target, sizeof target, "/proc/self/fd/%d", fds[i]);
         snprintf(link, sizeof link, "%s/%s", path, names[i]);
-        if (access(target, F_OK) == 0 && symlink(target, link) == 0) continue;
+        if (access(target, F_OK) == 0 && symlink(target, link) == 0)
+            continue;
         close(fds[i]);
         fds[i] = -1;
     }
@@ -57,7 +60,8 @@ static void memory_directory_remove(const char *path, int fds[2]) {
         char file[PATH_ROOM + 32];
         snprintf(file, sizeof file, "%s/%s", path, names[i]);
         unlink(file);
-        if (fds[i] >= 0) close(fds[i]);
+        if (fds[i] >= 0)
+            close(fds[i]);
     }
     rmdir(path);
 }
@@ -66,16 +70,19 @@ static void memory_directory_remove(const char *path, int fds[2]) {
 
 static bool env_configure(struct store_env *env, const struct store *s, struct error *e) {
     int rc = mdb_env_create(&env->mdb);
-    if (rc != 0) return error_set_lmdb(e, rc, "create");
+    if (rc != 0)
+        return error_set_lmdb(e, rc, "create");
     rc = mdb_env_set_mapsize(env->mdb, (size_t)s->map_size);
-    if (rc == 0) rc = mdb_env_set_maxreaders(env->mdb, s->slot_count + 16);
+    if (rc == 0)
+        rc = mdb_env_set_maxreaders(env->mdb, s->slot_count + 16);
     return rc == 0 || error_set_lmdb(e, rc, "configure");
 }
 
 static bool env_open_root(struct store_env *env, struct error *e) {
     MDB_txn *txn;
     int rc = mdb_txn_begin(env->mdb, NULL, 0, &txn);
-    if (rc != 0) return error_set_lmdb(e, rc, "first transaction");
+    if (rc != 0)
+        return error_set_lmdb(e, rc, "first transaction");
     rc = mdb_dbi_open(txn, NULL, 0, &env->dbi);
     if (rc != 0) {
         mdb_txn_abort(txn);
@@ -103,24 +110,30 @@ struct store_env *env_open(const struct store *s, unsigned number, struct error 
     if (ok) {
         /* The log is the durable truth: nothing here needs to reach the disk in order. */
         int rc = mdb_env_open(env->mdb, path, MDB_NOSYNC | MDB_NOMETASYNC | MDB_NOTLS, 0600);
-        if (number == 0) memory_directory_remove(path, fds);
+        if (number == 0)
+            memory_directory_remove(path, fds);
         ok = rc == 0 ? env_open_root(env, e) : error_set_lmdb(e, rc, "open");
     }
-    if (ok) return env;
+    if (ok)
+        return env;
     env_close(env);
     return NULL;
 }
 
 void env_close(struct store_env *env) {
-    if (env == NULL) return;
-    if (env->mdb != NULL) mdb_env_close(env->mdb);
+    if (env == NULL)
+        return;
+    if (env->mdb != NULL)
+        mdb_env_close(env->mdb);
     mem_free(env);
 }
 
 void env_remove_files(const struct store *s, unsigned number) {
-    if (number == 0) return;
+    if (number == 0)
+        return;
     char path[PATH_ROOM], file[PATH_ROOM + 32];
-    if (!env_path(s, number, path)) return;
+    if (!env_path(s, number, path))
+        return;
     snprintf(file, sizeof file, "%s/data.mdb", path);
     unlink(file);
     snprintf(file, sizeof file, "%s/lock.mdb", path);
@@ -128,16 +141,17 @@ void env_remove_files(const struct store *s, unsigned number) {
     rmdir(path);
 }
 
-/* Whether no reader uses the environment any more, after ending the idle slots' transactions in it. It is
- * not the current one, so nobody begins a new read there. */
+/* Whether no reader uses the environment any more, after ending the idle slots' transactions in it.
+ * It is not the current one, so nobody begins a new read there. */
 static bool env_unused(struct store *s, const struct store_env *env) {
     bool unused = true;
     for (unsigned i = 0; i < s->slot_count; i++) {
         struct reader_slot *slot = &s->slots[i];
         if (atomic_exchange(&slot->taken, true)) {
-            /* Busy. If it is busy elsewhere but still keeps an idle transaction of this environment, its
-             * owner ends that one (store_read_begin): wait for it too. */
-            if (atomic_load(&slot->env) == env || atomic_load(&slot->txn_env) == env) unused = false;
+            /* Busy. If it is busy elsewhere but still keeps an idle transaction of this
+             * environment, its owner ends that one (store_read_begin): wait for it too. */
+            if (atomic_load(&slot->env) == env || atomic_load(&slot->txn_env) == env)
+                unused = false;
             continue;
         }
         if (atomic_load(&slot->txn_env) == env) {
@@ -174,10 +188,12 @@ void env_retire(struct store *s, struct store_env *env) {
 
 static bool boot_id(char out[64]) {
     int fd = open(BOOT_ID_FILE, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
+    if (fd < 0)
+        return false;
     ssize_t n = read(fd, out, 63);
     close(fd);
-    if (n <= 0) return false;
+    if (n <= 0)
+        return false;
     out[n] = '\0';
     out[strcspn(out, "\n ")] = '\0';
     return out[0] != '\0';
@@ -188,19 +204,24 @@ unsigned mark_read(const struct store *s) {
     unsigned number = 0;
     snprintf(path, sizeof path, "%s/current", s->directory);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return 0;
+    if (fd < 0)
+        return 0;
     ssize_t n = read(fd, text, sizeof text - 1);
     close(fd);
-    if (n <= 0) return 0;
+    if (n <= 0)
+        return 0;
     text[n] = '\0';
-    if (sscanf(text, "%63s %u", word, &number) != 2) return 0;
-    if (strcmp(word, CLEAN_MARK) == 0) return number;
+    if (sscanf(text, "%63s %u", word, &number) != 2)
+        return 0;
+    if (strcmp(word, CLEAN_MARK) == 0)
+        return number;
     return boot_id(boot) && strcmp(word, boot) == 0 ? number : 0;
 }
 
 static bool sync_directory(const char *path) {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return false;
+    if (fd < 0)
+        return false;
     bool ok = fsync(fd) == 0;
     close(fd);
     return ok;
@@ -214,7 +235,8 @@ bool mark_write(const struct store *s, unsigned number, bool clean, struct error
     snprintf(fresh, sizeof fresh, "%s/current.new", s->directory);
     int len = snprintf(text, sizeof text, "%s %u\n", word, number);
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) return error_set_errno(e, errno, "state store: %s", fresh);
+    if (fd < 0)
+        return error_set_errno(e, errno, "state store: %s", fresh);
     bool ok = write(fd, text, (size_t)len) == len && fsync(fd) == 0;
     int saved = errno;
     close(fd);

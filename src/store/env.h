@@ -1,9 +1,9 @@
-/* LMDB environments and who reads from them; for store.c, restore.c and tables.c only. A store has one
- * current environment; a restore fills a second one and swaps. Readers that still use the old one keep
- * it alive: it is closed when the last of them has ended.
+/* LMDB environments and who reads from them; for store.c, restore.c and tables.c only. A store has
+ * one current environment; a restore fills a second one and swaps. Readers that still use the old
+ * one keep it alive: it is closed when the last of them has ended.
  *
- * Readers take a slot each. A slot keeps its read transaction between reads (reset, so that it pins no
- * pages), which makes beginning a read a matter of two atomic operations and a renewal.
+ * Readers take a slot each. A slot keeps its read transaction between reads (reset, so that it pins
+ * no pages), which makes beginning a read a matter of two atomic operations and a renewal.
  */
 #ifndef PRAETOR_STORE_ENV_H
 #define PRAETOR_STORE_ENV_H
@@ -23,7 +23,8 @@ struct store_env {
 struct reader_slot {
     _Alignas(64) _Atomic bool taken;
     _Atomic(struct store_env *) env; /* announced before it is used; NULL when idle */
-    _Atomic(struct store_env *) txn_env; /* where txn belongs to; changed only by who has taken it */
+    _Atomic(struct store_env *)
+        txn_env; /* where txn belongs to; changed only by who has taken it */
     MDB_txn *txn;
 };
 
@@ -49,7 +50,7 @@ struct store {
     struct store_batch batch;
     bool batch_open;
 
-    int64_t now; /* wall clock, as told */
+    int64_t now;       /* wall clock, as told */
     struct map delays; /* key to int64_t *: until when */
     int64_t delays_swept;
 };
@@ -63,8 +64,8 @@ void env_close(struct store_env *env);
 /* Removes state-<number> and its files. */
 void env_remove_files(const struct store *s, unsigned number);
 
-/* The file `current` in the directory: which environment counts, and whether its pages can be trusted.
- * mark_read returns 0 when there is none that can be. */
+/* The file `current` in the directory: which environment counts, and whether its pages can be
+ * trusted. mark_read returns 0 when there is none that can be. */
 unsigned mark_read(const struct store *s);
 bool mark_write(const struct store *s, unsigned number, bool clean, struct error *e);
 

@@ -1,9 +1,9 @@
-/* Lower case as the peer's state store folds names: the simple mapping of Unicode 12, and U+FFFD for bytes
- * that are no UTF-8. Two names that fold to the same are one key on all servers, so this must not depend
- * on a locale. Not for anything but keys.
+/* Lower case as the peer's state store folds names: the simple mapping of Unicode 12, and U+FFFD
+ * for bytes that are no UTF-8. Two names that fold to the same are one key on all servers, so this
+ * must not depend on a locale. Not for anything but keys.
  *
- * The rows come from Python's str.lower() of single code points, less those that got a case after Unicode
- * 12, and U+0130 -> i.
+ * The rows come from Python's str.lower() of single code points, less those that got a case after
+ * Unicode 12, and U+0130 -> i.
  */
 #include "store/tables.h"
 
@@ -70,15 +70,20 @@ static const struct fold_row fold_rows[] = {
 
 static uint32_t rune_lower(uint32_t rune) {
     size_t low = 0, high = COUNT_OF(fold_rows);
-    if (rune < 0x80) return rune >= 'A' && rune <= 'Z' ? rune + ('a' - 'A') : rune;
+    if (rune < 0x80)
+        return rune >= 'A' && rune <= 'Z' ? rune + ('a' - 'A') : rune;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (fold_rows[middle].last < rune) low = middle + 1;
-        else high = middle;
+        if (fold_rows[middle].last < rune)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    if (low == COUNT_OF(fold_rows)) return rune;
+    if (low == COUNT_OF(fold_rows))
+        return rune;
     const struct fold_row *row = &fold_rows[low];
-    if (rune < row->first || (rune - row->first) % row->step != 0) return rune;
+    if (rune < row->first || (rune - row->first) % row->step != 0)
+        return rune;
     return (uint32_t)((int32_t)rune + row->delta);
 }
 
@@ -98,13 +103,15 @@ static size_t rune_encode(uint32_t rune, char *out) {
 
 bool name_is_ascii(struct str s) {
     for (size_t i = 0; i < s.len; i++) {
-        if ((unsigned char)s.data[i] >= 0x80) return false;
+        if ((unsigned char)s.data[i] >= 0x80)
+            return false;
     }
     return true;
 }
 
 struct str name_lower(struct arena *arena, struct str s) {
-    if (name_is_ascii(s)) return str_lower(arena, s);
+    if (name_is_ascii(s))
+        return str_lower(arena, s);
     char *out = arena_alloc(arena, s.len * 3 + 1); /* one bad byte becomes three */
     size_t len = 0;
     for (size_t i = 0; i < s.len;) {

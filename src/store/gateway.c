@@ -1,5 +1,5 @@
-/* gateway-services (store/gateway.h). PLACEHOLDER until engineer C's: without config entries, which are C's
- * too, no mapping can exist, and that is all that is answered here.
+/* gateway-services (store/gateway.h). PLACEHOLDER until engineer C's: without config entries, which
+ * are C's too, no mapping can exist, and that is all that is answered here.
  */
 #include "store/gateway.h"
 

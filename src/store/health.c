@@ -31,8 +31,10 @@ static void checks_push(struct checks *c, struct str value) {
     record_decode(r, value, &health_check_shape, check);
     if (c->node_meta != NULL && c->node_meta->len > 0) {
         struct node node;
-        if (!node_fetch(r, check->node, &node)) return;
-        if (!catalog_meta_matches(&node.meta, c->node_meta)) return;
+        if (!node_fetch(r, check->node, &node))
+            return;
+        if (!catalog_meta_matches(&node.meta, c->node_meta))
+            return;
     }
     *(struct health_check **)list_push(c->out, &c->cap, sizeof check, r->arena) = check;
 }
@@ -41,7 +43,8 @@ static void checks_of_table(struct checks *c, struct str prefix) {
     struct table_scan s;
     struct str value;
     table_scan_begin(&s, c->read, TABLE_CHECKS, prefix);
-    while (table_scan_next(&s, NULL, &value)) checks_push(c, value);
+    while (table_scan_next(&s, NULL, &value))
+        checks_push(c, value);
     table_scan_end(&s);
 }
 
@@ -50,7 +53,8 @@ static void checks_of_lookup(struct checks *c, enum store_table lookup, struct s
     struct str key, value;
     table_scan_begin(&s, c->read, lookup, prefix);
     while (table_scan_next(&s, NULL, &key)) {
-        if (table_get(c->read, TABLE_CHECKS, key, &value)) checks_push(c, value);
+        if (table_get(c->read, TABLE_CHECKS, key, &value))
+            checks_push(c, value);
     }
     table_scan_end(&s);
 }
@@ -69,7 +73,8 @@ uint64_t catalog_service_checks(struct store_read *r, struct str service,
     *checks = LIST_NIL;
     watch_name(r, WATCH_SERVICE_CHECKS, service);
     checks_of_lookup(&c, TABLE_CHECKS_NAME, KEY(r->arena, K_LOWER(service)));
-    if (node_meta == NULL || node_meta->len == 0) return INDEX_MAX(r, "checks");
+    if (node_meta == NULL || node_meta->len == 0)
+        return INDEX_MAX(r, "checks");
     return service_read_index(r, service, true, true);
 }
 
@@ -77,7 +82,8 @@ uint64_t catalog_state_checks(struct store_read *r, struct str state, const stru
                               struct list *checks) {
     struct checks c = {.read = r, .out = checks, .node_meta = node_meta};
     *checks = LIST_NIL;
-    if (node_meta != NULL && node_meta->len > 0) watch_name(r, WATCH_TABLE, STR("nodes"));
+    if (node_meta != NULL && node_meta->len > 0)
+        watch_name(r, WATCH_TABLE, STR("nodes"));
     if (str_is(state, "any")) {
         watch_name(r, WATCH_TABLE, STR("checks"));
         checks_of_table(&c, STR(""));
@@ -100,10 +106,12 @@ struct instances { /* a list while it grows, and the node that came last: neighb
 };
 
 static bool instances_node(struct instances *in, struct str name) {
-    if (in->node != NULL && str_eq(name, in->node_name)) return true;
+    if (in->node != NULL && str_eq(name, in->node_name))
+        return true;
     struct node *node = ARENA_NEW(in->read->arena, struct node);
     in->node = NULL;
-    if (!node_fetch(in->read, name, node)) return false;
+    if (!node_fetch(in->read, name, node))
+        return false;
     in->node = node;
     in->node_name = name;
     in->node_checks = LIST_NIL;
@@ -118,7 +126,8 @@ static void instances_push(struct instances *in, struct str value, const struct 
     struct node_service *service = ARENA_NEW(r->arena, struct node_service);
     struct str name;
     service_decode(r, value, &name, service);
-    if (!catalog_tags_match(&service->tags, tags) || !instances_node(in, name)) return;
+    if (!catalog_tags_match(&service->tags, tags) || !instances_node(in, name))
+        return;
     struct check_service_node *item =
         list_push(in->out, &in->cap, sizeof(struct check_service_node), r->arena);
     struct list checks = LIST_NIL;
@@ -142,7 +151,8 @@ static bool instances_found(struct instances *in, enum store_table lookup, struc
     bool any = false;
     table_scan_begin(&s, in->read, lookup, prefix);
     while (table_scan_next(&s, NULL, &key)) {
-        if (!table_get(in->read, TABLE_SERVICES, key, &value)) continue;
+        if (!table_get(in->read, TABLE_SERVICES, key, &value))
+            continue;
         any = true;
         instances_push(in, value, tags);
     }
@@ -159,7 +169,8 @@ uint64_t catalog_check_service_nodes(struct store_read *r, struct str service,
     struct instances in = {.read = r, .out = nodes};
     *nodes = LIST_NIL;
     bool any = instances_named(&in, service, tags);
-    if (any) nodes->present = true;
+    if (any)
+        nodes->present = true;
     return service_read_index(r, service, any, true);
 }
 
@@ -168,16 +179,17 @@ static void push_gateways(struct instances *in, const struct list *mappings, uin
     struct str last = STR_NONE;
     for (uint32_t i = 0; i < mappings->len; i++) {
         struct str name = LIST_AT(*mappings, struct gateway_service *, i)->gateway.name;
-        if (last.data != NULL && str_eq(last, name)) continue;
+        if (last.data != NULL && str_eq(last, name))
+            continue;
         last = name;
         bool any = instances_named(in, name, NULL);
         uint64_t own = service_read_index(in->read, name, any, true);
-        if (own > *index) *index = own;
+        if (own > *index)
+            *index = own;
     }
 }
 
-uint64_t catalog_check_connect_nodes(struct store_read *r, struct str service,
-                                     struct list *nodes) {
+uint64_t catalog_check_connect_nodes(struct store_read *r, struct str service, struct list *nodes) {
     struct instances in = {.read = r, .out = nodes};
     struct list gateways;
     *nodes = LIST_NIL;
@@ -193,16 +205,17 @@ uint64_t catalog_check_connect_nodes(struct store_read *r, struct str service,
     struct str last = STR_NONE;
     for (uint32_t i = 0; i < direct; i++) {
         struct str name = LIST_AT(*nodes, struct check_service_node, i).service->service;
-        if (last.data != NULL && str_eq(last, name)) continue; /* the set drops other repeats */
+        if (last.data != NULL && str_eq(last, name))
+            continue; /* the set drops other repeats */
         last = name;
         uint64_t own = service_read_index(r, name, true, true);
-        if (own > index) index = own;
+        if (own > index)
+            index = own;
     }
     return index_floor(index);
 }
 
-uint64_t catalog_check_ingress_nodes(struct store_read *r, struct str service,
-                                     struct list *nodes) {
+uint64_t catalog_check_ingress_nodes(struct store_read *r, struct str service, struct list *nodes) {
     struct instances in = {.read = r, .out = nodes};
     struct list gateways;
     *nodes = LIST_NIL;
@@ -226,14 +239,16 @@ uint64_t catalog_service_dump(struct store_read *r, bool use_kind, struct str ki
                               struct list *nodes) {
     struct instances in = {.read = r, .out = nodes};
     *nodes = LIST_NIL;
-    if (use_kind) return dump_of_kind(&in, kind);
+    if (use_kind)
+        return dump_of_kind(&in, kind);
     struct table_scan s;
     struct str value;
     watch_name(r, WATCH_TABLE, STR("nodes"));
     watch_name(r, WATCH_TABLE, STR("services"));
     watch_name(r, WATCH_TABLE, STR("checks"));
     table_scan_begin(&s, r, TABLE_SERVICES, STR(""));
-    while (table_scan_next(&s, NULL, &value)) instances_push(&in, value, NULL);
+    while (table_scan_next(&s, NULL, &value))
+        instances_push(&in, value, NULL);
     table_scan_end(&s);
     return INDEX_MAX(r, "nodes", "services", "checks");
 }
@@ -260,11 +275,13 @@ uint64_t catalog_gateway_dump(struct store_read *r, struct str gateway, struct l
         struct gateway_service *mapping = LIST_AT(mappings, struct gateway_service *, i);
         struct list nodes;
         uint64_t own = catalog_check_service_nodes(r, mapping->service.name, NULL, &nodes);
-        if (own > index) index = own;
+        if (own > index)
+            index = own;
         for (uint32_t k = 0; k < nodes.len; k++) {
             gateway_push(r, mapping, &LIST_AT(nodes, struct check_service_node, k), dump, &cap);
         }
-        if (nodes.len == 0) gateway_push(r, mapping, NULL, dump, &cap);
+        if (nodes.len == 0)
+            gateway_push(r, mapping, NULL, dump, &cap);
     }
     return index_floor(index);
 }

@@ -24,7 +24,8 @@ uint64_t kv_get(struct store_read *r, struct str key, struct dir_entry **entry) 
     struct str value;
     watch_set_add(r->watch, WATCH_KEY, key);
     *entry = NULL;
-    if (!table_get(r, TABLE_KVS, key, &value)) return INDEX_MAX(r, TABLES);
+    if (!table_get(r, TABLE_KVS, key, &value))
+        return INDEX_MAX(r, TABLES);
     *entry = arena_alloc(r->arena, sizeof **entry);
     record_decode(r, value, &dir_entry_shape, *entry);
     return index_floor((*entry)->modify_index);
@@ -48,9 +49,11 @@ struct kv_scan *kv_scan_begin(struct store_read *r, struct str prefix) {
 
 bool kv_scan_next(struct kv_scan *scan, struct dir_entry *entry) {
     struct str value;
-    if (!table_scan_next(&scan->table, NULL, &value)) return false;
+    if (!table_scan_next(&scan->table, NULL, &value))
+        return false;
     entry_view(scan->read, value, entry);
-    if (entry->modify_index > scan->index) scan->index = entry->modify_index;
+    if (entry->modify_index > scan->index)
+        scan->index = entry->modify_index;
     return true;
 }
 
@@ -61,7 +64,8 @@ static uint64_t tombstones_index(struct store_read *r, struct str prefix) {
     table_scan_begin(&s, r, TABLE_TOMBSTONES, prefix);
     while (table_scan_next(&s, NULL, &value)) {
         uint64_t at = be64_get(value.data);
-        if (at > index) index = at;
+        if (at > index)
+            index = at;
     }
     table_scan_end(&s);
     return index;
@@ -70,11 +74,14 @@ static uint64_t tombstones_index(struct store_read *r, struct str prefix) {
 uint64_t kv_scan_end(struct kv_scan *scan) {
     struct dir_entry entry;
     struct store_read *r = scan->read;
-    while (scan->prefix.len > 0 && kv_scan_next(scan, &entry)) continue;
+    while (scan->prefix.len > 0 && kv_scan_next(scan, &entry))
+        continue;
     table_scan_end(&scan->table);
-    if (scan->prefix.len == 0) return INDEX_MAX(r, TABLES);
+    if (scan->prefix.len == 0)
+        return INDEX_MAX(r, TABLES);
     uint64_t index = tombstones_index(r, scan->prefix);
-    if (scan->index > index) index = scan->index;
+    if (scan->index > index)
+        index = scan->index;
     return index != 0 ? index : INDEX_MAX(r, TABLES);
 }
 
@@ -105,8 +112,10 @@ uint64_t kv_list_keys(struct store_read *r, struct str prefix, struct str separa
         struct str key = view.key;
         if (separator.len > 0) {
             ptrdiff_t at = str_find(key, separator, prefix.len);
-            if (at >= 0) key = str_sub(key, 0, (size_t)at + separator.len);
-            if (last.data != NULL && str_eq(key, last)) continue;
+            if (at >= 0)
+                key = str_sub(key, 0, (size_t)at + separator.len);
+            if (last.data != NULL && str_eq(key, last))
+                continue;
         }
         last = str_copy(r->arena, key);
         *(struct str *)list_push(keys, &cap, sizeof last, r->arena) = last;
@@ -118,7 +127,8 @@ uint64_t kv_tombstone_count(struct store_read *r) {
     uint64_t count = 0;
     struct table_scan s;
     table_scan_begin(&s, r, TABLE_TOMBSTONES, STR(""));
-    while (table_scan_next(&s, NULL, NULL)) count++;
+    while (table_scan_next(&s, NULL, NULL))
+        count++;
     table_scan_end(&s);
     return count;
 }
@@ -129,7 +139,8 @@ static bool session_lookup_key(struct store_batch *b, const struct dir_entry *en
                                struct str *key) {
     struct error e = ERROR_IN(b->read.arena);
     struct str id;
-    if (entry->session.len == 0 || !uuid_key(b->read.arena, entry->session, &id, &e)) return false;
+    if (entry->session.len == 0 || !uuid_key(b->read.arena, entry->session, &id, &e))
+        return false;
     *key = KEY(b->read.arena, K_BARE(id), K_BARE(entry->key));
     return true;
 }
@@ -151,11 +162,15 @@ void kv_put(struct store_batch *b, struct dir_entry *entry, bool new_session) {
     struct dir_entry old;
     struct str stored;
     bool exists = table_get(&b->read, TABLE_KVS, entry->key, &stored);
-    if (exists) entry_view(&b->read, stored, &old); /* no copy: values may be large */
-    if (entry->value.len == 0) entry->value = STR_NONE;
+    if (exists)
+        entry_view(&b->read, stored, &old); /* no copy: values may be large */
+    if (entry->value.len == 0)
+        entry->value = STR_NONE;
     entry->create_index = exists ? old.create_index : b->index;
-    if (exists) old.session = str_copy(b->read.arena, old.session);
-    if (!new_session) entry->session = exists ? old.session : STR("");
+    if (exists)
+        old.session = str_copy(b->read.arena, old.session);
+    if (!new_session)
+        entry->session = exists ? old.session : STR("");
     if (exists && old.lock_index == entry->lock_index && old.flags == entry->flags &&
         str_eq(old.value, entry->value) && str_eq(old.session, entry->session)) {
         entry->modify_index = old.modify_index;
@@ -176,13 +191,15 @@ static void tombstone_put(struct store_batch *b, struct str key) {
 /* Without tombstone and index. */
 static void entry_remove(struct store_batch *b, const struct dir_entry *old) {
     struct str lookup;
-    if (session_lookup_key(b, old, &lookup)) lookup_delete(b, TABLE_KVS_SESSION, lookup);
+    if (session_lookup_key(b, old, &lookup))
+        lookup_delete(b, TABLE_KVS_SESSION, lookup);
     table_delete(b, TABLE_KVS, old->key);
 }
 
 bool kv_delete(struct store_batch *b, struct str key) {
     struct dir_entry old;
-    if (!kv_fetch(&b->read, key, &old)) return false;
+    if (!kv_fetch(&b->read, key, &old))
+        return false;
     tombstone_put(b, key);
     entry_remove(b, &old);
     touch(b, WATCH_KEY, key);
@@ -208,12 +225,15 @@ void kv_delete_tree(struct store_batch *b, struct str prefix) {
             n++;
         }
         table_scan_end(&s);
-        for (size_t i = 0; i < n; i++) entry_remove(b, &entries[i]);
+        for (size_t i = 0; i < n; i++)
+            entry_remove(b, &entries[i]);
         any |= n > 0;
     }
     arena_free(&arena);
-    if (!any) return;
-    if (prefix.len > 0) tombstone_put(b, prefix);
+    if (!any)
+        return;
+    if (prefix.len > 0)
+        tombstone_put(b, prefix);
     touch_prefix(b, prefix);
     index_bump(b, STR("kvs"));
 }
@@ -232,19 +252,23 @@ bool kv_cas(struct store_batch *b, struct dir_entry *entry) {
 
 bool kv_delete_cas(struct store_batch *b, struct str key, uint64_t index) {
     struct dir_entry old;
-    if (!kv_fetch(&b->read, key, &old)) return true;
-    if (old.modify_index != index) return false;
+    if (!kv_fetch(&b->read, key, &old))
+        return true;
+    if (old.modify_index != index)
+        return false;
     kv_delete(b, key);
     return true;
 }
 
 bool kv_lock(struct store_batch *b, struct dir_entry *entry, bool *done, struct error *e) {
     *done = false;
-    if (entry->session.len == 0) return error_set(e, ERROR_INTERNAL, "missing session");
+    if (entry->session.len == 0)
+        return error_set(e, ERROR_INTERNAL, "missing session");
     struct session session;
     bool malformed = false;
     if (!session_fetch(&b->read, entry->session, &session, &malformed, e)) {
-        if (malformed) return false;
+        if (malformed)
+            return false;
         return error_set(e, ERROR_INTERNAL, "invalid session %.*s",
                          STR_ARG(str_quote(b->read.arena, entry->session)));
     }
@@ -265,9 +289,11 @@ bool kv_lock(struct store_batch *b, struct dir_entry *entry, bool *done, struct 
 
 bool kv_unlock(struct store_batch *b, struct dir_entry *entry, bool *done, struct error *e) {
     *done = false;
-    if (entry->session.len == 0) return error_set(e, ERROR_INTERNAL, "missing session");
+    if (entry->session.len == 0)
+        return error_set(e, ERROR_INTERNAL, "missing session");
     struct dir_entry old;
-    if (!kv_fetch(&b->read, entry->key, &old) || !str_eq(old.session, entry->session)) return true;
+    if (!kv_fetch(&b->read, entry->key, &old) || !str_eq(old.session, entry->session))
+        return true;
     entry->session = STR("");
     entry->lock_index = old.lock_index;
     kv_put(b, entry, true);
@@ -280,7 +306,8 @@ void kv_session_ended(struct store_batch *b, struct str id, const struct session
     for (uint32_t i = 0; i < keys.len; i++) {
         struct str key = LIST_AT(keys, struct str, i);
         struct dir_entry entry;
-        if (!kv_fetch(&b->read, key, &entry)) continue;
+        if (!kv_fetch(&b->read, key, &entry))
+            continue;
         batch_note_delay(b, key, session->lock_delay);
         if (str_is(session->behavior, "delete")) {
             kv_delete(b, key);
@@ -313,11 +340,15 @@ void apply_kvs(struct store_batch *b, void *request, struct store_result *result
     } else if (str_is(kvs->op, "cas")) {
         result_bool(result, kv_cas(b, entry));
     } else if (str_is(kvs->op, "lock")) {
-        if (kv_lock(b, entry, &done, &e)) result_bool(result, done);
-        else apply_fail(b, result, &e);
+        if (kv_lock(b, entry, &done, &e))
+            result_bool(result, done);
+        else
+            apply_fail(b, result, &e);
     } else if (str_is(kvs->op, "unlock")) {
-        if (kv_unlock(b, entry, &done, &e)) result_bool(result, done);
-        else apply_fail(b, result, &e);
+        if (kv_unlock(b, entry, &done, &e))
+            result_bool(result, done);
+        else
+            apply_fail(b, result, &e);
     } else {
         apply_refuse(b, result, "Invalid KVS operation '%.*s'", STR_ARG(kvs->op));
     }
@@ -334,10 +365,12 @@ static void tombstones_reap(struct store_batch *b, uint64_t up_to) {
         arena_reset(&arena, (size_t)64 << 10);
         table_scan_begin(&s, &b->read, TABLE_TOMBSTONES, STR(""));
         while (n < AT_ONCE && table_scan_next(&s, &key, &value)) {
-            if (be64_get(value.data) <= up_to) keys[n++] = str_copy(&arena, key);
+            if (be64_get(value.data) <= up_to)
+                keys[n++] = str_copy(&arena, key);
         }
         table_scan_end(&s);
-        for (size_t i = 0; i < n; i++) table_delete(b, TABLE_TOMBSTONES, keys[i]);
+        for (size_t i = 0; i < n; i++)
+            table_delete(b, TABLE_TOMBSTONES, keys[i]);
     }
     arena_free(&arena);
 }

@@ -15,8 +15,8 @@ uint64_t kv_list(struct store_read *r, struct str prefix, struct list *entries);
 uint64_t kv_list_keys(struct store_read *r, struct str prefix, struct str separator,
                       struct list *keys);
 
-/* The same as kv_list, one at a time, without a copy: for answers that are written as they are read.
- * The entry's strings point into the snapshot and are valid until the read ends. */
+/* The same as kv_list, one at a time, without a copy: for answers that are written as they are
+ * read. The entry's strings point into the snapshot and are valid until the read ends. */
 struct kv_scan;
 struct kv_scan *kv_scan_begin(struct store_read *r, struct str prefix);
 bool kv_scan_next(struct kv_scan *scan, struct dir_entry *entry);

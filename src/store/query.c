@@ -14,7 +14,8 @@ bool query_get(struct store_read *r, struct str id, struct prepared_query **quer
     }
     watch_set_add_record(r->watch, "prepared-queries", key);
     struct prepared_query *found = ARENA_NEW(r->arena, struct prepared_query);
-    if (record_get(r, TABLE_QUERIES, key, &prepared_query_shape, found)) *query = found;
+    if (record_get(r, TABLE_QUERIES, key, &prepared_query_shape, found))
+        *query = found;
     return true;
 }
 
@@ -48,8 +49,10 @@ static bool session_lookup(struct store_batch *b, const struct prepared_query *q
 bool query_remove(struct store_batch *b, struct str key) {
     struct prepared_query old;
     struct str lookup;
-    if (!record_get(&b->read, TABLE_QUERIES, key, &prepared_query_shape, &old)) return false;
-    if (session_lookup(b, &old, key, &lookup)) lookup_delete(b, TABLE_QUERIES_SESSION, lookup);
+    if (!record_get(&b->read, TABLE_QUERIES, key, &prepared_query_shape, &old))
+        return false;
+    if (session_lookup(b, &old, key, &lookup))
+        lookup_delete(b, TABLE_QUERIES_SESSION, lookup);
     table_delete(b, TABLE_QUERIES, key);
     touch_record(b, "prepared-queries", key);
     return true;
@@ -62,7 +65,8 @@ bool query_store(struct store_batch *b, const struct prepared_query *query, stru
     }
     query_remove(b, key);
     record_put(b, TABLE_QUERIES, key, &prepared_query_shape, query);
-    if (session_lookup(b, query, key, &lookup)) lookup_put(b, TABLE_QUERIES_SESSION, lookup, key);
+    if (session_lookup(b, query, key, &lookup))
+        lookup_put(b, TABLE_QUERIES_SESSION, lookup, key);
     touch_record(b, "prepared-queries", key);
     return true;
 }
@@ -70,6 +74,8 @@ bool query_store(struct store_batch *b, const struct prepared_query *query, stru
 void query_session_ended(struct store_batch *b, struct str id) {
     struct list keys = lookup_keys(&b->read, TABLE_QUERIES_SESSION, id);
     bool any = false;
-    for (uint32_t i = 0; i < keys.len; i++) any |= query_remove(b, LIST_AT(keys, struct str, i));
-    if (any) index_bump(b, STR("prepared-queries"));
+    for (uint32_t i = 0; i < keys.len; i++)
+        any |= query_remove(b, LIST_AT(keys, struct str, i));
+    if (any)
+        index_bump(b, STR("prepared-queries"));
 }

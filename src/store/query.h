@@ -7,8 +7,8 @@
 #include "schema/query.h"
 #include "store/store.h"
 
-/* *query NULL when there is none. False when id is no UUID ("failed prepared query lookup: index error:
- * UUID must be 36 characters"). */
+/* *query NULL when there is none. False when id is no UUID ("failed prepared query lookup: index
+ * error: UUID must be 36 characters"). */
 bool query_get(struct store_read *r, struct str id, struct prepared_query **query, uint64_t *index,
                struct error *e);
 /* struct prepared_query *; nil when there is none. */
@@ -20,8 +20,8 @@ uint64_t query_list(struct store_read *r, struct list *queries);
 bool query_store(struct store_batch *b, const struct prepared_query *query, struct error *e);
 /* key: uuid_key of the ID. False: there was none. No index is bumped. */
 bool query_remove(struct store_batch *b, struct str key);
-/* For session.c: a session ended; deletes the queries bound to it and bumps prepared-queries if there
- * were any (fsm.md 4.3). id: the key of the session record (uuid_key). */
+/* For session.c: a session ended; deletes the queries bound to it and bumps prepared-queries if
+ * there were any (fsm.md 4.3). id: the key of the session record (uuid_key). */
 void query_session_ended(struct store_batch *b, struct str id);
 
 #endif

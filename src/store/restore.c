@@ -7,23 +7,24 @@
 #include "store/snapshot.h"
 
 #define MAX_RECORD ((size_t)256 << 20)
-#define COMMIT_EVERY ((size_t)16 << 20) /* bytes of records; bounds the dirty pages that LMDB holds */
+#define COMMIT_EVERY                                                                               \
+    ((size_t)16 << 20) /* bytes of records; bounds the dirty pages that LMDB holds */
 
 struct store_restore {
     struct store *store;
     struct store_env *env;
     struct store_batch batch;
     bool batch_open;
-    struct buf pending;  /* bytes of a record that is not complete yet */
-    size_t done;         /* of pending: already taken */
-    size_t retry_at;     /* parse again when pending has this many bytes */
+    struct buf pending; /* bytes of a record that is not complete yet */
+    size_t done;        /* of pending: already taken */
+    size_t retry_at;    /* parse again when pending has this many bytes */
     bool header_read, failed;
     uint64_t last_index; /* of the header */
     size_t uncommitted;  /* bytes of records since the last commit */
 };
 
-/* One row a type. The record is decoded by `shape` for `restore`; types with bodies of their own read them
- * in restore_raw. Both return false with an error for what cannot be kept. */
+/* One row a type. The record is decoded by `shape` for `restore`; types with bodies of their own
+ * read them in restore_raw. Both return false with an error for what cannot be kept. */
 struct record_row {
     const struct shape *shape;
     bool (*restore)(struct store_batch *b, void *record, struct error *e);
@@ -34,12 +35,16 @@ struct record_row {
 
 static bool restore_register(struct store_batch *b, void *record, struct error *e) {
     struct register_request *r = record;
-    if (r->create_index == 0) r->create_index = b->index;
-    if (r->modify_index == 0) r->modify_index = b->index;
+    if (r->create_index == 0)
+        r->create_index = b->index;
+    if (r->modify_index == 0)
+        r->modify_index = b->index;
     r->skip_node_update = false;
-    if (!catalog_register(b, r, e)) return false;
+    if (!catalog_register(b, r, e))
+        return false;
     index_raise(b, STR("nodes"), b->index); /* for now: records of type 16 have the last word */
-    if (r->check != NULL || r->checks.len > 0) index_raise(b, STR("checks"), b->index);
+    if (r->check != NULL || r->checks.len > 0)
+        index_raise(b, STR("checks"), b->index);
     return true;
 }
 
@@ -73,10 +78,10 @@ static bool restore_session(struct store_batch *b, void *record, struct error *e
     return true;
 }
 
-static bool restore_coordinates(struct store_batch *b, struct msgpack_reader *in,
-                                struct error *e) {
+static bool restore_coordinates(struct store_batch *b, struct msgpack_reader *in, struct error *e) {
     struct list updates;
-    if (!schema_decode_type(in, &coordinate_batch_type, &updates, b->read.arena, e)) return false;
+    if (!schema_decode_type(in, &coordinate_batch_type, &updates, b->read.arena, e))
+        return false;
     coordinate_update(b, &updates);
     index_raise(b, STR("coordinates"), b->index);
     return true;
@@ -98,16 +103,20 @@ static bool restore_index(struct store_batch *b, void *record, struct error *e) 
 /* One operation's array of pieces: nil where one is missing. */
 static bool restore_pieces(struct store_batch *b, struct msgpack_reader *in, struct error *e) {
     struct msgpack_token token;
-    if (!msgpack_next(in, &token, e)) return false;
-    if (token.type == MSGPACK_NIL) return true;
-    if (token.type != MSGPACK_ARRAY) return error_set(e, ERROR_INTERNAL, "bad chunk list");
+    if (!msgpack_next(in, &token, e))
+        return false;
+    if (token.type == MSGPACK_NIL)
+        return true;
+    if (token.type != MSGPACK_ARRAY)
+        return error_set(e, ERROR_INTERNAL, "bad chunk list");
     for (uint32_t n = token.len; n > 0; n--) {
         struct chunk_info info;
         if (in->at < in->end && *in->at == 0xc0) {
             in->at++;
             continue;
         }
-        if (!schema_decode(in, &chunk_info_shape, &info, b->read.arena, e)) return false;
+        if (!schema_decode(in, &chunk_info_shape, &info, b->read.arena, e))
+            return false;
         if (info.num_chunks == 0 || info.num_chunks > CHUNKS_MAX ||
             info.sequence_num >= info.num_chunks) {
             return error_set(e, ERROR_INTERNAL, "bad chunk in snapshot");
@@ -123,18 +132,23 @@ static bool restore_pieces(struct store_batch *b, struct msgpack_reader *in, str
 /* {ChunkMap: {op_num int: [ChunkInfo or nil]}} */
 static bool restore_chunks(struct store_batch *b, struct msgpack_reader *in, struct error *e) {
     struct msgpack_token token;
-    if (!msgpack_next(in, &token, e)) return false;
+    if (!msgpack_next(in, &token, e))
+        return false;
     uint32_t fields = token.type == MSGPACK_MAP ? token.len : 0;
     for (; fields > 0; fields--) {
-        if (!msgpack_next(in, &token, e)) return false;
+        if (!msgpack_next(in, &token, e))
+            return false;
         if (token.type != MSGPACK_RAW || !str_is(token.str, "ChunkMap")) {
-            if (!msgpack_skip(in, e)) return false;
+            if (!msgpack_skip(in, e))
+                return false;
             continue;
         }
-        if (!msgpack_next(in, &token, e)) return false;
+        if (!msgpack_next(in, &token, e))
+            return false;
         uint32_t operations = token.type == MSGPACK_MAP ? token.len : 0;
         for (; operations > 0; operations--) {
-            if (!msgpack_skip(in, e) || !restore_pieces(b, in, e)) return false;
+            if (!msgpack_skip(in, e) || !restore_pieces(b, in, e))
+                return false;
         }
     }
     return true;
@@ -156,7 +170,8 @@ static const struct record_row record_rows[ENTRY_TYPE_MASK + 1] = {
 
 /* A batch of the second environment; the index is the snapshot's LastIndex throughout. */
 static bool open_batch(struct store_restore *r, struct error *e) {
-    if (!batch_start(&r->batch, r->store, r->env, e)) return false;
+    if (!batch_start(&r->batch, r->store, r->env, e))
+        return false;
     r->batch.restoring = true;
     r->batch.no_undo = true;
     r->batch.index = r->last_index;
@@ -165,14 +180,19 @@ static bool open_batch(struct store_restore *r, struct error *e) {
 }
 
 static bool close_batch(struct store_restore *r, bool commit, struct error *e) {
-    if (!r->batch_open) return true;
+    if (!r->batch_open)
+        return true;
     r->batch_open = false;
     bool ok = !r->batch.failed;
     int rc = 0;
-    if (ok && commit) rc = mdb_txn_commit(r->batch.txn);
-    else mdb_txn_abort(r->batch.txn);
-    if (!ok) error_copy(e, &r->batch.failure);
-    else if (rc != 0) ok = error_set_lmdb(e, rc, "commit restore");
+    if (ok && commit)
+        rc = mdb_txn_commit(r->batch.txn);
+    else
+        mdb_txn_abort(r->batch.txn);
+    if (!ok)
+        error_copy(e, &r->batch.failure);
+    else if (rc != 0)
+        ok = error_set_lmdb(e, rc, "commit restore");
     batch_stop(&r->batch);
     return ok;
 }
@@ -216,25 +236,30 @@ static bool restore_record(struct store_restore *r, uint8_t type, struct msgpack
     return ok;
 }
 
-/* Takes the next complete object or record of what is pending; *took tells whether there was one. */
+/* Takes the next complete object or record of what is pending; *took tells whether there was one.
+ */
 static bool take_one(struct store_restore *r, bool *took, struct error *e) {
     struct str left = str_sub(buf_str(&r->pending), r->done, r->pending.len);
     size_t head = r->header_read ? 1 : 0;
     struct arena arena = ARENA_INIT;
     struct error incomplete = ERROR_IN(&arena);
     *took = false;
-    if (left.len <= head) return true;
+    if (left.len <= head)
+        return true;
     struct msgpack_reader in = msgpack_read(str_sub(left, head, left.len)), skip = in;
     bool whole = msgpack_skip(&skip, &incomplete);
     arena_free(&arena);
-    if (!whole) return true; /* or damaged: store_restore_finish will know */
+    if (!whole)
+        return true; /* or damaged: store_restore_finish will know */
     *took = true;
     in.end = skip.at;
     r->done += head + (size_t)(skip.at - in.at);
     r->uncommitted += (size_t)(skip.at - in.at);
-    if (r->header_read) return restore_record(r, (uint8_t)left.data[0], &in, e);
+    if (r->header_read)
+        return restore_record(r, (uint8_t)left.data[0], &in, e);
     struct snapshot_header header;
-    if (!schema_decode(&in, &snapshot_header_shape, &header, r->batch.read.arena, e)) return false;
+    if (!schema_decode(&in, &snapshot_header_shape, &header, r->batch.read.arena, e))
+        return false;
     r->header_read = true;
     r->last_index = r->batch.index = header.last_index;
     return true;
@@ -243,23 +268,28 @@ static bool take_one(struct store_restore *r, bool *took, struct error *e) {
 static bool take_all(struct store_restore *r, struct error *e) {
     bool took = true;
     while (took) {
-        if (!take_one(r, &took, e)) return false;
+        if (!take_one(r, &took, e))
+            return false;
     }
     size_t left = r->pending.len - r->done;
-    if (left > 0 && r->done > 0) memmove(r->pending.data, r->pending.data + r->done, left);
+    if (left > 0 && r->done > 0)
+        memmove(r->pending.data, r->pending.data + r->done, left);
     r->pending.len = left;
     r->done = 0;
     /* What is incomplete is only looked at again when it has doubled: large records come in many
      * pieces, and each look walks all of it. */
     r->retry_at = left * 2;
-    if (left <= MAX_RECORD) return true;
+    if (left <= MAX_RECORD)
+        return true;
     return error_set(e, ERROR_TOO_LARGE, "record of a snapshot is too large or damaged");
 }
 
 bool store_restore_feed(struct store_restore *r, struct str bytes, struct error *e) {
-    if (r->failed) return error_set(e, ERROR_INTERNAL, "the restore has failed already");
+    if (r->failed)
+        return error_set(e, ERROR_INTERNAL, "the restore has failed already");
     buf_add_str(&r->pending, bytes);
-    if (r->pending.len >= r->retry_at && !take_all(r, e)) r->failed = true;
+    if (r->pending.len >= r->retry_at && !take_all(r, e))
+        r->failed = true;
     if (!r->failed && r->batch.failed) {
         error_copy(e, &r->batch.failure);
         r->failed = true;
@@ -268,17 +298,20 @@ bool store_restore_feed(struct store_restore *r, struct str bytes, struct error 
 }
 
 bool store_restore_finish(struct store_restore *r, struct error *e) {
-    if (r->failed) return error_set(e, ERROR_INTERNAL, "the restore has failed already");
+    if (r->failed)
+        return error_set(e, ERROR_INTERNAL, "the restore has failed already");
     if (!take_all(r, e)) {
         r->failed = true;
         return false;
     }
-    if (r->header_read && r->pending.len == 0) return true;
+    if (r->header_read && r->pending.len == 0)
+        return true;
     r->failed = true;
     /* Say what is wrong with the bytes that are left. */
     size_t head = r->header_read ? 1 : 0;
     struct msgpack_reader in = msgpack_read(str_sub(buf_str(&r->pending), head, r->pending.len));
-    if (msgpack_skip(&in, e)) error_set(e, ERROR_INTERNAL, "unexpected EOF");
+    if (msgpack_skip(&in, e))
+        error_set(e, ERROR_INTERNAL, "unexpected EOF");
     return false;
 }
 
@@ -292,7 +325,8 @@ static void restore_free(struct store_restore *r) {
 void store_restore_abort(struct store_restore *r) {
     struct arena arena = ARENA_INIT;
     struct error ignored = ERROR_IN(&arena);
-    if (r == NULL) return;
+    if (r == NULL)
+        return;
     close_batch(r, false, &ignored);
     env_remove_files(r->store, r->env->number);
     env_close(r->env);
@@ -317,7 +351,8 @@ bool store_restore_commit(struct store_restore *r, uint64_t index, uint64_t term
                           struct watch_touched **touched, struct error *e) {
     struct store *s = r->store;
     ASSERT(!s->batch_open);
-    if (touched != NULL) *touched = NULL;
+    if (touched != NULL)
+        *touched = NULL;
     bool ok = store_restore_finish(r, e);
     if (ok) {
         r->batch.index = index;
@@ -325,7 +360,8 @@ bool store_restore_commit(struct store_restore *r, uint64_t index, uint64_t term
         meta_put_applied(&r->batch);
         ok = close_batch(r, true, e);
     }
-    if (ok && s->directory != NULL) ok = mark_write(s, r->env->number, false, e);
+    if (ok && s->directory != NULL)
+        ok = mark_write(s, r->env->number, false, e);
     if (!ok) {
         store_restore_abort(r);
         return false;

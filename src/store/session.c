@@ -13,10 +13,13 @@ bool session_fetch(struct store_read *r, struct str id, struct session *session,
                    struct error *e) {
     struct str key;
     struct error ignored = ERROR_IN(r->arena);
-    if (malformed != NULL) *malformed = false;
-    if (e == NULL) e = &ignored;
+    if (malformed != NULL)
+        *malformed = false;
+    if (e == NULL)
+        e = &ignored;
     if (!uuid_key(r->arena, id, &key, e)) {
-        if (malformed != NULL) *malformed = true;
+        if (malformed != NULL)
+            *malformed = true;
         return error_prefix(e, BAD_ID);
     }
     return record_get(r, TABLE_SESSIONS, key, &session_shape, session);
@@ -27,10 +30,12 @@ bool session_get(struct store_read *r, struct str id, struct session **session, 
     struct str key;
     *session = NULL;
     *index = INDEX_MAX(r, "sessions");
-    if (!uuid_key(r->arena, id, &key, e)) return error_prefix(e, BAD_ID);
+    if (!uuid_key(r->arena, id, &key, e))
+        return error_prefix(e, BAD_ID);
     watch_set_add_record(r->watch, "sessions", key);
     struct session *found = ARENA_NEW(r->arena, struct session);
-    if (record_get(r, TABLE_SESSIONS, key, &session_shape, found)) *session = found;
+    if (record_get(r, TABLE_SESSIONS, key, &session_shape, found))
+        *session = found;
     return true;
 }
 
@@ -47,7 +52,8 @@ uint64_t session_list(struct store_read *r, struct list *sessions) {
     struct str value;
     watch_name(r, WATCH_TABLE, STR("sessions"));
     table_scan_begin(&s, r, TABLE_SESSIONS, STR(""));
-    while (table_scan_next(&s, NULL, &value)) push(r, sessions, &cap, value);
+    while (table_scan_next(&s, NULL, &value))
+        push(r, sessions, &cap, value);
     table_scan_end(&s);
     return INDEX_MAX(r, "sessions");
 }
@@ -80,12 +86,14 @@ static bool each_check(struct store_batch *b, const struct session *session, che
     const struct list *lists[2] = {&session->checks, &session->node_checks};
     for (size_t n = 0; n < COUNT_OF(lists); n++) {
         for (uint32_t i = 0; i < lists[n]->len; i++) {
-            if (!fn(b, session, LIST_AT(*lists[n], struct str, i), argument)) return false;
+            if (!fn(b, session, LIST_AT(*lists[n], struct str, i), argument))
+                return false;
         }
     }
     for (uint32_t i = 0; i < session->service_checks.len; i++) {
         struct str id = LIST_AT(session->service_checks, struct service_check, i).id;
-        if (!fn(b, session, id, argument)) return false;
+        if (!fn(b, session, id, argument))
+            return false;
     }
     return true;
 }
@@ -113,8 +121,7 @@ static void session_touch(struct store_batch *b, struct str key, const struct se
 
 static void session_unstore(struct store_batch *b, struct str key, struct session *session) {
     each_check(b, session, check_unlink, &key);
-    lookup_delete(b, TABLE_SESSIONS_NODE,
-                  KEY(b->read.arena, K_LOWER(session->node), K_BARE(key)));
+    lookup_delete(b, TABLE_SESSIONS_NODE, KEY(b->read.arena, K_LOWER(session->node), K_BARE(key)));
     table_delete(b, TABLE_SESSIONS, key);
     session_touch(b, key, session);
 }
@@ -149,7 +156,8 @@ static bool check_usable(struct store_batch *b, const struct session *session, s
 
 static bool session_create(struct store_batch *b, struct session *session, struct error *e) {
     struct str key;
-    if (session->id.len == 0) return error_set(e, ERROR_INTERNAL, "Missing session ID");
+    if (session->id.len == 0)
+        return error_set(e, ERROR_INTERNAL, "Missing session ID");
     if (session->behavior.len == 0) {
         session->behavior = STR("release");
     } else if (!str_is(session->behavior, "release") && !str_is(session->behavior, "delete")) {
@@ -159,7 +167,8 @@ static bool session_create(struct store_batch *b, struct session *session, struc
     if (!table_has(&b->read, TABLE_NODES, KEY(b->read.arena, K_LOWER(session->node)))) {
         return error_set(e, ERROR_INTERNAL, "Missing node registration");
     }
-    if (!each_check(b, session, check_usable, e)) return false;
+    if (!each_check(b, session, check_usable, e))
+        return false;
     if (!uuid_key(b->read.arena, session->id, &key, e)) {
         return error_prefix(e, "failed inserting session: ");
     }
@@ -173,7 +182,8 @@ static bool session_create(struct store_batch *b, struct session *session, struc
 
 void session_destroy(struct store_batch *b, struct str id) {
     struct session session;
-    if (!record_get(&b->read, TABLE_SESSIONS, id, &session_shape, &session)) return;
+    if (!record_get(&b->read, TABLE_SESSIONS, id, &session_shape, &session))
+        return;
     session_unstore(b, id, &session);
     index_bump(b, STR("sessions"));
     kv_session_ended(b, id, &session);
@@ -181,7 +191,8 @@ void session_destroy(struct store_batch *b, struct str id) {
 }
 
 static void destroy_all(struct store_batch *b, struct list ids) {
-    for (uint32_t i = 0; i < ids.len; i++) session_destroy(b, LIST_AT(ids, struct str, i));
+    for (uint32_t i = 0; i < ids.len; i++)
+        session_destroy(b, LIST_AT(ids, struct str, i));
 }
 
 void session_destroy_of_check(struct store_batch *b, struct str node, struct str check_id) {
@@ -196,8 +207,10 @@ void session_destroy_of_node(struct store_batch *b, struct str node) {
 bool session_remove_record(struct store_batch *b, struct str id, struct error *e) {
     struct str key;
     struct session session;
-    if (!uuid_key(b->read.arena, id, &key, e)) return error_prefix(e, "index error: ");
-    if (!record_get(&b->read, TABLE_SESSIONS, key, &session_shape, &session)) return true;
+    if (!uuid_key(b->read.arena, id, &key, e))
+        return error_prefix(e, "index error: ");
+    if (!record_get(&b->read, TABLE_SESSIONS, key, &session_shape, &session))
+        return true;
     session_unstore(b, key, &session);
     index_bump(b, STR("sessions"));
     return true;

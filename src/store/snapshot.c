@@ -1,6 +1,7 @@
 /* Writing state.bin (fsm.md 7.1, 7.2) from a read transaction. Reading it back is restore.c's.
  *
- * A new table: write it from its own function, called where fsm.md 7.2 has its type, in write_all's list.
+ * A new table: write it from its own function, called where fsm.md 7.2 has its type, in write_all's
+ * list.
  */
 #include "store/snapshot.h"
 
@@ -20,8 +21,12 @@ struct snapshot_writer {
     bool stopped;
 };
 
-struct store_read *snapshot_read(struct snapshot_writer *w) { return w->read; }
-bool snapshot_stopped(const struct snapshot_writer *w) { return w->stopped; }
+struct store_read *snapshot_read(struct snapshot_writer *w) {
+    return w->read;
+}
+bool snapshot_stopped(const struct snapshot_writer *w) {
+    return w->stopped;
+}
 
 static void flush(struct snapshot_writer *w) {
     if (!w->stopped && w->out.len > 0 && !w->sink(w->owner, buf_str(&w->out), w->error)) {
@@ -32,24 +37,29 @@ static void flush(struct snapshot_writer *w) {
 
 void snapshot_record(struct snapshot_writer *w, enum entry_type type, const struct shape *shape,
                      const void *object) {
-    if (w->stopped) return;
+    if (w->stopped)
+        return;
     buf_add_char(&w->out, (char)type);
     schema_encode(&w->out, shape, object);
-    if (w->out.len >= FLUSH_AT) flush(w);
+    if (w->out.len >= FLUSH_AT)
+        flush(w);
 }
 
 void snapshot_bytes(struct snapshot_writer *w, enum entry_type type, struct str body) {
-    if (w->stopped) return;
+    if (w->stopped)
+        return;
     buf_add_char(&w->out, (char)type);
     buf_add_str(&w->out, body);
-    if (w->out.len >= FLUSH_AT) flush(w);
+    if (w->out.len >= FLUSH_AT)
+        flush(w);
 }
 
 void snapshot_copy_table(struct snapshot_writer *w, enum entry_type type, enum store_table table) {
     struct table_scan s;
     struct str value;
     table_scan_begin(&s, w->read, table, STR(""));
-    while (!w->stopped && table_scan_next(&s, NULL, &value)) snapshot_bytes(w, type, value);
+    while (!w->stopped && table_scan_next(&s, NULL, &value))
+        snapshot_bytes(w, type, value);
     table_scan_end(&s);
 }
 
@@ -85,8 +95,8 @@ static void write_node(struct snapshot_writer *w, const struct node *n) {
     while (!w->stopped && table_scan_next(&s, NULL, &value)) {
         struct health_check check;
         record_decode(w->read, value, &health_check_shape, &check);
-        /* The node may have been registered in another spelling since; the peer cannot restore a check
-         * whose node is not spelled as the record's (fsm.md 9.17). */
+        /* The node may have been registered in another spelling since; the peer cannot restore a
+         * check whose node is not spelled as the record's (fsm.md 9.17). */
         check.node = n->node;
         record.check = &check;
         snapshot_record(w, ENTRY_REGISTER, &register_request_shape, &record);
@@ -184,7 +194,8 @@ static void write_chunks(struct snapshot_writer *w) {
     while (table_scan_next(&s, NULL, &value)) {
         struct chunk_info *info = list_push(&pieces, &cap, sizeof *info, w->arena);
         record_decode(w->read, value, &chunk_info_shape, info);
-        if (pieces.len < 2 || info[-1].op_num != info->op_num) operations++;
+        if (pieces.len < 2 || info[-1].op_num != info->op_num)
+            operations++;
     }
     table_scan_end(&s);
     struct buf body = BUF_INIT;
@@ -193,7 +204,8 @@ static void write_chunks(struct snapshot_writer *w) {
     msgpack_write_map(&body, operations);
     const struct chunk_info *first = pieces.items;
     for (uint32_t i = 0, n; i < pieces.len; i += n) {
-        for (n = 1; i + n < pieces.len && first[i + n].op_num == first[i].op_num; n++) continue;
+        for (n = 1; i + n < pieces.len && first[i + n].op_num == first[i].op_num; n++)
+            continue;
         write_operation(&body, &first[i], n);
     }
     snapshot_bytes(w, ENTRY_CHUNKING_STATE, buf_str(&body));
@@ -217,19 +229,35 @@ static void (*const writers[])(struct snapshot_writer *w) = {
 };
 
 /* Index entries that count for LastIndex: those of whole tables (fsm.md 2). */
-static const char *const table_names[] = {
-    "nodes",           "services",         "checks",             "kvs",
-    "tombstones",      "sessions",         "session_checks",     "coordinates",
-    "prepared-queries", "connect-intentions", "connect-ca-roots", "connect-ca-builtin",
-    "connect-ca-config", "autopilot-config", "config-entries",    "gateway-services",
-    "federation-states", "acl-tokens",      "acl-policies",       "acl-roles",
-    "acl-binding-rules", "acl-auth-methods"};
+static const char *const table_names[] = {"nodes",
+                                          "services",
+                                          "checks",
+                                          "kvs",
+                                          "tombstones",
+                                          "sessions",
+                                          "session_checks",
+                                          "coordinates",
+                                          "prepared-queries",
+                                          "connect-intentions",
+                                          "connect-ca-roots",
+                                          "connect-ca-builtin",
+                                          "connect-ca-config",
+                                          "autopilot-config",
+                                          "config-entries",
+                                          "gateway-services",
+                                          "federation-states",
+                                          "acl-tokens",
+                                          "acl-policies",
+                                          "acl-roles",
+                                          "acl-binding-rules",
+                                          "acl-auth-methods"};
 
 static void write_header(struct snapshot_writer *w) {
     struct snapshot_header header = {0};
     for (size_t i = 0; i < COUNT_OF(table_names); i++) {
         uint64_t index = store_index(w->read, str_from(table_names[i]));
-        if (index > header.last_index) header.last_index = index;
+        if (index > header.last_index)
+            header.last_index = index;
     }
     schema_encode(&w->out, &snapshot_header_shape, &header);
 }
@@ -243,7 +271,8 @@ bool store_snapshot_write(struct store_read *r, store_snapshot_sink *sink, void 
     read.arena = &arena;
     read.watch = NULL;
     write_header(&w);
-    for (size_t i = 0; i < COUNT_OF(writers) && !w.stopped; i++) writers[i](&w);
+    for (size_t i = 0; i < COUNT_OF(writers) && !w.stopped; i++)
+        writers[i](&w);
     flush(&w);
     buf_free(&w.out);
     arena_free(&arena);

@@ -1,5 +1,5 @@
-/* Opening and closing a store, batches of writes, and the beginning and end of reads. What entries do is
- * apply.c's, how bytes lie in LMDB is tables.c's.
+/* Opening and closing a store, batches of writes, and the beginning and end of reads. What entries
+ * do is apply.c's, how bytes lie in LMDB is tables.c's.
  */
 #include "store/store.h"
 
@@ -22,14 +22,16 @@ static bool make_directories(const char *path, struct error *e) {
     char *copy = mem_strdup(path);
     bool ok = true;
     for (char *p = copy + 1; ok; p++) {
-        if (*p != '/' && *p != '\0') continue;
+        if (*p != '/' && *p != '\0')
+            continue;
         char end = *p;
         *p = '\0';
         if (mkdir(copy, 0700) != 0 && errno != EEXIST) {
             ok = error_set_errno(e, errno, "state store: mkdir %s", copy);
         }
         *p = end;
-        if (end == '\0') break;
+        if (end == '\0')
+            break;
     }
     mem_free(copy);
     return ok;
@@ -38,11 +40,13 @@ static bool make_directories(const char *path, struct error *e) {
 /* Removes environments that a crash or an unfinished restore left behind. */
 static void remove_strays(const struct store *s, unsigned keep) {
     DIR *dir = opendir(s->directory);
-    if (dir == NULL) return;
+    if (dir == NULL)
+        return;
     for (struct dirent *d; (d = readdir(dir)) != NULL;) {
         unsigned number;
         char rest;
-        if (sscanf(d->d_name, "state-%u%c", &number, &rest) != 1 || number == keep) continue;
+        if (sscanf(d->d_name, "state-%u%c", &number, &rest) != 1 || number == keep)
+            continue;
         env_remove_files(s, number);
     }
     closedir(dir);
@@ -80,7 +84,8 @@ static void load_applied(struct store *s) {
 
 static void drop_current(struct store *s) {
     struct store_env *env = atomic_exchange(&s->env, NULL);
-    if (env == NULL) return;
+    if (env == NULL)
+        return;
     env_retire(s, env);
     ASSERT(s->retired == NULL); /* nobody reads yet */
 }
@@ -92,7 +97,8 @@ static bool open_current(struct store *s, struct error *e) {
         struct error ignored = *e;
         struct store_env *env = env_open(s, number, &ignored);
         atomic_store(&s->env, env);
-        if (env != NULL && !format_matches(s)) drop_current(s);
+        if (env != NULL && !format_matches(s))
+            drop_current(s);
     }
     if (atomic_load(&s->env) == NULL) {
         if (s->directory != NULL) {
@@ -100,11 +106,13 @@ static bool open_current(struct store *s, struct error *e) {
             number = number + 1 == 0 ? 1 : number + 1;
         }
         struct store_env *env = env_open(s, number, e);
-        if (env == NULL) return false;
+        if (env == NULL)
+            return false;
         atomic_store(&s->env, env);
     }
     s->next_number = number + 1;
-    if (s->directory == NULL) return true;
+    if (s->directory == NULL)
+        return true;
     remove_strays(s, number);
     return mark_write(s, number, false, e);
 }
@@ -113,8 +121,8 @@ struct store *store_open(const struct store_options *options, struct error *e) {
     struct store *s = MEM_NEW(struct store);
     unsigned threads = options->reader_threads != 0 ? options->reader_threads : DEFAULT_THREADS;
     s->slot_count = threads * 4 + 32;
-    s->slots = aligned_alloc(_Alignof(struct reader_slot),
-                             s->slot_count * sizeof(struct reader_slot));
+    s->slots =
+        aligned_alloc(_Alignof(struct reader_slot), s->slot_count * sizeof(struct reader_slot));
     ASSERT(s->slots != NULL);
     memset(s->slots, 0, s->slot_count * sizeof(struct reader_slot));
     s->map_size = options->map_size != 0 ? options->map_size : DEFAULT_MAP_SIZE;
@@ -132,7 +140,8 @@ struct store *store_open(const struct store_options *options, struct error *e) {
 }
 
 void store_close(struct store *s) {
-    if (s == NULL) return;
+    if (s == NULL)
+        return;
     ASSERT(!s->batch_open);
     struct store_env *env = atomic_load(&s->env);
     if (env != NULL) {
@@ -145,29 +154,38 @@ void store_close(struct store *s) {
         s->retired = env;
         env_close_retired(s);
         ASSERT(s->retired == NULL); /* all reads have ended */
-        if (durable) mark_write(s, number, true, &e);
+        if (durable)
+            mark_write(s, number, true, &e);
         arena_free(&arena);
     }
     arena_free(&s->batch.results);
     size_t cursor = 0;
     void *until;
-    while (map_next(&s->delays, &cursor, NULL, &until)) mem_free(until);
+    while (map_next(&s->delays, &cursor, NULL, &until))
+        mem_free(until);
     map_free(&s->delays);
     free(s->slots);
     mem_free(s->directory);
     mem_free(s);
 }
 
-uint64_t store_applied_index(const struct store *s) { return atomic_load(&s->applied_index); }
-uint64_t store_applied_term(const struct store *s) { return atomic_load(&s->applied_term); }
-uint64_t store_version(const struct store *s) { return atomic_load(&s->version); }
+uint64_t store_applied_index(const struct store *s) {
+    return atomic_load(&s->applied_index);
+}
+uint64_t store_applied_term(const struct store *s) {
+    return atomic_load(&s->applied_term);
+}
+uint64_t store_version(const struct store *s) {
+    return atomic_load(&s->version);
+}
 
 /* ---- batches ---- */
 
 bool batch_start(struct store_batch *b, struct store *s, struct store_env *env, struct error *e) {
     MDB_txn *txn;
     int rc = mdb_txn_begin(env->mdb, NULL, 0, &txn);
-    if (rc != 0) return error_set_lmdb(e, rc, "begin batch");
+    if (rc != 0)
+        return error_set_lmdb(e, rc, "begin batch");
     struct arena results = b->results;
     arena_reset(&results, SCRATCH_KEPT);
     *b = (struct store_batch){.store = s, .txn = txn, .results = results};
@@ -193,7 +211,8 @@ void batch_stop(struct store_batch *b) {
 struct store_batch *store_batch_begin(struct store *s, struct error *e) {
     ASSERT(!s->batch_open);
     struct store_batch *b = &s->batch;
-    if (!batch_start(b, s, atomic_load(&s->env), e)) return NULL;
+    if (!batch_start(b, s, atomic_load(&s->env), e))
+        return NULL;
     b->index = atomic_load(&s->applied_index);
     b->term = atomic_load(&s->applied_term);
     b->read.applied_index = b->index;
@@ -221,7 +240,8 @@ void meta_put_applied(struct store_batch *b) {
 
 bool meta_get_applied(struct store_read *r, uint64_t *index, uint64_t *term) {
     struct str value;
-    if (!table_get(r, TABLE_META, STR("applied"), &value) || value.len != 16) return false;
+    if (!table_get(r, TABLE_META, STR("applied"), &value) || value.len != 16)
+        return false;
     *index = be64_get(value.data);
     *term = be64_get(value.data + 8);
     return true;
@@ -235,15 +255,18 @@ static void note_delays(struct store *s, struct lock_delay *delays) {
             *until = INT64_MIN;
             map_put(&s->delays, d->key, until);
         }
-        int64_t fresh = s->now + (d->nanoseconds < MAX_LOCK_DELAY ? d->nanoseconds : MAX_LOCK_DELAY);
-        if (fresh > *until) *until = fresh;
+        int64_t fresh =
+            s->now + (d->nanoseconds < MAX_LOCK_DELAY ? d->nanoseconds : MAX_LOCK_DELAY);
+        if (fresh > *until)
+            *until = fresh;
     }
 }
 
 bool store_batch_commit(struct store_batch *b, struct watch_touched **touched, struct error *e) {
     struct store *s = b->store;
     ASSERT(s->batch_open && b == &s->batch);
-    if (touched != NULL) *touched = NULL;
+    if (touched != NULL)
+        *touched = NULL;
     uint64_t version = b->read.version;
     meta_put_applied(b);
     int rc = 0;
@@ -271,13 +294,15 @@ bool store_batch_commit(struct store_batch *b, struct watch_touched **touched, s
     }
     s->batch_open = false;
     batch_stop(b);
-    if (s->retired != NULL) env_close_retired(s);
+    if (s->retired != NULL)
+        env_close_retired(s);
     return true;
 }
 
 void store_batch_abort(struct store_batch *b) {
     ASSERT(b->store->batch_open && b == &b->store->batch);
-    if (b->txn != NULL) mdb_txn_abort(b->txn);
+    if (b->txn != NULL)
+        mdb_txn_abort(b->txn);
     b->store->batch_open = false;
     batch_stop(b);
 }
@@ -288,7 +313,8 @@ static _Atomic unsigned next_hint;
 static _Thread_local unsigned slot_hint; /* 1 + where this thread looks for a free slot first */
 
 static struct reader_slot *slot_take(struct store *s) {
-    if (slot_hint == 0) slot_hint = 1 + atomic_fetch_add(&next_hint, 4) % (UINT32_MAX / 2);
+    if (slot_hint == 0)
+        slot_hint = 1 + atomic_fetch_add(&next_hint, 4) % (UINT32_MAX / 2);
     for (unsigned i = 0; i < s->slot_count; i++) {
         struct reader_slot *slot = &s->slots[(slot_hint - 1 + i) % s->slot_count];
         if (!atomic_load_explicit(&slot->taken, memory_order_relaxed) &&
@@ -306,13 +332,17 @@ static int slot_begin(struct store *s, struct reader_slot *slot, struct store_en
         atomic_store(&slot->env, env);
     } while (atomic_load(&s->env) != env);
     *out = env;
-    if (slot->txn != NULL && atomic_load(&slot->txn_env) == env) return mdb_txn_renew(slot->txn);
-    if (slot->txn != NULL) mdb_txn_abort(slot->txn);
+    if (slot->txn != NULL && atomic_load(&slot->txn_env) == env)
+        return mdb_txn_renew(slot->txn);
+    if (slot->txn != NULL)
+        mdb_txn_abort(slot->txn);
     slot->txn = NULL;
     atomic_store(&slot->txn_env, NULL);
     int rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &slot->txn);
-    if (rc == 0) atomic_store(&slot->txn_env, env);
-    else slot->txn = NULL;
+    if (rc == 0)
+        atomic_store(&slot->txn_env, env);
+    else
+        slot->txn = NULL;
     return rc;
 }
 
@@ -320,7 +350,8 @@ bool store_read_begin(struct store *s, struct store_read *r, struct arena *arena
                       struct watch_set *watch, struct error *e) {
     *r = (struct store_read){.store = s, .watch = watch, .arena = arena};
     struct reader_slot *slot = slot_take(s);
-    if (slot == NULL) return error_set(e, ERROR_RATE_LIMIT, "too many reads at once");
+    if (slot == NULL)
+        return error_set(e, ERROR_RATE_LIMIT, "too many reads at once");
     r->slot = (unsigned)(slot - s->slots);
     r->applied_index = atomic_load(&s->applied_index);
     struct store_env *env;
@@ -336,7 +367,8 @@ bool store_read_begin(struct store *s, struct store_read *r, struct arena *arena
 }
 
 void store_read_end(struct store_read *r) {
-    if (r->txn == NULL) return;
+    if (r->txn == NULL)
+        return;
     struct reader_slot *slot = &r->store->slots[r->slot];
     mdb_txn_reset(slot->txn);
     atomic_store(&slot->env, NULL);
@@ -348,13 +380,15 @@ void store_read_end(struct store_read *r) {
 
 void store_set_clock(struct store *s, int64_t now_wall_ns) {
     s->now = now_wall_ns;
-    if (s->delays.count == 0 || now_wall_ns - s->delays_swept < MAX_LOCK_DELAY) return;
+    if (s->delays.count == 0 || now_wall_ns - s->delays_swept < MAX_LOCK_DELAY)
+        return;
     s->delays_swept = now_wall_ns;
     size_t cursor = 0;
     struct str key;
     void *until;
     while (map_next(&s->delays, &cursor, &key, &until)) {
-        if (*(int64_t *)until > now_wall_ns) continue;
+        if (*(int64_t *)until > now_wall_ns)
+            continue;
         map_remove(&s->delays, key);
         mem_free(until);
     }

@@ -1,12 +1,12 @@
-/* Bytes in LMDB: tables as first byte of one tree, keys of any length, undo, scans, records, secondary
- * lookups and index entries. Nothing here knows what a table means.
+/* Bytes in LMDB: tables as first byte of one tree, keys of any length, undo, scans, records,
+ * secondary lookups and index entries. Nothing here knows what a table means.
  *
- * Long keys. LMDB's keys end at 511 bytes. A key of at most SEGMENT bytes lies in its table's space as it
- * is. Of a longer one the first SEGMENT bytes and a mark byte are a continuation record, whose value is
- * the number of a space of its own, <TABLE_SEGMENT><number>, where the rest of the key lies by the same
- * rule. A continuation sorts right behind the key that is just its SEGMENT bytes, and before all keys
- * that are greater: so walking into spaces as they are met gives bytewise order. Spaces that become empty
- * are removed with their continuation.
+ * Long keys. LMDB's keys end at 511 bytes. A key of at most SEGMENT bytes lies in its table's space
+ * as it is. Of a longer one the first SEGMENT bytes and a mark byte are a continuation record,
+ * whose value is the number of a space of its own, <TABLE_SEGMENT><number>, where the rest of the
+ * key lies by the same rule. A continuation sorts right behind the key that is just its SEGMENT
+ * bytes, and before all keys that are greater: so walking into spaces as they are met gives
+ * bytewise order. Spaces that become empty are removed with their continuation.
  */
 #include "store/tables.h"
 
@@ -64,12 +64,15 @@ struct str key_make(struct arena *arena, const struct key_part *parts, size_t co
         struct str text = parts[i].text;
         bool lower = parts[i].how == KEY_LOWER;
         if (parts[i].how == KEY_BARE) {
-            if (text.len > 0) memcpy(p, text.data, text.len);
+            if (text.len > 0)
+                memcpy(p, text.data, text.len);
             p += text.len;
             continue;
         }
-        if (lower && !name_is_ascii(text)) text = name_lower(arena, text);
-        for (size_t k = 0; k < text.len; k++) p += part_byte(text.data[k], lower, p);
+        if (lower && !name_is_ascii(text))
+            text = name_lower(arena, text);
+        for (size_t k = 0; k < text.len; k++)
+            p += part_byte(text.data[k], lower, p);
         *p++ = '\0';
     }
     return str_of(bytes, (size_t)(p - bytes));
@@ -78,7 +81,8 @@ struct str key_make(struct arena *arena, const struct key_part *parts, size_t co
 bool uuid_key(struct arena *arena, struct str text, struct str *key, struct error *e) {
     uint8_t bytes[18];
     size_t len;
-    if (!uuid_parse_index(text, bytes, &len, e)) return false;
+    if (!uuid_parse_index(text, bytes, &len, e))
+        return false;
     *key = str_copy(arena, str_of(bytes, len));
     return true;
 }
@@ -96,7 +100,8 @@ static void physical_space(struct physical *p, uint64_t number) {
 
 static void physical_add(struct physical *p, const void *data, size_t len) {
     ASSERT(p->len + len <= PHYSICAL_ROOM - 1);
-    if (len > 0) memcpy(p->bytes + p->len, data, len);
+    if (len > 0)
+        memcpy(p->bytes + p->len, data, len);
     p->len += len;
 }
 
@@ -104,39 +109,49 @@ static MDB_val val_of(const struct physical *p) {
     return (MDB_val){.mv_size = p->len, .mv_data = (void *)p->bytes};
 }
 
-static struct str str_of_val(const MDB_val *v) { return str_of(v->mv_data, v->mv_size); }
+static struct str str_of_val(const MDB_val *v) {
+    return str_of(v->mv_data, v->mv_size);
+}
 
 /* ---- LMDB, failures noted ---- */
 
 static void batch_fail(struct store_batch *b, int rc, const char *what) {
-    if (b->failed) return;
+    if (b->failed)
+        return;
     b->failed = true;
     error_set_lmdb(&b->failure, rc, what);
 }
 
 static bool lmdb_get(struct store_read *r, const struct physical *p, struct str *value) {
-    if (r->batch != NULL && r->batch->failed) return false;
+    if (r->batch != NULL && r->batch->failed)
+        return false;
     MDB_val key = val_of(p), data;
     int rc = mdb_get(r->txn, ROOT_DBI, &key, &data);
-    if (rc == MDB_NOTFOUND) return false;
+    if (rc == MDB_NOTFOUND)
+        return false;
     ASSERT(rc == 0); /* anything else is a damaged file */
     *value = str_of_val(&data);
-    if (value->len == 0) value->data = "";
+    if (value->len == 0)
+        value->data = "";
     return true;
 }
 
 static void lmdb_put(struct store_batch *b, const struct physical *p, struct str value) {
-    if (b->failed) return;
+    if (b->failed)
+        return;
     MDB_val key = val_of(p), data = {.mv_size = value.len, .mv_data = (void *)value.data};
     int rc = mdb_put(b->txn, ROOT_DBI, &key, &data, 0);
-    if (rc != 0) batch_fail(b, rc, "put");
+    if (rc != 0)
+        batch_fail(b, rc, "put");
 }
 
 static bool lmdb_delete(struct store_batch *b, const struct physical *p) {
-    if (b->failed) return false;
+    if (b->failed)
+        return false;
     MDB_val key = val_of(p);
     int rc = mdb_del(b->txn, ROOT_DBI, &key, NULL);
-    if (rc != 0 && rc != MDB_NOTFOUND) batch_fail(b, rc, "delete");
+    if (rc != 0 && rc != MDB_NOTFOUND)
+        batch_fail(b, rc, "delete");
     return rc == 0;
 }
 
@@ -148,7 +163,8 @@ static void continuation_of(struct physical *p, struct str rest) {
     physical_add(p, &mark, 1);
 }
 
-/* The number of a new space. Numbers are never reused; they are nobody's business but this file's. */
+/* The number of a new space. Numbers are never reused; they are nobody's business but this file's.
+ */
 static uint64_t space_new(struct store_batch *b) {
     struct physical p;
     struct str value;
@@ -156,14 +172,17 @@ static uint64_t space_new(struct store_batch *b) {
     uint64_t number = 1;
     physical_table(&p, TABLE_META);
     physical_add(&p, "segment", 7);
-    if (lmdb_get(&b->read, &p, &value) && value.len == 8) number = be64_get(value.data) + 1;
+    if (lmdb_get(&b->read, &p, &value) && value.len == 8)
+        number = be64_get(value.data) + 1;
     be64_put(bytes, number);
     lmdb_put(b, &p, str_of(bytes, 8));
     return number;
 }
 
 /* How many full segments lie before a key's last part. */
-static size_t segments_of(struct str key) { return key.len > SEGMENT ? (key.len - 1) / SEGMENT : 0; }
+static size_t segments_of(struct str key) {
+    return key.len > SEGMENT ? (key.len - 1) / SEGMENT : 0;
+}
 
 /* Where `key` lies. make: creates the spaces that are missing. False: a space is missing. */
 static bool locate(struct store_read *r, struct store_batch *make, enum store_table table,
@@ -176,7 +195,8 @@ static bool locate(struct store_read *r, struct store_batch *make, enum store_ta
         if (lmdb_get(r, p, &value)) {
             number = be64_get(value.data);
         } else {
-            if (make == NULL || make->failed) return false;
+            if (make == NULL || make->failed)
+                return false;
             char bytes[8];
             number = space_new(make);
             be64_put(bytes, number);
@@ -198,9 +218,9 @@ static bool space_empty(struct store_batch *b, const struct physical *space) {
         return false;
     }
     rc = mdb_cursor_get(cursor, &key, &data, MDB_SET_RANGE);
-    bool empty = rc == MDB_NOTFOUND ||
-                 (rc == 0 && !(key.mv_size >= space->len &&
-                               memcmp(key.mv_data, space->bytes, space->len) == 0));
+    bool empty =
+        rc == MDB_NOTFOUND || (rc == 0 && !(key.mv_size >= space->len &&
+                                            memcmp(key.mv_data, space->bytes, space->len) == 0));
     mdb_cursor_close(cursor);
     return empty;
 }
@@ -217,14 +237,16 @@ static void spaces_trim(struct store_batch *b, enum store_table table, struct st
         continuation_of(&p, str_sub(key, i * SEGMENT, SEGMENT));
         way[i] = p;
         found = lmdb_get(&b->read, &p, &value);
-        if (found) physical_space(&p, be64_get(value.data));
+        if (found)
+            physical_space(&p, be64_get(value.data));
     }
     while (found && depth > 0 && space_empty(b, &p)) {
         depth--;
         lmdb_delete(b, &way[depth]);
         p = way[depth];
         p.len -= SEGMENT + 1; /* the space that the continuation was in */
-        if (depth == 0) break;
+        if (depth == 0)
+            break;
     }
     mem_free(way);
 }
@@ -242,7 +264,8 @@ bool table_has(struct store_read *r, enum store_table table, struct str key) {
 }
 
 static void undo_note(struct store_batch *b, enum store_table table, struct str key) {
-    if (b->no_undo || b->restoring) return;
+    if (b->no_undo || b->restoring)
+        return;
     struct undo *u = arena_alloc(&b->undo_arena, sizeof *u);
     struct str value = STR_NONE;
     *u = (struct undo){.older = b->undo, .table = table};
@@ -255,17 +278,22 @@ static void undo_note(struct store_batch *b, enum store_table table, struct str 
 void table_put(struct store_batch *b, enum store_table table, struct str key, struct str value) {
     struct physical p;
     undo_note(b, table, key);
-    if (locate(&b->read, b, table, key, &p)) lmdb_put(b, &p, value);
+    if (locate(&b->read, b, table, key, &p))
+        lmdb_put(b, &p, value);
 }
 
 bool table_delete(struct store_batch *b, enum store_table table, struct str key) {
     struct physical p;
-    if (!locate(&b->read, NULL, table, key, &p)) return false;
+    if (!locate(&b->read, NULL, table, key, &p))
+        return false;
     struct str value;
-    if (!lmdb_get(&b->read, &p, &value)) return false;
+    if (!lmdb_get(&b->read, &p, &value))
+        return false;
     undo_note(b, table, key);
-    if (!lmdb_delete(b, &p)) return false;
-    if (key.len > SEGMENT) spaces_trim(b, table, key);
+    if (!lmdb_delete(b, &p))
+        return false;
+    if (key.len > SEGMENT)
+        spaces_trim(b, table, key);
     return true;
 }
 
@@ -279,9 +307,11 @@ uint64_t table_delete_prefix(struct store_batch *b, enum store_table table, stru
         n = 0;
         arena_reset(&arena, (size_t)64 << 10);
         table_scan_begin(&s, &b->read, table, prefix);
-        while (n < AT_ONCE && table_scan_next(&s, &key, NULL)) keys[n++] = str_copy(&arena, key);
+        while (n < AT_ONCE && table_scan_next(&s, &key, NULL))
+            keys[n++] = str_copy(&arena, key);
         table_scan_end(&s);
-        for (size_t i = 0; i < n; i++) table_delete(b, table, keys[i]);
+        for (size_t i = 0; i < n; i++)
+            table_delete(b, table, keys[i]);
     }
     arena_free(&arena);
     return count;
@@ -299,17 +329,21 @@ void batch_rollback(struct store_batch *b, struct batch_mark mark) {
     bool saved = b->no_undo;
     b->no_undo = true;
     for (struct undo *u = b->undo; u != mark.undo; u = u->older) {
-        if (u->was_there) table_put(b, u->table, u->key, u->value);
-        else table_delete(b, u->table, u->key);
+        if (u->was_there)
+            table_put(b, u->table, u->key, u->value);
+        else
+            table_delete(b, u->table, u->key);
     }
     b->undo = mark.undo;
     b->delays = mark.delays;
-    if (b->touched != NULL) watch_touched_truncate(b->touched, mark.touched);
+    if (b->touched != NULL)
+        watch_touched_truncate(b->touched, mark.touched);
     b->no_undo = saved;
 }
 
 void batch_note_delay(struct store_batch *b, struct str key, int64_t delay_ns) {
-    if (b->restoring || delay_ns <= 0) return;
+    if (b->restoring || delay_ns <= 0)
+        return;
     struct lock_delay *d = arena_alloc(&b->delay_arena, sizeof *d);
     *d = (struct lock_delay){
         .next = b->delays, .key = str_copy(&b->delay_arena, key), .nanoseconds = delay_ns};
@@ -350,8 +384,10 @@ void table_scan_begin(struct table_scan *s, struct store_read *r, enum store_tab
         buf_add(&s->path, s->rest.data, SEGMENT);
         s->rest = str_sub(s->rest, SEGMENT, s->rest.len);
     }
-    if (!s->done && r->batch != NULL && r->batch->failed) s->done = true;
-    if (s->done) return;
+    if (!s->done && r->batch != NULL && r->batch->failed)
+        s->done = true;
+    if (s->done)
+        return;
     level_space(level_push(s), &p);
     MDB_cursor *cursor;
     int rc = mdb_cursor_open(r->txn, ROOT_DBI, &cursor);
@@ -362,9 +398,11 @@ void table_scan_begin(struct table_scan *s, struct store_read *r, enum store_tab
 static bool scan_move(struct table_scan *s, const struct physical *from, MDB_cursor_op op,
                       struct str *key, struct str *value) {
     MDB_val k = {0}, v;
-    if (from != NULL) k = val_of(from);
+    if (from != NULL)
+        k = val_of(from);
     int rc = mdb_cursor_get(s->cursor, &k, &v, op);
-    if (rc == MDB_NOTFOUND) return false;
+    if (rc == MDB_NOTFOUND)
+        return false;
     ASSERT(rc == 0);
     *key = str_of_val(&k);
     *value = str_of_val(&v);
@@ -376,7 +414,8 @@ static bool scan_enter(struct table_scan *s, struct str *key, struct str *value)
     struct physical p = {.len = 0};
     const struct scan_level *level = &s->levels[s->level_count - 1];
     physical_add(&p, level->space, level->space_len);
-    if (s->level_count == 1) physical_add(&p, s->rest.data, s->rest.len);
+    if (s->level_count == 1)
+        physical_add(&p, s->rest.data, s->rest.len);
     return scan_move(s, &p, MDB_SET_RANGE, key, value);
 }
 
@@ -388,19 +427,19 @@ static bool scan_leave(struct table_scan *s, struct str *key, struct str *value)
     physical_add(&p, level->space, level->space_len);
     continuation_of(&p, str_of(s->path.data + level->path_len, SEGMENT));
     s->path.len = level->path_len;
-    return scan_move(s, &p, MDB_SET_RANGE, key, value) &&
-           scan_move(s, NULL, MDB_NEXT, key, value);
+    return scan_move(s, &p, MDB_SET_RANGE, key, value) && scan_move(s, NULL, MDB_NEXT, key, value);
 }
 
 static bool in_level(const struct table_scan *s, struct str key) {
     const struct scan_level *level = &s->levels[s->level_count - 1];
-    if (!str_has_prefix(key, str_of(level->space, level->space_len))) return false;
-    return s->level_count > 1 ||
-           str_has_prefix(str_sub(key, level->space_len, key.len), s->rest);
+    if (!str_has_prefix(key, str_of(level->space, level->space_len)))
+        return false;
+    return s->level_count > 1 || str_has_prefix(str_sub(key, level->space_len, key.len), s->rest);
 }
 
 bool table_scan_next(struct table_scan *s, struct str *key, struct str *value) {
-    if (s->done) return false;
+    if (s->done)
+        return false;
     struct str k = STR_NONE, v = STR_NONE;
     bool found = s->started ? scan_move(s, NULL, MDB_NEXT, &k, &v) : scan_enter(s, &k, &v);
     s->started = true;
@@ -416,14 +455,17 @@ bool table_scan_next(struct table_scan *s, struct str *key, struct str *value) {
         size_t space_len = s->levels[s->level_count - 1].space_len;
         struct str tail = str_sub(k, space_len, k.len);
         if (tail.len <= SEGMENT) {
-            if (value != NULL) *value = v.len == 0 ? STR("") : v;
-            if (key == NULL) return true;
+            if (value != NULL)
+                *value = v.len == 0 ? STR("") : v;
+            if (key == NULL)
+                return true;
             if (s->path.len == 0) {
                 *key = tail.len == 0 ? STR("") : tail;
                 return true;
             }
             char *behind = buf_reserve(&s->path, tail.len + 1);
-            if (tail.len > 0) memcpy(behind, tail.data, tail.len);
+            if (tail.len > 0)
+                memcpy(behind, tail.data, tail.len);
             *key = str_of(s->path.data, s->path.len + tail.len);
             return true;
         }
@@ -436,7 +478,8 @@ bool table_scan_next(struct table_scan *s, struct str *key, struct str *value) {
 }
 
 void table_scan_end(struct table_scan *s) {
-    if (s->cursor != NULL) mdb_cursor_close(s->cursor);
+    if (s->cursor != NULL)
+        mdb_cursor_close(s->cursor);
     s->cursor = NULL;
     mem_free(s->levels);
     s->levels = NULL;
@@ -457,7 +500,8 @@ void record_decode(struct store_read *r, struct str value, const struct shape *s
 bool record_get(struct store_read *r, enum store_table table, struct str key,
                 const struct shape *shape, void *object) {
     struct str value;
-    if (!table_get(r, table, key, &value)) return false;
+    if (!table_get(r, table, key, &value))
+        return false;
     record_decode(r, value, shape, object);
     return true;
 }
@@ -469,8 +513,7 @@ void record_put(struct store_batch *b, enum store_table table, struct str key,
     table_put(b, table, key, buf_str(&b->encoded));
 }
 
-void lookup_put(struct store_batch *b, enum store_table table, struct str key,
-                struct str primary) {
+void lookup_put(struct store_batch *b, enum store_table table, struct str key, struct str primary) {
     table_put(b, table, key, primary);
 }
 
@@ -496,7 +539,8 @@ void *list_push(struct list *list, uint32_t *cap, size_t item_size, struct arena
         uint32_t more = *cap == 0 ? 4 : *cap * 2;
         ASSERT(more > *cap);
         char *items = arena_zalloc(arena, more, item_size);
-        if (list->len > 0) memcpy(items, list->items, list->len * item_size);
+        if (list->len > 0)
+            memcpy(items, list->items, list->len * item_size);
         list->items = items;
         *cap = more;
     }
@@ -530,7 +574,8 @@ uint64_t store_index(struct store_read *r, struct str name) {
     } else {
         lower = name_lower(r->arena, name);
     }
-    if (!table_get(r, TABLE_INDEX, lower, &value) || value.len < 8) return 0;
+    if (!table_get(r, TABLE_INDEX, lower, &value) || value.len < 8)
+        return 0;
     return be64_get(value.data);
 }
 
@@ -538,15 +583,19 @@ void index_set(struct store_batch *b, struct str name, uint64_t value) {
     struct str lower = name_lower(b->read.arena, name);
     char *bytes = arena_alloc(b->read.arena, 8 + name.len);
     be64_put(bytes, value);
-    if (name.len > 0) memcpy(bytes + 8, name.data, name.len);
+    if (name.len > 0)
+        memcpy(bytes + 8, name.data, name.len);
     table_put(b, TABLE_INDEX, lower, str_of(bytes, 8 + name.len));
     index_touch(b, lower);
 }
 
-void index_bump(struct store_batch *b, struct str name) { index_set(b, name, b->index); }
+void index_bump(struct store_batch *b, struct str name) {
+    index_set(b, name, b->index);
+}
 
 void index_raise(struct store_batch *b, struct str name, uint64_t value) {
-    if (store_index(&b->read, name) < value) index_set(b, name, value);
+    if (store_index(&b->read, name) < value)
+        index_set(b, name, value);
 }
 
 void index_remove(struct store_batch *b, struct str name) {
@@ -559,7 +608,8 @@ uint64_t index_max(struct store_read *r, const char *const *names, size_t count)
     uint64_t max = 1;
     for (size_t i = 0; i < count; i++) {
         uint64_t index = store_index(r, str_from(names[i]));
-        if (index > max) max = index;
+        if (index > max)
+            max = index;
     }
     return max;
 }
@@ -573,23 +623,29 @@ static bool name_is_lowered(enum watch_table table) {
 }
 
 void touch(struct store_batch *b, enum watch_table table, struct str name) {
-    if (b->touched == NULL) return;
-    if (name_is_lowered(table)) name = name_lower(b->read.arena, name);
+    if (b->touched == NULL)
+        return;
+    if (name_is_lowered(table))
+        name = name_lower(b->read.arena, name);
     watch_touched_add(b->touched, table, name);
 }
 
 void touch_prefix(struct store_batch *b, struct str prefix) {
-    if (b->touched != NULL) watch_touched_add_prefix(b->touched, prefix);
+    if (b->touched != NULL)
+        watch_touched_add_prefix(b->touched, prefix);
 }
 
 void touch_record(struct store_batch *b, const char *table, struct str key) {
-    if (b->touched == NULL) return;
+    if (b->touched == NULL)
+        return;
     watch_touched_add(b->touched, WATCH_RECORD,
                       KEY(b->read.arena, K_EXACT(str_from(table)), K_BARE(key)));
 }
 
 void watch_name(struct store_read *r, enum watch_table table, struct str name) {
-    if (r->watch == NULL) return;
-    if (name_is_lowered(table)) name = name_lower(r->arena, name);
+    if (r->watch == NULL)
+        return;
+    if (name_is_lowered(table))
+        name = name_lower(r->arena, name);
     watch_set_add(r->watch, table, name);
 }

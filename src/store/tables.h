@@ -1,24 +1,26 @@
-/* How this room is built; for src/store/ only. Everything lives in one LMDB tree: a key is one byte that
- * names the table, then the table's own key bytes. Reads take a `struct store_read`, also inside apply,
- * where `&b->read` sees what the batch has written so far. Writes take a `struct store_batch`.
+/* How this room is built; for src/store/ only. Everything lives in one LMDB tree: a key is one byte
+ * that names the table, then the table's own key bytes. Reads take a `struct store_read`, also
+ * inside apply, where `&b->read` sees what the batch has written so far. Writes take a `struct
+ * store_batch`.
  *
- * To add a table: a line in enum store_table (before TABLE_COUNT), keys by the macros below, records by
- * record_put and record_get, secondary lookups by further tables whose value is the primary key
- * (lookup_put, lookup_delete, lookup_scan). Bump its index entry with index_bump, which also touches
- * WATCH_TABLE of that name, and touch what finer reads watch.
+ * To add a table: a line in enum store_table (before TABLE_COUNT), keys by the macros below,
+ * records by record_put and record_get, secondary lookups by further tables whose value is the
+ * primary key (lookup_put, lookup_delete, lookup_scan). Bump its index entry with index_bump, which
+ * also touches WATCH_TABLE of that name, and touch what finer reads watch.
  *
- * To add an entry type: a function `void apply_x(b, request, result)`, declared in store/apply.h, and a
- * row in the table in apply.c. The request is decoded by the row's shape into b->read.arena, which is
- * reset after each entry. A refusal is `apply_refuse(b, result, "text")`: result kind ERROR makes
- * store_apply undo everything that the entry wrote (unless the row says keep_on_error), so it is fine to
- * find an error half way. What a result points to goes into b->results.
+ * To add an entry type: a function `void apply_x(b, request, result)`, declared in store/apply.h,
+ * and a row in the table in apply.c. The request is decoded by the row's shape into b->read.arena,
+ * which is reset after each entry. A refusal is `apply_refuse(b, result, "text")`: result kind
+ * ERROR makes store_apply undo everything that the entry wrote (unless the row says keep_on_error),
+ * so it is fine to find an error half way. What a result points to goes into b->results.
  *
- * To add a snapshot record: a row in each of the two tables in snapshot.c (writers are in the order of
- * fsm.md 7.2). A table whose stored value is the record's body is one call of snapshot_copy_table.
+ * To add a snapshot record: a row in each of the two tables in snapshot.c (writers are in the order
+ * of fsm.md 7.2). A table whose stored value is the record's body is one call of
+ * snapshot_copy_table.
  *
- * Write failures of LMDB stick to the batch (b->failed) and surface when store_apply returns; callers
- * need not look. Values that table_get and scans return point into LMDB's pages: valid until the read
- * ends, and in a batch only until the next write. record_get copies.
+ * Write failures of LMDB stick to the batch (b->failed) and surface when store_apply returns;
+ * callers need not look. Values that table_get and scans return point into LMDB's pages: valid
+ * until the read ends, and in a batch only until the next write. record_get copies.
  */
 #ifndef PRAETOR_STORE_TABLES_H
 #define PRAETOR_STORE_TABLES_H
@@ -32,39 +34,40 @@
 #include "store/store.h"
 #include "store/watch.h"
 
-/* Written into LMDB; grows with each change of a key or value layout: older files are then dropped. */
+/* Written into LMDB; grows with each change of a key or value layout: older files are then dropped.
+ */
 #define STORE_FORMAT 1
 
 /* Pieces of one chunked command (fsm.md 1.2): 32 GiB, so only nonsense is refused. */
 #define CHUNKS_MAX 65536
 
-/* First byte of a key. Key parts: l(x) lower-cased (name_lower) and NUL, e(x) exact and NUL, b(x) bare bytes, u(x)
- * uuid_key. "-> x": a secondary lookup, value = key of a record in table x. */
+/* First byte of a key. Key parts: l(x) lower-cased (name_lower) and NUL, e(x) exact and NUL, b(x)
+ * bare bytes, u(x) uuid_key. "-> x": a secondary lookup, value = key of a record in table x. */
 enum store_table {
-    TABLE_META = 1,       /* bare names: "applied", "format", "segment" */
-    TABLE_INDEX,          /* b(l(name)): u64 big endian, then the spelling of the last bump */
-    TABLE_NODES,          /* l(node): Node */
-    TABLE_NODES_ID,       /* u(id) -> nodes */
-    TABLE_NODES_META,     /* e(key) e(value) l(node) -> nodes */
-    TABLE_SERVICES,       /* l(node) l(id): node's name as spelled (msgpack), then NodeService */
-    TABLE_SERVICES_NAME,  /* l(name) l(node) l(id) -> services */
+    TABLE_META = 1,         /* bare names: "applied", "format", "segment" */
+    TABLE_INDEX,            /* b(l(name)): u64 big endian, then the spelling of the last bump */
+    TABLE_NODES,            /* l(node): Node */
+    TABLE_NODES_ID,         /* u(id) -> nodes */
+    TABLE_NODES_META,       /* e(key) e(value) l(node) -> nodes */
+    TABLE_SERVICES,         /* l(node) l(id): node's name as spelled (msgpack), then NodeService */
+    TABLE_SERVICES_NAME,    /* l(name) l(node) l(id) -> services */
     TABLE_SERVICES_CONNECT, /* l(destination) l(node) l(id) -> services */
-    TABLE_SERVICES_KIND,  /* e(kind) l(node) l(id) -> services */
-    TABLE_CHECKS,         /* l(node) l(check): HealthCheck */
-    TABLE_CHECKS_SERVICE, /* l(node) l(service id, "" for the node's) l(check) -> checks */
-    TABLE_CHECKS_NAME,    /* l(service name) l(node) l(check) -> checks */
-    TABLE_CHECKS_STATUS,  /* e(status) l(node) l(check) -> checks */
-    TABLE_KVS,            /* b(key): DirEntry */
-    TABLE_KVS_SESSION,    /* u(id) b(key) -> kvs */
-    TABLE_TOMBSTONES,     /* b(key): u64 big endian */
-    TABLE_SESSIONS,       /* u(id): Session */
-    TABLE_SESSIONS_NODE,  /* l(node) u(id) -> sessions */
-    TABLE_SESSION_CHECKS, /* l(node) l(check) u(id) -> sessions */
-    TABLE_COORDINATES,    /* l(node) l(segment): Coordinate */
-    TABLE_AUTOPILOT,      /* empty: AutopilotConfig */
-    TABLE_CHUNKS,         /* u64 op_num, u32 sequence_num big endian: ChunkInfo */
-    TABLE_QUERIES,         /* u(id): PreparedQuery */
-    TABLE_QUERIES_SESSION, /* u(session) u(id) -> queries */
+    TABLE_SERVICES_KIND,    /* e(kind) l(node) l(id) -> services */
+    TABLE_CHECKS,           /* l(node) l(check): HealthCheck */
+    TABLE_CHECKS_SERVICE,   /* l(node) l(service id, "" for the node's) l(check) -> checks */
+    TABLE_CHECKS_NAME,      /* l(service name) l(node) l(check) -> checks */
+    TABLE_CHECKS_STATUS,    /* e(status) l(node) l(check) -> checks */
+    TABLE_KVS,              /* b(key): DirEntry */
+    TABLE_KVS_SESSION,      /* u(id) b(key) -> kvs */
+    TABLE_TOMBSTONES,       /* b(key): u64 big endian */
+    TABLE_SESSIONS,         /* u(id): Session */
+    TABLE_SESSIONS_NODE,    /* l(node) u(id) -> sessions */
+    TABLE_SESSION_CHECKS,   /* l(node) l(check) u(id) -> sessions */
+    TABLE_COORDINATES,      /* l(node) l(segment): Coordinate */
+    TABLE_AUTOPILOT,        /* empty: AutopilotConfig */
+    TABLE_CHUNKS,           /* u64 op_num, u32 sequence_num big endian: ChunkInfo */
+    TABLE_QUERIES,          /* u(id): PreparedQuery */
+    TABLE_QUERIES_SESSION,  /* u(session) u(id) -> queries */
     /* engineer C's: */
     TABLE_COUNT,
     TABLE_SEGMENT = 255, /* continuations of long keys, see tables.c */
@@ -79,10 +82,10 @@ struct key_part {
 #define K_LOWER(s) ((struct key_part){KEY_LOWER, (s)})
 #define K_EXACT(s) ((struct key_part){KEY_EXACT, (s)})
 #define K_BARE(s) ((struct key_part){KEY_BARE, (s)})
-/* KEY(arena, K_LOWER(node), K_LOWER(id)): any length. A NUL inside a part is written 01 01 and a 01 as
- * 01 02, so that parts cannot run into each other; the order of names stays. */
-#define KEY(arena, ...)                                       \
-    key_make((arena), (const struct key_part[]){__VA_ARGS__}, \
+/* KEY(arena, K_LOWER(node), K_LOWER(id)): any length. A NUL inside a part is written 01 01 and a 01
+ * as 01 02, so that parts cannot run into each other; the order of names stays. */
+#define KEY(arena, ...)                                                                            \
+    key_make((arena), (const struct key_part[]){__VA_ARGS__},                                      \
              COUNT_OF(((const struct key_part[]){__VA_ARGS__})))
 struct str key_make(struct arena *arena, const struct key_part *parts, size_t count);
 
@@ -108,17 +111,17 @@ uint64_t table_delete_prefix(struct store_batch *b, enum store_table table, stru
  *   table_scan_begin(&s, r, TABLE_NODES, prefix);
  *   while (table_scan_next(&s, &key, &value)) ...
  *   table_scan_end(&s);
- * key (NULL allowed) is valid until the next call. In a batch nothing may be written while a scan is
- * open: collect first (or use lookup_keys). `prefix` must stay valid. */
+ * key (NULL allowed) is valid until the next call. In a batch nothing may be written while a scan
+ * is open: collect first (or use lookup_keys). `prefix` must stay valid. */
 struct table_scan {
     struct store_read *read;
-    void *cursor; /* MDB_cursor */
+    void *cursor;              /* MDB_cursor */
     struct scan_level *levels; /* of long keys; the last is the current one */
     uint32_t level_count, level_cap;
     bool started, done;
     uint8_t table;
-    struct str rest;  /* what is left of the prefix in the first level */
-    struct buf path;  /* of long keys: the key so far */
+    struct str rest; /* what is left of the prefix in the first level */
+    struct buf path; /* of long keys: the key so far */
 };
 void table_scan_begin(struct table_scan *s, struct store_read *r, enum store_table table,
                       struct str prefix);
@@ -150,15 +153,17 @@ void *list_push(struct list *list, uint32_t *cap, size_t item_size, struct arena
 
 /* ---- index entries (fsm.md 2) ---- */
 
-void index_bump(struct store_batch *b, struct str name);             /* := b->index */
+void index_bump(struct store_batch *b, struct str name); /* := b->index */
 void index_set(struct store_batch *b, struct str name, uint64_t value);
 void index_raise(struct store_batch *b, struct str name, uint64_t value); /* only if larger */
 void index_remove(struct store_batch *b, struct str name);
 uint64_t index_max(struct store_read *r, const char *const *names, size_t count); /* at least 1 */
-#define INDEX_MAX(r, ...)                                 \
-    index_max((r), (const char *const[]){__VA_ARGS__},    \
+#define INDEX_MAX(r, ...)                                                                          \
+    index_max((r), (const char *const[]){__VA_ARGS__},                                             \
               COUNT_OF(((const char *const[]){__VA_ARGS__})))
-static inline uint64_t index_floor(uint64_t index) { return index == 0 ? 1 : index; }
+static inline uint64_t index_floor(uint64_t index) {
+    return index == 0 ? 1 : index;
+}
 
 /* ---- what a commit touched; index functions touch WATCH_TABLE (or WATCH_SERVICE for service.<x>,
  * WATCH_EXTINCTION) by themselves. Names of l(x) tables are lower-cased here. ---- */

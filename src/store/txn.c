@@ -46,13 +46,16 @@ static void *kept(struct txn_run *run, const struct shape *shape, const void *ob
     return copy;
 }
 
-static struct str quoted(struct txn_run *run, struct str s) { return str_quote(run->arena, s); }
+static struct str quoted(struct txn_run *run, struct str s) {
+    return str_quote(run->arena, s);
+}
 
 /* ---- KV ---- */
 
 static void result_kv(struct txn_run *run, const struct dir_entry *entry, bool with_value) {
     struct dir_entry shown = *entry;
-    if (!with_value) shown.value = STR_NONE;
+    if (!with_value)
+        shown.value = STR_NONE;
     result_add(run)->kv = kept(run, &dir_entry_shape, &shown);
 }
 
@@ -74,8 +77,10 @@ static bool kv_check(struct txn_run *run, struct str verb, const struct dir_entr
     bool exists = kv_fetch(run->read, wanted->key, &entry);
     struct str key = quoted(run, wanted->key);
     if (str_is(verb, "get")) {
-        if (exists) result_kv(run, &entry, true);
-        else fail(run, "key %.*s doesn't exist", STR_ARG(key));
+        if (exists)
+            result_kv(run, &entry, true);
+        else
+            fail(run, "key %.*s doesn't exist", STR_ARG(key));
     } else if (str_is(verb, "check-index")) {
         if (!exists) {
             fail(run, "failed to check index, key %.*s doesn't exist", STR_ARG(key));
@@ -97,22 +102,26 @@ static bool kv_check(struct txn_run *run, struct str verb, const struct dir_entr
             result_kv(run, &entry, false);
         }
     } else if (str_is(verb, "check-not-exists")) {
-        if (exists) fail(run, "key %.*s exists", STR_ARG(key));
+        if (exists)
+            fail(run, "key %.*s exists", STR_ARG(key));
     } else {
         return false;
     }
     return true;
 }
 
-static void kv_take(struct txn_run *run, const char *why_not, bool lock,
-                    struct dir_entry *entry) {
+static void kv_take(struct txn_run *run, const char *why_not, bool lock, struct dir_entry *entry) {
     struct error e = ERROR_IN(run->arena);
     struct str key = quoted(run, entry->key);
     bool done;
-    bool ok = lock ? kv_lock(run->batch, entry, &done, &e) : kv_unlock(run->batch, entry, &done, &e);
-    if (!ok) fail_text(run, e.text);
-    else if (!done) fail(run, "failed to %s key %.*s, %s", lock ? "lock" : "unlock", STR_ARG(key), why_not);
-    else result_kv(run, entry, false);
+    bool ok =
+        lock ? kv_lock(run->batch, entry, &done, &e) : kv_unlock(run->batch, entry, &done, &e);
+    if (!ok)
+        fail_text(run, e.text);
+    else if (!done)
+        fail(run, "failed to %s key %.*s, %s", lock ? "lock" : "unlock", STR_ARG(key), why_not);
+    else
+        result_kv(run, entry, false);
 }
 
 static bool kv_write(struct txn_run *run, struct str verb, struct dir_entry *entry) {
@@ -121,8 +130,10 @@ static bool kv_write(struct txn_run *run, struct str verb, struct dir_entry *ent
         kv_put(run->batch, entry, false);
         result_kv(run, entry, false);
     } else if (str_is(verb, "cas")) {
-        if (kv_cas(run->batch, entry)) result_kv(run, entry, false);
-        else fail(run, "failed to set key %.*s, index is stale", STR_ARG(key));
+        if (kv_cas(run->batch, entry))
+            result_kv(run, entry, false);
+        else
+            fail(run, "failed to set key %.*s, index is stale", STR_ARG(key));
     } else if (str_is(verb, "delete")) {
         kv_delete(run->batch, entry->key);
     } else if (str_is(verb, "delete-cas")) {
@@ -165,8 +176,10 @@ static void run_node(struct txn_run *run, struct txn_op_node *op) {
                               : catalog_node(run->read, op->node.node);
     bool cas = str_is(op->verb, "cas"), delete_cas = str_is(op->verb, "delete-cas");
     if (str_is(op->verb, "get")) {
-        if (stored != NULL) result_add(run)->node = kept(run, &node_shape, stored);
-        else fail(run, "node %.*s doesn't exist", STR_ARG(name));
+        if (stored != NULL)
+            result_add(run)->node = kept(run, &node_shape, stored);
+        else
+            fail(run, "node %.*s doesn't exist", STR_ARG(name));
     } else if (run->batch != NULL && (cas || str_is(op->verb, "set"))) {
         if (cas && !cas_fits(op->node.modify_index, stored != NULL,
                              stored != NULL ? stored->modify_index : 0)) {
@@ -194,8 +207,10 @@ static void run_service(struct txn_run *run, struct txn_op_service *op) {
     struct node_service *stored = catalog_service(run->read, op->node, service->id);
     bool cas = str_is(op->verb, "cas"), delete_cas = str_is(op->verb, "delete-cas");
     if (str_is(op->verb, "get")) {
-        if (stored != NULL) result_add(run)->service = kept(run, &node_service_shape, stored);
-        else fail(run, "service %.*s on node %.*s doesn't exist", STR_ARG(id), STR_ARG(node));
+        if (stored != NULL)
+            result_add(run)->service = kept(run, &node_service_shape, stored);
+        else
+            fail(run, "service %.*s on node %.*s doesn't exist", STR_ARG(id), STR_ARG(node));
     } else if (run->batch != NULL && (cas || str_is(op->verb, "set"))) {
         if (cas && !cas_fits(service->modify_index, stored != NULL,
                              stored != NULL ? stored->modify_index : 0)) {
@@ -225,8 +240,10 @@ static void run_check(struct txn_run *run, struct txn_op_check *op) {
     struct health_check *stored = catalog_check(run->read, check->node, check->check_id);
     bool cas = str_is(op->verb, "cas"), delete_cas = str_is(op->verb, "delete-cas");
     if (str_is(op->verb, "get")) {
-        if (stored != NULL) result_add(run)->check = kept(run, &health_check_shape, stored);
-        else fail(run, "check %.*s on node %.*s doesn't exist", STR_ARG(id), STR_ARG(node));
+        if (stored != NULL)
+            result_add(run)->check = kept(run, &health_check_shape, stored);
+        else
+            fail(run, "check %.*s on node %.*s doesn't exist", STR_ARG(id), STR_ARG(node));
     } else if (run->batch != NULL && (cas || str_is(op->verb, "set"))) {
         if (cas && !cas_fits(check->modify_index, stored != NULL,
                              stored != NULL ? stored->modify_index : 0)) {
@@ -274,13 +291,20 @@ static void run_intention(struct txn_run *run, const struct intention_request *r
 /* ---- the whole ---- */
 
 static void run_op(struct txn_run *run, struct txn_op *op) {
-    if (op != NULL && op->kv != NULL) run_kv(run, op->kv);
-    else if (op != NULL && op->intention != NULL) run_intention(run, op->intention);
-    else if (op != NULL && op->node != NULL) run_node(run, op->node);
-    else if (op != NULL && op->service != NULL) run_service(run, op->service);
-    else if (op != NULL && op->check != NULL) run_check(run, op->check);
-    else if (op != NULL && op->session != NULL) run_session(run, op->session);
-    else fail(run, "no operation specified");
+    if (op != NULL && op->kv != NULL)
+        run_kv(run, op->kv);
+    else if (op != NULL && op->intention != NULL)
+        run_intention(run, op->intention);
+    else if (op != NULL && op->node != NULL)
+        run_node(run, op->node);
+    else if (op != NULL && op->service != NULL)
+        run_service(run, op->service);
+    else if (op != NULL && op->check != NULL)
+        run_check(run, op->check);
+    else if (op != NULL && op->session != NULL)
+        run_session(run, op->session);
+    else
+        fail(run, "no operation specified");
 }
 
 static void run_all(struct txn_run *run, const struct list *ops) {
@@ -290,7 +314,8 @@ static void run_all(struct txn_run *run, const struct list *ops) {
         run->op_index = i;
         run_op(run, LIST_AT(*ops, struct txn_op *, i));
     }
-    if (run->errors.len > 0) run->results = LIST_NIL;
+    if (run->errors.len > 0)
+        run->results = LIST_NIL;
 }
 
 void txn_read(struct store_read *r, const struct list *ops, struct list *errors,
@@ -303,7 +328,8 @@ void txn_read(struct store_read *r, const struct list *ops, struct list *errors,
 
 static bool verb_in(struct str verb, const char *const *verbs, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        if (str_is(verb, verbs[i])) return true;
+        if (str_is(verb, verbs[i]))
+            return true;
     }
     return false;
 }
@@ -311,18 +337,25 @@ static bool verb_in(struct str verb, const char *const *verbs, size_t count) {
 static bool op_only_reads(const struct txn_op *op) {
     static const char *const writing[] = {"set",         "cas",  "delete", "delete-cas",
                                           "delete-tree", "lock", "unlock"};
-    if (op == NULL) return true;
-    if (op->kv != NULL) return !verb_in(op->kv->verb, writing, COUNT_OF(writing));
-    if (op->intention != NULL) return false;
-    if (op->node != NULL) return str_is(op->node->verb, "get");
-    if (op->service != NULL) return str_is(op->service->verb, "get");
-    if (op->check != NULL) return str_is(op->check->verb, "get");
+    if (op == NULL)
+        return true;
+    if (op->kv != NULL)
+        return !verb_in(op->kv->verb, writing, COUNT_OF(writing));
+    if (op->intention != NULL)
+        return false;
+    if (op->node != NULL)
+        return str_is(op->node->verb, "get");
+    if (op->service != NULL)
+        return str_is(op->service->verb, "get");
+    if (op->check != NULL)
+        return str_is(op->check->verb, "get");
     return op->session == NULL;
 }
 
 bool txn_is_read_only(const struct list *ops) {
     for (uint32_t i = 0; i < ops->len; i++) {
-        if (!op_only_reads(LIST_AT(*ops, struct txn_op *, i))) return false;
+        if (!op_only_reads(LIST_AT(*ops, struct txn_op *, i)))
+            return false;
     }
     return true;
 }
@@ -332,7 +365,8 @@ void apply_txn(struct store_batch *b, void *request, struct store_result *result
     struct txn_run run = {.read = &b->read, .batch = b, .arena = &b->results};
     struct batch_mark mark = batch_mark(b);
     run_all(&run, &txn->ops);
-    if (run.errors.len > 0) batch_rollback(b, mark);
+    if (run.errors.len > 0)
+        batch_rollback(b, mark);
     struct txn_response *response = ARENA_NEW(&b->results, struct txn_response);
     response->errors = run.errors;
     response->results = run.results;

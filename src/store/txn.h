@@ -6,8 +6,8 @@
 #include "schema/requests.h"
 #include "store/store.h"
 
-/* Whether all operations only read: KV get, get-tree and check-*, unknown KV verbs too; `get` of the
- * others (http-core.md 11.6). Such a transaction goes to txn_read and never into the log. */
+/* Whether all operations only read: KV get, get-tree and check-*, unknown KV verbs too; `get` of
+ * the others (http-core.md 11.6). Such a transaction goes to txn_read and never into the log. */
 bool txn_is_read_only(const struct list *ops);
 /* ops: struct txn_op *. Fills errors (then results is nil) or results (never nil). Verbs that write
  * are answered "unknown … verb". */

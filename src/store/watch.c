@@ -1,6 +1,6 @@
-/* Watch sets, touched lists and registries (store/watch.h). In a registry, names other than KV keys are
- * in a hash map; keys and prefixes are in a radix tree, so that a touched key finds the prefixes above it,
- * and a touched prefix the keys below it, without looking at anybody else.
+/* Watch sets, touched lists and registries (store/watch.h). In a registry, names other than KV keys
+ * are in a hash map; keys and prefixes are in a radix tree, so that a touched key finds the
+ * prefixes above it, and a touched prefix the keys below it, without looking at anybody else.
  */
 #include "store/watch.h"
 
@@ -24,15 +24,18 @@ static bool key_eq(const struct watch_key *a, enum watch_table table, bool prefi
 #define LOOK_BACK 32
 
 static void set_add(struct watch_set *w, enum watch_table table, bool prefix, struct str name) {
-    if (w == NULL) return;
+    if (w == NULL)
+        return;
     uint32_t from = w->len > LOOK_BACK ? w->len - LOOK_BACK : 0;
     for (uint32_t i = w->len; i > from; i--) {
-        if (key_eq(&w->keys[i - 1], table, prefix, name)) return;
+        if (key_eq(&w->keys[i - 1], table, prefix, name))
+            return;
     }
     if (w->len == w->cap) {
         uint32_t cap = w->cap == 0 ? 4 : w->cap * 2;
         struct watch_key *keys = arena_alloc(w->arena, cap * sizeof *keys);
-        if (w->len > 0) memcpy(keys, w->keys, w->len * sizeof *keys);
+        if (w->len > 0)
+            memcpy(keys, w->keys, w->len * sizeof *keys);
         w->keys = keys;
         w->cap = cap;
     }
@@ -53,12 +56,14 @@ static struct str record_name(struct arena *arena, const char *table, struct str
     size_t table_len = strlen(table) + 1;
     char *bytes = arena_alloc(arena, table_len + key.len);
     memcpy(bytes, table, table_len);
-    if (key.len > 0) memcpy(bytes + table_len, key.data, key.len);
+    if (key.len > 0)
+        memcpy(bytes + table_len, key.data, key.len);
     return str_of(bytes, table_len + key.len);
 }
 
 void watch_set_add_record(struct watch_set *w, const char *table, struct str key) {
-    if (w != NULL) set_add(w, WATCH_RECORD, false, record_name(w->arena, table, key));
+    if (w != NULL)
+        set_add(w, WATCH_RECORD, false, record_name(w->arena, table, key));
 }
 
 /* ---- touched lists ---- */
@@ -85,19 +90,27 @@ struct watch_touched *watch_touched_hold(struct watch_touched *t) {
 }
 
 void watch_touched_release(struct watch_touched *t) {
-    if (t == NULL || atomic_fetch_sub(&t->references, 1) != 1) return;
+    if (t == NULL || atomic_fetch_sub(&t->references, 1) != 1)
+        return;
     arena_free(&t->arena);
     mem_free(t->keys);
     mem_free(t->slots);
     mem_free(t);
 }
 
-uint64_t watch_touched_version(const struct watch_touched *t) { return t->version; }
-void watch_touched_set_version(struct watch_touched *t, uint64_t version) { t->version = version; }
-size_t watch_touched_count(const struct watch_touched *t) { return t->len; }
+uint64_t watch_touched_version(const struct watch_touched *t) {
+    return t->version;
+}
+void watch_touched_set_version(struct watch_touched *t, uint64_t version) {
+    t->version = version;
+}
+size_t watch_touched_count(const struct watch_touched *t) {
+    return t->len;
+}
 
 bool watch_touched_at(const struct watch_touched *t, size_t i, struct watch_key *key) {
-    if (i >= t->len) return false;
+    if (i >= t->len)
+        return false;
     *key = t->keys[i];
     return true;
 }
@@ -128,16 +141,19 @@ static void touched_grow(struct watch_touched *t) {
 }
 
 void watch_touched_truncate(struct watch_touched *t, size_t count) {
-    if (count >= t->len) return;
+    if (count >= t->len)
+        return;
     t->len = count;
     touched_hash(t);
 }
 
 static void touched_add(struct watch_touched *t, enum watch_table table, bool prefix,
                         struct str name) {
-    if (t->len == t->cap) touched_grow(t);
+    if (t->len == t->cap)
+        touched_grow(t);
     size_t at = touched_slot(t, table, prefix, name);
-    if (t->slots[at] != 0) return;
+    if (t->slots[at] != 0)
+        return;
     t->keys[t->len] =
         (struct watch_key){.table = table, .prefix = prefix, .name = str_copy(&t->arena, name)};
     t->slots[at] = (uint32_t)++t->len;
@@ -153,7 +169,7 @@ void watch_touched_add_prefix(struct watch_touched *t, struct str prefix) {
 
 /* ---- registries ---- */
 
-struct watch_link { /* one watcher waits for one name */
+struct watch_link {                  /* one watcher waits for one name */
     struct watch_link *next, **back; /* in the name's list */
     struct watcher *watcher;
     struct radix_node *node; /* of a key or prefix, or NULL */
@@ -186,13 +202,15 @@ struct watch_registry {
 static void link_in(struct watch_link **list, struct watch_link *link) {
     link->next = *list;
     link->back = list;
-    if (link->next != NULL) link->next->back = &link->next;
+    if (link->next != NULL)
+        link->next->back = &link->next;
     *list = link;
 }
 
 static void link_out(struct watch_link *link) {
     *link->back = link->next;
-    if (link->next != NULL) link->next->back = link->back;
+    if (link->next != NULL)
+        link->next->back = link->back;
 }
 
 /* ---- the radix tree ---- */
@@ -258,7 +276,8 @@ static void node_free(struct radix_node *n) {
 
 static uint32_t common_length(const struct radix_node *n, struct str key) {
     uint32_t len = 0;
-    while (len < n->edge_len && len < key.len && n->edge[len] == key.data[len]) len++;
+    while (len < n->edge_len && len < key.len && n->edge[len] == key.data[len])
+        len++;
     return len;
 }
 
@@ -283,14 +302,16 @@ static struct radix_node *node_for(struct watch_registry *r, struct str key) {
             return child;
         }
         uint32_t common = common_length(child, key);
-        if (common < child->edge_len) child = node_split(child, common);
+        if (common < child->edge_len)
+            child = node_split(child, common);
         key = str_sub(key, common, key.len);
         n = child;
     }
     return n;
 }
 
-/* Joins a node without lists with its only child, so that the tree stays as small as what is in it. */
+/* Joins a node without lists with its only child, so that the tree stays as small as what is in it.
+ */
 static void node_merge(struct radix_node *n) {
     struct radix_node *child = n->children[0], *parent = n->parent;
     child_remove(parent, n);
@@ -306,7 +327,8 @@ static void node_merge(struct radix_node *n) {
 
 static void node_tidy(struct watch_registry *r, struct radix_node *n) {
     while (n != &r->root && n->exact == NULL && n->prefix == NULL) {
-        if (n->child_count > 1) return;
+        if (n->child_count > 1)
+            return;
         if (n->child_count == 1) {
             node_merge(n);
             return;
@@ -320,13 +342,16 @@ static void node_tidy(struct watch_registry *r, struct radix_node *n) {
 
 /* ---- registering ---- */
 
-struct watch_registry *watch_registry_new(void) { return MEM_NEW(struct watch_registry); }
+struct watch_registry *watch_registry_new(void) {
+    return MEM_NEW(struct watch_registry);
+}
 
 static struct name_slot *slot_for(struct watch_registry *r, const struct watch_key *k) {
     struct name_slot *slot = mem_zalloc(1, sizeof *slot + k->name.len + 1);
     slot->key_len = k->name.len + 1;
     slot->key[0] = (char)k->table;
-    if (k->name.len > 0) memcpy(slot->key + 1, k->name.data, k->name.len);
+    if (k->name.len > 0)
+        memcpy(slot->key + 1, k->name.data, k->name.len);
     struct str key = str_of(slot->key, slot->key_len);
     struct name_slot *there = map_get(&r->names, key);
     if (there != NULL) {
@@ -340,13 +365,15 @@ static struct name_slot *slot_for(struct watch_registry *r, const struct watch_k
 static void list_in(struct watcher **list, struct watcher *w) {
     w->next = *list;
     w->back = list;
-    if (w->next != NULL) w->next->back = &w->next;
+    if (w->next != NULL)
+        w->next->back = &w->next;
     *list = w;
 }
 
 static void list_out(struct watcher *w) {
     *w->back = w->next;
-    if (w->next != NULL) w->next->back = w->back;
+    if (w->next != NULL)
+        w->next->back = w->back;
     w->next = NULL;
     w->back = NULL;
 }
@@ -376,7 +403,8 @@ void watch_register(struct watch_registry *r, struct watcher *w, const struct wa
 
 void watch_unregister(struct watcher *w) {
     struct watch_registry *r = w->registry;
-    if (r == NULL) return;
+    if (r == NULL)
+        return;
     struct watch_link *links = w->links;
     for (uint32_t i = 0; i < w->link_count; i++) {
         struct watch_link *link = &links[i];
@@ -398,28 +426,35 @@ void watch_unregister(struct watcher *w) {
 }
 
 void watch_registry_free(struct watch_registry *r) {
-    if (r == NULL) return;
-    while (r->waiting != NULL) watch_unregister(r->waiting);
-    while (r->due != NULL) watch_unregister(r->due);
+    if (r == NULL)
+        return;
+    while (r->waiting != NULL)
+        watch_unregister(r->waiting);
+    while (r->due != NULL)
+        watch_unregister(r->due);
     ASSERT(r->names.count == 0 && r->root.child_count == 0);
     map_free(&r->names);
     mem_free(r->root.children);
     mem_free(r);
 }
 
-size_t watch_registry_count(const struct watch_registry *r) { return r->count; }
+size_t watch_registry_count(const struct watch_registry *r) {
+    return r->count;
+}
 
 /* ---- publishing ---- */
 
 static void mark_due(struct watch_registry *r, struct watcher *w) {
-    if (w->due) return;
+    if (w->due)
+        return;
     w->due = true;
     list_out(w);
     list_in(&r->due, w);
 }
 
 static void mark_links(struct watch_registry *r, const struct watch_link *link) {
-    for (; link != NULL; link = link->next) mark_due(r, link->watcher);
+    for (; link != NULL; link = link->next)
+        mark_due(r, link->watcher);
 }
 
 /* All keys and prefixes at and below a node, without recursion: keys may be long. */
@@ -433,12 +468,14 @@ static void mark_subtree(struct watch_registry *r, const struct radix_node *top)
             continue;
         }
         for (;;) { /* the next sibling, or that of the nearest ancestor that has one */
-            if (n == top) return;
+            if (n == top)
+                return;
             const struct radix_node *parent = n->parent;
             bool found;
             uint16_t at = (uint16_t)(child_position(parent, n->edge[0], &found) + 1);
             n = at < parent->child_count ? parent->children[at] : parent;
-            if (n != parent) break;
+            if (n != parent)
+                break;
         }
     }
 }
@@ -448,10 +485,12 @@ static void mark_key(struct watch_registry *r, struct str key, bool prefix) {
     while (key.len > 0) {
         mark_links(r, n->prefix); /* a prefix of the touched key */
         const struct radix_node *child = child_of(n, key.data[0]);
-        if (child == NULL) return;
+        if (child == NULL)
+            return;
         uint32_t common = common_length(child, key);
         if (common < child->edge_len) {
-            if (prefix && common == key.len) mark_subtree(r, child);
+            if (prefix && common == key.len)
+                mark_subtree(r, child);
             return;
         }
         key = str_sub(key, common, key.len);
@@ -469,10 +508,13 @@ static void mark_name(struct watch_registry *r, const struct watch_key *k) {
     char room[256];
     char *bytes = k->name.len < sizeof room ? room : mem_alloc(k->name.len + 1);
     bytes[0] = (char)k->table;
-    if (k->name.len > 0) memcpy(bytes + 1, k->name.data, k->name.len);
+    if (k->name.len > 0)
+        memcpy(bytes + 1, k->name.data, k->name.len);
     const struct name_slot *slot = map_get(&r->names, str_of(bytes, k->name.len + 1));
-    if (slot != NULL) mark_links(r, slot->links);
-    if (bytes != room) mem_free(bytes);
+    if (slot != NULL)
+        mark_links(r, slot->links);
+    if (bytes != room)
+        mem_free(bytes);
 }
 
 size_t watch_publish(struct watch_registry *r, const struct watch_touched *t) {
@@ -482,7 +524,8 @@ size_t watch_publish(struct watch_registry *r, const struct watch_touched *t) {
         const struct watch_key *k = &t->keys[i];
         if (k->table == WATCH_ALL) {
             restored = true;
-            while (r->waiting != NULL) mark_due(r, r->waiting);
+            while (r->waiting != NULL)
+                mark_due(r, r->waiting);
         } else if (k->table == WATCH_KEY) {
             mark_key(r, k->name, k->prefix);
         } else {

@@ -1,7 +1,8 @@
-/* Log entries from bytes of anybody, applied to a store that holds something already. The input is a
- * sequence of pieces, each behind its length (two bytes, big endian; what is left when that is more): the
- * first byte of a piece says whether it is a chunk, the rest is the entry. Checks that a refused entry
- * leaves no trace, that lookups and records agree, and that reads survive what was written.
+/* Log entries from bytes of anybody, applied to a store that holds something already. The input is
+ * a sequence of pieces, each behind its length (two bytes, big endian; what is left when that is
+ * more): the first byte of a piece says whether it is a chunk, the rest is the entry. Checks that a
+ * refused entry leaves no trace, that lookups and records agree, and that reads survive what was
+ * written.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -51,8 +52,7 @@ static void prepare(void) {
         .node = STR("n"), .address = STR("1"), .service = &service, .check = &check};
     struct session session = {.id = SESSION, .node = STR("n")};
     struct session_request create = {.op = STR("create"), .session = session};
-    struct kvs_request lock = {.op = STR("lock"),
-                               .dir_ent = {.key = STR("k"), .session = SESSION}};
+    struct kvs_request lock = {.op = STR("lock"), .dir_ent = {.key = STR("k"), .session = SESSION}};
     put(b, 1, ENTRY_REGISTER, &register_request_shape, &node);
     put(b, 2, ENTRY_SESSION, &session_request_shape, &create);
     put(b, 3, ENTRY_KVS, &kvs_request_shape, &lock);
@@ -77,9 +77,11 @@ static bool apply_piece(struct store_batch *b, uint64_t index, struct str piece)
     struct error e = ERROR_IN(&arena);
     struct store_result result;
     struct str chunk = STR_NONE;
-    if (piece.len == 0) return true;
+    if (piece.len == 0)
+        return true;
     uint8_t kind = (uint8_t)piece.data[0] % 8;
-    if (kind < 2) chunk = extensions[kind];
+    if (kind < 2)
+        chunk = extensions[kind];
     struct buf before = state_of(b);
     piece = str_sub(piece, 1, piece.len);
     bool ok = store_apply(b, index, 1, piece, chunk, &result, &e);
@@ -108,7 +110,8 @@ static void read_everything(struct store_batch *b) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct error e = ERROR_IN(&arena);
-    if (store == NULL) prepare();
+    if (store == NULL)
+        prepare();
     struct str in = str_of(data, size);
     struct store_batch *b = store_batch_begin(store, &e);
     ASSERT(b != NULL);
@@ -116,11 +119,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (uint64_t n = 0; n < MAX_ENTRIES && in.len > 2 && ok; n++) {
         size_t len = be16_get(in.data);
         in = str_sub(in, 2, in.len);
-        if (len > in.len) len = in.len;
+        if (len > in.len)
+            len = in.len;
         ok = apply_piece(b, 10 + n, str_sub(in, 0, len));
         in = str_sub(in, len, in.len);
     }
-    if (!b->failed) read_everything(b);
+    if (!b->failed)
+        read_everything(b);
     store_batch_abort(b);
     arena_reset(&arena, 65536);
     return 0;

@@ -1,5 +1,5 @@
-/* state.bin from bytes of anybody, restored. Checks that what was accepted is written as a snapshot that is
- * accepted again and is the same, and that lookups and records agree.
+/* state.bin from bytes of anybody, restored. Checks that what was accepted is written as a snapshot
+ * that is accepted again and is the same, and that lookups and records agree.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -21,7 +21,8 @@ static bool restore(struct str bytes, size_t piece) {
     struct store_restore *r = store_restore_begin(store, &e);
     ASSERT(r != NULL);
     for (size_t at = 0; at < bytes.len; at += piece) {
-        if (store_restore_feed(r, str_sub(bytes, at, piece), &e)) continue;
+        if (store_restore_feed(r, str_sub(bytes, at, piece), &e))
+            continue;
         store_restore_abort(r);
         return false;
     }

@@ -31,7 +31,7 @@ struct fixture {
     struct error error;
     uint64_t index; /* of the last entry */
     uint64_t term;
-    struct store_result result; /* of the last entry */
+    struct store_result result;    /* of the last entry */
     struct watch_touched *touched; /* by the last entry */
     struct store_read read;
 };
@@ -39,11 +39,11 @@ struct fixture {
 static inline struct fixture *fixture_open(const char *directory) {
     struct fixture *f = MEM_NEW(struct fixture);
     f->error = ERROR_IN(&f->arena);
-    struct store_options options = {.memory_only = directory == NULL,
-                                    .directory = directory,
-                                    .reader_threads = 4};
+    struct store_options options = {
+        .memory_only = directory == NULL, .directory = directory, .reader_threads = 4};
     f->store = store_open(&options, &f->error);
-    if (f->store == NULL) print_error("%.*s\n", STR_ARG(f->error.text));
+    if (f->store == NULL)
+        print_error("%.*s\n", STR_ARG(f->error.text));
     assert_non_null(f->store);
     f->index = store_applied_index(f->store);
     f->term = 1;
@@ -81,10 +81,12 @@ static inline struct store_result *apply_at(struct fixture *f, uint64_t index, s
     assert_non_null(b);
     f->index = index;
     bool ok = store_apply(b, index, f->term, data, extensions, &f->result, &f->error);
-    if (!ok) print_error("entry %llu: %.*s\n", (unsigned long long)index, STR_ARG(f->error.text));
+    if (!ok)
+        print_error("entry %llu: %.*s\n", (unsigned long long)index, STR_ARG(f->error.text));
     assert_true(ok);
     ok = store_batch_commit(b, &f->touched, &f->error);
-    if (!ok) print_error("commit: %.*s\n", STR_ARG(f->error.text));
+    if (!ok)
+        print_error("commit: %.*s\n", STR_ARG(f->error.text));
     assert_true(ok);
     return &f->result;
 }
@@ -105,21 +107,26 @@ static inline struct store_read *reading(struct fixture *f, struct watch_set *wa
     return &f->read;
 }
 /* WITH_READ(f, r) { … } */
-#define WITH_READ(f, r)                                                             \
+#define WITH_READ(f, r)                                                                            \
     for (struct store_read *r = reading((f), NULL); r != NULL; store_read_end(r), r = NULL)
 
-static inline struct str S(const char *s) { return str_from(s); }
+static inline struct str S(const char *s) {
+    return str_from(s);
+}
 
-#define assert_str(s, text)                                                             \
-    do {                                                                                \
-        struct str s_ = (s);                                                            \
-        struct str t_ = str_from(text);                                                 \
-        if (!str_eq(s_, t_)) print_error("'%.*s' != '%s'\n", STR_ARG(s_), t_.data);     \
-        assert_true(str_eq(s_, t_));                                                    \
+#define assert_str(s, text)                                                                        \
+    do {                                                                                           \
+        struct str s_ = (s);                                                                       \
+        struct str t_ = str_from(text);                                                            \
+        if (!str_eq(s_, t_))                                                                       \
+            print_error("'%.*s' != '%s'\n", STR_ARG(s_), t_.data);                                 \
+        assert_true(str_eq(s_, t_));                                                               \
     } while (0)
 #define assert_ok(result) assert_not_refused(result)
-static inline void assert_not_refused(const struct store_result *r) {
-    if (r->kind == STORE_RESULT_ERROR) print_error("refused: %.*s\n", STR_ARG(r->error.text));
+static inline void
+assert_not_refused(const struct store_result *r) {
+    if (r->kind == STORE_RESULT_ERROR)
+        print_error("refused: %.*s\n", STR_ARG(r->error.text));
     assert_int_not_equal(r->kind, STORE_RESULT_ERROR);
 }
 static inline void assert_refused(const struct store_result *r, const char *text) {
@@ -141,7 +148,8 @@ static inline uint64_t index_of(struct fixture *f, const char *name) {
 static inline bool was_touched(struct fixture *f, enum watch_table table, const char *name) {
     struct watch_key key;
     for (size_t i = 0; f->touched != NULL && watch_touched_at(f->touched, i, &key); i++) {
-        if (key.table == table && !key.prefix && str_is(key.name, name)) return true;
+        if (key.table == table && !key.prefix && str_is(key.name, name))
+            return true;
     }
     return false;
 }
@@ -161,22 +169,31 @@ static inline struct store_result *kv_del(struct fixture *f, const char *key) {
 
 static inline struct store_result *node_put(struct fixture *f, const char *name, const char *id,
                                             const char *address) {
-    struct register_request r = {.address = S(address), .node = S(name), .id = S(id),
-                                 .datacenter = S("dc1")};
+    struct register_request r = {
+        .address = S(address), .node = S(name), .id = S(id), .datacenter = S("dc1")};
     return apply(f, ENTRY_REGISTER, &register_request_shape, &r);
 }
 static inline struct store_result *service_put(struct fixture *f, const char *node,
                                                struct node_service s) {
-    struct register_request r = {.node = S(node), .address = S("10.0.0.1"), .datacenter = S("dc1"),
-                                 .service = &s, .skip_node_update = true};
+    struct register_request r = {.node = S(node),
+                                 .address = S("10.0.0.1"),
+                                 .datacenter = S("dc1"),
+                                 .service = &s,
+                                 .skip_node_update = true};
     return apply(f, ENTRY_REGISTER, &register_request_shape, &r);
 }
 static inline struct store_result *check_put(struct fixture *f, const char *node, const char *id,
                                              const char *service_id, const char *status) {
-    struct health_check c = {.node = S(node), .check_id = S(id), .name = S(id),
-                             .service_id = S(service_id), .status = S(status)};
-    struct register_request r = {.node = S(node), .address = S("10.0.0.1"), .datacenter = S("dc1"),
-                                 .check = &c, .skip_node_update = true};
+    struct health_check c = {.node = S(node),
+                             .check_id = S(id),
+                             .name = S(id),
+                             .service_id = S(service_id),
+                             .status = S(status)};
+    struct register_request r = {.node = S(node),
+                                 .address = S("10.0.0.1"),
+                                 .datacenter = S("dc1"),
+                                 .check = &c,
+                                 .skip_node_update = true};
     return apply(f, ENTRY_REGISTER, &register_request_shape, &r);
 }
 static inline struct store_result *deregister(struct fixture *f, const char *node,

@@ -69,9 +69,10 @@ static void test_check_of_missing(void **state) {
     assert_refused(check_put(f, "n1", "x", "nope", "passing"),
                    "failed inserting check: Missing service registration on node \"n1\"");
     assert_null(f->touched);
-    assert_refused(check_put(f, "n1", "", "", "passing"),
-                   "failed inserting check: failed inserting check: object missing primary index on "
-                   "node \"n1\"");
+    assert_refused(
+        check_put(f, "n1", "", "", "passing"),
+        "failed inserting check: failed inserting check: object missing primary index on "
+        "node \"n1\"");
 }
 
 /* The old name of a renamed instance is left behind, with its index entry and its checks. */
@@ -103,7 +104,8 @@ static void test_delete_node_takes_all(void **state) {
     base(f);
     session_op(f, "create", (struct session){.id = S(ID_B), .node = S("n1")});
     kv_op(f, "lock", (struct dir_entry){.key = S("k"), .session = S(ID_B)});
-    struct coordinate c = {.node = S("n1"), .coord = &(struct coord){.vec = LIST_NIL}}, *pointer = &c;
+    struct coordinate c = {.node = S("n1"), .coord = &(struct coord){.vec = LIST_NIL}},
+                      *pointer = &c;
     struct list one = {&pointer, 1, true};
     struct buf data = BUF_INIT;
     buf_add_char(&data, (char)ENTRY_COORDINATE_BATCH);
@@ -116,9 +118,16 @@ static void test_delete_node_takes_all(void **state) {
         assert_int_equal(list.len, 1);
     }
     deregister(f, "N1", "", "");
-    const char *bumped[] = {"nodes", "services", "checks", "coordinates", "sessions", "kvs",
-                            "service_kind.typical", "service_last_extinction"};
-    for (size_t i = 0; i < COUNT_OF(bumped); i++) assert_int_equal(index_of(f, bumped[i]), f->index);
+    const char *bumped[] = {"nodes",
+                            "services",
+                            "checks",
+                            "coordinates",
+                            "sessions",
+                            "kvs",
+                            "service_kind.typical",
+                            "service_last_extinction"};
+    for (size_t i = 0; i < COUNT_OF(bumped); i++)
+        assert_int_equal(index_of(f, bumped[i]), f->index);
     assert_int_equal(index_of(f, "service.web"), 0);
     assert_int_equal(index_of(f, "tombstones"), 0);
     WITH_READ(f, r) {
@@ -174,15 +183,15 @@ static void test_lookup_by_id_prefix(void **state) {
 static void test_meta_and_names(void **state) {
     struct fixture *f = *state;
     struct str_pair meta[] = {{S("rack"), S("1")}, {S("zone"), S("b")}};
-    struct register_request r1 = {.node = S("n1"), .address = S("1"),
-                                  .node_meta = {meta, 2, true}};
-    struct register_request r2 = {.node = S("n2"), .address = S("2"),
-                                  .node_meta = {meta, 1, true}};
+    struct register_request r1 = {.node = S("n1"), .address = S("1"), .node_meta = {meta, 2, true}};
+    struct register_request r2 = {.node = S("n2"), .address = S("2"), .node_meta = {meta, 1, true}};
     struct str tags[] = {S("b"), S("a"), S("b")};
     apply(f, ENTRY_REGISTER, &register_request_shape, &r1);
     apply(f, ENTRY_REGISTER, &register_request_shape, &r2);
-    service_put(f, "n1", (struct node_service){.id = S("w"), .service = S("web"), .tags = {tags, 3, true}});
-    service_put(f, "n2", (struct node_service){.id = S("w"), .service = S("web"), .tags = {tags, 1, true}});
+    service_put(f, "n1",
+                (struct node_service){.id = S("w"), .service = S("web"), .tags = {tags, 3, true}});
+    service_put(f, "n2",
+                (struct node_service){.id = S("w"), .service = S("web"), .tags = {tags, 1, true}});
     service_put(f, "n2", (struct node_service){.id = S("d"), .service = S("db")});
     struct list list, one = {meta, 1, true}, both = {meta, 2, true}, none = {meta + 1, 0, true};
     WITH_READ(f, r) {
@@ -227,13 +236,16 @@ static void test_meta_and_names(void **state) {
 static void test_connect(void **state) {
     struct fixture *f = *state;
     base(f);
-    struct node_service proxy = {.id = S("p"), .service = S("web-proxy"), .kind = S("connect-proxy"),
+    struct node_service proxy = {.id = S("p"),
+                                 .service = S("web-proxy"),
+                                 .kind = S("connect-proxy"),
                                  .proxy.destination_service_name = S("Web")};
     service_put(f, "n1", proxy);
     assert_true(was_touched(f, WATCH_CONNECT, "web"));
     uint64_t at = f->index;
     assert_int_equal(index_of(f, "service_kind.connect-proxy"), at);
-    service_put(f, "n1", (struct node_service){.id = S("nat"), .service = S("web"), .connect.native = true});
+    service_put(f, "n1",
+                (struct node_service){.id = S("nat"), .service = S("web"), .connect.native = true});
     node_put(f, "n9", "", "9"); /* another node: no business of health connect */
     struct list list;
     WITH_READ(f, r) {
@@ -321,8 +333,8 @@ static void test_meta_of_services(void **state) {
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct str_pair pair = {S(rows[i].key), S(rows[i].value)};
-        struct node_service s = {.id = S("m"), .service = S("m"), .kind = S(rows[i].kind),
-                                 .meta = {&pair, 1, true}};
+        struct node_service s = {
+            .id = S("m"), .service = S("m"), .kind = S(rows[i].kind), .meta = {&pair, 1, true}};
         struct store_result *result = service_put(f, "n1", s);
         if (rows[i].why == NULL) {
             assert_not_refused(result);
@@ -359,12 +371,19 @@ static void test_odd_names(void **state) {
     }
 }
 
-/* As the peer folds: by Unicode, bytes that are no UTF-8 are all one. NUL and 01 do not confuse keys. */
+/* As the peer folds: by Unicode, bytes that are no UTF-8 are all one. NUL and 01 do not confuse
+ * keys. */
 static void test_names_fold(void **state) {
     struct fixture *f = *state;
     struct list list;
-    node_put(f, "\xc3\x89" "cole", "", "1");
-    node_put(f, "\xc3\xa9" "COLE", "", "2");
+    node_put(f,
+             "\xc3\x89"
+             "cole",
+             "", "1");
+    node_put(f,
+             "\xc3\xa9"
+             "COLE",
+             "", "2");
     node_put(f, "\xd0\x96", "", "3"); /* Zhe */
     node_put(f, "bad\xff", "", "4");
     node_put(f, "bad\xfe", "", "5");
@@ -375,7 +394,8 @@ static void test_names_fold(void **state) {
         assert_str(LIST_AT(list, struct node *, 0)->address, "5");
         assert_non_null(catalog_node(r, S("\xd0\xb6")));
     }
-    const struct str names[] = {STR("a\0b"), STR("a\1b"), STR("a")}, ids[] = {STR("c"), STR("b\0c")};
+    const struct str names[] = {STR("a\0b"), STR("a\1b"), STR("a")},
+                     ids[] = {STR("c"), STR("b\0c")};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         for (size_t k = 0; k < COUNT_OF(ids); k++) {
             struct node_service s = {.id = ids[k], .service = names[i]};

@@ -1,11 +1,13 @@
-/* The key/value table through log entries: operations, indexes, tombstones (fsm.md 4.1, 4.2, 6.1). */
+/* The key/value table through log entries: operations, indexes, tombstones (fsm.md 4.1, 4.2, 6.1).
+ */
 #include "fixture.h"
 
 static struct dir_entry *get(struct fixture *f, const char *key, uint64_t *index) {
     struct dir_entry *entry = NULL;
     uint64_t i = 0;
     WITH_READ(f, r) i = kv_get(r, S(key), &entry);
-    if (index != NULL) *index = i;
+    if (index != NULL)
+        *index = i;
     return entry;
 }
 
@@ -13,7 +15,8 @@ static uint64_t list_index(struct fixture *f, const char *prefix, size_t *count)
     struct list entries;
     uint64_t index = 0;
     WITH_READ(f, r) index = kv_list(r, S(prefix), &entries);
-    if (count != NULL) *count = entries.len;
+    if (count != NULL)
+        *count = entries.len;
     return index;
 }
 
@@ -58,7 +61,8 @@ static void test_cas(void **state) {
     assert_bool(kv_op(f, "cas", d), true);
     assert_bool(kv_op(f, "cas", d), false);
     assert_int_equal(get(f, "a", NULL)->modify_index, 4);
-    assert_bool(kv_op(f, "delete-cas", (struct dir_entry){.key = S("a"), .modify_index = 2}), false);
+    assert_bool(kv_op(f, "delete-cas", (struct dir_entry){.key = S("a"), .modify_index = 2}),
+                false);
     assert_non_null(get(f, "a", NULL));
     assert_bool(kv_op(f, "delete-cas", (struct dir_entry){.key = S("a"), .modify_index = 4}), true);
     assert_null(get(f, "a", NULL));
@@ -109,7 +113,8 @@ static void test_keys_with_separator(void **state) {
     struct fixture *f = *state;
     const char *keys[] = {"empty", "foo", "foo/a", "foo/b", "foo//c", "foo/b/d"};
     struct list out;
-    for (size_t i = 0; i < COUNT_OF(keys); i++) kv_set(f, keys[i], "x");
+    for (size_t i = 0; i < COUNT_OF(keys); i++)
+        kv_set(f, keys[i], "x");
     WITH_READ(f, r) {
         kv_list_keys(r, STR(""), STR("/"), &out);
         assert_int_equal(out.len, 3);
@@ -149,11 +154,12 @@ static void test_watches(void **state) {
     assert_str(set.keys[1].name, "p/");
 }
 
-/* Pieces of one command: nothing until the last; the index is that of the last; another term's pieces are
- * dropped (fsm.md 1.2). */
+/* Pieces of one command: nothing until the last; the index is that of the last; another term's
+ * pieces are dropped (fsm.md 1.2). */
 static void test_chunks(void **state) {
     struct fixture *f = *state;
-    struct kvs_request r = {.op = S("set"), .dir_ent = {.key = S("big"), .value = S("a long value")}};
+    struct kvs_request r = {.op = S("set"),
+                            .dir_ent = {.key = S("big"), .value = S("a long value")}};
     struct buf data = BUF_INIT;
     buf_add_char(&data, (char)ENTRY_KVS);
     schema_encode(&data, &kvs_request_shape, &r);
@@ -203,7 +209,8 @@ struct model_entry {
 
 static struct str model_key(struct prng *p, char room[16]) {
     size_t len = 1 + prng_below(p, 3);
-    for (size_t i = 0; i < len; i++) room[i] = (char)('a' + prng_below(p, 3));
+    for (size_t i = 0; i < len; i++)
+        room[i] = (char)('a' + prng_below(p, 3));
     return str_of(room, len);
 }
 
@@ -218,7 +225,8 @@ static void test_random_against_model(void **state) {
         struct str key = model_key(&p, room);
         struct model_entry *m = NULL;
         for (size_t i = 0; i < count; i++) {
-            if (str_eq(entries[i].key, key)) m = &entries[i];
+            if (str_eq(entries[i].key, key))
+                m = &entries[i];
         }
         if (m == NULL) {
             assert_true(count < KEYS);
@@ -233,11 +241,14 @@ static void test_random_against_model(void **state) {
             bool cas = choice < 3;
             d.modify_index = prng_below(&p, 2) ? m->modify : prng_below(&p, 3);
             struct store_result *r = kv_op(f, cas ? "cas" : "set", d);
-            bool fits = !cas || (d.modify_index == 0 ? !m->there : m->there && m->modify == d.modify_index);
-            if (cas) assert_bool(r, fits);
+            bool fits =
+                !cas || (d.modify_index == 0 ? !m->there : m->there && m->modify == d.modify_index);
+            if (cas)
+                assert_bool(r, fits);
             bool same = m->there && m->flags == d.flags && str_eq(m->value, d.value);
             if (fits && !same) {
-                if (!m->there) m->create = f->index;
+                if (!m->there)
+                    m->create = f->index;
                 m->there = true;
                 m->modify = f->index;
                 m->flags = d.flags;
@@ -245,18 +256,21 @@ static void test_random_against_model(void **state) {
             }
         } else if (choice < 10) {
             kv_op(f, "delete", d);
-            if (m->there) m->deleted = f->index;
+            if (m->there)
+                m->deleted = f->index;
             m->there = false;
             m->modify = m->there ? m->modify : 0;
         } else if (choice == 10) {
             kv_op(f, "delete-tree", d);
             for (size_t i = 0; i < count; i++) {
-                if (!str_has_prefix(entries[i].key, key)) continue;
+                if (!str_has_prefix(entries[i].key, key))
+                    continue;
                 entries[i].there = false;
                 entries[i].modify = 0;
             }
         }
-        if (step % 10 != 0) continue;
+        if (step % 10 != 0)
+            continue;
         struct list list;
         size_t expected = 0, found = 0;
         struct str prefix = str_sub(key, 0, prng_below(&p, key.len + 1));
@@ -268,9 +282,12 @@ static void test_random_against_model(void **state) {
             assert_int_equal(list.len, expected);
             for (uint32_t n = 0; n < list.len; n++) {
                 struct dir_entry *e = LIST_AT(list, struct dir_entry *, n);
-                if (n > 0) assert_true(str_compare(LIST_AT(list, struct dir_entry *, n - 1)->key, e->key) < 0);
+                if (n > 0)
+                    assert_true(str_compare(LIST_AT(list, struct dir_entry *, n - 1)->key, e->key) <
+                                0);
                 for (size_t i = 0; i < count; i++) {
-                    if (!str_eq(entries[i].key, e->key)) continue;
+                    if (!str_eq(entries[i].key, e->key))
+                        continue;
                     found++;
                     assert_true(entries[i].there && str_eq(e->value, entries[i].value));
                     assert_int_equal(e->flags, entries[i].flags);

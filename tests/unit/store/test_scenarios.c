@@ -1,6 +1,6 @@
-/* Transcripts of a real server (tests/vectors/fsm): after each write, which reads' indexes changed; sessions
- * and transactions with their answers. Requests become the log entries that a leader makes of them, as far
- * as these transcripts need it. */
+/* Transcripts of a real server (tests/vectors/fsm): after each write, which reads' indexes changed;
+ * sessions and transactions with their answers. Requests become the log entries that a leader makes
+ * of them, as far as these transcripts need it. */
 #include "codec/base64.h"
 #include "codec/json.h"
 #include "fixture.h"
@@ -11,7 +11,8 @@ static struct str read_file(struct arena *a, const char *name) {
     FILE *file = fopen(path, "rb");
     assert_non_null(file);
     struct buf text = BUF_INIT;
-    for (size_t n; (n = fread(buf_reserve(&text, 65536), 1, 65536, file)) > 0;) text.len += n;
+    for (size_t n; (n = fread(buf_reserve(&text, 65536), 1, 65536, file)) > 0;)
+        text.len += n;
     fclose(file);
     struct str s = str_copy(a, buf_str(&text));
     buf_free(&text);
@@ -31,9 +32,11 @@ static uint64_t number_of(const struct value *v, const char *key) {
 static void from_json(struct fixture *f, const struct value *json, const struct shape *shape,
                       void *object) {
     struct json_options options = {.ignore_unknown = true};
-    if (json == NULL) return;
+    if (json == NULL)
+        return;
     bool ok = schema_from_json(json, shape, object, &options, &f->arena, &f->error);
-    if (!ok) print_error("%.*s\n", STR_ARG(f->error.text));
+    if (!ok)
+        print_error("%.*s\n", STR_ARG(f->error.text));
     assert_true(ok);
 }
 
@@ -41,7 +44,8 @@ static void from_json(struct fixture *f, const struct value *json, const struct 
 static struct str cut_path(struct str url, struct str *query) {
     *query = url;
     struct str path = str_cut(query, '?');
-    if (query->data == NULL) *query = STR("");
+    if (query->data == NULL)
+        *query = STR("");
     return str_sub(path, 4, path.len);
 }
 
@@ -50,13 +54,15 @@ static bool parameter(struct str query, const char *name, struct str *value) {
         struct str pair = str_cut(&query, '&');
         struct str key = str_cut(&pair, '=');
         *value = pair.data == NULL ? STR("") : pair;
-        if (str_is(key, name)) return true;
+        if (str_is(key, name))
+            return true;
     }
     return false;
 }
 
 static bool below(struct str path, const char *prefix, struct str *rest) {
-    if (!str_has_prefix(path, S(prefix))) return false;
+    if (!str_has_prefix(path, S(prefix)))
+        return false;
     *rest = str_sub(path, strlen(prefix), path.len);
     return true;
 }
@@ -64,15 +70,19 @@ static bool below(struct str path, const char *prefix, struct str *rest) {
 /* ---- requests as entries ---- */
 
 static void complete_check(const struct register_request *r, struct health_check *c) {
-    if (c->node.len == 0) c->node = r->node;
-    if (c->check_id.len == 0) c->check_id = c->name;
+    if (c->node.len == 0)
+        c->node = r->node;
+    if (c->check_id.len == 0)
+        c->check_id = c->name;
 }
 
 static struct store_result *put_register(struct fixture *f, const struct value *body) {
     struct register_request r = {.datacenter = STR("dc1")};
     from_json(f, body, &register_request_shape, &r);
-    if (r.service != NULL && r.service->id.len == 0) r.service->id = r.service->service;
-    if (r.check != NULL) complete_check(&r, r.check);
+    if (r.service != NULL && r.service->id.len == 0)
+        r.service->id = r.service->service;
+    if (r.check != NULL)
+        complete_check(&r, r.check);
     for (uint32_t i = 0; i < r.checks.len; i++) {
         complete_check(&r, LIST_AT(r.checks, struct health_check *, i));
     }
@@ -90,28 +100,35 @@ static struct store_result *kv_request(struct fixture *f, struct str method, str
     struct str value;
     const char *op = str_is(method, "PUT") ? "set" : "delete";
     struct dir_entry d = {.key = key, .value = body};
-    if (parameter(query, "flags", &value)) assert_true(str_to_u64(value, &d.flags));
+    if (parameter(query, "flags", &value))
+        assert_true(str_to_u64(value, &d.flags));
     if (parameter(query, "cas", &value)) {
         assert_true(str_to_u64(value, &d.modify_index));
         op = str_is(method, "PUT") ? "cas" : "delete-cas";
     }
-    if (parameter(query, "recurse", &value)) op = "delete-tree";
-    if (parameter(query, "acquire", &d.session)) op = "lock";
-    if (parameter(query, "release", &d.session)) op = "unlock";
+    if (parameter(query, "recurse", &value))
+        op = "delete-tree";
+    if (parameter(query, "acquire", &d.session))
+        op = "lock";
+    if (parameter(query, "release", &d.session))
+        op = "unlock";
     return kv_op(f, op, d);
 }
 
-static struct store_result *put_session(struct fixture *f, const struct value *body, struct str id) {
+static struct store_result *put_session(struct fixture *f, const struct value *body,
+                                        struct str id) {
     struct session s = {.id = id, .lock_delay = 15 * SECOND};
     struct str delay = text_of(body, "LockDelay");
     s.node = text_of(body, "Node");
     s.behavior = text_of(body, "Behavior");
-    if (delay.len > 0) assert_true(duration_parse(delay, &s.lock_delay, &f->error));
+    if (delay.len > 0)
+        assert_true(duration_parse(delay, &s.lock_delay, &f->error));
     const char *names[] = {"Checks", "NodeChecks"};
     struct list *lists[] = {&s.checks, &s.node_checks};
     for (int i = 0; i < 2; i++) {
         const struct value *list = value_get(body, names[i]);
-        if (list == NULL) continue;
+        if (list == NULL)
+            continue;
         *lists[i] = LIST_NEW(&f->arena, struct str, list->list.len);
         for (uint32_t n = 0; n < lists[i]->len; n++) {
             LIST_AT(*lists[i], struct str, n) = list->list.items[n].string;
@@ -130,8 +147,8 @@ static struct txn_op *txn_op_of(struct fixture *f, const struct value *v) {
                                              .flags = number_of(member, "Flags"),
                                              .modify_index = number_of(member, "Index"),
                                              .session = text_of(member, "Session")};
-        assert_true(base64_decode(text_of(member, "Value"), &op->kv->dir_ent.value, &f->arena,
-                                  &f->error));
+        assert_true(
+            base64_decode(text_of(member, "Value"), &op->kv->dir_ent.value, &f->arena, &f->error));
     } else if ((member = value_get(v, "Node")) != NULL) {
         op->node = ARENA_NEW(&f->arena, struct txn_op_node);
         op->node->verb = text_of(member, "Verb");
@@ -162,9 +179,12 @@ static struct list txn_ops_of(struct fixture *f, const struct value *body) {
 static struct store_result *write_request(struct fixture *f, struct str method, struct str url,
                                           const struct value *body, struct str session_id) {
     struct str query, rest, path = cut_path(url, &query);
-    if (str_is(path, "catalog/register")) return put_register(f, body);
-    if (str_is(path, "catalog/deregister")) return put_deregister(f, body);
-    if (str_is(path, "session/create")) return put_session(f, body, session_id);
+    if (str_is(path, "catalog/register"))
+        return put_register(f, body);
+    if (str_is(path, "catalog/deregister"))
+        return put_deregister(f, body);
+    if (str_is(path, "session/create"))
+        return put_session(f, body, session_id);
     if (below(path, "session/destroy/", &rest)) {
         return session_op(f, "destroy", (struct session){.id = rest});
     }
@@ -185,20 +205,29 @@ static uint64_t read_index(struct store_read *r, struct str url) {
     struct node *node;
     struct dir_entry *entry;
     if (below(path, "kv/", &rest)) {
-        if (parameter(query, "keys", &ignored)) return kv_list_keys(r, rest, STR(""), &list);
-        if (parameter(query, "recurse", &ignored)) return kv_list(r, rest, &list);
+        if (parameter(query, "keys", &ignored))
+            return kv_list_keys(r, rest, STR(""), &list);
+        if (parameter(query, "recurse", &ignored))
+            return kv_list(r, rest, &list);
         return kv_get(r, rest, &entry);
     }
-    if (str_is(path, "catalog/nodes")) return catalog_nodes(r, NULL, &list);
-    if (str_is(path, "catalog/services")) return catalog_services(r, NULL, &list);
-    if (str_is(path, "internal/ui/nodes")) return catalog_node_dump(r, &list);
-    if (below(path, "catalog/service/", &rest)) return catalog_service_nodes(r, rest, NULL, &list);
-    if (below(path, "catalog/node/", &rest)) return catalog_node_services(r, rest, &node, &list);
+    if (str_is(path, "catalog/nodes"))
+        return catalog_nodes(r, NULL, &list);
+    if (str_is(path, "catalog/services"))
+        return catalog_services(r, NULL, &list);
+    if (str_is(path, "internal/ui/nodes"))
+        return catalog_node_dump(r, &list);
+    if (below(path, "catalog/service/", &rest))
+        return catalog_service_nodes(r, rest, NULL, &list);
+    if (below(path, "catalog/node/", &rest))
+        return catalog_node_services(r, rest, &node, &list);
     if (below(path, "health/service/", &rest)) {
         return catalog_check_service_nodes(r, rest, NULL, &list);
     }
-    if (below(path, "health/checks/", &rest)) return catalog_service_checks(r, rest, NULL, &list);
-    if (below(path, "health/node/", &rest)) return catalog_node_checks(r, rest, &list);
+    if (below(path, "health/checks/", &rest))
+        return catalog_service_checks(r, rest, NULL, &list);
+    if (below(path, "health/node/", &rest))
+        return catalog_node_checks(r, rest, &list);
     assert_true(below(path, "health/state/", &rest));
     return catalog_state_checks(r, rest, NULL, &list);
 }
@@ -208,7 +237,8 @@ static void compare_answer(const struct store_result *result, const struct value
     if (number_of(step, "status") == 500) {
         assert_int_equal(result->kind, STORE_RESULT_ERROR);
         if (!str_eq(result->error.text, response->string)) {
-            print_error("'%.*s' != '%.*s'\n", STR_ARG(result->error.text), STR_ARG(response->string));
+            print_error("'%.*s' != '%.*s'\n", STR_ARG(result->error.text),
+                        STR_ARG(response->string));
         }
         assert_true(str_eq(result->error.text, response->string));
     } else {
@@ -224,21 +254,25 @@ static void compare_answer(const struct store_result *result, const struct value
 static uint64_t expected_index(const struct value *change, uint64_t before, uint64_t now,
                                const uint64_t *steps) {
     uint64_t step;
-    if (change == NULL) return before;
-    if (str_to_u64(change->string, &step)) return step;
-    if (str_is(change->string, "this")) return now;
+    if (change == NULL)
+        return before;
+    if (str_to_u64(change->string, &step))
+        return step;
+    if (str_is(change->string, "this"))
+        return now;
     assert_true(str_to_u64(str_sub(change->string, 5, 9), &step));
     return steps[step];
 }
 
-static void run_index_step(struct fixture *f, const struct value *watched,
-                           const struct value *step, uint64_t *steps) {
+static void run_index_step(struct fixture *f, const struct value *watched, const struct value *step,
+                           uint64_t *steps) {
     enum { MAX = 32 };
     uint64_t before[MAX];
     size_t count = watched->list.len;
     assert_true(count <= MAX);
     WITH_READ(f, r) {
-        for (size_t i = 0; i < count; i++) before[i] = read_index(r, watched->list.items[i].string);
+        for (size_t i = 0; i < count; i++)
+            before[i] = read_index(r, watched->list.items[i].string);
     }
     const struct value *request = value_get(step, "request");
     if (value_get(step, "log_entry_appended")->boolean) {
@@ -255,8 +289,8 @@ static void run_index_step(struct fixture *f, const struct value *watched,
             uint64_t expected = expected_index(change, before[i], f->index, steps);
             uint64_t is = read_index(r, url);
             if (is != expected) {
-                print_error("%.*s: %s: %llu instead of %llu\n", STR_ARG(text_of(step, "name")), name,
-                            (unsigned long long)is, (unsigned long long)expected);
+                print_error("%.*s: %s: %llu instead of %llu\n", STR_ARG(text_of(step, "name")),
+                            name, (unsigned long long)is, (unsigned long long)expected);
             }
             assert_int_equal(is, expected);
         }
@@ -319,7 +353,8 @@ static void compare_json(struct fixture *f, const struct type *type, const void 
     json_finish(&w);
     struct str copy = str_copy(&f->arena, buf_str(&text));
     assert_true(json_parse_whole(copy, &is, &f->arena, &f->error));
-    if (!value_equal(&is, expected)) print_error("%.*s\n", STR_ARG(copy));
+    if (!value_equal(&is, expected))
+        print_error("%.*s\n", STR_ARG(copy));
     assert_true(value_equal(&is, expected));
     buf_free(&text);
 }
@@ -345,8 +380,10 @@ static void run_read(struct fixture *f, const struct value *step) {
     struct store_read *r = reading(f, NULL);
     if (below(path, "kv/", &rest)) {
         index = kv_get(r, rest, &entry);
-        if (number_of(step, "status") == 404) assert_null(entry);
-        else compare_json(f, &entry_type, entry, &response->list.items[0]);
+        if (number_of(step, "status") == 404)
+            assert_null(entry);
+        else
+            compare_json(f, &entry_type, entry, &response->list.items[0]);
     } else {
         assert_true(below(path, "session/info/", &rest));
         assert_true(session_get(r, rest, &session, &index, &f->error));
@@ -373,7 +410,8 @@ static void run_session_step(struct fixture *f, const struct value *step) {
         assert_int_equal(store_lock_delay(f->store, STR("L2")), 0);
     }
     if (!value_get(step, "log_entry_appended")->boolean) {
-        if (!txn || str_is(note, "same in txn")) return; /* the leader's own checks */
+        if (!txn || str_is(note, "same in txn"))
+            return; /* the leader's own checks */
         struct list ops = txn_ops_of(f, body), errors, results;
         assert_true(txn_is_read_only(&ops));
         WITH_READ(f, r) txn_read(r, &ops, &errors, &results);

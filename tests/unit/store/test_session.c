@@ -1,8 +1,8 @@
-/* Sessions beyond the transcript: every way to end, bound checks, lock delays, letter case, lookups; and
- * transactions that roll back (fsm.md 4.3, 5.1). */
+/* Sessions beyond the transcript: every way to end, bound checks, lock delays, letter case,
+ * lookups; and transactions that roll back (fsm.md 4.3, 5.1). */
 #include "fixture.h"
-#include "store/tables.h"
 #include "store/apply.h"
+#include "store/tables.h"
 
 #define S1 "aaaaaaaa-0000-4000-8000-000000000001"
 #define S1_UPPER "AAAAAAAA-0000-4000-8000-000000000001"
@@ -54,12 +54,24 @@ static void test_ways_to_end(void **state) {
         uint64_t lock_index = entry_of(f, "k")->lock_index;
         store_set_clock(f->store, f->index * MINUTE * 2); /* no delay left */
         switch (way) {
-        case 0: session_op(f, "destroy", (struct session){.id = S(S1_UPPER)}); break;
-        case 1: check_put(f, "n1", "ALIVE", "", "critical"); break;
-        case 2: check_put(f, "n1", "web", "web", "critical"); break;
-        case 3: deregister(f, "n1", "", "web"); break;
-        case 4: deregister(f, "n1", "web", ""); break;
-        case 5: deregister(f, "n1", "", ""); break;
+        case 0:
+            session_op(f, "destroy", (struct session){.id = S(S1_UPPER)});
+            break;
+        case 1:
+            check_put(f, "n1", "ALIVE", "", "critical");
+            break;
+        case 2:
+            check_put(f, "n1", "web", "web", "critical");
+            break;
+        case 3:
+            deregister(f, "n1", "", "web");
+            break;
+        case 4:
+            deregister(f, "n1", "web", "");
+            break;
+        case 5:
+            deregister(f, "n1", "", "");
+            break;
         }
         assert_false(alive(f, S1));
         struct dir_entry *e = entry_of(f, "k");
@@ -89,7 +101,8 @@ static void test_lookups_are_gone(void **state) {
             table_scan_end(&s);
         }
     }
-    assert_int_equal(session_op(f, "destroy", (struct session){.id = S(S1)})->kind, STORE_RESULT_NIL);
+    assert_int_equal(session_op(f, "destroy", (struct session){.id = S(S1)})->kind,
+                     STORE_RESULT_NIL);
     assert_null(f->touched);
     assert_refused(session_op(f, "destroy", (struct session){.id = S("x")}),
                    "failed session lookup: index error: UUID must be 36 characters");
@@ -126,7 +139,8 @@ static void test_lists(void **state) {
     }
 }
 
-/* The key keeps the ID as spelled: released with the session, but "the same" only in the same spelling. */
+/* The key keeps the ID as spelled: released with the session, but "the same" only in the same
+ * spelling. */
 static void test_letter_case_of_holder(void **state) {
     struct fixture *f = *state;
     base(f);
@@ -187,9 +201,10 @@ static void test_txn_rolls_back_everything(void **state) {
     struct txn_op_kv tree = {.verb = S("delete-tree"), .dir_ent.key = S("")};
     struct txn_op_node node = {.verb = S("delete"), .node.node = S("n1")};
     struct txn_op_session session = {.verb = S("delete"), .session.id = S(S1)};
-    struct txn_op_kv bad = {.verb = S("check-index"), .dir_ent = {.key = S("a"), .modify_index = 1}};
-    struct txn_op ops[] = {{.kv = &set}, {.kv = &tree}, {.session = &session}, {.node = &node},
-                           {.kv = &bad}, {0}};
+    struct txn_op_kv bad = {.verb = S("check-index"),
+                            .dir_ent = {.key = S("a"), .modify_index = 1}};
+    struct txn_op ops[] = {{.kv = &set},    {.kv = &tree}, {.session = &session},
+                           {.node = &node}, {.kv = &bad},  {0}};
     struct txn_op *pointers[] = {&ops[0], &ops[1], &ops[2], &ops[3], &ops[4], &ops[5], NULL};
     struct txn_request txn = {.ops = {pointers, 7, true}};
     struct store_result *r = apply(f, ENTRY_TXN, &txn_request_shape, &txn);
@@ -218,7 +233,8 @@ static void test_txn_rolls_back_everything(void **state) {
 static void test_txn_check_cas_that_cannot_write(void **state) {
     struct fixture *f = *state;
     base(f);
-    struct txn_op_check check = {.verb = S("cas"), .check = {.node = S("none"), .check_id = S("c")}};
+    struct txn_op_check check = {.verb = S("cas"),
+                                 .check = {.node = S("none"), .check_id = S("c")}};
     struct txn_op op = {.check = &check}, *pointer = &op;
     struct txn_request txn = {.ops = {&pointer, 1, true}};
     struct store_result *r = apply(f, ENTRY_TXN, &txn_request_shape, &txn);

@@ -1,4 +1,5 @@
-/* Snapshots written, restored, written again; damaged streams; readers across the swap (fsm.md 7). */
+/* Snapshots written, restored, written again; damaged streams; readers across the swap (fsm.md 7).
+ */
 #include <pthread.h>
 
 #include "fixture.h"
@@ -28,7 +29,8 @@ static bool restore(struct fixture *f, struct str bytes, size_t piece, uint64_t 
     }
     watch_touched_release(f->touched);
     bool ok = store_restore_commit(r, index, 9, &f->touched, &f->error);
-    if (ok) f->index = index;
+    if (ok)
+        f->index = index;
     return ok;
 }
 
@@ -38,16 +40,24 @@ static void fill(struct fixture *f) {
     struct str none[1];
     node_put(f, "n1", "aaaaaaaa-1111-4111-8111-111111111111", "10.0.0.1");
     node_put(f, "N2", "", "10.0.0.2");
-    service_put(f, "n1", (struct node_service){.id = S("w"), .service = S("Web"), .tags = {tags, 2, true},
-                                               .meta = {meta, 1, true}, .port = 80});
-    service_put(f, "n2", (struct node_service){.id = S("p"), .service = S("web-proxy"),
-                                               .kind = S("connect-proxy"),
-                                               .proxy.destination_service_name = S("web"),
-                                               .tags = {none, 0, true}});
+    service_put(f, "n1",
+                (struct node_service){.id = S("w"),
+                                      .service = S("Web"),
+                                      .tags = {tags, 2, true},
+                                      .meta = {meta, 1, true},
+                                      .port = 80});
+    service_put(f, "n2",
+                (struct node_service){.id = S("p"),
+                                      .service = S("web-proxy"),
+                                      .kind = S("connect-proxy"),
+                                      .proxy.destination_service_name = S("web"),
+                                      .tags = {none, 0, true}});
     check_put(f, "n1", "alive", "", "passing");
     check_put(f, "n1", "w", "w", "warning");
-    struct session s = {.id = S("bbbbbbbb-0000-4000-8000-000000000002"), .node = S("n1"),
-                        .lock_delay = SECOND, .node_checks = {&tags[0], 0, true}};
+    struct session s = {.id = S("bbbbbbbb-0000-4000-8000-000000000002"),
+                        .node = S("n1"),
+                        .lock_delay = SECOND,
+                        .node_checks = {&tags[0], 0, true}};
     session_op(f, "create", s);
     kv_op(f, "lock", (struct dir_entry){.key = S("lock"), .session = s.id, .value = S("x")});
     kv_set(f, "a/b", "1");
@@ -123,7 +133,8 @@ static void test_damaged_streams(void **state) {
     /* Cut anywhere but between records: refused. Cut between them: fine, so only count both. */
     size_t refused = 0;
     for (size_t len = 0; len < good.len; len += 13) {
-        if (!restore(f, str_sub(buf_str(&good), 0, len), 64, 1000)) refused++;
+        if (!restore(f, str_sub(buf_str(&good), 0, len), 64, 1000))
+            refused++;
         error_clear(&f->error);
         f->index = 1000;
     }
@@ -140,7 +151,9 @@ static void test_damaged_streams(void **state) {
         {STR("\x86\x80"), "Unrecognized msg type 134"},
         {STR("\x0a\x80"), "Unrecognized msg type 10"},
         {STR("\x03\x81\xa2ID\xa1x"), "failed inserting session: UUID must be 36 characters"},
-        {STR("\x1d\x81\xa8""ChunkMap\x81\x01\x91\x80"), "bad chunk in snapshot"},
+        {STR("\x1d\x81\xa8"
+             "ChunkMap\x81\x01\x91\x80"),
+         "bad chunk in snapshot"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct buf text = BUF_INIT;
@@ -157,8 +170,8 @@ static void test_damaged_streams(void **state) {
     buf_free(&good);
 }
 
-/* The peer aborts on a check whose node is spelled otherwise than the record's: we neither write nor mind
- * it. */
+/* The peer aborts on a check whose node is spelled otherwise than the record's: we neither write
+ * nor mind it. */
 static void test_spelling_of_nodes(void **state) {
     struct fixture *f = *state;
     struct list checks;
@@ -195,7 +208,8 @@ static void test_sink_that_refuses(void **state) {
     assert_str(f->error.text, "no room");
 }
 
-/* A read that was begun before stays what it was, also when the environment is replaced under it. */
+/* A read that was begun before stays what it was, also when the environment is replaced under it.
+ */
 static void test_reads_outlive_the_swap(void **state) {
     struct fixture *f = *state;
     fill(f);
@@ -263,7 +277,8 @@ static void *read_on(void *argument) {
 static void pair_set(struct fixture *f, int n) {
     char text[16];
     snprintf(text, sizeof text, "%d", n);
-    struct txn_op_kv a = {.verb = S("set"), .dir_ent = {.key = S("pair/a"), .value = S(text)}}, b = a;
+    struct txn_op_kv a = {.verb = S("set"), .dir_ent = {.key = S("pair/a"), .value = S(text)}},
+                     b = a;
     b.dir_ent.key = S("pair/b");
     struct txn_op ops[] = {{.kv = &a}, {.kv = &b}}, *pointers[] = {&ops[0], &ops[1]};
     struct txn_request txn = {.ops = {pointers, 2, true}};
@@ -282,7 +297,8 @@ static void test_threads(void **state) {
     }
     for (int n = 0; n < 1000; n++) {
         pair_set(f, n);
-        if (n % 100 == 99) assert_true(restore(f, buf_str(&one), 100, f->index + 1));
+        if (n % 100 == 99)
+            assert_true(restore(f, buf_str(&one), 100, f->index + 1));
     }
     atomic_store(&stop, true);
     for (size_t i = 0; i < COUNT_OF(readers); i++) {

@@ -13,8 +13,10 @@ static size_t model_find(const struct model *m, struct str key, bool *found) {
     size_t low = 0, high = m->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (str_compare(m->items[middle].key, key) < 0) low = middle + 1;
-        else high = middle;
+        if (str_compare(m->items[middle].key, key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     *found = low < m->count && str_eq(m->items[low].key, key);
     return low;
@@ -35,7 +37,8 @@ static void model_put(struct model *m, struct arena *a, struct str key, struct s
 static bool model_delete(struct model *m, struct str key) {
     bool found;
     size_t at = model_find(m, key, &found);
-    if (!found) return false;
+    if (!found)
+        return false;
     m->count--;
     memmove(&m->items[at], &m->items[at + 1], (m->count - at) * sizeof m->items[0]);
     return true;
@@ -53,7 +56,8 @@ static struct str random_key(struct prng *p, char *room, size_t size) {
         size_t at = prng_below(p, 3) == 0 ? prng_below(p, len)
                     : prng_below(p, 2)    ? len - 1
                                           : (prng_below(p, len / 480 + 1) * 480 + prng_below(p, 2));
-        if (at < len) room[at] = bytes[prng_below(p, sizeof bytes)];
+        if (at < len)
+            room[at] = bytes[prng_below(p, sizeof bytes)];
     }
     return str_of(room, len);
 }
@@ -83,7 +87,8 @@ static void compare_all(struct store_read *r, const struct model *m, struct prng
         bool found;
         size_t at = model_find(m, key, &found);
         assert_int_equal(table_get(r, TABLE_TOMBSTONES, key, &value), found);
-        if (found) assert_true(str_eq(value, m->items[at].value));
+        if (found)
+            assert_true(str_eq(value, m->items[at].value));
         compare_scan(r, m, str_sub(key, 0, prng_below(p, key.len + 1)));
     }
 }
@@ -100,7 +105,8 @@ static void test_long_keys_against_model(void **state) {
             char room[5000], text[32];
             struct str key = random_key(&p, room, sizeof room);
             if (prng_below(&p, 5) < 3) {
-                struct str value = str_of(text, (size_t)snprintf(text, sizeof text, "%d/%d", round, i));
+                struct str value =
+                    str_of(text, (size_t)snprintf(text, sizeof text, "%d/%d", round, i));
                 table_put(b, TABLE_TOMBSTONES, key, value);
                 model_put(m, &f->arena, key, value);
             } else {
@@ -119,7 +125,8 @@ static size_t records_in(struct store_read *r, enum store_table table) {
     struct table_scan s;
     size_t count = 0;
     table_scan_begin(&s, r, table, STR(""));
-    while (table_scan_next(&s, NULL, NULL)) count++;
+    while (table_scan_next(&s, NULL, NULL))
+        count++;
     table_scan_end(&s);
     return count;
 }
@@ -163,8 +170,10 @@ static void test_undo(void **state) {
         struct batch_mark mark = batch_mark(b);
         for (int i = 0; i < 50; i++) {
             struct str key = random_key(&p, room, sizeof room);
-            if (prng_below(&p, 2)) table_put(b, TABLE_TOMBSTONES, key, STR("after"));
-            else table_delete(b, TABLE_TOMBSTONES, key);
+            if (prng_below(&p, 2))
+                table_put(b, TABLE_TOMBSTONES, key, STR("after"));
+            else
+                table_delete(b, TABLE_TOMBSTONES, key);
         }
         index_bump(b, STR("kvs"));
         batch_rollback(b, mark);
@@ -190,8 +199,8 @@ static void test_index_entries_ignore_case(void **state) {
     store_batch_abort(b);
 }
 
-/* Closed cleanly, or left by a crash of the process alone: everything is there. With another boot id:
- * nothing. */
+/* Closed cleanly, or left by a crash of the process alone: everything is there. With another boot
+ * id: nothing. */
 static void test_reopen(void **state) {
     char directory[] = "/tmp/praetor-test-store-XXXXXX", path[128];
     (void)state;

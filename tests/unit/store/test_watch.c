@@ -5,7 +5,7 @@ struct waiter {
     struct watcher watcher;
     int woken;
     bool restored;
-    struct watcher *also; /* unregistered by wake */
+    struct watcher *also;         /* unregistered by wake */
     struct watch_registry *again; /* registered again by wake, for the same set */
     struct watch_set set;
 };
@@ -15,24 +15,30 @@ static void wake(struct watcher *w, bool restored) {
     assert_null(w->registry);
     waiter->woken++;
     waiter->restored = restored;
-    if (waiter->also != NULL) watch_unregister(waiter->also);
-    if (waiter->again != NULL) watch_register(waiter->again, w, &waiter->set);
+    if (waiter->also != NULL)
+        watch_unregister(waiter->also);
+    if (waiter->again != NULL)
+        watch_register(waiter->again, w, &waiter->set);
 }
 
 static void wait_for(struct watch_registry *r, struct waiter *w, struct arena *a,
                      enum watch_table table, bool prefix, struct str name) {
     *w = (struct waiter){.watcher.wake = wake};
     watch_set_init(&w->set, a);
-    if (prefix) watch_set_add_prefix(&w->set, name);
-    else watch_set_add(&w->set, table, name);
+    if (prefix)
+        watch_set_add_prefix(&w->set, name);
+    else
+        watch_set_add(&w->set, table, name);
     watch_register(r, &w->watcher, &w->set);
 }
 
 static size_t publish(struct watch_registry *r, enum watch_table table, bool prefix,
                       struct str name) {
     struct watch_touched *t = watch_touched_new();
-    if (prefix) watch_touched_add_prefix(t, name);
-    else watch_touched_add(t, table, name);
+    if (prefix)
+        watch_touched_add_prefix(t, name);
+    else
+        watch_touched_add(t, table, name);
     size_t woken = watch_publish(r, t);
     watch_touched_release(t);
     return woken;
@@ -149,7 +155,8 @@ static void test_against_model(void **state) {
     for (int round = 0; round < 3000; round++) {
         char text[12];
         size_t len = prng_below(&p, 8);
-        for (size_t i = 0; i < len; i++) text[i] = (char)("ab\0\xff"[prng_below(&p, 4)]);
+        for (size_t i = 0; i < len; i++)
+            text[i] = (char)("ab\0\xff"[prng_below(&p, 4)]);
         struct str name = str_of(text, len);
         struct waiter *w = &waiters[prng_below(&p, WAITERS)];
         bool prefix = prng_below(&p, 2);
@@ -162,15 +169,18 @@ static void test_against_model(void **state) {
         bool match[WAITERS] = {0};
         for (size_t i = 0; i < WAITERS; i++) {
             const struct watch_key *k = waiters[i].set.keys;
-            if (waiters[i].watcher.registry == NULL) continue;
+            if (waiters[i].watcher.registry == NULL)
+                continue;
             match[i] = k->prefix ? str_has_prefix(name, k->name) : str_eq(name, k->name);
-            if (prefix) match[i] |= str_has_prefix(k->name, name);
+            if (prefix)
+                match[i] |= str_has_prefix(k->name, name);
             waiters[i].woken = 0;
             expected += match[i];
         }
         assert_int_equal(publish(r, WATCH_KEY, prefix, name), expected);
         for (size_t i = 0; i < WAITERS; i++) {
-            if (match[i]) assert_int_equal(waiters[i].woken, 1);
+            if (match[i])
+                assert_int_equal(waiters[i].woken, 1);
         }
     }
     watch_registry_free(r);
@@ -195,8 +205,8 @@ static void test_many_on_one_key(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),      cmocka_unit_test(test_sets),
-        cmocka_unit_test(test_prefixes),   cmocka_unit_test(test_wake_changes_registry),
+        cmocka_unit_test(test_names),         cmocka_unit_test(test_sets),
+        cmocka_unit_test(test_prefixes),      cmocka_unit_test(test_wake_changes_registry),
         cmocka_unit_test(test_against_model), cmocka_unit_test(test_many_on_one_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
-/* Checks that the tables of the store agree with each other: each secondary lookup leads to a record that
- * belongs there, and each record has all of its lookups. Used by unit tests and by fuzz targets.
+/* Checks that the tables of the store agree with each other: each secondary lookup leads to a
+ * record that belongs there, and each record has all of its lookups. Used by unit tests and by fuzz
+ * targets.
  */
 #ifndef TESTS_UNIT_STORE_VERIFY_H
 #define TESTS_UNIT_STORE_VERIFY_H
@@ -60,8 +61,8 @@ static inline void verify_check(struct verify *v, struct str key, struct str val
     ASSERT(str_eq(key, KEY(a, K_BARE(node), K_BARE(id))));
     ASSERT(table_has(v->read, TABLE_NODES, node));
     ASSERT(c.status.len > 0);
-    verify_lookup(v, TABLE_CHECKS_SERVICE,
-                  KEY(a, K_BARE(node), K_LOWER(c.service_id), K_BARE(id)), key);
+    verify_lookup(v, TABLE_CHECKS_SERVICE, KEY(a, K_BARE(node), K_LOWER(c.service_id), K_BARE(id)),
+                  key);
     verify_lookup(v, TABLE_CHECKS_NAME, KEY(a, K_LOWER(c.service_name), K_BARE(key)), key);
     verify_lookup(v, TABLE_CHECKS_STATUS, KEY(a, K_EXACT(c.status), K_BARE(key)), key);
 }
@@ -95,7 +96,8 @@ static inline uint64_t verify_each(struct verify *v, enum store_table table,
         key = str_copy(v->read->arena, key);
         ASSERT(last.data == NULL || str_compare(last, key) < 0);
         last = key;
-        if (fn != NULL) fn(v, key, value);
+        if (fn != NULL)
+            fn(v, key, value);
         count++;
     }
     table_scan_end(&s);
@@ -110,13 +112,14 @@ static inline void verify_store(struct store_read *r) {
     verify_each(&v, TABLE_KVS, verify_kv);
     uint64_t sessions = verify_each(&v, TABLE_SESSIONS, verify_session);
     static const enum store_table lookups[] = {
-        TABLE_NODES_ID,       TABLE_NODES_META,  TABLE_SERVICES_NAME, TABLE_SERVICES_KIND,
-        TABLE_SERVICES_CONNECT, TABLE_CHECKS_SERVICE, TABLE_CHECKS_NAME, TABLE_CHECKS_STATUS,
-        TABLE_KVS_SESSION,    TABLE_SESSIONS_NODE};
+        TABLE_NODES_ID,         TABLE_NODES_META,     TABLE_SERVICES_NAME, TABLE_SERVICES_KIND,
+        TABLE_SERVICES_CONNECT, TABLE_CHECKS_SERVICE, TABLE_CHECKS_NAME,   TABLE_CHECKS_STATUS,
+        TABLE_KVS_SESSION,      TABLE_SESSIONS_NODE};
     for (size_t i = 0; i < COUNT_OF(lookups); i++) {
         ASSERT(verify_each(&v, lookups[i], NULL) == v.expected[lookups[i]]);
     }
-    if (sessions == 0) ASSERT(verify_each(&v, TABLE_SESSION_CHECKS, NULL) == 0);
+    if (sessions == 0)
+        ASSERT(verify_each(&v, TABLE_SESSION_CHECKS, NULL) == 0);
 }
 
 #endif
