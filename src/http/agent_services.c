@@ -257,16 +257,16 @@ struct service_wait {
     struct message woken;
     struct loop_timer timer;
     bool timer_open;
-    bool ended;  /* the timer or the client: answer whatever there is */
-    bool parked; /* waits at the core */
+    bool ended;     /* the timer or the client: the core was asked to answer whatever there is */
+    bool end_done;  /* … and will not look at this any more */
+    bool answered;  /* the core's answer is here */
+    bool parked;    /* waits at the core */
 };
 
 static struct str hash_text(struct arena *arena, const struct local_service *s)
 {
     return str_format(arena, "%llx", (unsigned long long)local_service_hash(s));
 }
-
-static void ask_core(struct service_wait *wait);
 
 static void timer_closed(struct loop_timer *t)
 {
@@ -281,9 +281,11 @@ static void not_found_closed(struct loop_timer *t)
     http_answer_error(wait->r, &wait->work.error);
 }
 
-/* On the request's thread. */
+/* On the request's thread, when the core has no more business with this. */
 static void wait_over(struct service_wait *wait)
 {
+    if (!wait->answered || (wait->ended && !wait->end_done))
+        return;
     if (!wait->work.ok) {
         if (wait->timer_open) {
             loop_timer_stop(&wait->timer);
@@ -304,7 +306,9 @@ static void wait_over(struct service_wait *wait)
 
 static void wait_answered(struct message *m)
 {
-    wait_over(CONTAINER_OF(m, struct service_wait, woken));
+    struct service_wait *wait = CONTAINER_OF(m, struct service_wait, woken);
+    wait->answered = true;
+    wait_over(wait);
 }
 
 static void answer_home(struct service_wait *wait)
@@ -369,12 +373,19 @@ static void core_end(void *arg)
     core_answer(wait);
 }
 
+static void end_seen(void *arg)
+{
+    struct service_wait *wait = arg;
+    wait->end_done = true;
+    wait_over(wait);
+}
+
 static void end_wait(struct service_wait *wait)
 {
-    if (wait->ended)
+    if (wait->ended || wait->answered)
         return;
     wait->ended = true;
-    if (!server_run_on_core(wait->r->server, core_end, NULL, wait) && wait->timer_open) {
+    if (!server_run_on_core(wait->r->server, core_end, end_seen, wait) && wait->timer_open) {
         wait->ended = false; /* the core is busy: once more */
         loop_timer_set(&wait->timer, 100 * MILLISECOND);
     }

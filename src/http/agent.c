@@ -1,0 +1,131 @@
+/* /v1/agent: the table of its routes, and the short ones: metrics, reload, leave, join, force-leave,
+ * tokens (agent.md 1).
+ */
+#include "agent/telemetry.h"
+#include "base/mem.h"
+#include "http/agent_work.h"
+
+#define NOT_YET "is not supported yet by this version of Praetor"
+
+/* ---- metrics ---- */
+
+/* Whether the client asks for the text form, in the peer's own way of looking. */
+static bool wants_prometheus(const struct http_request *r)
+{
+    if (str_is(http_param(r, "format"), "prometheus"))
+        return true;
+    struct str accept = http_header(r, "Accept");
+    while (accept.len > 0) {
+        struct str rest = str_cut(&accept, ',');
+        struct str type = str_trim(str_cut(&rest, ';'));
+        if (str_is(type, "application/openmetrics-text"))
+            return true;
+        if (str_is(type, "text/plain") && str_is(str_trim(str_cut(&rest, ';')), "version=0.4.0"))
+            return true;
+    }
+    return false;
+}
+
+static void agent_metrics(struct http_request *r)
+{
+    if (wants_prometheus(r)) {
+        if (agent_config(r->agent)->telemetry.prometheus_retention_time <= 0)
+            http_answer_text(r, 415,
+                             STR("Prometheus is not enabled since its retention time is not positive"));
+        else
+            http_answer_text(r, 500, STR("the Prometheus form " NOT_YET));
+        return;
+    }
+    telemetry_write_json(http_json_begin(r), r->config);
+    http_answer_json_written(r, 200);
+}
+
+/* ---- reload and leave ---- */
+
+static void reloaded(void *arg)
+{
+    struct http_request *r = arg;
+    const struct error *e = r->state;
+    if (error_is_set(e))
+        http_answer_error(r, e);
+    else
+        http_answer_empty(r, 200);
+}
+
+static void agent_reload_now(struct http_request *r)
+{
+    struct error *e = ARENA_NEW(&r->arena, struct error);
+    *e = ERROR_IN(&r->arena);
+    r->state = e;
+    if (!agent_reload(r->agent, e, reloaded, r))
+        http_answer_text(r, 500, STR("too many requests are waiting for the agent"));
+}
+
+static void left(void *arg) { http_answer_empty(arg, 200); }
+
+static void agent_leave_now(struct http_request *r)
+{
+    if (!agent_leave(r->agent, left, r))
+        http_answer_text(r, 500, STR("too many requests are waiting for the agent"));
+}
+
+/* ---- other agents ---- */
+
+static void agent_join(struct http_request *r)
+{
+    http_answer_text(r, 500, STR("joining a cluster " NOT_YET));
+}
+
+/* The one member that there is refutes it. */
+static void agent_force_leave(struct http_request *r)
+{
+    const struct config *c = agent_config(r->agent);
+    if (str_eq(r->argument, c->node_name))
+        http_answer_empty(r, 200);
+    else
+        http_answer_format(r, 500, "agent: No node found with name '" STR_FMT "'", STR_ARG(r->argument));
+}
+
+/* ---- of later issues ---- */
+
+static void agent_token(struct http_request *r)
+{
+    http_answer_text(r, 401, STR("ACL support disabled"));
+}
+
+static void agent_connect(struct http_request *r)
+{
+    http_answer_text(r, 500, STR("Connect must be enabled in order to use this endpoint"));
+}
+
+const struct http_route http_routes_agent[] = {
+    {"/v1/agent/self", "GET", agent_self, 0},
+    {"/v1/agent/host", "GET", agent_host, 0},
+    {"/v1/agent/maintenance", "PUT", agent_maintenance, 0},
+    {"/v1/agent/reload", "PUT", agent_reload_now, 0},
+    {"/v1/agent/monitor", "GET", agent_monitor, 0},
+    {"/v1/agent/metrics", "GET", agent_metrics, 0},
+    {"/v1/agent/members", "GET", agent_members, 0},
+    {"/v1/agent/join/", "PUT", agent_join, 0},
+    {"/v1/agent/leave", "PUT", agent_leave_now, 0},
+    {"/v1/agent/force-leave/", "PUT", agent_force_leave, 0},
+    {"/v1/agent/services", "GET", agent_services, 0},
+    {"/v1/agent/service/", "GET", agent_service, 0},
+    {"/v1/agent/checks", "GET", agent_checks, 0},
+    {"/v1/agent/health/service/id/", "GET", agent_health_by_id, 0},
+    {"/v1/agent/health/service/name/", "GET", agent_health_by_name, 0},
+    {"/v1/agent/check/register", "PUT", agent_check_register, 0},
+    {"/v1/agent/check/deregister/", "PUT", agent_check_deregister, 0},
+    {"/v1/agent/check/pass/", "PUT", agent_check_pass, 0},
+    {"/v1/agent/check/warn/", "PUT", agent_check_warn, 0},
+    {"/v1/agent/check/fail/", "PUT", agent_check_fail, 0},
+    {"/v1/agent/check/update/", "PUT", agent_check_update, 0},
+    {"/v1/agent/service/register", "PUT", agent_service_register, 0},
+    {"/v1/agent/service/deregister/", "PUT", agent_service_deregister, 0},
+    {"/v1/agent/service/maintenance/", "PUT", agent_service_maintenance, 0},
+    {"/v1/agent/token/", "PUT", agent_token, 0},
+    {"/v1/agent/connect/authorize", "POST", agent_connect, 0},
+    {"/v1/agent/connect/ca/roots", "GET", agent_connect, 0},
+    {"/v1/agent/connect/ca/leaf/", "GET", agent_connect, 0},
+    {NULL, NULL, NULL, 0},
+};
