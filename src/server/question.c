@@ -15,6 +15,8 @@
 #include "server/server_room.h"
 #include "server/thread.h"
 
+#define QUESTION_REQUEST_MAX 512 /* bytes of a request struct */
+
 /* ---- keys ---- */
 
 static void key_type(struct buf *out, const struct type *type, const void *at);
@@ -158,13 +160,15 @@ void question_key(struct buf *out, const struct call *c) {
         return;
     }
     /* Without what says how long to wait or means something to agents only. */
-    struct query_options saved = *options;
-    *options = (struct query_options){.allow_stale = saved.allow_stale,
-                                      .filter = saved.filter,
-                                      .require_consistent = saved.require_consistent,
-                                      .token = saved.token};
-    key_struct(out, c->endpoint->request, c->request);
-    *options = saved;
+    _Alignas(16) char copy[QUESTION_REQUEST_MAX];
+    ASSERT(c->endpoint->request->size <= sizeof(copy));
+    memcpy(copy, c->request, c->endpoint->request->size);
+    struct query_options *of_copy = call_options(c->endpoint, copy);
+    *of_copy = (struct query_options){.allow_stale = options->allow_stale,
+                                      .filter = options->filter,
+                                      .require_consistent = options->require_consistent,
+                                      .token = options->token};
+    key_struct(out, c->endpoint->request, copy);
 }
 
 bool question_asked_before(struct server_thread *t, struct str key) {
