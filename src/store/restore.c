@@ -168,8 +168,11 @@ static const struct record_row record_rows[ENTRY_TYPE_MASK + 1] = {
 
 /* ---- the stream ---- */
 
-/* A batch of the second environment; the index is the snapshot's LastIndex throughout. */
+/* A batch of the second environment; the index is the snapshot's LastIndex throughout. None stays
+ * open between calls: LMDB wants a transaction to end on the thread that began it. */
 static bool open_batch(struct store_restore *r, struct error *e) {
+    if (r->batch_open)
+        return true;
     if (!batch_start(&r->batch, r->store, r->env, e))
         return false;
     r->batch.restoring = true;
@@ -205,8 +208,7 @@ struct store_restore *store_restore_begin(struct store *s, struct error *e) {
     struct store_restore *r = MEM_NEW(struct store_restore);
     r->store = s;
     r->env = env_open(s, s->directory == NULL ? 0 : s->next_number++, e);
-    if (r->env == NULL || !open_batch(r, e)) {
-        env_close(r->env);
+    if (r->env == NULL) {
         mem_free(r);
         return NULL;
     }
@@ -218,7 +220,9 @@ static bool restore_record(struct store_restore *r, uint8_t type, struct msgpack
                            struct error *e) {
     const struct record_row *row = &record_rows[type & ENTRY_TYPE_MASK];
     struct store_batch *b = &r->batch;
-    bool ok;
+    bool ok = open_batch(r, e);
+    if (!ok)
+        return false;
     if (type > ENTRY_TYPE_MASK || (row->restore == NULL && row->restore_raw == NULL)) {
         return error_set(e, ERROR_INTERNAL, "Unrecognized msg type %d", type);
     }
@@ -231,8 +235,20 @@ static bool restore_record(struct store_restore *r, uint8_t type, struct msgpack
     arena_reset(&b->scratch, (size_t)64 << 10);
     if (ok && r->uncommitted >= COMMIT_EVERY) {
         r->uncommitted = 0;
-        ok = close_batch(r, true, e) && open_batch(r, e);
+        ok = close_batch(r, true, e);
     }
+    return ok;
+}
+
+static bool take_header(struct store_restore *r, struct msgpack_reader *in, struct error *e) {
+    struct snapshot_header header;
+    struct arena arena = ARENA_INIT;
+    bool ok = schema_decode(in, &snapshot_header_shape, &header, &arena, e);
+    if (ok) {
+        r->header_read = true;
+        r->last_index = header.last_index;
+    }
+    arena_free(&arena);
     return ok;
 }
 
@@ -257,12 +273,7 @@ static bool take_one(struct store_restore *r, bool *took, struct error *e) {
     r->uncommitted += (size_t)(skip.at - in.at);
     if (r->header_read)
         return restore_record(r, (uint8_t)left.data[0], &in, e);
-    struct snapshot_header header;
-    if (!schema_decode(&in, &snapshot_header_shape, &header, r->batch.read.arena, e))
-        return false;
-    r->header_read = true;
-    r->last_index = r->batch.index = header.last_index;
-    return true;
+    return take_header(r, &in, e);
 }
 
 static bool take_all(struct store_restore *r, struct error *e) {
@@ -288,11 +299,9 @@ bool store_restore_feed(struct store_restore *r, struct str bytes, struct error 
     if (r->failed)
         return error_set(e, ERROR_INTERNAL, "the restore has failed already");
     buf_add_str(&r->pending, bytes);
-    if (r->pending.len >= r->retry_at && !take_all(r, e))
-        r->failed = true;
-    if (!r->failed && r->batch.failed) {
-        error_copy(e, &r->batch.failure);
-        r->failed = true;
+    if (r->pending.len >= r->retry_at) {
+        bool taken = take_all(r, e);
+        r->failed = !close_batch(r, taken, e) || !taken;
     }
     return !r->failed;
 }
@@ -300,7 +309,8 @@ bool store_restore_feed(struct store_restore *r, struct str bytes, struct error 
 bool store_restore_finish(struct store_restore *r, struct error *e) {
     if (r->failed)
         return error_set(e, ERROR_INTERNAL, "the restore has failed already");
-    if (!take_all(r, e)) {
+    bool taken = take_all(r, e);
+    if (!close_batch(r, taken, e) || !taken) {
         r->failed = true;
         return false;
     }
@@ -323,15 +333,11 @@ static void restore_free(struct store_restore *r) {
 }
 
 void store_restore_abort(struct store_restore *r) {
-    struct arena arena = ARENA_INIT;
-    struct error ignored = ERROR_IN(&arena);
     if (r == NULL)
         return;
-    close_batch(r, false, &ignored);
     env_remove_files(r->store, r->env->number);
     env_close(r->env);
     restore_free(r);
-    arena_free(&arena);
 }
 
 /* Makes the new environment the current one. */
@@ -353,7 +359,7 @@ bool store_restore_commit(struct store_restore *r, uint64_t index, uint64_t term
     ASSERT(!s->batch_open);
     if (touched != NULL)
         *touched = NULL;
-    bool ok = store_restore_finish(r, e);
+    bool ok = store_restore_finish(r, e) && open_batch(r, e);
     if (ok) {
         r->batch.index = index;
         r->batch.term = term;

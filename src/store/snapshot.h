@@ -15,8 +15,9 @@ bool store_snapshot_write(struct store_read *r, store_snapshot_sink *sink, void 
 /* Index and term of the last entry that this read's snapshot has applied, exactly. */
 void store_snapshot_index(struct store_read *r, uint64_t *index, uint64_t *term);
 
-/* A restore takes bytes as they come, in any pieces, on any one thread, and touches nothing of the
- * store until it is committed. Only one at a time. */
+/* A restore takes bytes as they come, in any pieces, and touches nothing of the store until it is
+ * committed. Only one at a time. Begin, commit and abort are the core thread's; feed and finish may
+ * run on another one meanwhile. */
 struct store_restore;
 struct store_restore *store_restore_begin(struct store *s, struct error *e);
 /* False: what came is no valid state.bin ("Unrecognized msg type 99", a decoder's text…); the

@@ -17,6 +17,24 @@ static struct buf snapshot_of(struct fixture *f) {
     return out;
 }
 
+struct feeder {
+    struct store_restore *restore;
+    struct str bytes;
+    bool ok;
+};
+
+static void *feed_on(void *argument) {
+    struct feeder *f = argument;
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    f->ok = true;
+    for (size_t at = 0; at < f->bytes.len && f->ok; at += 200) {
+        f->ok = store_restore_feed(f->restore, str_sub(f->bytes, at, 200), &e);
+    }
+    arena_free(&arena);
+    return NULL;
+}
+
 /* Restores bytes, `piece` at a time. */
 static bool restore(struct fixture *f, struct str bytes, size_t piece, uint64_t index) {
     struct store_restore *r = store_restore_begin(f->store, &f->error);
@@ -308,6 +326,33 @@ static void test_threads(void **state) {
     buf_free(&one);
 }
 
+/* Fed by another thread than the one that begins and commits, while the writer goes on. */
+static void test_feeding_thread(void **state) {
+    struct fixture *f = *state;
+    fill(f);
+    struct buf one = snapshot_of(f);
+    pthread_t thread;
+    for (int i = 0; i < 5; i++) {
+        struct feeder feeder = {.restore = store_restore_begin(f->store, &f->error),
+                                .bytes = buf_str(&one)};
+        assert_non_null(feeder.restore);
+        assert_int_equal(pthread_create(&thread, NULL, feed_on, &feeder), 0);
+        kv_set(f, "meanwhile", "x");
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_true(feeder.ok);
+        if (i % 2 == 0) {
+            store_restore_abort(feeder.restore);
+            continue;
+        }
+        assert_true(store_restore_commit(feeder.restore, f->index + 1, 1, NULL, &f->error));
+        f->index++;
+        struct buf two = snapshot_of(f);
+        assert_true(str_eq(buf_str(&one), buf_str(&two)));
+        buf_free(&two);
+    }
+    buf_free(&one);
+}
+
 /* A restore into files: the next start finds it, and only it. */
 static void test_restore_on_disk(void **state) {
     char directory[] = "/tmp/praetor-test-restore-XXXXXX", command[128];
@@ -347,6 +392,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_sink_that_refuses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reads_outlive_the_swap, setup, teardown),
         cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_feeding_thread, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restore_on_disk, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
