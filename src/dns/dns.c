@@ -128,14 +128,23 @@ static bool test_bind(int type, const struct sockaddr_storage *a, socklen_t len)
     return true;
 }
 
-static bool open_address(struct dns *d, size_t i, int type, struct error *e) {
+static const char *bind_error_text(int code) {
+    return code == EADDRINUSE      ? "address already in use"
+           : code == EACCES        ? "permission denied"
+           : code == EADDRNOTAVAIL ? "cannot assign requested address"
+                                   : strerror(code);
+}
+
+/* The sockets of all loops for one address; failures become lines of `problems`. */
+static bool open_address(struct dns *d, size_t i, int type, struct buf *problems) {
     struct sockaddr_storage a;
     socklen_t len = 0;
     const struct listen_address *address = &d->addresses[i];
     const char *network = type == SOCK_STREAM ? "tcp" : "udp";
     if (!to_sockaddr(address, &a, &len)) {
-        return error_set(e, ERROR_IO, "listen %s " STR_FMT ":%d: invalid address", network,
-                         STR_ARG(address->text), address->port);
+        buf_add_format(problems, "\t* listen %s: invalid address " STR_FMT "\n", network,
+                       STR_ARG(address->text));
+        return false;
     }
     bool good = test_bind(type, &a, len);
     for (unsigned t = 0; good && t < d->thread_count; t++) {
@@ -145,15 +154,30 @@ static bool open_address(struct dns *d, size_t i, int type, struct error *e) {
         good = fd >= 0;
     }
     if (!good) {
+        struct arena arena = ARENA_INIT;
         int code = errno;
-        struct str text = dns_sockaddr_text(&a, e->arena);
-        return error_set(e, ERROR_IO, "listen %s " STR_FMT ": bind: %s", network, STR_ARG(text),
-                         code == EADDRINUSE      ? "address already in use"
-                         : code == EACCES        ? "permission denied"
-                         : code == EADDRNOTAVAIL ? "cannot assign requested address"
-                                                 : strerror(code));
+        struct str text = dns_sockaddr_text(&a, &arena);
+        buf_add_format(problems, "\t* listen %s " STR_FMT ": bind: %s\n", network, STR_ARG(text),
+                       bind_error_text(code));
+        arena_free(&arena);
     }
-    return true;
+    return good;
+}
+
+/* The error lists all that went wrong, as the peer does. */
+static bool open_addresses(struct dns *d, struct error *e) {
+    struct buf problems = BUF_INIT;
+    unsigned failed = 0;
+    for (size_t i = 0; i < d->address_count; i++) {
+        failed += !open_address(d, i, SOCK_DGRAM, &problems);
+        failed += !open_address(d, i, SOCK_STREAM, &problems);
+    }
+    if (failed > 0) {
+        error_set(e, ERROR_IO, "%u error%s occurred:\n" STR_FMT "\n", failed, failed == 1 ? "" : "s",
+                  STR_ARG(buf_str(&problems)));
+    }
+    buf_free(&problems);
+    return failed == 0;
 }
 
 /* ---- on the loops ---- */
@@ -295,12 +319,7 @@ static bool prepare(struct dns *d, const struct dns_options *options, struct err
             return false;
         }
     }
-    for (size_t i = 0; i < d->address_count; i++) {
-        if (!open_address(d, i, SOCK_DGRAM, e) || !open_address(d, i, SOCK_STREAM, e)) {
-            return false;
-        }
-    }
-    return true;
+    return open_addresses(d, e);
 }
 
 static void say(struct dns *d, const char *text, bool started) {

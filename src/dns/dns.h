@@ -25,8 +25,8 @@ struct dns_options {
     uint32_t connection_limit;         /* TCP connections a loop; 0: 4096 */
 };
 
-/* Opens the sockets (error text as the peer's: "listen udp 127.0.0.1:8600: bind: address already in
- * use") and hands them to the server's I/O loops, which need not run yet. Everything in options is
+/* Opens the sockets (error text as the peer's: "1 error occurred:\n\t* listen udp 127.0.0.1:8600: bind:
+ * address already in use\n\n") and hands them to the server's I/O loops, which need not run yet. Everything in options is
  * copied. Call it, dns_reload and dns_stop from one thread that is not one of those loops. */
 struct dns *dns_start(const struct dns_options *options, struct server *server, struct error *e);
 /* Puts what is reloadable (dns.md 13) in force; running queries keep what they started with. */

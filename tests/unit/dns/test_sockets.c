@@ -249,7 +249,9 @@ static void test_taken(void **state) {
     start(w);
     /* We would share with ourselves, but must not. */
     assert_null(dns_start(&w->options, NULL, &e));
-    assert_true(str_is(e.text, "listen udp " ADDRESS ":24853: bind: address already in use"));
+    assert_true(str_is(e.text, "2 errors occurred:\n"
+                               "\t* listen udp " ADDRESS ":24853: bind: address already in use\n"
+                               "\t* listen tcp " ADDRESS ":24853: bind: address already in use\n\n"));
     dns_stop(dns);
     dns = NULL;
     int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
@@ -259,7 +261,8 @@ static void test_taken(void **state) {
     assert_int_equal(listen(fd, 1), 0);
     error_clear(&e);
     assert_null(dns_start(&w->options, NULL, &e));
-    assert_true(str_is(e.text, "listen tcp " ADDRESS ":24853: bind: address already in use"));
+    assert_true(str_is(e.text, "1 error occurred:\n"
+                               "\t* listen tcp " ADDRESS ":24853: bind: address already in use\n\n"));
     close(fd);
     start(w); /* nothing was left open */
 }
