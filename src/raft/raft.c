@@ -171,10 +171,12 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_init
     buf_add_str(&r->vote, in->vote);
     raft_log_init(&r->log, in->snapshot_index, in->snapshot_term, in->first, in->last, in->runs,
                   in->run_count);
-    ASSERT(in->applied >= in->snapshot_index && in->applied <= in->last);
+    for (size_t i = 0; i < in->entry_count; i++)
+        raft_log_append(&r->log, raft_entry_hold(in->entries[i]));
+    ASSERT(in->applied >= in->snapshot_index && in->applied <= r->log.last);
     /* What is applied was committed; the peer starts at 0, which only means that it learns it later. */
     r->commit = r->applied = r->apply_sent = in->applied;
-    r->durable = in->last;
+    r->durable = r->log.last;
     r->last_contact = -1;
     r->changes_end = &r->changes;
     if (!replay_configurations(r, in, e)) {

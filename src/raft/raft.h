@@ -71,6 +71,9 @@ struct raft_initial {
     /* Entries of types 2, 3 and 5 in the log, in order (those up to the snapshot are skipped). */
     struct raft_entry *const *configurations;
     size_t configuration_count;
+    /* With keep_all: the log itself; first = 1, last = 0 and no runs then. */
+    struct raft_entry *const *entries;
+    size_t entry_count;
     uint64_t applied; /* what the state machine holds: at least snapshot_index, at most last */
 };
 

@@ -61,7 +61,7 @@ bool raft_driver_start(struct raft_driver *d, struct loop *core, struct error *e
  * under way with it, waits for the disk and snapshot threads, closes its handles. What is already
  * appended stays in the log. */
 void raft_driver_stop(struct raft_driver *d);
-/* After the core loop has ended (or without raft_driver_start). Closes the store: all reads must have
+/* After loop_free of the core loop (or without raft_driver_start). Closes the store: all reads must have
  * ended. */
 void raft_driver_free(struct raft_driver *d);
 
@@ -89,6 +89,7 @@ struct raft_proposal {
     struct raft_proposal *next, *previous;
     uint64_t index, term;
     size_t bytes;
+    void *work;
     uint8_t kind;
 };
 /* One command. KVS commands above 512 KiB are proposed in chunks (fsm.md 1.2). done always runs, later. */
@@ -174,7 +175,7 @@ raft_driver_restore_read(struct raft_driver *d,
                          void *owner, struct error *e);
 /* Core thread: replaces the state of the cluster (raft.md 4.9) and commits a no-op behind it. In-flight
  * proposals end with "snapshot restored while committing log". Takes over the restore. outcome->index is
- * the new state's; errors have the text of fsm.md 8 ("Raft error when restoring snapshot: ..."). */
+ * that of the no-op; errors have the text of fsm.md 8 ("Raft error when restoring snapshot: ..."). */
 void raft_driver_restore(struct raft_driver *d, struct raft_driver_restore *r,
                          struct raft_proposal *p);
 /* For one that is not used after all. Any thread. */

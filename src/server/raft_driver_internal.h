@@ -1,0 +1,168 @@
+/* The driver's own state, for raft_driver*.c. raft_driver_open.c: from disk to a running core;
+ * raft_driver.c: the core's loop, proposals and applying; raft_driver_snapshot.c: snapshots and restores;
+ * raft_driver_info.c: what other threads may ask.
+ */
+#ifndef PRAETOR_SERVER_RAFT_DRIVER_INTERNAL_H
+#define PRAETOR_SERVER_RAFT_DRIVER_INTERNAL_H
+
+#include <pthread.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "base/time.h"
+#include "raft/raft.h"
+#include "raft/snapshots.h"
+#include "raft/wal.h"
+#include "server/raft_disk.h"
+#include "server/raft_driver.h"
+#include "store/snapshot.h"
+
+#define DRIVER_LOG "agent.server.raft"
+#define DRIVER_APPLY_ENTRIES ((size_t)4096) /* a transaction */
+
+enum proposal_kind {
+    PROPOSAL_COMMAND,
+    PROPOSAL_BARRIER,
+    PROPOSAL_VERIFY,
+    PROPOSAL_CHANGE,
+    PROPOSAL_RESTORE,
+    PROPOSAL_REFUSED, /* over the limits; only to be told so */
+};
+
+struct proposal_list {
+    struct raft_proposal *first, *last;
+};
+void proposal_list_add(struct proposal_list *list, struct raft_proposal *p);
+void proposal_list_remove(struct proposal_list *list, struct raft_proposal *p);
+
+/* A membership change on its way through the core; the proposal's token. */
+struct driver_change {
+    struct raft_proposal *proposal;
+    enum raft_change change;
+    struct str id, address;
+    uint64_t previous_index;
+};
+
+struct snapshot_request {
+    struct snapshot_request *next;
+    void (*done)(void *owner, struct raft_driver_snapshot *snapshot, const struct error *e);
+    void *owner;
+};
+struct snapshot_task;
+
+/* A finished snapshot: its meta with a configuration of its own, and its state.bin. */
+struct raft_driver_snapshot {
+    struct arena arena;
+    struct snapshot_meta meta;
+    int fd;
+};
+
+struct raft_driver_restore {
+    struct raft_driver *driver;
+    struct arena arena;
+    uint64_t archive_index;
+    struct store_restore *state;
+    struct snapshot_writer *writer; /* on disk */
+    int fd;                         /* in dev mode; -1 otherwise */
+    uint64_t size;
+    bool state_bad; /* state.bin does not decode: state_error says why */
+    struct error state_error;
+    struct raft_proposal *proposal;
+    /* set by the core: what the snapshot becomes */
+    struct snapshot_meta meta;
+    struct error error;
+};
+
+struct raft_driver {
+    struct raft_driver_options options;
+    struct arena arena; /* strings of options */
+    bool dev;
+    int lock; /* fd, -1 */
+    struct loop *core;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t idle;
+    struct loop_timer timer, snapshot_timer;
+    int64_t timer_at;
+    bool started, stopping, dead, running, idling;
+    bool tick;        /* the timer fired */
+    bool state_dirty; /* leadership may have changed: tell the owner */
+
+    struct raft *raft;
+    struct wal *wal;
+    struct raft_disk *disk;
+    struct snapshots *snapshots;
+    struct store *store;
+    struct disk_io io;
+    struct raft_actions actions;
+    bool stepping;
+    uint64_t dev_sequence, dev_persisted;
+
+    struct proposal_list queued;  /* not given to the core yet */
+    struct proposal_list waiting; /* for their entries, by index */
+    struct proposal_list asking;  /* verifications and changes that the core has */
+    uint64_t in_flight_entries, in_flight_bytes;
+    struct proposal_list batch; /* in the PROPOSE event under way, with its entries */
+    struct raft_entry **batch_entries;
+    size_t batch_count, batch_cap;
+
+    /* applying */
+    uint64_t apply_target, applied, applied_term;
+    uint64_t command_index, command_term; /* last command or barrier applied since the start or restore */
+    bool reading;
+    struct store_result *results;
+
+    /* leadership as told to the owner */
+    bool told_leader;
+    uint64_t told_term;
+    struct buf told_address;
+
+    /* snapshots */
+    struct snapshot_request *requests, **requests_end;
+    struct snapshot_task *task;
+    uint64_t snapshot_index, snapshot_term; /* of the newest */
+    struct raft_driver_snapshot *dev_snapshot;
+    struct raft_driver_restore *restore; /* under way in the core */
+    bool restore_ready, restore_finishing;
+    _Atomic bool cancel_snapshot;
+    struct prng jitter;
+
+    /* for other threads */
+    pthread_mutex_t view_mutex;
+    char view_address[64];
+    struct raft_configuration *view_configuration;
+    uint64_t view_configuration_index;
+    _Atomic bool view_leader;
+    _Atomic int view_state;
+    _Atomic uint64_t view_term, view_commit, view_last_index, view_last_term;
+    _Atomic uint64_t view_snapshot_index, view_snapshot_term, view_pending;
+    _Atomic int64_t view_contact; /* monotonic time; 0: never */
+};
+
+/* raft_driver.c */
+void driver_step(struct raft_driver *d, struct raft_event *event);
+void driver_fatal(struct raft_driver *d, struct str text);
+void driver_finish(struct raft_driver *d, struct raft_proposal *p,
+                   const struct raft_outcome *outcome);
+/* Without a result: an error, or RAFT_OK for what has no entry. text: for RAFT_ERROR_MESSAGE. */
+void driver_answer(struct raft_driver *d, struct raft_proposal *p, enum raft_error error,
+                   struct str text);
+/* Has driver_run called soon although nothing else may happen on the loop. */
+void driver_wake(struct raft_driver *d);
+
+/* raft_driver_snapshot.c */
+void driver_snapshot_tick(struct raft_driver *d); /* starts what was asked for, if it can */
+void driver_snapshot_timer(struct loop_timer *t);
+void driver_snapshot_timer_set(struct raft_driver *d);
+void driver_snapshot_stop(struct raft_driver *d);
+void driver_restore_begin(struct raft_driver *d, struct raft_proposal *p);
+void driver_restore_action(struct raft_driver *d, const struct raft_action *a);
+void driver_restore_stop(struct raft_driver *d);
+void driver_restore_tick(struct raft_driver *d); /* goes on when everything before it is applied */
+
+/* raft_driver_info.c */
+void driver_view_update(struct raft_driver *d);
+void driver_view_configuration(struct raft_driver *d);
+
+#endif
