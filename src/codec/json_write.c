@@ -239,7 +239,9 @@ void json_escape(struct buf *out, struct str s) {
         at += size;
         done = at;
     }
-    buf_add(out, s.data + done, s.len - done);
+    if (done < s.len) {
+        buf_add(out, s.data + done, s.len - done);
+    }
     buf_add_char(out, '"');
 }
 
