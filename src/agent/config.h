@@ -303,4 +303,7 @@ void config_release(const struct config *c);
 struct str listen_address_format(struct arena *arena, const struct listen_address *a,
                                  const char *network);
 
+/* A service of a file as the body of PUT /v1/agent/service/register. */
+void config_write_service_json(struct buf *out, const struct service_definition *d);
+
 #endif

@@ -6,6 +6,7 @@
 #include "agent/config_table.h"
 #include "agent/local.h"
 #include "base/mem.h"
+#include "codec/json.h"
 
 /* Errors of this class discard what was found before them: config.md 2.1. */
 static void discarding_error(struct config_builder *b, const char *format, struct str name, struct str text)
@@ -140,4 +141,12 @@ void config_build_definitions(struct config_builder *b)
         config_fill(&config_service_block, &services->list.items[i], s, STR(""), &b->errors, b->arena);
         build_service(b, &services->list.items[i], s, false);
     }
+}
+
+void config_write_service_json(struct buf *out, const struct service_definition *d)
+{
+    struct json_writer w;
+    json_begin(&w, out, false);
+    schema_write_json(&w, &service_definition_shape, d);
+    json_finish(&w);
 }

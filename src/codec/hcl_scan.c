@@ -237,9 +237,9 @@ static bool is_closing(struct str line, struct str anchor, bool indented) {
 /* The first '<' was taken. */
 static enum hcl_token_type scan_heredoc(struct hcl_scanner *s) {
     size_t len;
+    size_t second = s->at;
     if (next(s) != '<') {
-        scan_error(s, "heredoc expected second '<', didn't see it",
-                   s->at < s->text.len ? last_position(s) : s->text.len);
+        scan_error(s, "heredoc expected second '<', didn't see it", second);
         return HCL_HEREDOC;
     }
     bool indented = peek(s, &len) == '-';
