@@ -89,7 +89,8 @@ void raft_on_persisted(struct raft *r, uint64_t sequence) {
         done++;
     }
     r->write_count -= done;
-    memmove(r->writes, r->writes + done, r->write_count * sizeof *r->writes);
+    if (done > 0)
+        if (done > 0) memmove(r->writes, r->writes + done, r->write_count * sizeof *r->writes);
     if (r->state == RAFT_CANDIDATE && r->vote_sequence != 0 && r->vote_sequence <= sequence) {
         r->vote_sequence = 0;
         raft_count_vote(r, r->options.id);
