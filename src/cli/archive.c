@@ -13,8 +13,9 @@
 #include "codec/json.h"
 
 #define TAR_BLOCK 512
-#define SMALL_FILE_MAX 65536 /* of meta.json and SHA256SUMS; the peer's have a few hundred bytes   \
-                              */
+#define SMALL_FILE_MAX                                                                             \
+    65536 /* of meta.json and SHA256SUMS; the peer's have a few hundred bytes                      \
+           */
 #define FAILED "failed to read snapshot file: "
 
 struct content {

@@ -36,6 +36,12 @@ int cli_fail(struct cli *cli, const char *format, ...) {
     return CLI_FAILED;
 }
 
+void cli_write_buf(FILE *stream, struct buf *b) {
+    if (b->len > 0)
+        fwrite(b->data, 1, b->len, stream);
+    buf_free(b);
+}
+
 void cli_out_bytes(struct cli *cli, struct str bytes) {
     if (bytes.len > 0)
         fwrite(bytes.data, 1, bytes.len, cli->out);
@@ -48,8 +54,7 @@ static void print_help(const struct command *command, FILE *stream) {
         help_command(command, &text);
     else
         help_main(&text);
-    fwrite(text.data, 1, text.len, stream);
-    buf_free(&text);
+    cli_write_buf(stream, &text);
 }
 
 int cli_usage_error(struct cli *cli, const char *message) {
@@ -122,8 +127,7 @@ static bool read_flags(struct cli *cli, void *options, char *const *args, size_t
     struct buf listing = BUF_INIT;
     flags_list(groups, 2, &listing);
     cli_err(cli, STR_FMT, STR_ARG(e.text));
-    fwrite(listing.data, 1, listing.len, cli->err);
-    buf_free(&listing);
+    cli_write_buf(cli->err, &listing);
     if (command->bad_flags_prefix != NULL)
         cli_err(cli, "%s" STR_FMT, command->bad_flags_prefix, STR_ARG(e.text));
     *exit_code = command->bad_flags_exit != 0 ? command->bad_flags_exit : CLI_FAILED;
@@ -152,8 +156,7 @@ static bool complete(struct cli *cli) {
         text.len = (size_t)at;
     struct buf out = BUF_INIT;
     complete_line(text, &out);
-    fwrite(out.data, 1, out.len, cli->out);
-    buf_free(&out);
+    cli_write_buf(cli->out, &out);
     return true;
 }
 

@@ -326,8 +326,15 @@ static void fail_call(struct call_state *state, CURLcode code) {
     curl_off_t connected = 0;
     curl_easy_getinfo(state->easy, CURLINFO_OS_ERRNO, &os_errno);
     curl_easy_getinfo(state->easy, CURLINFO_CONNECT_TIME_T, &connected);
-    struct failure failure = {code,          state->text,   state->peer,
-                              (int)os_errno, connected > 0, &c->settings};
+    struct failure failure = {.code = code,
+                              .curl_text = state->text,
+                              .peer = state->peer,
+                              .os_errno = (int)os_errno,
+                              .connected = connected > 0,
+                              .local_ip = "",
+                              .settings = &c->settings};
+    curl_easy_getinfo(state->easy, CURLINFO_LOCAL_IP, &failure.local_ip);
+    curl_easy_getinfo(state->easy, CURLINFO_LOCAL_PORT, &failure.local_port);
     call->failed = true;
     if (state->too_large) {
         error_set(&call->error, ERROR_TOO_LARGE, "the answer is larger than %zu bytes",

@@ -88,6 +88,8 @@ void client_signal_clear(void);
 /* Readable when a signal came (also SIGCHLD); to be drained with client_wake_drain. */
 int client_wake_fd(void);
 void client_wake_drain(void);
+/* Waits for a signal (or SIGCHLD), without any call under way; ns, < 0: no limit. Drains. */
+void client_wait(int64_t timeout);
 
 const char *client_address(const struct client *c);
 

@@ -86,8 +86,7 @@ static int run_leave(struct cli *cli, const void *options) {
         cli_err(cli, "Error found unexpected args: [" STR_FMT "]", STR_ARG(buf_str(&text)));
         buf_clear(&text);
         help_command(cli->command, &text);
-        fwrite(text.data, 1, text.len, cli->out);
-        buf_free(&text);
+        cli_write_buf(cli->out, &text);
         return CLI_FAILED;
     }
     return put(cli, STR("/v1/agent/leave"), NULL, "Error leaving", "Graceful leave complete");

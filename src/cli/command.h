@@ -64,10 +64,10 @@ extern const struct command *const cli_commands[];
 extern const size_t cli_command_count;
 /* The command of that name, or NULL. */
 const struct command *cli_command_find(struct str name);
-/* The longest command that is a word-wise prefix of the words joined by blanks; *words is how many
- * of them it took, at least 1 (an argument with blanks inside counts as one). NULL: there is none.
- */
-const struct command *cli_command_match(char *const *words_in, size_t count, size_t *words);
+/* The longest command whose words are the first of the arguments; *words is how many those are, at
+ * least
+ * 1. NULL: there is none. */
+const struct command *cli_command_match(char *const *args, size_t count, size_t *words);
 
 /* Lines for the user: results on standard output, errors and warnings on standard error. The
  * newline is added. */
@@ -75,6 +75,8 @@ void cli_out(struct cli *cli, const char *format, ...) __attribute__((format(pri
 void cli_err(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Bytes as they are, and a newline. */
 void cli_out_bytes(struct cli *cli, struct str bytes);
+/* A buffer as it is; frees it. */
+void cli_write_buf(FILE *stream, struct buf *b);
 /* Prints the message (unless NULL), an empty line and the command's help on standard error. */
 int cli_usage_error(struct cli *cli, const char *message);
 /* cli_err, and CLI_FAILED. */

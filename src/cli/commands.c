@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "cli/commands.h"
 
+#define COMMAND_WORDS_MAX 4
+
 /* Sorted by name. */
 const struct command *const cli_commands[] = {
     &command_catalog,
@@ -41,6 +43,7 @@ const struct command *const cli_commands[] = {
     &command_snapshot_save,
     &command_validate,
     &command_version,
+    &command_watch,
 };
 
 const size_t cli_command_count = COUNT_OF(cli_commands);
@@ -60,30 +63,21 @@ const struct command *cli_command_find(struct str name) {
     return NULL;
 }
 
-/* How many arguments the first `words` words of the joined text take is the number of its blanks
- * plus one, wherever the blanks came from. */
+/* Words with blanks inside end the search: they are no parts of a command's name. */
 const struct command *cli_command_match(char *const *args, size_t count, size_t *words) {
-    *words = 1;
-    if (strchr(args[0], ' ') != NULL)
-        return NULL;
     const struct command *found = NULL;
     struct buf joined = BUF_INIT;
-    for (size_t i = 0; i < count; i++) {
+    *words = 1;
+    for (size_t i = 0; i < count && i < COMMAND_WORDS_MAX; i++) {
+        if (strchr(args[i], ' ') != NULL)
+            break;
         if (i > 0)
             buf_add_char(&joined, ' ');
         buf_add_text(&joined, args[i]);
-    }
-    size_t blanks = 0;
-    for (size_t end = 0; end <= joined.len; end++) {
-        if (end < joined.len && joined.data[end] != ' ')
-            continue;
-        const struct command *c = cli_command_find(str_of(joined.data, end));
-        blanks++;
-        if (c == NULL && blanks > 4) /* no command has that many words */
-            break;
+        const struct command *c = cli_command_find(buf_str(&joined));
         if (c != NULL) {
             found = c;
-            *words = blanks < count ? blanks : count;
+            *words = i + 1;
         }
     }
     buf_free(&joined);

@@ -28,5 +28,6 @@ extern const struct command command_snapshot, command_snapshot_inspect, command_
     command_snapshot_save;
 extern const struct command command_validate;
 extern const struct command command_version;
+extern const struct command command_watch;
 
 #endif

@@ -78,7 +78,7 @@ void complete_line(struct str line, struct buf *out) {
     struct str words[WORDS_MAX];
     struct buf path = BUF_INIT;
     size_t count = split_words(line, words);
-    if (count < 2) /* only the program's name */
+    if (count == 0)
         return;
     for (size_t i = 1; i + 1 < count; i++)
         descend(&path, words[i]);

@@ -20,8 +20,7 @@ static void print_entry(struct cli *cli, const struct kv_pair *pair, bool last) 
         json_escape(&text, pair->name_space);
     }
     buf_add_text(&text, last ? "\n\t}\n" : "\n\t},\n");
-    fwrite(text.data, 1, text.len, cli->out);
-    buf_free(&text);
+    cli_write_buf(cli->out, &text);
 }
 
 static int run_export(struct cli *cli, const void *options) {

@@ -2,9 +2,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/time.h"
 #include "cli/client.h"
 
 static int wake_pipe[2] = {-1, -1};
@@ -46,4 +48,11 @@ void client_wake_drain(void) {
     char bytes[64];
     while (wake_pipe[0] >= 0 && read(wake_pipe[0], bytes, sizeof bytes) > 0)
         continue;
+}
+
+void client_wait(int64_t timeout) {
+    struct pollfd fd = {.fd = wake_pipe[0], .events = POLLIN};
+    int ms = timeout < 0 ? -1 : (int)((timeout + MILLISECOND - 1) / MILLISECOND);
+    (void)poll(&fd, 1, ms);
+    client_wake_drain();
 }

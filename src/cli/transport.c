@@ -47,9 +47,9 @@ static bool no_such_host(struct str name, struct error *e) {
     char server[64];
     if (!is_domain_name(name) || !first_nameserver(server))
         return error_set(e, ERROR_IO, "dial tcp: lookup " STR_FMT ": no such host", STR_ARG(name));
-    const char *layout = strchr(server, ':') != NULL ? "[%s]:53" : "%s:53";
+    bool v6 = strchr(server, ':') != NULL;
     char shown[80];
-    snprintf(shown, sizeof shown, layout[0] == '[' ? "[%s]:53" : "%s:53", server);
+    snprintf(shown, sizeof shown, v6 ? "[%s]:53" : "%s:53", server);
     return error_set(e, ERROR_IO, "dial tcp: lookup " STR_FMT " on %s: no such host", STR_ARG(name),
                      shown);
 }
@@ -141,8 +141,8 @@ bool transport_error(const struct failure *f, struct error *e) {
         return error_set(e, ERROR_IO, "unexpected EOF");
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
-        return error_set(e, ERROR_IO, "read tcp->" STR_FMT ": read: %s",
-                         STR_ARG(peer_text(f, e->arena)),
+        return error_set(e, ERROR_IO, "read tcp %s:%ld->" STR_FMT ": read: %s", f->local_ip,
+                         f->local_port, STR_ARG(peer_text(f, e->arena)),
                          errno_text(f->os_errno != 0 ? f->os_errno : ECONNRESET));
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:

@@ -16,6 +16,8 @@ struct failure {
     struct sockaddr_storage peer; /* the first address that was tried; family 0: none */
     int os_errno;
     bool connected;
+    const char *local_ip; /* of this side; empty when unknown */
+    long local_port;
     const struct settings *settings;
 };
 

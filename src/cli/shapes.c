@@ -1,0 +1,263 @@
+/* Answers in the order of the peer's client: see shapes.h. */
+#include "cli/shapes.h"
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "cli/client.h"
+
+static bool is_empty(const struct value *v, const struct shape_field *field) {
+    if (v == NULL)
+        return true;
+    switch (v->kind) {
+    case VALUE_NULL:
+        return true;
+    case VALUE_BOOL:
+        return !v->boolean;
+    case VALUE_FLOAT:
+        return v->number == 0;
+    case VALUE_STRING:
+        return v->string.len == 0;
+    case VALUE_LIST:
+        return v->list.len == 0;
+    case VALUE_MAP: /* an empty struct is still one */
+        return field->kind != SHAPE_STRUCT && v->map.len == 0;
+    default:
+        return false;
+    }
+}
+
+static void write_number(struct json_writer *w, const struct value *v) {
+    uint64_t u = 0;
+    int64_t i = 0;
+    if (v == NULL || v->kind != VALUE_FLOAT)
+        json_u64(w, 0);
+    else if (str_to_u64(v->literal, &u))
+        json_u64(w, u);
+    else if (str_to_i64(v->literal, &i))
+        json_i64(w, i);
+    else
+        json_f64(w, v->number);
+}
+
+static void write_duration(struct json_writer *w, const struct value *v) {
+    struct arena scratch = ARENA_INIT;
+    struct error e = ERROR_IN(&scratch);
+    int64_t ns = 0;
+    if (v != NULL && v->kind == VALUE_STRING && duration_parse(v->string, &ns, &e))
+        json_str(w, duration_format(&scratch, ns));
+    else
+        json_str(w, STR("0s"));
+    arena_free(&scratch);
+}
+
+static void write_map(struct json_writer *w, const struct value *v,
+                      const struct shape_field *fields) {
+    const struct value_pair **pairs = NULL;
+    if (v == NULL || v->kind != VALUE_MAP) {
+        json_null(w);
+        return;
+    }
+    size_t count = v->map.len > 0 ? value_sorted_pairs(v, &pairs) : 0;
+    json_open_object(w);
+    for (size_t i = 0; i < count; i++) {
+        json_key(w, pairs[i]->key);
+        shape_write(w, &pairs[i]->value, fields);
+    }
+    json_close_object(w);
+    mem_free(pairs);
+}
+
+static void write_field(struct json_writer *w, const struct value *v,
+                        const struct shape_field *field) {
+    switch (field->kind) {
+    case SHAPE_STR:
+        json_str(w, v != NULL && v->kind == VALUE_STRING ? v->string : STR(""));
+        break;
+    case SHAPE_INT:
+        write_number(w, v);
+        break;
+    case SHAPE_BOOL:
+        json_bool(w, v != NULL && v->kind == VALUE_BOOL && v->boolean);
+        break;
+    case SHAPE_DURATION:
+        write_duration(w, v);
+        break;
+    case SHAPE_ANY:
+        if (v != NULL)
+            json_value(w, v);
+        else
+            json_null(w);
+        break;
+    case SHAPE_STRUCT:
+        shape_write(w, v, field->of);
+        break;
+    case SHAPE_LIST:
+        shape_write_list(w, v, field->of);
+        break;
+    case SHAPE_MAP:
+        write_map(w, v, field->of);
+        break;
+    }
+}
+
+void shape_write(struct json_writer *w, const struct value *v, const struct shape_field *fields) {
+    json_open_object(w);
+    for (const struct shape_field *f = fields; f->name != NULL; f++) {
+        const struct value *field = v != NULL ? value_get(v, f->name) : NULL;
+        if (f->omit && is_empty(field, f))
+            continue;
+        json_key(w, str_from(f->name));
+        write_field(w, field, f);
+    }
+    json_close_object(w);
+}
+
+void shape_write_list(struct json_writer *w, const struct value *v,
+                      const struct shape_field *fields) {
+    if (v == NULL || v->kind != VALUE_LIST) {
+        json_null(w);
+        return;
+    }
+    json_open_array(w);
+    for (size_t i = 0; i < v->list.len; i++)
+        shape_write(w, &v->list.items[i], fields);
+    json_close_array(w);
+}
+
+/* ---- the shapes ---- */
+
+#define INDEXES                                                                                    \
+    {"CreateIndex", SHAPE_INT}, {                                                                  \
+        "ModifyIndex", SHAPE_INT                                                                   \
+    }
+
+const struct shape_field shape_kv[] = {
+    {"Key", SHAPE_STR},
+    {"CreateIndex", SHAPE_INT},
+    {"ModifyIndex", SHAPE_INT},
+    {"LockIndex", SHAPE_INT},
+    {"Flags", SHAPE_INT},
+    {"Value", SHAPE_ANY},
+    {"Session", SHAPE_STR},
+    {"Namespace", SHAPE_STR, .omit = true},
+    {NULL},
+};
+
+const struct shape_field shape_node[] = {
+    {"ID", SHAPE_STR},
+    {"Node", SHAPE_STR},
+    {"Address", SHAPE_STR},
+    {"Datacenter", SHAPE_STR},
+    {"TaggedAddresses", SHAPE_ANY},
+    {"Meta", SHAPE_ANY},
+    INDEXES,
+    {NULL},
+};
+
+static const struct shape_field check_definition[] = {
+    {"Interval", SHAPE_DURATION},
+    {"Timeout", SHAPE_DURATION},
+    {"DeregisterCriticalServiceAfter", SHAPE_DURATION},
+    {"HTTP", SHAPE_STR},
+    {"Header", SHAPE_ANY},
+    {"Method", SHAPE_STR},
+    {"Body", SHAPE_STR},
+    {"TLSSkipVerify", SHAPE_BOOL},
+    {"TCP", SHAPE_STR},
+    {NULL},
+};
+
+const struct shape_field shape_health_check[] = {
+    {"Node", SHAPE_STR},
+    {"CheckID", SHAPE_STR},
+    {"Name", SHAPE_STR},
+    {"Status", SHAPE_STR},
+    {"Notes", SHAPE_STR},
+    {"Output", SHAPE_STR},
+    {"ServiceID", SHAPE_STR},
+    {"ServiceName", SHAPE_STR},
+    {"ServiceTags", SHAPE_ANY},
+    {"Type", SHAPE_STR},
+    {"Namespace", SHAPE_STR, .omit = true},
+    {"Definition", SHAPE_STRUCT, .of = check_definition},
+    INDEXES,
+    {NULL},
+};
+
+static const struct shape_field mesh_gateway[] = {{"Mode", SHAPE_STR, .omit = true}, {NULL}};
+static const struct shape_field expose_path[] = {
+    {"ListenerPort", SHAPE_INT, .omit = true},
+    {"Path", SHAPE_STR, .omit = true},
+    {"LocalPathPort", SHAPE_INT, .omit = true},
+    {"Protocol", SHAPE_STR, .omit = true},
+    {"ParsedFromCheck", SHAPE_BOOL},
+    {NULL},
+};
+static const struct shape_field expose[] = {
+    {"Checks", SHAPE_BOOL, .omit = true},
+    {"Paths", SHAPE_LIST, .omit = true, .of = expose_path},
+    {NULL},
+};
+static const struct shape_field upstream[] = {
+    {"DestinationType", SHAPE_STR, .omit = true},
+    {"DestinationNamespace", SHAPE_STR, .omit = true},
+    {"DestinationName", SHAPE_STR},
+    {"Datacenter", SHAPE_STR, .omit = true},
+    {"LocalBindAddress", SHAPE_STR, .omit = true},
+    {"LocalBindPort", SHAPE_INT, .omit = true},
+    {"Config", SHAPE_ANY, .omit = true},
+    {"MeshGateway", SHAPE_STRUCT, .of = mesh_gateway},
+    {NULL},
+};
+static const struct shape_field proxy[] = {
+    {"DestinationServiceName", SHAPE_STR, .omit = true},
+    {"DestinationServiceID", SHAPE_STR, .omit = true},
+    {"LocalServiceAddress", SHAPE_STR, .omit = true},
+    {"LocalServicePort", SHAPE_INT, .omit = true},
+    {"Config", SHAPE_ANY, .omit = true},
+    {"Upstreams", SHAPE_LIST, .omit = true, .of = upstream},
+    {"MeshGateway", SHAPE_STRUCT, .of = mesh_gateway},
+    {"Expose", SHAPE_STRUCT, .of = expose},
+    {NULL},
+};
+static const struct shape_field connect_fields[] = {
+    {"Native", SHAPE_BOOL, .omit = true},
+    {"SidecarService", SHAPE_ANY, .omit = true},
+    {NULL},
+};
+static const struct shape_field address[] = {{"Address", SHAPE_STR}, {"Port", SHAPE_INT}, {NULL}};
+static const struct shape_field weights[] = {
+    {"Passing", SHAPE_INT}, {"Warning", SHAPE_INT}, {NULL}};
+
+static const struct shape_field service_fields[] = {
+    {"Kind", SHAPE_STR, .omit = true},
+    {"ID", SHAPE_STR},
+    {"Service", SHAPE_STR},
+    {"Tags", SHAPE_ANY},
+    {"Meta", SHAPE_ANY},
+    {"Port", SHAPE_INT},
+    {"Address", SHAPE_STR},
+    {"TaggedAddresses", SHAPE_MAP, .omit = true, .of = address},
+    {"Weights", SHAPE_STRUCT, .of = weights},
+    {"EnableTagOverride", SHAPE_BOOL},
+    {"CreateIndex", SHAPE_INT, .omit = true},
+    {"ModifyIndex", SHAPE_INT, .omit = true},
+    {"ContentHash", SHAPE_STR, .omit = true},
+    {"Proxy", SHAPE_STRUCT, .omit = true, .of = proxy},
+    {"Connect", SHAPE_STRUCT, .omit = true, .of = connect_fields},
+    {"Namespace", SHAPE_STR, .omit = true},
+    {NULL},
+};
+
+const struct shape_field shape_service_entry[] = {
+    {"Node", SHAPE_STRUCT, .of = shape_node},
+    {"Service", SHAPE_STRUCT, .of = service_fields},
+    {"Checks", SHAPE_LIST, .of = shape_health_check},
+    {NULL},
+};
+
+const struct shape_field shape_event[] = {
+    {"ID", SHAPE_STR},         {"Name", SHAPE_STR},          {"Payload", SHAPE_ANY},
+    {"NodeFilter", SHAPE_STR}, {"ServiceFilter", SHAPE_STR}, {"TagFilter", SHAPE_STR},
+    {"Version", SHAPE_INT},    {"LTime", SHAPE_INT},         {NULL},
+};

@@ -1,0 +1,36 @@
+/* Answers of the API as the peer's own client prints them again: its order of fields, and all of
+ * them (cli.md 2.30). The server's order differs, and it leaves some out.
+ */
+#ifndef PRAETOR_CLI_SHAPES_H
+#define PRAETOR_CLI_SHAPES_H
+
+#include "codec/json.h"
+#include "codec/value.h"
+
+enum shape_kind {
+    SHAPE_STR,
+    SHAPE_INT,
+    SHAPE_BOOL,
+    SHAPE_DURATION, /* "0s" when absent */
+    SHAPE_ANY,      /* as it came, keys of maps sorted; null when absent */
+    SHAPE_STRUCT,   /* of `of` */
+    SHAPE_LIST,     /* of structs; null when absent */
+    SHAPE_MAP,      /* of structs by name */
+};
+
+struct shape_field {
+    const char *name; /* NULL ends the list */
+    enum shape_kind kind;
+    bool omit; /* when it is empty */
+    const struct shape_field *of;
+};
+
+/* Writes an object; v may be NULL (all fields empty) or of the wrong kind (as NULL). */
+void shape_write(struct json_writer *w, const struct value *v, const struct shape_field *fields);
+void shape_write_list(struct json_writer *w, const struct value *v,
+                      const struct shape_field *fields);
+
+extern const struct shape_field shape_kv[], shape_node[], shape_health_check[],
+    shape_service_entry[], shape_event[];
+
+#endif
