@@ -182,10 +182,11 @@ void json_value(struct json_writer *w, const struct value *v) {
     }
 }
 
-/* Whether a byte below 0x80 stands for itself inside a string. */
-static bool is_plain(unsigned char c) {
-    return c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
-}
+/* Bytes that do not stand for themselves inside a string, or not without a look at what follows. */
+static const bool special[256] = {
+    [0 ... 0x1f] = true, ['"'] = true, ['\\'] = true,          ['<'] = true,
+    ['>'] = true,        ['&'] = true, [0x80 ... 0xff] = true,
+};
 
 static void escape_ascii(struct buf *out, unsigned char c) {
     switch (c) {
@@ -213,11 +214,25 @@ static void escape_ascii(struct buf *out, unsigned char c) {
 }
 
 void json_escape(struct buf *out, struct str s) {
-    buf_add_char(out, '"');
     size_t done = 0, at = 0;
+    while (at < s.len && !special[(unsigned char)s.data[at]]) {
+        at++;
+    }
+    char *p = buf_reserve(out, at + 2);
+    p[0] = '"';
+    if (at > 0) {
+        memcpy(p + 1, s.data, at);
+    }
+    if (at == s.len) {
+        p[at + 1] = '"';
+        out->len += at + 2;
+        return;
+    }
+    out->len += at + 1;
+    done = at;
     while (at < s.len) {
         unsigned char c = (unsigned char)s.data[at];
-        if (c < 0x80 && is_plain(c)) {
+        if (!special[c]) {
             at++;
             continue;
         }

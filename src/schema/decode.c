@@ -102,6 +102,11 @@ static bool decode_bytes(struct decoder *d, struct str *out) {
 static bool decode_bool(struct decoder *d, bool *out) {
     struct msgpack_token token;
     uint8_t tag = peek(d);
+    if (tag == 0xc2 || tag == 0xc3) {
+        d->in->at++;
+        *out = tag == 0xc3;
+        return true;
+    }
     if (!next(d, &token)) {
         return false;
     }
@@ -114,8 +119,22 @@ static bool decode_bool(struct decoder *d, bool *out) {
     return false;
 }
 
+/* 0 to 127 are their own descriptors. */
+static inline bool take_small(struct decoder *d, uint8_t *n) {
+    if (d->in->at < d->in->end && *d->in->at <= 127) {
+        *n = *d->in->at++;
+        return true;
+    }
+    return false;
+}
+
 static bool decode_int(struct decoder *d, int64_t *out) {
     struct msgpack_token token;
+    uint8_t small;
+    if (take_small(d, &small)) {
+        *out = small;
+        return true;
+    }
     uint8_t tag = peek(d);
     if (!next(d, &token)) {
         return false;
@@ -142,6 +161,11 @@ static bool decode_int(struct decoder *d, int64_t *out) {
 
 static bool decode_uint(struct decoder *d, uint64_t *out) {
     struct msgpack_token token;
+    uint8_t small;
+    if (take_small(d, &small)) {
+        *out = small;
+        return true;
+    }
     uint8_t tag = peek(d);
     if (!next(d, &token)) {
         return false;
@@ -311,12 +335,25 @@ static bool decode_map(struct decoder *d, const struct type *elem, struct list *
     return true;
 }
 
-/* The wire field of that name: *expected is where it is when keys come in order. */
+/* The field whose turn it is when keys come in the peer's order: its very bytes. */
+static inline const struct plan_field *
+take_expected(struct decoder *d, const struct shape_plan *plan, uint32_t *expected) {
+    if (*expected == plan->wire_count) {
+        return NULL;
+    }
+    const struct plan_field *f = &plan->wire[*expected];
+    if ((size_t)(d->in->end - d->in->at) < f->key_wire.len ||
+        memcmp(d->in->at, f->key_wire.data, f->key_wire.len) != 0) {
+        return NULL;
+    }
+    d->in->at += f->key_wire.len;
+    ++*expected;
+    return f;
+}
+
+/* The wire field of that name; *expected moves behind it. */
 static const struct plan_field *find_field(const struct shape_plan *plan, struct str name,
                                            uint32_t *expected) {
-    if (*expected < plan->wire_count && str_eq(plan->wire[*expected].name, name)) {
-        return &plan->wire[(*expected)++];
-    }
     uint32_t low = 0, high = plan->wire_count;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
@@ -338,11 +375,14 @@ static bool decode_fields(struct decoder *d, const struct shape_plan *plan, uint
                           void *object, int depth) {
     uint32_t expected = 0;
     for (uint32_t i = 0; i < len; i++) {
+        const struct plan_field *f = take_expected(d, plan, &expected);
         struct str name;
-        if (!decode_str(d, &name)) {
+        if (f == NULL && !decode_str(d, &name)) {
             return false;
         }
-        const struct plan_field *f = find_field(plan, name, &expected);
+        if (f == NULL) {
+            f = find_field(plan, name, &expected);
+        }
         bool ok = f == NULL
                       ? msgpack_skip(d->in, d->e)
                       : decode_type(d, f->type, f->flags, member_mut(object, f->offset), depth + 1);

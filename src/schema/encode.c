@@ -5,6 +5,8 @@
 static void encode_type(struct buf *out, const struct type *type, unsigned flags,
                         const void *object);
 
+static void encode_str(struct buf *out, struct str s);
+
 static void encode_list(struct buf *out, const struct type *elem, const struct list *list) {
     if (!list->present) {
         msgpack_write_nil(out);
@@ -26,7 +28,7 @@ static void encode_map(struct buf *out, const struct type *elem, const struct li
     msgpack_write_map(out, map->len);
     for (uint32_t i = 0; i < map->len; i++) {
         const void *pair = list_item(map, size, i);
-        msgpack_write_str(out, *(const struct str *)pair);
+        encode_str(out, *(const struct str *)pair);
         encode_type(out, elem, 0, member(pair, MAP_VALUE_OFFSET));
     }
 }
@@ -39,21 +41,44 @@ static void encode_bytes(struct buf *out, struct str bytes) {
     }
 }
 
+static void encode_str(struct buf *out, struct str s) {
+    if (s.len >= 32) {
+        msgpack_write_str(out, s);
+        return;
+    }
+    char *p = room(out, 1 + s.len);
+    p[0] = (char)(0xa0 | s.len);
+    if (s.len > 0) {
+        memcpy(p + 1, s.data, s.len);
+    }
+    out->len += 1 + s.len;
+}
+
+static void encode_int(struct buf *out, int64_t n) {
+    if (n < 0 || n > 127) {
+        msgpack_write_i64(out, n);
+        return;
+    }
+    *room(out, 1) = (char)n;
+    out->len++;
+}
+
 static void encode_type(struct buf *out, const struct type *type, unsigned flags,
                         const void *object) {
     switch (type->kind) {
     case KIND_STR:
-        msgpack_write_str(out, *(const struct str *)object);
+        encode_str(out, *(const struct str *)object);
         break;
     case KIND_BYTES:
         encode_bytes(out, *(const struct str *)object);
         break;
     case KIND_BOOL:
-        msgpack_write_bool(out, *(const bool *)object);
+        *room(out, 1) = (char)(*(const bool *)object ? 0xc3 : 0xc2);
+        out->len++;
         break;
     case KIND_INT:
     case KIND_DUR:
-        msgpack_write_i64(out, *(const int64_t *)object);
+        encode_int(out, *(const int64_t *)object);
         break;
     case KIND_UINT:
         msgpack_write_u64(out, *(const uint64_t *)object);
@@ -95,10 +120,10 @@ static void encode_type(struct buf *out, const struct type *type, unsigned flags
 
 void schema_encode(struct buf *out, const struct shape *shape, const void *object) {
     const struct shape_plan *plan = shape_plan_of(shape);
-    buf_add_str(out, plan->wire_open);
+    put(out, plan->wire_open);
     for (uint32_t i = 0; i < plan->wire_count; i++) {
         const struct plan_field *f = &plan->wire[i];
-        buf_add_str(out, f->key_wire);
+        put(out, f->key_wire);
         encode_type(out, f->type, f->flags, member(object, f->offset));
     }
 }

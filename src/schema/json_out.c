@@ -100,6 +100,21 @@ static void write_type(struct json_writer *out, const struct type *type, const v
     }
 }
 
+/* json_key_quoted, in one piece. */
+static inline void write_key(struct json_writer *out, const struct plan_field *f) {
+    if (out->pretty) {
+        json_key_quoted(out, f->key_json);
+        return;
+    }
+    struct str key = f->key_compact;
+    if (out->first) {
+        key = (struct str){key.data + 1, key.len - 1};
+        out->first = false;
+    }
+    put(out->out, key);
+    out->after_key = true;
+}
+
 void schema_write_json(struct json_writer *out, const struct shape *shape, const void *object) {
     const struct shape_plan *plan = shape_plan_of(shape);
     json_open_object(out);
@@ -110,7 +125,7 @@ void schema_write_json(struct json_writer *out, const struct shape *shape, const
             (f->flags & FIELD_OMIT_EMPTY && schema_is_empty(f->type, at, f->flags))) {
             continue;
         }
-        json_key_quoted(out, f->key_json);
+        write_key(out, f);
         write_type(out, f->type, at, f->flags);
     }
     json_close_object(out);

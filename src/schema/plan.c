@@ -36,6 +36,8 @@ static void fill_field(struct plan_field *to, const struct field *f, size_t base
     to->key_wire = owned(&b);
     json_escape(&b, to->json);
     to->key_json = owned(&b);
+    buf_add_format(&b, "," STR_FMT ":", STR_ARG(to->key_json));
+    to->key_compact = owned(&b);
 }
 
 /* A block that is not in JSON, or not on the wire, hands that on to its fields. */
@@ -63,6 +65,7 @@ static void free_plan(struct shape_plan *plan) {
     for (uint32_t i = 0; i < plan->count; i++) {
         mem_free((void *)(uintptr_t)plan->fields[i].key_wire.data);
         mem_free((void *)(uintptr_t)plan->fields[i].key_json.data);
+        mem_free((void *)(uintptr_t)plan->fields[i].key_compact.data);
     }
     mem_free((void *)(uintptr_t)plan->wire_open.data);
     mem_free(plan->fields);

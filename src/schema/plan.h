@@ -8,10 +8,11 @@
 #include "schema/schema.h"
 
 struct plan_field {
-    struct str name;     /* on the wire */
-    struct str json;     /* in JSON */
-    struct str key_wire; /* msgpack */
-    struct str key_json; /* in quotes */
+    struct str name;        /* on the wire */
+    struct str json;        /* in JSON */
+    struct str key_wire;    /* msgpack */
+    struct str key_json;    /* in quotes */
+    struct str key_compact; /* in quotes, with the comma before and the colon behind */
     const struct field *field;
     const struct type *type;
     size_t offset; /* in the outermost struct */
@@ -44,6 +45,16 @@ static inline void *member_mut(void *object, size_t offset) {
 
 /* Zero, "", nil, or a list or map without items: what FIELD_OMIT_EMPTY leaves out. */
 bool schema_is_empty(const struct type *type, const void *object, unsigned flags);
+
+/* buf_reserve, without the call when there is room. */
+static inline char *room(struct buf *b, size_t n) {
+    return b->cap - b->len >= n && b->data != NULL ? b->data + b->len : buf_reserve(b, n);
+}
+
+static inline void put(struct buf *b, struct str s) {
+    memcpy(room(b, s.len), s.data, s.len); /* never absent: keys of plans */
+    b->len += s.len;
+}
 
 /* The i-th item or pair. */
 static inline void *list_item(const struct list *list, size_t item_size, uint32_t i) {
