@@ -15,7 +15,9 @@
 
 struct world {
     struct arena arena;
-    struct store *store;
+    struct store *store;   /* of dc1 */
+    struct store *dc2;     /* or NULL: the datacenter is not known */
+    struct store *target;  /* which of them is written to */
     uint64_t index;
     struct config_dns config;
     struct dns_options options;
@@ -116,7 +118,6 @@ static void world_answer(struct call *c) {
     w->answers_alive++;
     a->references = 1;
     a->error = ERROR_IN(&a->arena);
-    assert_true(store_read_begin(w->store, &read, &a->arena, NULL, &a->error));
     struct str datacenter;
     bool stale;
     if (c->endpoint == &endpoint_catalog_node_services) {
@@ -129,9 +130,11 @@ static void world_answer(struct call *c) {
         datacenter = ((struct service_request *)c->request)->datacenter;
         stale = ((struct service_request *)c->request)->options.allow_stale;
     }
+    bool remote = w->dc2 != NULL && str_is(datacenter, "dc2");
+    assert_true(store_read_begin(remote ? w->dc2 : w->store, &read, &a->arena, NULL, &a->error));
     if (w->fail != NULL) {
         error_set(&a->error, ERROR_INTERNAL, "%s", w->fail);
-    } else if (!str_is(datacenter, "dc1")) {
+    } else if (!remote && !str_is(datacenter, "dc1")) {
         error_set(&a->error, ERROR_INTERNAL, "No path to datacenter");
     } else if (c->endpoint == &endpoint_health_service_nodes) {
         read_service_nodes(&read, a, c->request);
@@ -307,7 +310,7 @@ static inline struct world *world_open(void) {
     struct world *w = the_world = MEM_NEW(struct world);
     struct error e = ERROR_IN(&w->arena);
     struct store_options options = {.memory_only = true, .reader_threads = 4};
-    w->store = store_open(&options, &e);
+    w->store = w->target = store_open(&options, &e);
     assert_non_null(w->store);
     world_defaults(w);
     w->options = (struct dns_options){
@@ -325,6 +328,9 @@ static inline struct world *world_open(void) {
 static inline void world_close(struct world *w) {
     dns_worker_free(&w->worker);
     store_close(w->store);
+    if (w->dc2 != NULL) {
+        store_close(w->dc2);
+    }
     assert_int_equal(w->answers_alive, 0);
     arena_free(&w->site.arena);
     arena_free(&w->arena);
@@ -345,7 +351,7 @@ static inline void world_register(struct world *w, struct register_request *r) {
     }
     buf_add_char(&entry, ENTRY_REGISTER);
     schema_encode(&entry, &register_request_shape, r);
-    struct store_batch *b = store_batch_begin(w->store, &e);
+    struct store_batch *b = store_batch_begin(w->target, &e);
     assert_non_null(b);
     assert_true(store_apply(b, ++w->index, 1, buf_str(&entry), STR_NONE, &result, &e));
     if (result.kind == STORE_RESULT_ERROR) {
@@ -397,14 +403,22 @@ static inline void world_op(struct world *w, const struct value *op) {
 #ifdef TEST_VECTORS
 /* The catalog of the vectors: catalog.json without prepared queries and config entries, and the agent's
  * own node. */
+static inline void world_load_agent(struct world *w, const char *node, const char *ip,
+                                    const char *meta) {
+    char text[1024];
+    snprintf(text, sizeof(text),
+             "{\"Node\": \"%s\", \"Address\": \"%s\", \"NodeMeta\": {%s"
+             "\"consul-network-segment\": \"\"}, \"TaggedAddresses\": {\"lan\": \"%s\","
+             "\"lan_ipv4\": \"%s\", \"wan\": \"%s\", \"wan_ipv4\": \"%s\"},"
+             "\"Service\": {\"ID\": \"consul\", \"Service\": \"consul\", \"Port\": 24206},"
+             "\"Check\": {\"Node\": \"%s\", \"CheckID\": \"serfHealth\", \"Name\": \"Serf\","
+             "\"Status\": \"passing\"}}",
+             node, ip, meta, ip, ip, ip, ip, node);
+    world_register_json(w, text);
+}
+
 static inline void world_load_catalog(struct world *w) {
-    world_register_json(
-        w, "{\"Node\": \"n1\", \"Address\": \"127.18.0.1\", \"NodeMeta\": {\"env\": \"prod\","
-           "\"consul-network-segment\": \"\"}, \"TaggedAddresses\": {\"lan\": \"127.18.0.1\","
-           "\"lan_ipv4\": \"127.18.0.1\", \"wan\": \"127.18.0.1\", \"wan_ipv4\": \"127.18.0.1\"},"
-           "\"Service\": {\"ID\": \"consul\", \"Service\": \"consul\", \"Port\": 24206},"
-           "\"Check\": {\"Node\": \"n1\", \"CheckID\": \"serfHealth\", \"Name\": \"Serf\","
-           "\"Status\": \"passing\"}}");
+    world_load_agent(w, "n1", "127.18.0.1", "\"env\": \"prod\",");
     const struct value *requests = value_get(vectors_read(&w->arena, "catalog.json"), "requests");
     for (size_t i = 0; i < requests->list.len; i++) {
         const struct value *r = &requests->list.items[i], *body = value_get(r, "body");
