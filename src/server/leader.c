@@ -80,7 +80,7 @@ static void federation_init(struct leader *l, struct store_read *read) {
                                      .updated_at = timestamp_from_unix_ns(time_now_wall())};
     struct federation_state_request request = {.op = STR("upsert"), .state = &state};
     struct buf entry = BUF_INIT;
-    buf_add_char(&entry, ENTRY_FEDERATION_STATE);
+    buf_add_char(&entry, (char)(ENTRY_FEDERATION_STATE | ENTRY_IGNORE_UNKNOWN));
     schema_encode(&entry, &federation_state_request_shape, &request);
     server_propose(l->server, &entry, "federation state anti-entropy failed", federation_done, NULL);
 }

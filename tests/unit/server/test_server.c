@@ -1,0 +1,198 @@
+/* The whole server on its real driver: a write, a read and a wait from end to end; a restart on the same
+ * disk; a snapshot saved and restored. */
+#include "harness.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char directory[64];
+
+static void directory_make(void) {
+    snprintf(directory, sizeof directory, "/tmp/praetor-server-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+}
+
+static void directory_remove(void) {
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    assert_int_equal(system(command), 0);
+}
+
+static struct server_options disk_options(void) {
+    struct server_options o = harness_options();
+    o.dev_mode = false;
+    o.data_dir = str_from(directory);
+    o.raft_multiplier = 1;
+    o.rpc_hold_timeout = 20 * SECOND;
+    return o;
+}
+
+static void cycle(void) {
+    char value[64];
+    kv_put(0, "cycle", "1", "set");
+    uint64_t index = kv_read(1, "cycle", value);
+    assert_string_equal(value, "1");
+    struct key_request r = {.key = STR("cycle"), .options = {.min_query_index = index}};
+    struct ask a;
+    ask_start(&a, 1, &endpoint_kvs_get, &r);
+    assert_null(ask_wait(&a, 20));
+    kv_put(0, "cycle", "2", "set");
+    struct answer *answer = ask_wait(&a, 5000);
+    assert_non_null(answer);
+    struct indexed_dir_entries *reply = answer->reply;
+    assert_true(str_is(LIST_AT(reply->entries, struct dir_entry *, 0)->value, "2"));
+    assert_true(answer->meta.index > index);
+    ask_end(&a);
+}
+
+static void test_dev_mode(void **state) {
+    struct server_options o = harness_options();
+    o.rpc_hold_timeout = 20 * SECOND;
+    server_begin(&o);
+    server_settle();
+    cycle();
+    struct key_request r = {.key = STR("cycle"), .options = {.require_consistent = true}};
+    struct ask a;
+    ask(&a, 0, &endpoint_kvs_get, &r);
+    ask_end(&a);
+    /* What a new cluster begins with has the peer's indexes: 1 configuration, 2 no-op, 3 barrier,
+     * 4 autopilot, 5 federation state, 6 its own member. */
+    struct dc_request d = {.datacenter = STR("")};
+    struct answer *answer = ask(&a, 0, &endpoint_operator_autopilot_get, &d);
+    assert_int_equal(((struct autopilot_config *)answer->reply)->modify_index, 4);
+    ask_end(&a);
+    answer = ask(&a, 0, &endpoint_catalog_list_nodes, &d);
+    struct indexed_nodes *nodes = answer->reply;
+    assert_int_equal(LIST_AT(nodes->nodes, struct node *, 0)->create_index, 6);
+    ask_end(&a);
+    server_end();
+}
+
+static void test_restart(void **state) {
+    char value[64];
+    directory_make();
+    struct server_options o = disk_options();
+    server_begin(&o);
+    server_settle();
+    cycle();
+    uint64_t index = kv_read(0, "cycle", value);
+    server_end();
+    for (int i = 0; i < 2; i++) {
+        server_begin(&o);
+        assert_int_equal(kv_read(0, "cycle", value), index);
+        assert_string_equal(value, "2");
+        server_end();
+    }
+    directory_remove();
+}
+
+/* ---- snapshots ---- */
+
+struct snapshot_wait {
+    struct snapshot_call call;
+    struct message message;
+    bool restore;
+    sem_t done;
+};
+
+static void snapshot_done(struct snapshot_call *c) {
+    sem_post(&((struct snapshot_wait *)c->owner)->done);
+}
+
+static void snapshot_run(struct message *m) {
+    struct snapshot_wait *w = CONTAINER_OF(m, struct snapshot_wait, message);
+    if (w->restore) server_snapshot_restore(server, &w->call);
+    else server_snapshot_save(server, &w->call);
+}
+
+static void snapshot(struct snapshot_wait *w, bool restore, int archive) {
+    *w = (struct snapshot_wait){.restore = restore, .message.run = snapshot_run};
+    w->call = (struct snapshot_call){.archive = archive, .done = snapshot_done, .owner = w};
+    sem_init(&w->done, 0, 0);
+    loop_post_reply(server_io(server, 0), &w->message);
+    assert_true(sem_wait_ms(&w->done, 20000));
+    if (error_is_set(&w->call.error)) fail_msg("snapshot: %.*s", STR_ARG(w->call.error.text));
+    sem_destroy(&w->done);
+}
+
+static void snapshot_cycle(void) {
+    char value[64];
+    struct snapshot_wait save, restore;
+    kv_put(0, "saved", "before", "set");
+    snapshot(&save, false, -1);
+    assert_true(save.call.result >= 0);
+    assert_true(save.call.size > 100);
+    assert_true(save.call.meta.index > 6);
+    assert_true(save.call.meta.known_leader);
+    kv_put(0, "saved", "after", "set");
+    kv_put(0, "gone", "x", "set");
+    uint64_t index = kv_read(1, "saved", value);
+    /* Who waits, wherever, is answered by the restore. */
+    struct key_request r = {.key = STR("saved"), .options = {.min_query_index = index + 100000}};
+    struct ask a;
+    ask_start(&a, 1, &endpoint_kvs_get, &r);
+    assert_null(ask_wait(&a, 20));
+    snapshot(&restore, true, save.call.result);
+    struct answer *answer = ask_wait(&a, 5000);
+    assert_non_null(answer);
+    ask_end(&a);
+    kv_read(0, "saved", value);
+    assert_string_equal(value, "before");
+    kv_read(1, "gone", value);
+    assert_string_equal(value, "");
+    close(save.call.result);
+    cycle();
+}
+
+static void test_snapshot_in_dev_mode(void **state) {
+    struct server_options o = harness_options();
+    o.rpc_hold_timeout = 20 * SECOND;
+    server_begin(&o);
+    server_settle();
+    snapshot_cycle();
+    server_end();
+}
+
+static void test_snapshot_on_disk(void **state) {
+    char value[64];
+    directory_make();
+    struct server_options o = disk_options();
+    server_begin(&o);
+    server_settle();
+    snapshot_cycle();
+    server_end();
+    server_begin(&o);
+    kv_read(0, "saved", value);
+    assert_string_equal(value, "before");
+    server_end();
+    directory_remove();
+}
+
+static void test_a_start_that_fails(void **state) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct server_options o = harness_options();
+    o.dev_mode = false;
+    o.data_dir = STR("/proc/praetor/nowhere");
+    struct server *s = server_new(&o, &e);
+    assert_non_null(s);
+    assert_false(server_start(s, &e));
+    assert_true(e.text.len > 0);
+    server_free(s);
+    o.node_name = STR("");
+    error_clear(&e);
+    assert_null(server_new(&o, &e));
+    arena_free(&arena);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_dev_mode),
+        cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_snapshot_in_dev_mode),
+        cmocka_unit_test(test_snapshot_on_disk),
+        cmocka_unit_test(test_a_start_that_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
