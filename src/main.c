@@ -1,7 +1,7 @@
 /* The one binary, praetor, also installed as consul: joins the rooms. `agent` runs an agent with its
  * interfaces; everything else is the command line's.
  */
-#include <stdlib.h>
+#include <string.h>
 
 #include "agent/agent.h"
 #include "cli/cli.h"
@@ -72,5 +72,7 @@ static bool services_from_files(char *const *paths, size_t count, struct cli_ser
 int main(int argc, char **argv)
 {
     static const struct cli_hooks hooks = {run_agent, validate, services_from_files};
+    if (argc > 1 && strcmp(argv[1], "agent") == 0)
+        return run_agent(argc - 1, argv + 1);
     return cli_main(argc, argv, &hooks);
 }
