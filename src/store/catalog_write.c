@@ -35,6 +35,11 @@ static void bump_service_entry(struct store_batch *b, struct str name, uint64_t 
     bump_named(b, "service.", name, index);
 }
 
+static struct str kind_entry(struct store_batch *b, struct str kind) {
+    return str_format(b->read.arena, "service_kind.%.*s",
+                      STR_ARG(kind.len == 0 ? STR("typical") : kind));
+}
+
 static void bump_kind_entry(struct store_batch *b, struct str kind, uint64_t index) {
     bump_named(b, "service_kind.", kind.len == 0 ? STR("typical") : kind, index);
 }
@@ -263,7 +268,10 @@ static void service_lookups(struct store_batch *b, struct str node, const struct
         else
             lookup_delete(b, lookups[i].table, lookups[i].key);
     }
-    touch(b, WATCH_SERVICE, s->service); /* also the old name of a renamed one */
+    /* Also the old name, kind and destination of one that changes them: their index stays, but what
+     * their readers would see does not. */
+    touch(b, WATCH_SERVICE, s->service);
+    touch(b, WATCH_TABLE, kind_entry(b, s->kind));
     if (connect.data != NULL)
         touch(b, WATCH_CONNECT, connect);
 }
@@ -403,6 +411,7 @@ static void touch_instances_of_check(struct store_batch *b, const struct health_
         struct node_service service;
         service_decode(&b->read, value, NULL, &service);
         touch(b, WATCH_SERVICE, service.service);
+        touch(b, WATCH_TABLE, kind_entry(b, service.kind));
     }
     table_scan_end(&s);
 }
@@ -411,8 +420,7 @@ static void check_store(struct store_batch *b, const struct health_check *c,
                         const struct health_check *old) {
     if (old != NULL)
         check_lookups(b, old, false);
-    if (old != NULL &&
-        (!str_eq_fold(old->service_id, c->service_id) || !str_eq(old->type, c->type))) {
+    if (old != NULL && (!str_eq(old->service_id, c->service_id) || !str_eq(old->type, c->type))) {
         touch_instances_of_check(b, old);
         touch_instances_of_check(b, c);
     }

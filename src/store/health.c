@@ -75,6 +75,7 @@ uint64_t catalog_service_checks(struct store_read *r, struct str service,
     checks_of_lookup(&c, TABLE_CHECKS_NAME, KEY(r->arena, K_LOWER(service)));
     if (node_meta == NULL || node_meta->len == 0)
         return INDEX_MAX(r, "checks");
+    watch_name(r, WATCH_TABLE, STR("nodes")); /* a check may name a service that its node has not */
     return service_read_index(r, service, true, true);
 }
 

@@ -354,25 +354,25 @@ void apply_kvs(struct store_batch *b, void *request, struct store_result *result
     }
 }
 
-/* Reaping bumps no index. */
+/* Reaping bumps no index, but that of a prefix may fall: who keeps an answer is told. */
 static void tombstones_reap(struct store_batch *b, uint64_t up_to) {
-    enum { AT_ONCE = 256 };
-    struct arena arena = ARENA_INIT;
-    for (size_t n = AT_ONCE; n == AT_ONCE && !b->failed;) {
-        struct str keys[AT_ONCE], key, value;
-        struct table_scan s;
-        n = 0;
-        arena_reset(&arena, (size_t)64 << 10);
-        table_scan_begin(&s, &b->read, TABLE_TOMBSTONES, STR(""));
-        while (n < AT_ONCE && table_scan_next(&s, &key, &value)) {
-            if (be64_get(value.data) <= up_to)
-                keys[n++] = str_copy(&arena, key);
-        }
-        table_scan_end(&s);
-        for (size_t i = 0; i < n; i++)
-            table_delete(b, TABLE_TOMBSTONES, keys[i]);
+    struct list keys = LIST_EMPTY;
+    uint32_t cap = 0;
+    struct table_scan s;
+    struct str key, value;
+    table_scan_begin(&s, &b->read, TABLE_TOMBSTONES, STR(""));
+    while (table_scan_next(&s, &key, &value)) {
+        if (be64_get(value.data) > up_to)
+            continue;
+        *(struct str *)list_push(&keys, &cap, sizeof key, b->read.arena) =
+            str_copy(b->read.arena, key);
     }
-    arena_free(&arena);
+    table_scan_end(&s);
+    for (uint32_t i = 0; i < keys.len; i++) {
+        key = LIST_AT(keys, struct str, i);
+        table_delete(b, TABLE_TOMBSTONES, key);
+        touch(b, WATCH_KEY, key);
+    }
 }
 
 void apply_tombstone(struct store_batch *b, void *request, struct store_result *result) {

@@ -3,7 +3,10 @@
  * core sends to every thread; each thread keeps its own registry of waiting questions and finds
  * those that match. No locks: a registry belongs to one thread.
  *
- * Matching may wake too often, never too seldom (fsm.md 6.3).
+ * Matching may wake too often, never too seldom (fsm.md 6.3): whenever anything changes that an
+ * answer shows, its watch set is touched, also where no index tells of it. The index that goes with
+ * an answer may grow without that only where it is that of a table which is not watched
+ * (fsm.md 6.1: single records and lists of one node, state or session; what was not found).
  */
 #ifndef PRAETOR_STORE_WATCH_H
 #define PRAETOR_STORE_WATCH_H
