@@ -18,6 +18,11 @@
     16 /* nested fields of one context: bounded by the tables, not by the input */
 #define MAX_ALIASES 8
 
+/* A structure takes far more room than the "{}" that asks for it, and a map that is given again and
+ * again is merged each time; what real bodies hold takes a few times their size. */
+#define MEMORY_FACTOR 64
+#define MEMORY_ALLOWANCE ((size_t)1 << 20)
+
 /* What went wrong first. A type error keeps its parts, since an outer context retells it. */
 struct failure {
     bool set;
@@ -31,6 +36,7 @@ struct failure {
 
 struct context {
     struct arena *arena;
+    size_t arena_limit;
     bool strict;
     const char *record;
     const char *path[PATH_MAX_DEPTH];
@@ -71,6 +77,16 @@ static void text_error(struct context *c, struct str text, bool fatal) {
     if (is_open(c) || (fatal && !c->failure.fatal)) {
         c->failure = (struct failure){.set = true, .fatal = fatal, .text = text};
     }
+}
+
+/* Cleared memory, or NULL when the body has had enough: the decoding is then over. */
+static void *take_memory(struct context *c, size_t n, size_t size) {
+    size_t bytes = n * size; /* n is at most the body's length, sizes are small */
+    if (bytes > c->arena_limit || c->arena->total > c->arena_limit - bytes) {
+        text_error(c, STR("body needs too much memory"), true);
+        return NULL;
+    }
+    return arena_zalloc(c->arena, n, size);
 }
 
 static bool is_over(const struct context *c) {
@@ -370,7 +386,14 @@ static void decode_list(struct context *c, const struct value *json, const struc
     }
     size_t size = schema_type_size(type->elem);
     *out = (struct list){.len = (uint32_t)json->list.len, .present = true};
-    out->items = json->list.len > 0 ? arena_zalloc(c->arena, json->list.len, size) : NULL;
+    if (json->list.len == 0) {
+        return;
+    }
+    out->items = take_memory(c, json->list.len, size);
+    if (out->items == NULL) {
+        *out = LIST_NIL;
+        return;
+    }
     for (uint32_t i = 0; i < out->len && !is_over(c); i++) {
         decode_value(c, &json->list.items[i], type->elem, 0, element_name(go, "[]"),
                      list_item(out, size, i));
@@ -386,7 +409,10 @@ static void decode_map(struct context *c, const struct value *json, const struct
     size_t size = schema_pair_size(type->elem);
     size_t before = out->present ? out->len : 0;
     struct list merged = {.len = (uint32_t)(before + json->map.len), .present = true};
-    merged.items = merged.len > 0 ? arena_zalloc(c->arena, merged.len, size) : NULL;
+    merged.items = merged.len > 0 ? take_memory(c, merged.len, size) : NULL;
+    if (merged.len > 0 && merged.items == NULL) {
+        return;
+    }
     if (before > 0) {
         memcpy(merged.items, out->items, before * size);
     }
@@ -598,8 +624,12 @@ static void decode_object(struct context *c, const struct value *json, const str
 static void decode_apart(struct context *c, const struct value *json, const struct type *type,
                          void *object) {
     const struct shape *shape = type->shape;
-    struct context *inner = ARENA_NEW(c->arena, struct context);
+    struct context *inner = take_memory(c, 1, sizeof(struct context));
+    if (inner == NULL) {
+        return;
+    }
     inner->arena = c->arena;
+    inner->arena_limit = c->arena_limit;
     inner->strict = !(shape->flags & SHAPE_LENIENT);
     decode_object(inner, json, shape, type, NULL, object);
     if (!inner->failure.set) {
@@ -625,7 +655,10 @@ static void decode_struct(struct context *c, const struct value *json, const str
 static void decode_pointer(struct context *c, const struct value *json, const struct type *type,
                            const char *go, void **out) {
     if (*out == NULL) {
-        *out = arena_zalloc(c->arena, 1, type->shape->size);
+        *out = take_memory(c, 1, type->shape->size);
+        if (*out == NULL) {
+            return;
+        }
     }
     decode_struct(c, json, type, go, *out);
 }
@@ -724,6 +757,9 @@ bool schema_from_json_type(const struct value *json, const struct type *type, vo
     static const struct json_options plain = {0};
     const struct json_options *o = options != NULL ? options : &plain;
     struct context c = {.arena = arena, .strict = !o->ignore_unknown};
+    c.arena_limit = json->literal.data == NULL /* not from JSON text: a configuration file */
+                        ? SIZE_MAX
+                        : arena->total + MEMORY_ALLOWANCE + MEMORY_FACTOR * json->literal.len;
     bool apart = (type->kind == KIND_STRUCT || type->kind == KIND_PTR) &&
                  type->shape->flags & SHAPE_OWN_JSON;
     if (apart && type->kind == KIND_STRUCT && json->kind != VALUE_NULL) {

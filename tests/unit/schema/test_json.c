@@ -263,6 +263,34 @@ static void test_equality(void **state) {
     arena_free(&arena);
 }
 
+static void expect_too_much(const char *before, const char *each, int n, const char *after) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct buf b = BUF_INIT;
+    struct value json;
+    struct register_request r = {0};
+    buf_add_text(&b, before);
+    for (int i = 0; i < n; i++) {
+        buf_add_format(&b, each, i);
+    }
+    b.len--; /* the last comma */
+    buf_add_text(&b, after);
+    assert_true(json_parse_whole(buf_str(&b), &json, &arena, &e));
+    size_t tree = arena.total;
+    assert_false(schema_from_json(&json, &register_request_shape, &r, NULL, &arena, &e));
+    assert_true(str_is(e.text, "body needs too much memory"));
+    assert_true(arena.total - tree < ((size_t)2 << 20) + 64 * b.len);
+    buf_free(&b);
+    arena_free(&arena);
+}
+
+/* Bodies that ask for far more memory than their size. */
+static void test_memory(void **state) {
+    expect_too_much("{\"Checks\":[", "{},", 100000, "]}");
+    expect_too_much("{\"Service\":{\"Proxy\":{\"Upstreams\":[", "{},", 100000, "]}}}");
+    expect_too_much("{", "\"NodeMeta\":{\"%d\":\"\"},", 20000, "}");
+}
+
 static void test_maps(void **state) {
     struct arena arena = ARENA_INIT;
     struct str_pair pairs[] = {{STR("b"), STR("1")}, {STR("a"), STR("2")}, {STR("b"), STR("3")}};
@@ -282,7 +310,7 @@ int main(void) {
         cmocka_unit_test(test_kv),         cmocka_unit_test(test_session_defaults),
         cmocka_unit_test(test_sidecar),    cmocka_unit_test(test_config_entries),
         cmocka_unit_test(test_pretty),     cmocka_unit_test(test_equality),
-        cmocka_unit_test(test_maps),
+        cmocka_unit_test(test_maps),       cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -520,6 +520,25 @@ static void test_tolerance(void **state) {
     arena_free(&arena);
 }
 
+/* A million checks of one byte each. */
+static void test_memory(void **state) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct buf b = BUF_INIT;
+    struct indexed_health_checks reply;
+    msgpack_write_map(&b, 1);
+    msgpack_write_text(&b, "HealthChecks");
+    msgpack_write_array(&b, 1000000);
+    memset(buf_reserve(&b, 1000000), 0x80, 1000000);
+    b.len += 1000000;
+    assert_false(
+        schema_decode_bytes(buf_str(&b), &indexed_health_checks_shape, &reply, &arena, &e));
+    assert_true(str_is(e.text, "message needs too much memory"));
+    assert_true(arena.total < 70000000);
+    buf_free(&b);
+    arena_free(&arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rpc_agent_sync),
@@ -532,6 +551,7 @@ int main(void) {
         cmocka_unit_test(test_snapshot_records),
         cmocka_unit_test(test_config_entry_requests),
         cmocka_unit_test(test_tolerance),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
