@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,7 +60,7 @@ struct ask {
     struct loop *loop;
     sem_t done;
     int64_t started, answered;
-    bool posted_done, cancelled;
+    atomic_bool cancelled;
 };
 
 static inline void ask_done(struct call *c) {
@@ -80,6 +81,7 @@ static inline void ask_start(struct ask *a, unsigned thread, const struct endpoi
     a->call.request = request;
     a->call.done = ask_done;
     a->call.owner = a;
+    a->cancelled = false;
     a->loop = thread == 99 ? server_core(server) : server_io(server, thread);
     a->message.run = ask_run;
     sem_init(&a->done, 0, 0);
@@ -116,6 +118,7 @@ static inline void ask_release_run(struct message *m) {
 
 /* After ask_wait: gives the answer back on its thread. */
 static inline void ask_end(struct ask *a) {
+    while (sem_trywait(&a->done) == 0) continue;
     a->message.run = ask_release_run;
     loop_post_reply(a->loop, &a->message);
     sem_wait(&a->done);
