@@ -75,6 +75,53 @@ static void test_check_of_missing(void **state) {
         "node \"n1\"");
 }
 
+/* Type is not compared: its change is stored, but is no modification. */
+static void test_check_type(void **state) {
+    struct fixture *f = *state;
+    base(f);
+    uint64_t before = index_of(f, "service.web");
+    struct health_check c = {.node = S("n1"),
+                             .check_id = S("c"),
+                             .name = S("c"),
+                             .service_id = S("web1"),
+                             .status = S("passing"),
+                             .type = S("ttl")};
+    struct register_request r = {.node = S("n1"), .check = &c, .skip_node_update = true};
+    apply(f, ENTRY_REGISTER, &register_request_shape, &r);
+    assert_int_equal(index_of(f, "service.web"), before);
+    struct health_check *stored = NULL;
+    WITH_READ(f, rd)
+    stored = catalog_check(rd, S("n1"), S("c"));
+    assert_str(stored->type, "ttl");
+    assert_int_equal(stored->modify_index, before);
+}
+
+/* What is no number and what is of nobody is skipped; the index grows all the same. */
+static void test_coordinates(void **state) {
+    struct fixture *f = *state;
+    base(f);
+    double bad[] = {1, 0.0 / 0.0};
+    struct coord coords[] = {{.error = 1.0 / 0.0}, {.vec = {bad, 2, true}}, {.height = 1}};
+    struct coordinate rows[] = {{.node = S("n1"), .coord = &coords[0]},
+                                {.node = S("n1"), .coord = &coords[1]},
+                                {.node = S("nope"), .coord = &coords[2]},
+                                {.node = S("n1")},
+                                {.node = S("N1"), .segment = S("a"), .coord = &coords[2]}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct coordinate *pointers[] = {&rows[i], NULL};
+        struct list batch = {pointers, 2, true}, list;
+        struct buf data = BUF_INIT;
+        buf_add_char(&data, (char)ENTRY_COORDINATE_BATCH);
+        schema_encode_type(&data, &coordinate_batch_type, &batch);
+        apply_at(f, f->index + 1, buf_str(&data), STR_NONE);
+        buf_free(&data);
+        WITH_READ(f, r) {
+            assert_int_equal(coordinate_list(r, &list), f->index);
+            assert_int_equal(list.len, i == 4 ? 1 : 0);
+        }
+    }
+}
+
 /* The old name of a renamed instance is left behind, with its index entry and its checks. */
 static void test_service_rename(void **state) {
     struct fixture *f = *state;
@@ -420,6 +467,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_nil_and_empty_differ, setup, teardown),
         cmocka_unit_test_setup_teardown(test_check_rules, setup, teardown),
         cmocka_unit_test_setup_teardown(test_check_of_missing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_check_type, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_coordinates, setup, teardown),
         cmocka_unit_test_setup_teardown(test_service_rename, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delete_node_takes_all, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lookup_by_id_prefix, setup, teardown),

@@ -2,6 +2,7 @@
  * lookups; and transactions that roll back (fsm.md 4.3, 5.1). */
 #include "fixture.h"
 #include "store/apply.h"
+#include "store/query.h"
 #include "store/tables.h"
 
 #define S1 "aaaaaaaa-0000-4000-8000-000000000001"
@@ -189,6 +190,26 @@ static void test_lock_delays(void **state) {
     assert_str(entry_of(f, "z")->session, S1);
 }
 
+/* Queries bound to a session go with it. */
+static void test_bound_queries(void **state) {
+    struct fixture *f = *state;
+    base(f);
+    create_and_lock(f, S1, "k");
+    struct prepared_query bound = {.id = S(S2), .session = S(S1_UPPER), .name = S("b")};
+    struct prepared_query other = {.id = S("cccccccc-0000-4000-8000-000000000003")};
+    struct store_batch *b = store_batch_begin(f->store, &f->error);
+    assert_true(query_store(b, &bound, &f->error));
+    assert_true(query_store(b, &other, &f->error));
+    assert_true(store_batch_commit(b, NULL, &f->error));
+    session_op(f, "destroy", (struct session){.id = S(S1)});
+    struct list list;
+    WITH_READ(f, r) {
+        assert_int_equal(query_list(r, &list), f->index);
+        assert_int_equal(list.len, 1);
+        assert_true(str_eq(LIST_AT(list, struct prepared_query *, 0)->id, other.id));
+    }
+}
+
 /* ---- transactions ---- */
 
 static void test_txn_rolls_back_everything(void **state) {
@@ -273,6 +294,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
         cmocka_unit_test_setup_teardown(test_letter_case_of_holder, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lock_delays, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bound_queries, setup, teardown),
         cmocka_unit_test_setup_teardown(test_txn_rolls_back_everything, setup, teardown),
         cmocka_unit_test_setup_teardown(test_txn_check_cas_that_cannot_write, setup, teardown),
         cmocka_unit_test_setup_teardown(test_txn_session_delete, setup, teardown),

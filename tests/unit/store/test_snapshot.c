@@ -210,6 +210,7 @@ static void test_spelling_of_nodes(void **state) {
         schema_encode(&one, &register_request_shape, &r[i]);
     }
     assert_true(restore(f, buf_str(&one), 10, 9));
+    assert_int_equal(index_of(f, "nodes"), 5); /* LastIndex, until an index record says more */
     WITH_READ(f, rd) catalog_node_checks(rd, S("beta"), &checks);
     assert_int_equal(checks.len, 1);
     buf_free(&one);
