@@ -1,6 +1,7 @@
 /* JSON to structures and back: the peer's own answers to some 430 bodies
  * (vectors/schema/json-in.json), and the records of http-core.md 10.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -291,6 +292,29 @@ static void test_memory(void **state) {
     expect_too_much("{", "\"NodeMeta\":{\"%d\":\"\"},", 20000, "}");
 }
 
+static void *encode_once(void *unused) {
+    struct ingress_gateway entry = {.head.name = STR("x")};
+    struct buf b = BUF_INIT;
+    schema_encode(&b, &ingress_gateway_shape, &entry);
+    size_t len = b.len;
+    buf_free(&b);
+    return (void *)len;
+}
+
+/* The plan of a shape is made by whoever comes first, and many may come first. */
+static void test_threads(void **state) {
+    pthread_t threads[8];
+    for (size_t i = 0; i < COUNT_OF(threads); i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, encode_once, NULL), 0);
+    }
+    void *first = NULL, *len;
+    for (size_t i = 0; i < COUNT_OF(threads); i++) {
+        assert_int_equal(pthread_join(threads[i], &len), 0);
+        first = first == NULL ? len : first;
+        assert_ptr_equal(first, len);
+    }
+}
+
 static void test_maps(void **state) {
     struct arena arena = ARENA_INIT;
     struct str_pair pairs[] = {{STR("b"), STR("1")}, {STR("a"), STR("2")}, {STR("b"), STR("3")}};
@@ -311,6 +335,7 @@ int main(void) {
         cmocka_unit_test(test_sidecar),    cmocka_unit_test(test_config_entries),
         cmocka_unit_test(test_pretty),     cmocka_unit_test(test_equality),
         cmocka_unit_test(test_maps),       cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
