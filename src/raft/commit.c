@@ -148,8 +148,9 @@ void raft_check_verifications(struct raft *r) {
     while (done < r->verification_count && round_has_quorum(r, r->verifications[done].round))
         verified(r, r->verifications[done++].token, RAFT_OK);
     r->verification_count -= done;
-    memmove(r->verifications, r->verifications + done,
-            r->verification_count * sizeof *r->verifications);
+    if (done > 0)
+        memmove(r->verifications, r->verifications + done,
+                r->verification_count * sizeof *r->verifications);
 }
 
 void raft_fail_verifications(struct raft *r) {

@@ -128,7 +128,8 @@ void raft_log_compact(struct raft_log *l, uint64_t index) {
     if (l->first > l->last)
         drop = l->run_count;
     l->run_count -= drop;
-    memmove(l->runs, l->runs + drop, l->run_count * sizeof *l->runs);
+    if (drop > 0)
+        memmove(l->runs, l->runs + drop, l->run_count * sizeof *l->runs);
     if (l->run_count > 0)
         l->runs[0].first = l->first;
 }

@@ -191,6 +191,7 @@ static void task_taken(struct raft_driver *d, struct snapshot_task *t) {
         raft_driver_snapshot_close(d->dev_snapshot);
         d->dev_snapshot = opened_new(&t->meta, dup(t->fd));
     }
+    driver_view_update(d);
     log_at(LOG_INFO, DRIVER_LOG, "snapshot complete up to", LOG_I("index", t->meta.index));
 }
 
