@@ -46,23 +46,17 @@ static bool read_pair(const struct value *from, struct kv_pair *to, struct arena
     return encoded.len == 0 || base64_decode(encoded, &to->value, arena, e);
 }
 
-bool kv_read(struct client *c, struct str key, bool recurse, bool stale, struct kv_pair **pairs,
-             size_t *count, struct arena *arena, struct error *e) {
-    struct call call;
-    call_init(&call, "GET", kv_path(arena, key));
-    if (recurse)
-        call_param(&call, "recurse", STR(""));
-    if (stale)
-        call_param(&call, "stale", STR(""));
-    *count = 0;
-    if (!client_call(c, &call, arena, e))
-        return false;
-    if (call.status == 404)
-        return true;
-    if (call.status != 200)
-        return error_set(e, ERROR_INTERNAL, "Unexpected response code: %d", call.status);
+bool kv_read_answer(const struct call *call, struct kv_pair **pairs, size_t *count,
+                    struct arena *arena, struct error *e) {
     struct value list;
-    if (!json_parse(call.answer, &list, NULL, arena, e))
+    *count = 0;
+    if (call->failed)
+        return error_copy(e, &call->error);
+    if (call->status == 404)
+        return true;
+    if (call->status != 200)
+        return error_set(e, ERROR_INTERNAL, "Unexpected response code: %d", call->status);
+    if (!json_parse(call->answer, &list, NULL, arena, e))
         return false;
     *pairs = ARENA_ARRAY(arena, struct kv_pair, value_len(&list) + 1);
     for (size_t i = 0; i < value_len(&list); i++) {
@@ -71,6 +65,23 @@ bool kv_read(struct client *c, struct str key, bool recurse, bool stale, struct 
     }
     *count = value_len(&list);
     return true;
+}
+
+bool kv_read_call(struct client *c, struct call *call, struct kv_pair **pairs, size_t *count,
+                  struct arena *arena, struct error *e) {
+    *count = 0;
+    return client_call(c, call, arena, e) && kv_read_answer(call, pairs, count, arena, e);
+}
+
+bool kv_read(struct client *c, struct str key, bool recurse, bool stale, struct kv_pair **pairs,
+             size_t *count, struct arena *arena, struct error *e) {
+    struct call call;
+    call_init(&call, "GET", kv_path(arena, key));
+    if (recurse)
+        call_param(&call, "recurse", STR(""));
+    if (stale)
+        call_param(&call, "stale", STR(""));
+    return kv_read_call(c, &call, pairs, count, arena, e);
 }
 
 bool kv_change(struct client *c, struct call *call, bool *done, struct arena *arena,

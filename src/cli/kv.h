@@ -18,6 +18,11 @@ struct str kv_path(struct arena *arena, struct str key);
  * failures carry no body (cli.md 1.4). The array is in the arena. */
 bool kv_read(struct client *c, struct str key, bool recurse, bool stale, struct kv_pair **pairs,
              size_t *count, struct arena *arena, struct error *e);
+/* The same with a call that the caller made; and what a call that is done brought. */
+bool kv_read_call(struct client *c, struct call *call, struct kv_pair **pairs, size_t *count,
+                  struct arena *arena, struct error *e);
+bool kv_read_answer(const struct call *call, struct kv_pair **pairs, size_t *count,
+                    struct arena *arena, struct error *e);
 /* PUT or DELETE as in `call`; *done is whether the answer is true. */
 bool kv_change(struct client *c, struct call *call, bool *done, struct arena *arena,
                struct error *e);
