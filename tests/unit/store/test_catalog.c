@@ -1,6 +1,7 @@
 /* The catalog's rules that no transcript covers: equality, rename traps, cascades, connect, dumps,
  * lookups, and which names a write touches (fsm.md 3, 6). */
 #include "fixture.h"
+#include "store/autopilot.h"
 
 #define ID_A "aaaaaaaa-1111-4111-8111-111111111111"
 #define ID_B "abbbbbbb-1111-4111-8111-111111111111"
@@ -73,6 +74,42 @@ static void test_check_of_missing(void **state) {
         check_put(f, "n1", "", "", "passing"),
         "failed inserting check: failed inserting check: object missing primary index on "
         "node \"n1\"");
+}
+
+static void test_service_nodes_of_nil(void **state) {
+    struct fixture *f = *state;
+    base(f);
+    struct list list;
+    WITH_READ(f, r) {
+        catalog_service_nodes(r, S("web"), NULL, &list);
+        struct service_node *sn = LIST_AT(list, struct service_node *, 0);
+        assert_true(sn->service_tags.present && sn->service_meta.present);
+        assert_false(sn->service_tagged_addresses.present);
+        catalog_check_service_nodes(r, S("web"), NULL, &list);
+        assert_false(LIST_AT(list, struct check_service_node, 0).service->tags.present);
+    }
+}
+
+static void test_autopilot(void **state) {
+    struct fixture *f = *state;
+    struct autopilot_set_request r = {.cas = true, .config = {.max_trailing_logs = 1}};
+    struct autopilot_config *config = NULL;
+    assert_bool(apply(f, ENTRY_AUTOPILOT, &autopilot_set_request_shape, &r), false);
+    WITH_READ(f, rd)
+    assert_int_equal(autopilot_config_get(rd, &config), 1);
+    assert_null(config);
+    r.cas = false;
+    assert_int_equal(apply(f, ENTRY_AUTOPILOT, &autopilot_set_request_shape, &r)->kind,
+                     STORE_RESULT_NIL);
+    r.cas = true;
+    r.config.max_trailing_logs = 2;
+    assert_bool(apply(f, ENTRY_AUTOPILOT, &autopilot_set_request_shape, &r), false);
+    r.config.modify_index = 2;
+    assert_bool(apply(f, ENTRY_AUTOPILOT, &autopilot_set_request_shape, &r), true);
+    WITH_READ(f, rd)
+    assert_int_equal(autopilot_config_get(rd, &config), 4);
+    assert_int_equal(config->create_index, 2);
+    assert_int_equal(config->max_trailing_logs, 2);
 }
 
 /* Type is not compared: its change is stored, but is no modification. */
@@ -467,6 +504,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_nil_and_empty_differ, setup, teardown),
         cmocka_unit_test_setup_teardown(test_check_rules, setup, teardown),
         cmocka_unit_test_setup_teardown(test_check_of_missing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_service_nodes_of_nil, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_autopilot, setup, teardown),
         cmocka_unit_test_setup_teardown(test_check_type, setup, teardown),
         cmocka_unit_test_setup_teardown(test_coordinates, setup, teardown),
         cmocka_unit_test_setup_teardown(test_service_rename, setup, teardown),

@@ -86,6 +86,9 @@ static void test_sets(void **state) {
     watch_touched_add(t, WATCH_KEY, STR("k"));
     watch_touched_add(t, WATCH_KEY, STR("kk"));
     assert_int_equal(watch_touched_count(t), 2);
+    watch_touched_truncate(t, 1); /* as if kk had been undone */
+    watch_touched_add(t, WATCH_KEY, STR("kk"));
+    assert_int_equal(watch_touched_count(t), 2);
     assert_int_equal(watch_publish(r, t), 1);
     watch_touched_release(t);
     watch_registry_free(r);
