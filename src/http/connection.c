@@ -6,9 +6,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/time.h"
 #include "http/room.h"
+
+#define METHOD_MEASURED 16 /* bytes of a method's name; nobody means longer ones */
 
 /* ---- requests ---- */
 
@@ -377,8 +381,26 @@ static size_t on_data(struct stream *s, const char *bytes, size_t len) {
 
 /* ---- ends ---- */
 
+/* Measures and logs an API request that is answered. */
+static void note_end(struct http_request *r) {
+    char name[96];
+    if (r->pattern == NULL || (r->route->flags & ROUTE_PLAIN) != 0)
+        return;
+    int64_t took = time_now_monotonic() - r->started;
+    if (r->method.len <= METHOD_MEASURED) {
+        memcpy(name, "http.", 5);
+        memcpy(name + 5, r->method.data, r->method.len);
+        strcpy(name + 5 + r->method.len, r->pattern->metric);
+        metric_sample(name, (double)took / (double)MILLISECOND);
+    }
+    log_at(LOG_DEBUG, "agent.http", "Request finished", LOG_S("method", r->method),
+           LOG_S("url", http_logged_url(r)), LOG_S("from", http_remote(r)),
+           LOG_S("latency", duration_format(&r->arena, took)));
+}
+
 void http_request_end(struct http_request *r) {
     struct http_connection *c = r->connection;
+    note_end(r);
     bool close_after = r->close_after;
     request_free(r);
     if (c == NULL)

@@ -24,6 +24,7 @@
 struct http;
 struct http_connection;
 struct http_loop;
+struct http_pattern;
 struct http_request;
 struct http_settings;
 
@@ -124,6 +125,7 @@ struct http_request {
     struct http_request *next;
     struct http_loop *home;
     struct http_settings *settings;
+    const struct http_pattern *pattern;
     struct str target; /* as sent */
     struct buf extra;  /* header lines set by http_set_header, "Name: value\r\n" */
     struct buf out;    /* a JSON body being written */

@@ -53,7 +53,7 @@ static void autopilot_body(struct http_request *r) {
         return;
     }
     q->config.create_index = q->config.modify_index = 0;
-    if (http_param(r, "cas").len > 0) {
+    if (http_has_param(r, "cas")) {
         if (!http_read_u64(r, "cas", &q->config.modify_index, &e)) {
             bad_request(r, "Error parsing cas value", e.text);
             return;

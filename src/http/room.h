@@ -54,6 +54,11 @@ struct http_loop { /* what one loop has of it */
     int64_t stop_at;
 };
 
+struct http_pattern { /* a route where it is registered */
+    const struct http_route *route;
+    char metric[64]; /* ".v1.kv._": the end of the name under which its requests are measured */
+};
+
 struct http_listener {
     struct listener *listener;
     const char *network; /* "tcp", "unix": for the log */
@@ -65,7 +70,7 @@ struct http {
     struct http_listener *listeners;
     unsigned listener_count;
     struct client_limit *clients;
-    struct map routes; /* pattern -> route */
+    struct map routes; /* pattern -> struct http_pattern */
     size_t longest;    /* pattern */
     uv_sem_t loops_done;
 };
@@ -100,8 +105,10 @@ void http_loop_free_spare(struct http_loop *home);
 
 /* route.c */
 void http_routes_build(struct http *http, const struct http_route *const *tables);
-const struct http_route *http_route_find(const struct http *http, struct str path,
-                                         struct str *argument);
+void http_routes_add(struct http *http, struct str pattern, const struct http_route *route);
+void http_routes_free(struct http *http);
+const struct http_pattern *http_route_find(const struct http *http, struct str path,
+                                           struct str *argument);
 /* 301, with the query as it was. */
 void http_redirect(struct http_request *r, struct str path);
 /* Answers, or calls the handler. */
@@ -124,7 +131,7 @@ void http_stream_drop(struct http_request *r);
 /* ui.c */
 bool http_ui_is_on(const struct config *c);
 /* Where the page lies is a setting. */
-void http_ui_add_routes(struct map *routes, const struct config *c);
+void http_ui_add_routes(struct http *http, const struct config *c);
 
 /* cached.c */
 void http_cached_forget(void);

@@ -22,25 +22,44 @@ static const struct http_route *const all_tables[] = {
     NULL,
 };
 
-void http_routes_build(struct http *http, const struct http_route *const *tables) {
-    for (const struct http_route *const *t = tables != NULL ? tables : all_tables; *t != NULL; t++)
-        for (const struct http_route *route = *t; route->pattern != NULL; route++) {
-            struct str pattern = str_from(route->pattern);
-            void *earlier = map_put(&http->routes, pattern, (void *)(uintptr_t)route);
-            ASSERT(earlier == NULL);
-            if (pattern.len > http->longest)
-                http->longest = pattern.len;
-        }
-    http_ui_add_routes(&http->routes, http->o.config);
-    if (http->o.config->ui_content_path.len > http->longest)
-        http->longest = http->o.config->ui_content_path.len;
-    if (http->longest > PATTERN_MAX)
-        http->longest = PATTERN_MAX;
+/* "/v1/kv/" -> ".v1.kv._" (agent.md 6). */
+static void name_metric(char out[64], struct str pattern) {
+    size_t len = 0;
+    for (size_t i = 0; i < pattern.len && len < 61; i++)
+        out[len++] = pattern.data[i] == '/' ? '.' : pattern.data[i];
+    if (len > 0 && out[len - 1] == '.')
+        out[len++] = '_';
+    out[len] = '\0';
 }
 
-const struct http_route *http_route_find(const struct http *http, struct str path,
-                                         struct str *argument) {
-    const struct http_route *found = NULL;
+void http_routes_add(struct http *http, struct str pattern, const struct http_route *route) {
+    struct http_pattern *p = MEM_NEW(struct http_pattern);
+    p->route = route;
+    name_metric(p->metric, pattern);
+    void *earlier = map_put(&http->routes, pattern, p);
+    ASSERT(earlier == NULL);
+    ASSERT(pattern.len < PATTERN_MAX);
+    if (pattern.len > http->longest)
+        http->longest = pattern.len;
+}
+
+void http_routes_build(struct http *http, const struct http_route *const *tables) {
+    for (const struct http_route *const *t = tables != NULL ? tables : all_tables; *t != NULL; t++)
+        for (const struct http_route *route = *t; route->pattern != NULL; route++)
+            http_routes_add(http, str_from(route->pattern), route);
+    http_ui_add_routes(http, http->o.config);
+}
+
+void http_routes_free(struct http *http) {
+    void *value;
+    for (size_t i = 0; map_next(&http->routes, &i, NULL, &value);)
+        mem_free(value);
+    map_free(&http->routes);
+}
+
+const struct http_pattern *http_route_find(const struct http *http, struct str path,
+                                           struct str *argument) {
+    const struct http_pattern *found = NULL;
     size_t slashes[PREFIX_SLASHES];
     unsigned count = 0;
     *argument = STR("");
@@ -139,8 +158,8 @@ static bool find_route(struct http_request *r) {
         return false;
     }
     struct str clean = url_clean_path(r->path, &r->arena);
-    const struct http_route *route = http_route_find(r->http, clean, &r->argument);
-    if ((route == NULL || r->argument.len > 0) && is_subtree(r->http, clean)) {
+    const struct http_pattern *found = http_route_find(r->http, clean, &r->argument);
+    if ((found == NULL || r->argument.len > 0) && is_subtree(r->http, clean)) {
         http_redirect(r, str_format(&r->arena, STR_FMT "/", STR_ARG(clean)));
         return false;
     }
@@ -148,11 +167,12 @@ static bool find_route(struct http_request *r) {
         http_redirect(r, clean);
         return false;
     }
-    if (route == NULL) {
+    if (found == NULL) {
         http_answer_empty(r, 404);
         return false;
     }
-    r->route = route;
+    r->pattern = found;
+    r->route = found->route;
     return true;
 }
 

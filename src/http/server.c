@@ -43,7 +43,7 @@ static void free_http(struct http *http) {
         http_settings_release(http->loops[i].settings);
     }
     client_limit_free(http->clients);
-    map_free(&http->routes);
+    http_routes_free(http);
     http_cached_forget();
     uv_sem_destroy(&http->loops_done);
     mem_free(http->listeners);

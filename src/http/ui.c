@@ -102,11 +102,11 @@ bool http_ui_is_on(const struct config *c) {
     return c->enable_ui || c->ui_dir.len > 0;
 }
 
-void http_ui_add_routes(struct map *routes, const struct config *c) {
+void http_ui_add_routes(struct http *http, const struct config *c) {
     if (!http_ui_is_on(c))
         return;
-    map_put(routes, STR("/robots.txt"), (void *)(uintptr_t)&robots_route);
-    map_put(routes, content_path(c), (void *)(uintptr_t)&page_route);
+    http_routes_add(http, STR("/robots.txt"), &robots_route);
+    http_routes_add(http, content_path(c), &page_route);
 }
 
 const struct http_route http_routes_ui[] = {

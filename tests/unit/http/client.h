@@ -49,9 +49,14 @@ static inline void http_end(void) {
     server_end();
 }
 
-/* A changed configuration takes effect with the next requests. */
+/* A changed configuration takes effect with the next requests: a copy, which the loops read. */
 static inline void http_changed(void) {
-    http_reload(http, &config);
+    static struct config copies[64];
+    static unsigned used;
+    assert_true(used < 64);
+    copies[used] = config;
+    copies[used].references = 1000;
+    http_reload(http, &copies[used++]);
 }
 
 static inline int dial(void) {
@@ -103,7 +108,8 @@ static inline struct buf ask_raw(const char *text) {
 #define CLOSE " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 
 /* One request; extra: header lines; body may be NULL. */
-static inline struct buf http_ask(const char *method_and_path, const char *extra, const char *body) {
+static inline struct buf http_ask(const char *method_and_path, const char *extra,
+                                  const char *body) {
     struct buf text = BUF_INIT;
     buf_add_text(&text, method_and_path);
     buf_add_text(&text, CLOSE);

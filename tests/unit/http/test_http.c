@@ -1,5 +1,6 @@
-/* The HTTP interface over a real server (with a fake Raft): routing, parameters, bodies, answers, the
- * wire. What the peer does was recorded in tests/conformance; here are the ways through the code.
+/* The HTTP interface over a real server (with a fake Raft): routing, parameters, bodies, answers,
+ * the wire. What the peer does was recorded in tests/conformance; here are the ways through the
+ * code.
  */
 #include "unit/http/client.h"
 
@@ -84,10 +85,10 @@ static void test_bad_parameters(void **state) {
          "Cannot specify ?cached with ?consistent, conflicting semantics."},
         {"GET /v1/kv/a?max_stale=foo", 400, "Invalid max_stale value \"foo\""},
         {"GET /v1/kv/a?ns=x", 400,
-         "Bad request: Invalid query parameter: \"ns\" - Namespaces are a Consul Enterprise feature"},
+         "Bad request: Invalid query parameter: \"ns\" - Namespaces are a Consul Enterprise "
+         "feature"},
         {"GET /v1/kv/", 400, "Missing key name"},
-        {"PUT /v1/kv/a?cas=1&acquire=x&flags=1", 400,
-         "Conflicting flags: acquire=x&cas=1&flags=1"},
+        {"PUT /v1/kv/a?cas=1&acquire=x&flags=1", 400, "Conflicting flags: acquire=x&cas=1&flags=1"},
         {"DELETE /v1/kv/a?cas=1&recurse", 400, "Conflicting flags: cas=1&recurse="},
         {"PUT /v1/kv/a?flags=-1", 500, "strconv.ParseUint: parsing \"-1\": invalid syntax"},
         {"PUT /v1/kv/a?cas=", 500, "strconv.ParseUint: parsing \"\": invalid syntax"},
@@ -170,8 +171,9 @@ static void test_bodies(void **state) {
 }
 
 static void test_unread_body_is_drained(void **state) {
-    struct buf got = ask_raw("GET /v1/kv/one?raw HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcde"
-                             "GET /v1/kv/one?raw" CLOSE "\r\n");
+    struct buf got =
+        ask_raw("GET /v1/kv/one?raw HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcde"
+                "GET /v1/kv/one?raw" CLOSE "\r\n");
     char *second = strstr(got.data + 10, "HTTP/1.1 200 OK");
     assert_non_null(second);
     buf_free(&got);
@@ -183,8 +185,10 @@ static void test_pipeline(void **state) {
     struct buf text = BUF_INIT;
     enum { TIMES = 500 };
     for (int i = 0; i < TIMES; i++)
-        buf_add_format(&text, "PUT /v1/kv/p%d HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n%03d"
-                              "GET /v1/kv/p%d?raw HTTP/1.1\r\nHost: x\r\n\r\n", i, i, i);
+        buf_add_format(&text,
+                       "PUT /v1/kv/p%d HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n%03d"
+                       "GET /v1/kv/p%d?raw HTTP/1.1\r\nHost: x\r\n\r\n",
+                       i, i, i);
     buf_add_text(&text, "GET /v1/kv/p0?raw" CLOSE "\r\n");
     struct buf got = ask_raw(text.data);
     const char *at = got.data;
@@ -228,8 +232,10 @@ static void test_refusals(void **state) {
 }
 
 static size_t unzip(struct str packed, char *out, size_t room) {
-    z_stream z = {.next_in = (Bytef *)(uintptr_t)packed.data, .avail_in = (uInt)packed.len,
-                  .next_out = (Bytef *)out, .avail_out = (uInt)room};
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)packed.data,
+                  .avail_in = (uInt)packed.len,
+                  .next_out = (Bytef *)out,
+                  .avail_out = (uInt)room};
     assert_int_equal(inflateInit2(&z, 15 + 16), Z_OK);
     assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
     inflateEnd(&z);
@@ -302,16 +308,17 @@ static void test_blocking(void **state) {
     int fds[WAITERS];
     char text[200];
     want("PUT /v1/kv/watched", "", "1", 200, "", "true");
-    snprintf(text, sizeof text,
-             "GET /v1/kv/watched?index=%llu&wait=60s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-             (unsigned long long)index_of("watched"));
+    snprintf(
+        text, sizeof text,
+        "GET /v1/kv/watched?index=%llu&wait=60s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        (unsigned long long)index_of("watched"));
     for (int i = 0; i < WAITERS; i++) {
         fds[i] = dial();
         put_text(fds[i], text);
     }
     struct pollfd p = {.fd = fds[0], .events = POLLIN};
     assert_int_equal(poll(&p, 1, 100), 0);
-    close(fds[WAITERS - 1]); /* one loses patience */
+    close(fds[WAITERS - 1]);   /* one loses patience */
     shutdown(fds[0], SHUT_WR); /* and one has nothing more to say, but listens */
     want("PUT /v1/kv/watched", "", "2", 200, "", "true");
     for (int i = 0; i < WAITERS - 1; i++) {
@@ -349,13 +356,20 @@ static void test_cached(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paths),      cmocka_unit_test(test_methods),
-        cmocka_unit_test(test_settings),   cmocka_unit_test(test_bad_parameters),
-        cmocka_unit_test(test_kv),         cmocka_unit_test(test_bodies),
-        cmocka_unit_test(test_unread_body_is_drained), cmocka_unit_test(test_pipeline),
-        cmocka_unit_test(test_old_protocol), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_large_and_packed), cmocka_unit_test(test_connection_limit),
-        cmocka_unit_test(test_blocking),   cmocka_unit_test(test_cached),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_bad_parameters),
+        cmocka_unit_test(test_kv),
+        cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_unread_body_is_drained),
+        cmocka_unit_test(test_pipeline),
+        cmocka_unit_test(test_old_protocol),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_large_and_packed),
+        cmocka_unit_test(test_connection_limit),
+        cmocka_unit_test(test_blocking),
+        cmocka_unit_test(test_cached),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
