@@ -22,6 +22,7 @@ struct dns_udp {
     bool any_address; /* answers must leave from the address that was asked */
     bool receiving;   /* answers are collected and sent together */
     bool closing;
+    int events;       /* waited for */
     struct dns_query *ready[DNS_BATCH * 2]; /* answers to send */
     uint32_t ready_count;
     uint64_t lost; /* answers that found no room */

@@ -188,9 +188,13 @@ static void on_ready(uv_poll_t *poll, int status, int events) {
     watch_socket(u);
 }
 
-/* While answers wait for room, nothing is read. */
+/* While answers wait for room, nothing is read. Only changes cost a system call. */
 static void watch_socket(struct dns_udp *u) {
-    uv_poll_start(&u->poll, u->ready_count > 0 ? UV_WRITABLE : UV_READABLE, on_ready);
+    int events = u->ready_count > 0 ? UV_WRITABLE : UV_READABLE;
+    if (u->events != events) {
+        u->events = events;
+        uv_poll_start(&u->poll, events, on_ready);
+    }
 }
 
 bool dns_udp_start(struct dns_udp *u, struct dns_worker *w, struct dns_batch *batch, int fd,
