@@ -224,7 +224,8 @@ static int64_t peer_wakeup(const struct raft *r, const struct raft_peer *p) {
         return earlier(at, p->retry_at);
     if (p->in_flight > 0 && p->mode != PEER_SNAPSHOT)
         at = earlier(at, p->waiting_since + r->options.rpc_timeout);
-    if (p->mode == PEER_PIPELINE && p->commit_told < r->commit)
+    if (p->mode == PEER_PIPELINE && p->commit_told < r->commit &&
+        p->in_flight < r->options.max_in_flight)
         at = earlier(at, p->commit_at);
     return at;
 }
