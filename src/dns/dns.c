@@ -41,7 +41,7 @@ struct dns {
     size_t recursors; /* in force */
     struct dns_thread *threads;
     unsigned thread_count;
-    sem_t stopped;
+    sem_t done; /* posted by each loop that did what it was told */
 };
 
 /* ---- sockets ---- */
@@ -214,7 +214,7 @@ static void start_thread(struct message *m) {
 static void socket_closed(void *owner) {
     struct dns_thread *t = owner;
     if (--t->open == 0) {
-        sem_post(&t->dns->stopped);
+        sem_post(&t->dns->done);
     }
 }
 
@@ -244,7 +244,15 @@ static void take_settings(struct message *m) {
     struct settings_message *s = CONTAINER_OF(m, struct settings_message, message);
     dns_settings_release(s->thread->worker.settings);
     s->thread->worker.settings = s->settings;
+    sem_post(&s->thread->dns->done);
     mem_free(s);
+}
+
+static void wait_for_threads(struct dns *d, unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        while (sem_wait(&d->done) < 0 && errno == EINTR) {
+        }
+    }
 }
 
 /* ---- start ---- */
@@ -272,7 +280,7 @@ static void dns_free(struct dns *d) {
     mem_free(d->threads);
     mem_free(d->addresses);
     arena_free(&d->site.arena);
-    sem_destroy(&d->stopped);
+    sem_destroy(&d->done);
     mem_free(d);
 }
 
@@ -345,7 +353,7 @@ struct dns *dns_start(const struct dns_options *options, struct server *server,
                       struct error *e) {
     struct dns *d = MEM_NEW(struct dns);
     d->server = server;
-    sem_init(&d->stopped, 0, 0);
+    sem_init(&d->done, 0, 0);
     if (!prepare(d, options, e)) {
         dns_free(d);
         return NULL;
@@ -370,6 +378,7 @@ bool dns_reload(struct dns *d, const struct config_dns *settings, struct error *
         m->settings = copy;
         loop_post_reply(m->thread->loop, &m->message);
     }
+    wait_for_threads(d, d->thread_count);
     if ((d->recursors > 0) != (settings->recursors.len > 0)) {
         for (size_t i = 0; i < 2 * d->address_count; i++) {
             log_at(LOG_DEBUG, "agent.dns",
@@ -386,10 +395,7 @@ void dns_stop(struct dns *d) {
         d->threads[i].stop.run = stop_thread;
         loop_post_reply(d->threads[i].loop, &d->threads[i].stop);
     }
-    for (unsigned i = 0; i < d->thread_count; i++) {
-        while (sem_wait(&d->stopped) < 0 && errno == EINTR) {
-        }
-    }
+    wait_for_threads(d, d->thread_count);
     for (unsigned i = 0; i < d->thread_count; i++) {
         dns_worker_free(&d->threads[i].worker);
     }

@@ -29,7 +29,8 @@ struct dns_options {
  * address already in use\n\n") and hands them to the server's I/O loops, which need not run yet. Everything in options is
  * copied. Call it, dns_reload and dns_stop from one thread that is not one of those loops. */
 struct dns *dns_start(const struct dns_options *options, struct server *server, struct error *e);
-/* Puts what is reloadable (dns.md 13) in force; running queries keep what they started with. */
+/* Puts what is reloadable (dns.md 13) in force on all loops, which must run; queries that run keep what
+ * they started with. */
 bool dns_reload(struct dns *dns, const struct config_dns *settings, struct error *e);
 /* Closes the sockets, gives up running queries and waits for the loops, which must still run. */
 void dns_stop(struct dns *dns);
