@@ -14,6 +14,7 @@ const struct command *const cli_commands[] = {
     &command_catalog_nodes,
     &command_catalog_services,
     &command_event,
+    &command_exec,
     &command_force_leave,
     &command_info,
     &command_join,

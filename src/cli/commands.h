@@ -9,6 +9,7 @@
 extern const struct command command_catalog, command_catalog_datacenters, command_catalog_nodes,
     command_catalog_services;
 extern const struct command command_event;
+extern const struct command command_exec;
 extern const struct command command_force_leave;
 extern const struct command command_info;
 extern const struct command command_join;
