@@ -163,6 +163,9 @@ static void read_blocking(struct server_thread *t, struct call *c, struct questi
     if (current && q->exact && question_stands(q)) {
         if (q->index <= min_index) {
             read_park(t, q, c);
+            if (q->last == NULL) {
+                question_set_last(q, q->answer);
+            }
             return;
         }
         if (q->answer != NULL) {
@@ -173,8 +176,9 @@ static void read_blocking(struct server_thread *t, struct call *c, struct questi
     }
     struct answer *a = question_ask(q, c->request, keep);
     if (!error_is_set(&a->error) && a->meta.index <= min_index) {
-        answer_release(a);
         read_park(t, q, c);
+        question_set_last(q, a);
+        answer_release(a);
         return;
     }
     question_release(q);

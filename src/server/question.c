@@ -274,6 +274,23 @@ static void question_keep(struct question *q, struct answer *a) {
     kept_count(q->thread, q, bytes);
 }
 
+void question_set_last(struct question *q, struct answer *a) {
+    struct server_thread *t = q->thread;
+    if (q->last == a) {
+        return;
+    }
+    if (q->last != NULL) {
+        t->last_bytes -= q->last_size;
+        answer_release(q->last);
+        q->last = NULL;
+    }
+    if (a != NULL && t->last_bytes + a->arena.total <= THREAD_LAST_BYTES) {
+        q->last_size = a->arena.total;
+        t->last_bytes += q->last_size;
+        q->last = answer_hold(a);
+    }
+}
+
 void question_used(struct question *q) {
     struct server_thread *t = q->thread;
     if (t->newest != q) {
@@ -316,6 +333,9 @@ struct question *question_get(struct server_thread *t, const struct endpoint *en
 }
 
 void question_release(struct question *q) {
+    if (q->calls.first == NULL) {
+        question_set_last(q, NULL);
+    }
     if (q->calls.first != NULL || q->answer != NULL || q->dirty || q->verifying) {
         return;
     }
@@ -439,7 +459,9 @@ static bool question_consistent(const struct question *q) {
 static void question_evaluate_for_parked(struct question *q, bool fresh, struct store_read *read,
                                          const struct error *e, struct call_list *ready) {
     struct answer *a;
-    if (!fresh && q->answer != NULL && question_stands(q)) {
+    if (q->restored && q->last != NULL) {
+        a = answer_hold(q->last); /* as the peer: what was last read, of the state that is gone */
+    } else if (!fresh && q->answer != NULL && question_stands(q)) {
         a = answer_hold(q->answer);
     } else if (read != NULL) {
         a = question_evaluate(q, q->calls.first->request, read);
@@ -447,6 +469,7 @@ static void question_evaluate_for_parked(struct question *q, bool fresh, struct 
         a = answer_of_error(q->endpoint, e);
     }
     question_settle(q, a, ready);
+    question_set_last(q, q->calls.first != NULL ? a : NULL);
     answer_release(a);
     question_release(q);
 }
@@ -463,7 +486,7 @@ void question_evaluate_dirty(struct server_thread *t) {
             struct question *q = dirty_take(t);
             if (q->calls.first == NULL) {
                 question_release(q);
-            } else if (question_consistent(q)) {
+            } else if (question_consistent(q) && !(q->restored && q->last != NULL)) {
                 question_verify(q);
             } else {
                 question_evaluate_for_parked(q, false, open ? &read : NULL, &e, &ready);

@@ -17,6 +17,8 @@
 #define THREAD_CACHE_BYTES ((size_t)4 << 20)
 /* Commits that may wait for a thread; beyond, it is told that everything changed. */
 #define THREAD_TOUCHED_MAX 256
+/* The same for what is kept only because somebody waits (question.last). */
+#define THREAD_LAST_BYTES ((size_t)8 << 20)
 /* Questions evaluated on one snapshot before their callers are told. */
 #define THREAD_BATCH 64
 #define THREAD_DOOR_SLOTS 2048
@@ -42,11 +44,13 @@ struct question {
     const struct endpoint *endpoint;
     struct call_list calls;
     struct answer *answer; /* kept, or NULL */
+    struct answer *last;   /* what those who wait were not told, or NULL: a restore answers with it */
     uint64_t index;        /* of the last evaluation */
     bool exact;            /* its index stands as long as the question does */
     struct question *newer, *older; /* kept ones, by use */
     struct question *next_dirty, *next_verify;
     size_t bytes; /* counted in cache_bytes */
+    size_t last_size; /* counted in last_bytes */
     bool dirty;    /* in the dirty list: what it read was touched, or a deadline passed */
     bool restored; /* the whole state was replaced: everybody is answered */
     bool verifying;
@@ -69,6 +73,7 @@ struct server_thread {
     struct question_chain dirty;
     struct question *newest, *oldest; /* kept answers */
     size_t cache_bytes;
+    size_t last_bytes; /* of all question.last */
     uint32_t door[THREAD_DOOR_SLOTS]; /* hashes of questions asked before: the second time is kept */
     struct buf key;                   /* scratch */
     struct arena watch_arena;         /* scratch of one evaluation */
@@ -143,6 +148,8 @@ void question_evaluate_dirty(struct server_thread *t);
 struct answer *question_ask(struct question *q, const void *request, bool keep);
 /* Whether the last evaluation still stands, for a thread that is current. */
 bool question_stands(const struct question *q);
+/* While calls are parked: what they would have been told. NULL: forget it. */
+void question_set_last(struct question *q, struct answer *a);
 void question_used(struct question *q);
 /* True the second time that somebody asks it, roughly. */
 bool question_asked_before(struct server_thread *t, struct str key);

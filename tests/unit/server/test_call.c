@@ -215,8 +215,12 @@ static void test_a_restore_wakes_everybody(void **state) {
     fake_say_restored();
     struct answer *answer = ask_wait(&a, 5000);
     assert_non_null(answer);
-    assert_int_equal(answer->meta.index, index);
+    assert_int_equal(answer->meta.index, index); /* what was last read */
     ask_end(&a);
+    /* Whoever asks now reads the new state. */
+    kv_put(0, "restored", "2", "set");
+    kv_read(0, "restored", value);
+    assert_string_equal(value, "2");
 }
 
 static void test_cancelled_calls_are_not_answered(void **state) {
