@@ -12,6 +12,7 @@ import threading
 import time
 from urllib.parse import quote
 
+TERMINATED = 1  # a server's exit code after SIGTERM without a leave (agent.md 8.2)
 PORTS = {"http": 8500, "dns": 8600, "server": 8300, "serf_lan": 8301, "serf_wan": 8302}
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _taken, _lock = [], threading.Lock()

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from e2e.harness import PORTS
+from e2e.harness import PORTS, TERMINATED
 
 BODIES = {
     "empty": b"",
@@ -119,7 +119,7 @@ def test_the_peers_status_and_text(praetor_asan, peer, agents):
         elif (got.status, normal(got.text, ours)) != (want.status, normal(want.text, theirs)):
             different.append("%s:\n   peer %d %r\n   ours %d %r" % (what, want.status, want.text[:300], got.status, got.text[:300]))
     assert not different, "%d differ\n%s" % (len(different), "\n".join(different))
-    assert ours.stop() == 0
+    assert ours.stop() == TERMINATED
 
 
 def _garbage(rng, seeds):
@@ -180,4 +180,4 @@ def test_garbage_does_no_harm(praetor_asan, agents, port):
                 pass  # cut off: what garbage deserves
     assert agent.get("/v1/status/leader").status == 200
     assert agent.put(agent.key("still"), "here").status == 200
-    assert agent.stop() == 0, agent.tail()  # leaks are reported at the end
+    assert agent.stop() == TERMINATED, agent.tail()  # leaks are reported at the end

@@ -4,7 +4,7 @@ snapshot and log; after a clean stop nothing is missing. A second agent on the s
 import os
 import shutil
 
-from e2e.harness import until
+from e2e.harness import TERMINATED, until
 
 
 def fill(agent, count):
@@ -33,7 +33,7 @@ def test_rebuilt_when_the_state_store_is_lost(praetor, agents):
     agent.put("/v1/snapshot", agent.get("/v1/snapshot").body)  # leaves a raft snapshot
     fill(agent, 500)
     before = state(agent)
-    assert agent.stop() == 0
+    assert agent.stop() == TERMINATED
     store = [os.path.join(folder, name) for folder, _, names in os.walk(agent.data) for name in names if name == "data.mdb"]
     assert store, "where is the state store?"
     shutil.rmtree(os.path.dirname(store[0]))
@@ -49,7 +49,7 @@ def test_the_term_and_index_go_on(praetor, agents):
         index = agent.get(agent.key("k")).json[0]["ModifyIndex"]
         assert index > last
         last = index
-        assert agent.stop() == 0
+        assert agent.stop() == TERMINATED
         agent.start()
 
 

@@ -27,7 +27,7 @@ def fill(agent):
     assert agent.put("/v1/catalog/register", {
         "Node": "outside", "Address": "10.1.2.3", "SkipNodeUpdate": True,
         "Service": {"Service": "db", "Port": 5432, "Kind": "connect-proxy",
-                    "Proxy": {"DestinationServiceName": "web", "Config": {"n": 1.5, "deep": {"list": [1, "x", None]}}}}}).status == 200
+                    "Proxy": {"DestinationServiceName": "web", "Config": {"n": 1.5, "deep": {"list": [1, "x", True]}}}}}).status == 200
     session = agent.put("/v1/session/create", {"Node": SESSION_NODE, "Name": "lock", "TTL": "3600s",
                                                "NodeChecks": ["node-check"]}).json["ID"]
     assert agent.put("/v1/kv/locked?acquire=" + session, "mine").body.strip() == b"true"
