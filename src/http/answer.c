@@ -293,14 +293,29 @@ static int error_status(const struct error *e) {
     }
 }
 
+/* Legacy tokens are named in the path. */
+static struct str logged_path(struct http_request *r, struct str path) {
+    static const char *const secret[] = {"create/", "update/", "destroy/", "info/",
+                                         "clone/",  "list/",   NULL};
+    if (!str_has_prefix(path, STR("/v1/acl/")))
+        return path;
+    struct str rest = str_sub(path, 8, path.len);
+    for (size_t i = 0; secret[i] != NULL; i++) {
+        struct str action = str_from(secret[i]);
+        if (str_has_prefix(rest, action) && rest.len > action.len)
+            return str_format(&r->arena, "/v1/acl/%s<hidden>", secret[i]);
+    }
+    return path;
+}
+
 /* The URL as it may be logged: without tokens. */
 struct str http_logged_url(struct http_request *r) {
-    ptrdiff_t question = str_find_char(r->target, '?');
-    if (question < 0)
-        return r->target;
+    struct str rest = r->target;
+    struct str path = logged_path(r, str_cut(&rest, '?'));
+    if (rest.data == NULL)
+        return path;
     struct buf text = BUF_INIT;
-    struct str rest = str_sub(r->target, (size_t)question + 1, r->target.len);
-    buf_add_str(&text, str_sub(r->target, 0, (size_t)question));
+    buf_add_str(&text, path);
     for (char separator = '?'; rest.data != NULL; separator = '&') {
         struct str part = str_cut(&rest, '&');
         buf_add_char(&text, separator);

@@ -41,6 +41,7 @@ static struct http_request *request_new(struct http_connection *c) {
     r->settings->references++;
     r->config = r->settings->config;
     r->body_file = -1;
+    r->peer = c->peer;
     r->connection = c;
     c->request = r;
     home->requests++;
@@ -315,6 +316,8 @@ void http_read_body_file(struct http_request *r, void (*done)(struct http_reques
 
 static void set_deadlines(struct http_connection *c, struct str rest) {
     struct stream *s = &c->stream;
+    if (s->blocked)
+        return; /* then the time for sending counts */
     if (c->wants_body || c->draining)
         stream_set_deadline(s, HTTP_BODY_TIME);
     else if (c->request == NULL && rest.len > 0 && s->deadline == 0)

@@ -17,6 +17,7 @@
 #include "codec/http.h"
 #include "codec/json.h"
 #include "codec/url.h"
+#include "net/listener.h"
 #include "schema/requests.h"
 #include "server/call.h"
 #include "server/endpoints.h"
@@ -121,6 +122,7 @@ struct http_request {
     void (*gone)(struct http_request *r);
 
     /* The rest belongs to server.c, answer.c and request.c. */
+    struct peer_address peer;
     struct http_connection *connection; /* NULL: the client is gone */
     struct http_request *next;
     struct http_loop *home;

@@ -34,15 +34,14 @@ bool http_method_is(const struct http_request *r, const char *method) {
 }
 
 struct str http_remote(struct http_request *r) {
-    char text[56] = "@";
-    if (r->connection != NULL)
-        peer_address_format(&r->connection->peer, text);
+    char text[56];
+    peer_address_format(&r->peer, text);
     return str_copy(&r->arena, str_from(text));
 }
 
 struct str http_remote_ip(struct http_request *r) {
     struct str text = http_remote(r);
-    if (r->unix_socket || str_is(text, "@"))
+    if (r->unix_socket)
         return STR("");
     size_t colon = text.len;
     while (colon > 0 && text.data[colon - 1] != ':')

@@ -218,7 +218,7 @@ static bool check_writer(struct http_request *r) {
                          STR("unable to parse remote addr: address @: missing port in address"));
         return false;
     }
-    if (http_settings_may_write(r->settings, &r->connection->peer))
+    if (http_settings_may_write(r->settings, &r->peer))
         return true;
     struct error e = ERROR_IN(&r->arena);
     error_set(&e, ERROR_DENIED, "Access is restricted");

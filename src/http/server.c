@@ -162,9 +162,15 @@ void http_stop(struct http *http) {
         http->loops[i].message.run = stop_loop;
         loop_post_reply(http->loops[i].loop, &http->loops[i].message);
     }
+    unsigned left = 0;
     for (unsigned i = 0; i < http->o.loop_count; i++)
         uv_sem_wait(&http->loops_done);
-    free_http(http);
+    for (unsigned i = 0; i < http->o.loop_count; i++)
+        left += http->loops[i].requests + http->loops[i].connections;
+    if (left == 0)
+        free_http(http);
+    else /* somebody still has a request, and may answer it: the memory stays theirs */
+        log_at(LOG_WARN, "agent.http", "Requests left at the end", LOG_I("count", left));
 }
 
 /* ---- what main.c gives to the agent ---- */

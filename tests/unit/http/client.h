@@ -19,13 +19,27 @@ static struct config config;
 static struct listen_address where = {.network = LISTEN_TCP, .text = STR_INIT("127.45.8.1")};
 static struct loop *loop_list[8];
 
+/* A copy of the configuration as it is now, which the loops read. */
+static inline const struct config *config_now(void) {
+    static struct config copies[64];
+    static unsigned used;
+    assert_true(used < 64);
+    copies[used] = config;
+    copies[used].references = 1000; /* never freed */
+    return &copies[used++];
+}
+
+/* A changed configuration takes effect with the next requests. */
+static inline void http_changed(void) {
+    http_reload(http, config_now());
+}
+
 /* The room below: what src/agent would give. Only the settings that http/ looks at are set. */
 static inline void http_begin(void) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     struct server_options options = harness_options();
     server_begin(&options);
-    config.references = 1000; /* never freed */
     config.datacenter = STR("dc1");
     config.node_name = STR("n1");
     config.server_mode = true;
@@ -35,7 +49,7 @@ static inline void http_begin(void) {
     config.limits.txn_max_req_len = 524288;
     config.http.use_cache = true;
     config.ui_content_path = STR("/ui/");
-    struct http_options o = {.server = server, .config = &config, .loops = loop_list};
+    struct http_options o = {.server = server, .config = config_now(), .loops = loop_list};
     for (unsigned i = 0; i < server_io_count(server); i++)
         loop_list[o.loop_count++] = server_io(server, i);
     http = http_start(&o, &e);
@@ -47,16 +61,6 @@ static inline void http_begin(void) {
 static inline void http_end(void) {
     http_stop(http);
     server_end();
-}
-
-/* A changed configuration takes effect with the next requests: a copy, which the loops read. */
-static inline void http_changed(void) {
-    static struct config copies[64];
-    static unsigned used;
-    assert_true(used < 64);
-    copies[used] = config;
-    copies[used].references = 1000;
-    http_reload(http, &copies[used++]);
 }
 
 static inline int dial(void) {
