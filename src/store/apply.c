@@ -38,6 +38,12 @@ static const struct entry_row entry_rows[ENTRY_TYPE_MASK + 1] = {
     [ENTRY_AUTOPILOT] = {.request = &autopilot_set_request_shape,
                          .apply = apply_autopilot,
                          .validates_first = true},
+    [ENTRY_PREPARED_QUERY] = {.request = &prepared_query_request_shape,
+                              .apply = apply_prepared_query,
+                              .validates_first = true},
+    [ENTRY_FEDERATION_STATE] = {.request = &federation_state_request_shape,
+                                .apply = apply_federation_state,
+                                .validates_first = true},
     /* engineer C's rows go here. */
 };
 

@@ -20,7 +20,19 @@ void apply_txn(struct store_batch *b, void *request, struct store_result *result
 void apply_autopilot(struct store_batch *b, void *request, struct store_result *result);
 bool apply_coordinates(struct store_batch *b, struct str body, struct store_result *result,
                        struct error *e);
-/* engineer C's entry types: declare them here. */
+
+/* ---- entry types: query.c, federation.c ---- */
+
+void apply_prepared_query(struct store_batch *b, void *request, struct store_result *result);
+void apply_federation_state(struct store_batch *b, void *request, struct store_result *result);
+
+/* ---- snapshot records of those: written (snapshot.c says where), and read back: record is of the
+ * shape in restore.c's row ---- */
+
+void query_snapshot(struct snapshot_writer *w);
+bool query_restore(struct store_batch *b, void *record, struct error *e);
+void federation_snapshot(struct snapshot_writer *w);
+bool federation_restore(struct store_batch *b, void *record, struct error *e);
 
 /* Called by txn.c for the Intention member (C: connect.c); false with the text of fsm.md 5.3. */
 bool intention_apply(struct store_batch *b, const struct intention_request *request,

@@ -20,20 +20,12 @@ bool query_get(struct store_read *r, struct str id, struct prepared_query **quer
 }
 
 uint64_t query_list(struct store_read *r, struct list *queries) {
-    *queries = LIST_NIL;
-    uint32_t cap = 0;
-    struct table_scan s;
-    struct str value;
     watch_name(r, WATCH_TABLE, STR("prepared-queries"));
-    table_scan_begin(&s, r, TABLE_QUERIES, STR(""));
-    while (table_scan_next(&s, NULL, &value)) {
-        struct prepared_query *query = ARENA_NEW(r->arena, struct prepared_query);
-        record_decode(r, value, &prepared_query_shape, query);
-        *(struct prepared_query **)list_push(queries, &cap, sizeof query, r->arena) = query;
-    }
-    table_scan_end(&s);
+    record_list(r, TABLE_QUERIES, STR(""), &prepared_query_shape, queries);
     return INDEX_MAX(r, "prepared-queries");
 }
+
+/* ---- the record and its lookups ---- */
 
 static bool session_lookup(struct store_batch *b, const struct prepared_query *query,
                            struct str key, struct str *lookup) {
@@ -46,6 +38,13 @@ static bool session_lookup(struct store_batch *b, const struct prepared_query *q
     return true;
 }
 
+/* By which name a query is found; false when by none. */
+static bool name_lookup(struct store_read *r, const struct prepared_query *query,
+                        struct str *lookup) {
+    *lookup = KEY(r->arena, K_LOWER(query->name));
+    return query->name.len > 0 || query->template.type.len > 0;
+}
+
 bool query_remove(struct store_batch *b, struct str key) {
     struct prepared_query old;
     struct str lookup;
@@ -53,6 +52,8 @@ bool query_remove(struct store_batch *b, struct str key) {
         return false;
     if (session_lookup(b, &old, key, &lookup))
         lookup_delete(b, TABLE_QUERIES_SESSION, lookup);
+    if (name_lookup(&b->read, &old, &lookup))
+        lookup_delete(b, TABLE_QUERIES_NAME, lookup);
     table_delete(b, TABLE_QUERIES, key);
     touch_record(b, "prepared-queries", key);
     return true;
@@ -67,6 +68,8 @@ bool query_store(struct store_batch *b, const struct prepared_query *query, stru
     record_put(b, TABLE_QUERIES, key, &prepared_query_shape, query);
     if (session_lookup(b, query, key, &lookup))
         lookup_put(b, TABLE_QUERIES_SESSION, lookup, key);
+    if (name_lookup(&b->read, query, &lookup))
+        lookup_put(b, TABLE_QUERIES_NAME, lookup, key);
     touch_record(b, "prepared-queries", key);
     return true;
 }
@@ -78,4 +81,106 @@ void query_session_ended(struct store_batch *b, struct str id) {
         any |= query_remove(b, LIST_AT(keys, struct str, i));
     if (any)
         index_bump(b, STR("prepared-queries"));
+}
+
+/* ---- entry type 7 ---- */
+
+/* The key of the query that has the name already, if it is another one. */
+static bool name_is_taken(struct store_batch *b, const struct prepared_query *query,
+                          struct str key) {
+    struct str lookup, other;
+    return name_lookup(&b->read, query, &lookup) &&
+           table_get(&b->read, TABLE_QUERIES_NAME, lookup, &other) && !str_eq(other, key);
+}
+
+static bool query_check_name(struct store_batch *b, const struct prepared_query *query,
+                             struct str key, struct error *e) {
+    struct error ignored = ERROR_IN(b->read.arena);
+    struct str other;
+    if (name_is_taken(b, query, key)) {
+        if (query->name.len == 0) {
+            return error_set(e, ERROR_INTERNAL,
+                             "a query template with an empty name already exists");
+        }
+        return error_set(e, ERROR_INTERNAL, "name '%.*s' aliases an existing query name",
+                         STR_ARG(query->name));
+    }
+    if (uuid_key(b->read.arena, query->name, &other, &ignored) &&
+        table_has(&b->read, TABLE_QUERIES, other)) {
+        return error_set(e, ERROR_INTERNAL, "name '%.*s' aliases an existing query ID",
+                         STR_ARG(query->name));
+    }
+    return true;
+}
+
+static bool query_check_session(struct store_batch *b, const struct prepared_query *query,
+                                struct error *e) {
+    struct str key;
+    if (query->session.len == 0)
+        return true;
+    if (!uuid_key(b->read.arena, query->session, &key, e))
+        return error_prefix(e, "invalid session: index error: ");
+    if (table_has(&b->read, TABLE_SESSIONS, key))
+        return true;
+    struct str quoted = str_quote(b->read.arena, query->session);
+    return error_set(e, ERROR_INTERNAL, "invalid session %.*s", STR_ARG(quoted));
+}
+
+static bool query_upsert(struct store_batch *b, struct prepared_query *query, struct error *e) {
+    struct prepared_query old;
+    struct str key;
+    if (query->id.len == 0)
+        return error_set(e, ERROR_INTERNAL, "Missing Query ID");
+    if (!uuid_key(b->read.arena, query->id, &key, e))
+        return error_prefix(e, "failed prepared query lookup: index error: ");
+    if (!query_check_name(b, query, key, e) || !query_check_session(b, query, e))
+        return false;
+    bool exists = record_get(&b->read, TABLE_QUERIES, key, &prepared_query_shape, &old);
+    query->create_index = exists ? old.create_index : b->index;
+    query->modify_index = b->index;
+    if (!query_store(b, query, e))
+        return false;
+    index_bump(b, STR("prepared-queries"));
+    return true;
+}
+
+static bool query_delete(struct store_batch *b, struct str id, struct error *e) {
+    struct str key;
+    if (!uuid_key(b->read.arena, id, &key, e))
+        return error_prefix(e, "failed prepared query delete: index error: ");
+    if (query_remove(b, key))
+        index_bump(b, STR("prepared-queries"));
+    return true;
+}
+
+void apply_prepared_query(struct store_batch *b, void *request, struct store_result *result) {
+    struct prepared_query_request *r = request;
+    struct prepared_query none = {0};
+    struct prepared_query *query = r->query != NULL ? r->query : &none;
+    struct error e = ERROR_IN(b->read.arena);
+    bool ok;
+    if (str_is(r->op, "create") || str_is(r->op, "update")) {
+        ok = query_upsert(b, query, &e);
+    } else if (str_is(r->op, "delete")) {
+        ok = query_delete(b, query->id, &e);
+    } else {
+        ok = error_set(&e, ERROR_INTERNAL, "Invalid PreparedQuery operation '%.*s'",
+                       STR_ARG(r->op));
+    }
+    if (!ok)
+        apply_fail(b, result, &e);
+}
+
+/* ---- snapshots ---- */
+
+void query_snapshot(struct snapshot_writer *w) {
+    snapshot_copy_table(w, ENTRY_PREPARED_QUERY, TABLE_QUERIES);
+}
+
+bool query_restore(struct store_batch *b, void *record, struct error *e) {
+    const struct prepared_query *query = record;
+    if (!query_store(b, query, e))
+        return false;
+    index_raise(b, STR("prepared-queries"), query->modify_index);
+    return true;
 }

@@ -163,6 +163,9 @@ static const struct record_row record_rows[ENTRY_TYPE_MASK + 1] = {
     [ENTRY_AUTOPILOT] = {.shape = &autopilot_config_shape, .restore = restore_autopilot},
     [ENTRY_INDEX] = {.shape = &index_entry_shape, .restore = restore_index},
     [ENTRY_CHUNKING_STATE] = {.restore_raw = restore_chunks},
+    [ENTRY_PREPARED_QUERY] = {.shape = &prepared_query_shape, .restore = query_restore},
+    [ENTRY_FEDERATION_STATE] = {.shape = &federation_state_request_shape,
+                                .restore = federation_restore},
     /* engineer C's rows go here. */
 };
 

@@ -221,9 +221,10 @@ static void (*const writers[])(struct snapshot_writer *w) = {
     /* C: 17, 19, 23, 25, 27 */
     write_kvs,        /* 2 */
     write_tombstones, /* 5 */
-    /* C: 7 */
+    query_snapshot,   /* 7 */
     write_autopilot, /* 9 */
-    /* C: 12; 13, 14, 15; 22; 30 */
+    /* C: 12; 13, 14, 15; 22 */
+    federation_snapshot, /* 30 */
     write_indexes, /* 16 */
     write_chunks,  /* 29 */
 };

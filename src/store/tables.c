@@ -513,6 +513,21 @@ void record_put(struct store_batch *b, enum store_table table, struct str key,
     table_put(b, table, key, buf_str(&b->encoded));
 }
 
+void record_list(struct store_read *r, enum store_table table, struct str prefix,
+                 const struct shape *shape, struct list *records) {
+    *records = LIST_NIL;
+    uint32_t cap = 0;
+    struct table_scan s;
+    struct str value;
+    table_scan_begin(&s, r, table, prefix);
+    while (table_scan_next(&s, NULL, &value)) {
+        void *record = arena_zalloc(r->arena, 1, shape->size);
+        record_decode(r, value, shape, record);
+        *(void **)list_push(records, &cap, sizeof record, r->arena) = record;
+    }
+    table_scan_end(&s);
+}
+
 void lookup_put(struct store_batch *b, enum store_table table, struct str key, struct str primary) {
     table_put(b, table, key, primary);
 }

@@ -68,6 +68,8 @@ enum store_table {
     TABLE_CHUNKS,           /* u64 op_num, u32 sequence_num big endian: ChunkInfo */
     TABLE_QUERIES,          /* u(id): PreparedQuery */
     TABLE_QUERIES_SESSION,  /* u(session) u(id) -> queries */
+    TABLE_QUERIES_NAME,     /* l(name) of queries with a name and of templates -> queries */
+    TABLE_FEDERATION,       /* l(datacenter): FederationState */
     /* engineer C's: */
     TABLE_COUNT,
     TABLE_SEGMENT = 255, /* continuations of long keys, see tables.c */
@@ -137,6 +139,9 @@ bool record_get(struct store_read *r, enum store_table table, struct str key,
 void record_decode(struct store_read *r, struct str value, const struct shape *shape, void *object);
 void record_put(struct store_batch *b, enum store_table table, struct str key,
                 const struct shape *shape, const void *object);
+/* All records whose keys begin with the prefix, in order: a list of pointers, nil when none. */
+void record_list(struct store_read *r, enum store_table table, struct str prefix,
+                 const struct shape *shape, struct list *records);
 
 /* ---- secondary lookups ---- */
 
@@ -214,6 +219,10 @@ void apply_refuse(struct store_batch *b, struct store_result *result, const char
 void apply_fail(struct store_batch *b, struct store_result *result, const struct error *e);
 
 /* ---- snapshots ---- */
+
+/* What a writer of records that decodes them into snapshot_read(w)->arena keeps of it when it
+ * resets it after each record. */
+#define SNAPSHOT_ARENA ((size_t)64 << 10)
 
 struct snapshot_writer;
 /* One record: type byte and the object, or type byte and bytes as they are. */
