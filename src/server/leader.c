@@ -11,6 +11,7 @@
 #include "server/server_room.h"
 #include "store/autopilot.h"
 #include "store/catalog.h"
+#include "store/federation.h"
 
 #define RECONCILE_PERIOD (60 * SECOND)
 #define ESTABLISH_RETRY (5 * SECOND)
@@ -73,14 +74,16 @@ static void federation_done(struct server *s, void *owner, bool ok) {
 
 /* The state of the own datacenter: without mesh gateways until they are known. */
 static void federation_init(struct leader *l, struct store_read *read) {
-    if (store_index(read, STR("federation-states")) != 0) {
+    struct federation_state *stored = NULL;
+    federation_state_get(read, l->server->options.datacenter, &stored);
+    if (stored != NULL) {
         return;
     }
     struct federation_state state = {.datacenter = l->server->options.datacenter,
                                      .updated_at = timestamp_from_unix_ns(time_now_wall())};
     struct federation_state_request request = {.op = STR("upsert"), .state = &state};
     struct buf entry = BUF_INIT;
-    buf_add_char(&entry, (char)(ENTRY_FEDERATION_STATE | ENTRY_IGNORE_UNKNOWN));
+    buf_add_char(&entry, ENTRY_FEDERATION_STATE);
     schema_encode(&entry, &federation_state_request_shape, &request);
     server_propose(l->server, &entry, "federation state anti-entropy failed", federation_done, NULL);
 }

@@ -61,7 +61,6 @@ static inline void fake_apply(struct raft_driver *d, struct raft_proposal *list)
         ASSERT(n < 4096);
         if (p->kind == FAKE_COMMAND) {
             p->index = ++d->index;
-            if (p->entry.data[0] == 30) { results[n] = (struct store_result){0}; n++; continue; } /*TMP*/
             bool ok = store_apply(b, p->index, 1, buf_str(&p->entry), STR_NONE, &results[n], &e);
             if (!ok) {
                 fprintf(stderr, "apply: %.*s\n", STR_ARG(e.text));
