@@ -185,11 +185,6 @@ static bool parse_arguments(struct agent *agent, int argc, char **argv, struct e
         buf_free(&text);
         return false;
     }
-    if (agent->inputs.refused.len > 0) {
-        fprintf(stderr, "==> The flag " STR_FMT " is not supported yet by this version of Praetor\n",
-                STR_ARG(agent->inputs.refused));
-        return false;
-    }
     return true;
 }
 
@@ -229,12 +224,15 @@ static bool prepare(struct agent *agent, struct list *warnings, struct arena *ar
                          STR_ARG(c->logging.level));
     log_set_level(level);
     log_set_json(c->logging.json);
+    if (agent->inputs.refused.len > 0)
+        return error_set(e, ERROR_INTERNAL, "The flag " STR_FMT " is not supported yet by this version of Praetor",
+                         STR_ARG(agent->inputs.refused));
     if (!agent_open_log_file(c, level, e))
         return false;
     if (!c->server_mode)
         return error_set(e, ERROR_INTERNAL,
                          "client agents are not supported yet by this version of Praetor; use -server or -dev");
-    return agent_find_node_id(c, agent->node_id, e);
+    return agent_find_node_id(c, agent->node_id, e) && config_check_tls(c, e);
 }
 
 static void autopilot_of(const struct config *c, struct autopilot_config *out)
@@ -306,7 +304,7 @@ static bool start_interfaces(struct agent *agent, const struct agent_interface *
 
 static bool start(struct agent *agent, const struct agent_interface *const *interfaces, struct error *e)
 {
-    if (!start_server(agent, e))
+    if (!config_check_server(agent->config, e) || !start_server(agent, e))
         return false;
     struct local_options options = {agent->config, agent->server, str_from(agent->node_id)};
     agent->local = local_new(&options);

@@ -299,6 +299,11 @@ struct config *config_load(const struct config_inputs *in, struct list *warnings
 const struct config *config_hold(const struct config *c);
 void config_release(const struct config *c);
 
+/* What config_load lets pass and the start of an agent does not (config.md 4.1, 4.4): before the banner,
+ * and after it. */
+bool config_check_tls(const struct config *c, struct error *e);
+bool config_check_server(const struct config *c, struct error *e);
+
 /* "tcp://127.0.0.1:8500", "unix:///path", "udp://…" (network as given), as DebugConfig shows it. */
 struct str listen_address_format(struct arena *arena, const struct listen_address *a,
                                  const char *network);

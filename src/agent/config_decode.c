@@ -497,6 +497,7 @@ bool config_decode(const struct value *raw, struct value *out, struct texts *war
         return false;
     }
     if (d.unknown.len > 0) {
+        qsort(d.unknown.items, d.unknown.len, sizeof(struct str), compare_texts);
         struct str text = texts_multi(&d.unknown, arena);
         return error_set(e, ERROR_INTERNAL, STR_FMT, STR_ARG(text));
     }

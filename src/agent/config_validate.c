@@ -7,6 +7,7 @@
 #include "agent/config_table.h"
 #include "agent/local.h"
 #include "base/mem.h"
+#include "codec/base64.h"
 
 #define DIGITS_HELP "Must be greater than or equal to zero"
 
@@ -175,42 +176,14 @@ static bool validate_limits(struct config_builder *b)
            not_negative(b, "dns_config.a_record_limit", c->dns.a_record_limit);
 }
 
-static int base64_value(char c)
-{
-    const char *alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c == '\0' ? NULL : strchr(alphabet, c);
-    return at == NULL ? -1 : (int)(at - alphabet);
-}
-
-/* Strict base64 with padding: where it is wrong, or SIZE_MAX. */
-static size_t base64_fault(struct str s)
-{
-    size_t i = 0;
-    while (i < s.len && base64_value(s.data[i]) >= 0)
-        i++;
-    size_t padding = s.len - i;
-    if (s.len % 4 == 0 && padding <= 2 && i % 4 != 1 && (padding == 0 || (i + padding) % 4 == 0)) {
-        bool all = true;
-        for (size_t j = i; j < s.len; j++)
-            all = all && s.data[j] == '=';
-        if (all)
-            return SIZE_MAX;
-    }
-    return i < s.len && s.data[i] != '=' ? i : i - i % 4;
-}
-
 static bool validate_node_meta(struct config_builder *b)
 {
     struct config *c = b->c;
     if (!service_meta_validate(&c->node_meta, false, b->e))
         return error_prefix(b->e, "node_meta invalid: ");
-    if (c->encrypt_key.len > 0) {
-        size_t fault = base64_fault(c->encrypt_key);
-        if (fault != SIZE_MAX)
-            return error_set(b->e, ERROR_INTERNAL,
-                             "encrypt has invalid key: illegal base64 data at input byte %zu", fault);
-    }
-    return true;
+    struct str key;
+    return c->encrypt_key.len == 0 || base64_decode(c->encrypt_key, &key, b->arena, b->e) ||
+           error_prefix(b->e, "encrypt has invalid key: ");
 }
 
 #define FEDERATION "'connect.enable_mesh_gateway_wan_federation = true'"
@@ -298,10 +271,11 @@ static bool use_port(struct config_builder *b, struct used *u, const char *name,
 static bool validate_unique(struct config_builder *b)
 {
     struct config *c = b->c;
-    size_t cap = c->dns_addrs.len + c->http_addrs.len + c->https_addrs.len + 3u;
+    size_t cap = 2u * c->dns_addrs.len + c->http_addrs.len + c->https_addrs.len + 3u;
     struct used u = {b->arena, ARENA_ARRAY(b->arena, struct str, cap),
                      ARENA_ARRAY(b->arena, const char *, cap), 0, cap};
-    return use_list(b, &u, "DNS", c->dns_addrs, "udp") && use_list(b, &u, "HTTP", c->http_addrs, "tcp") &&
+    return use_list(b, &u, "DNS", c->dns_addrs, "tcp") && use_list(b, &u, "DNS", c->dns_addrs, "udp") &&
+           use_list(b, &u, "HTTP", c->http_addrs, "tcp") &&
            use_list(b, &u, "HTTPS", c->https_addrs, "tcp") &&
            use_port(b, &u, "RPC Advertise", c->advertise_addr_lan, c->server_port) &&
            use_port(b, &u, "Serf Advertise LAN", c->advertise_addr_lan, c->serf_port_lan) &&

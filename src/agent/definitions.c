@@ -85,13 +85,22 @@ bool check_type_validate(const struct check_type *t, struct error *e)
     return fault == NULL || error_set(e, ERROR_BAD_REQUEST, "%s", fault);
 }
 
-bool check_type_supported(const struct check_type *t, struct error *e)
+bool check_type_supported(const struct check_type *t, const struct config *c, bool from_api, struct error *e)
 {
+    bool script = t->script_args.len > 0;
+    if (script && from_api && !c->enable_remote_script_checks)
+        return error_set(e, ERROR_INTERNAL,
+                         "Scripts are disabled on this agent from remote calls; to enable, configure "
+                         "'enable_script_checks' to true");
+    if (script && !from_api && !c->enable_local_script_checks)
+        return error_set(e, ERROR_INTERNAL,
+                         "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or "
+                         "'enable_local_script_checks' to true");
     if (t->ttl > 0)
         return true;
     struct str shown = check_type_shown(t);
-    return error_set(e, ERROR_INTERNAL,
-                     "check type \"" STR_FMT "\" is not supported yet by this version of Praetor",
+    return error_set(e, ERROR_BAD_REQUEST,
+                     "Invalid check: type \"" STR_FMT "\" is not supported yet by this version of Praetor",
                      STR_ARG(shown));
 }
 

@@ -409,10 +409,10 @@ static void put_service(struct local *l, struct local_service *s)
         local_notify(l, s->service.id);
 }
 
-static bool check_checks(const struct list *checks, struct error *e)
+static bool check_checks(const struct local *l, const struct list *checks, bool from_api, struct error *e)
 {
     for (uint32_t i = 0; i < checks->len; i++)
-        if (!check_type_supported(LIST_AT(*checks, struct check_type *, i), e))
+        if (!check_type_supported(LIST_AT(*checks, struct check_type *, i), l->config, from_api, e))
             return false;
     return true;
 }
@@ -425,7 +425,7 @@ bool local_register_service(struct local *l, const struct local_registration *r,
     if (d->connect != NULL && d->connect->sidecar_service != NULL)
         return error_set(e, ERROR_INTERNAL,
                          "sidecar_service is not supported yet by this version of Praetor");
-    if (!check_checks(&r->checks, e))
+    if (!check_checks(l, &r->checks, r->from_api, e))
         return false;
     if (!make_service(d, &made, &scratch, e)) {
         arena_free(&scratch);
@@ -532,7 +532,7 @@ bool local_register_check(struct local *l, const struct config_check *d, enum ch
             return error_set(e, ERROR_INTERNAL, "ServiceID \"" STR_FMT "\" does not exist",
                              STR_ARG(d->service_id));
     }
-    if (!check_type_supported(&d->type, e))
+    if (!check_type_supported(&d->type, l->config, source == CHECK_FROM_API, e))
         return false;
     struct local_check *c = check_new(l);
     struct arena *arena = &c->arena;

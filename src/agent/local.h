@@ -112,8 +112,9 @@ void local_watch_remove(struct local_watch *w);
 
 /* Definitions: what the HTTP API and the files share. Any thread. Errors have the bare text. */
 bool check_type_validate(const struct check_type *t, struct error *e);
-/* False, with a text that names the type, for what cannot run yet. */
-bool check_type_supported(const struct check_type *t, struct error *e);
+/* False when it may not or cannot run: scripts that the configuration does not allow (ERROR_INTERNAL, the
+ * peer's text), and types that are not built yet (a text that names the type). */
+bool check_type_supported(const struct check_type *t, const struct config *c, bool from_api, struct error *e);
 bool check_type_empty(const struct check_type *t);
 struct str check_type_shown(const struct check_type *t); /* "ttl", "http", …: agent.md 1.9 */
 bool service_meta_validate(const struct list *meta, bool mesh_gateway, struct error *e);

@@ -18,6 +18,41 @@ static bool load_config_service(struct local *l, const struct service_definition
     return true;
 }
 
+/* The definition as the peer's error texts dump it. */
+static struct str dump_check(const struct config_check *c, struct arena *arena)
+{
+    const struct check_type *t = &c->type;
+    struct buf out = BUF_INIT;
+    const struct str texts[] = {t->check_id, t->name, t->notes, c->service_id, c->token, t->status};
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        buf_add_format(&out, STR_FMT " ", STR_ARG(texts[i]));
+    buf_add_char(&out, '[');
+    for (uint32_t i = 0; i < t->script_args.len; i++)
+        buf_add_format(&out, "%s" STR_FMT, i ? " " : "", STR_ARG(LIST_AT(t->script_args, struct str, i)));
+    buf_add_format(&out, "] " STR_FMT " map[", STR_ARG(t->http));
+    for (uint32_t i = 0; i < t->header.len; i++) {
+        const struct list_pair *pair = &LIST_AT(t->header, struct list_pair, i);
+        buf_add_format(&out, "%s" STR_FMT ":[", i ? " " : "", STR_ARG(pair->key));
+        for (uint32_t j = 0; j < pair->value.len; j++)
+            buf_add_format(&out, "%s" STR_FMT, j ? " " : "", STR_ARG(LIST_AT(pair->value, struct str, j)));
+        buf_add_char(&out, ']');
+    }
+    struct str interval = duration_format(arena, t->interval), timeout = duration_format(arena, t->timeout);
+    struct str ttl = duration_format(arena, t->ttl);
+    struct str after = duration_format(arena, t->deregister_critical_service_after);
+    buf_add_format(&out, "] " STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT,
+                   STR_ARG(t->method), STR_ARG(t->body), STR_ARG(t->tcp), STR_ARG(interval),
+                   STR_ARG(t->docker_container_id), STR_ARG(t->shell), STR_ARG(t->grpc));
+    buf_add_format(&out, " %s %s " STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT " %lld %lld " STR_FMT " %lld {}",
+                   t->grpc_use_tls ? "true" : "false", t->tls_skip_verify ? "true" : "false",
+                   STR_ARG(t->alias_node), STR_ARG(t->alias_service), STR_ARG(timeout), STR_ARG(ttl),
+                   (long long)t->success_before_passing, (long long)t->failures_before_critical, STR_ARG(after),
+                   (long long)t->output_max_size);
+    struct str text = str_copy(arena, buf_str(&out));
+    buf_free(&out);
+    return text;
+}
+
 static bool load_config_check(struct local *l, const struct config_check *c, struct error *e)
 {
     struct str name = c->type.check_id.len > 0 ? c->type.check_id : c->type.name;
@@ -28,9 +63,9 @@ static bool load_config_check(struct local *l, const struct config_check *c, str
         file_load_state(l, local_check_find(l, name));
         return true;
     }
-    struct str text = e->text;
+    struct str text = e->text, dump = dump_check(c, e->arena);
     return error_set(e, ERROR_INTERNAL, "Failed to register check '" STR_FMT "': " STR_FMT " &{" STR_FMT "}",
-                     STR_ARG(c->type.name), STR_ARG(text), STR_ARG(name));
+                     STR_ARG(c->type.name), STR_ARG(text), STR_ARG(dump));
 }
 
 /* TTL checks inside of services get back what they were. */

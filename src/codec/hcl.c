@@ -133,7 +133,7 @@ done:
     return true;
 }
 
-/* One item. *end: none left, or a "key =" at the end of the input, which the peer drops. */
+/* One item. *end: none left, or a "key =" without a value at the end of its object or the input. */
 static bool parse_item(struct parser *p, struct hcl_item *item, bool *end) {
     struct str shown;
     if (!parse_keys(p, item, &shown, end))
@@ -143,7 +143,8 @@ static bool parse_item(struct parser *p, struct hcl_item *item, bool *end) {
     struct hcl_token t = scan(p);
     if (t.type == HCL_ASSIGN) {
         t = scan(p);
-        if (t.type == HCL_EOF) {
+        /* The peer drops such an item, and with it the brace that ended it: "a { b = }}" is whole. */
+        if (t.type == HCL_EOF || (t.type == HCL_RBRACE && p->depth > 0)) {
             *end = true;
             return true;
         }

@@ -6,6 +6,7 @@
 #include "http/agent_work.h"
 #include "http/records.h"
 #include "schema/filter.h"
+#include "schema/table.h"
 
 void agent_write_check(struct json_writer *w, const struct health_check *c) { http_write_check(w, c); }
 
@@ -129,7 +130,7 @@ static void register_body(struct http_request *r)
     type_of(&d, &c->type);
     c->service_id = d.service_id;
     c->token = http_token(r);
-    if (!check_type_validate(&c->type, &e) || !check_type_supported(&c->type, &e)) {
+    if (!check_type_validate(&c->type, &e)) {
         http_answer_format(r, 400, "Invalid check: " STR_FMT, STR_ARG(e.text));
         return;
     }
@@ -182,12 +183,13 @@ void agent_check_pass(struct http_request *r) { beat_with_note(r, "passing"); }
 void agent_check_warn(struct http_request *r) { beat_with_note(r, "warning"); }
 void agent_check_fail(struct http_request *r) { beat_with_note(r, "critical"); }
 
+#define OF struct beat
 static const struct field beat_fields[] = {
-    {.name = "Status", .type = {.kind = KIND_STR}, .offset = offsetof(struct beat, status)},
-    {.name = "Output", .type = {.kind = KIND_STR}, .offset = offsetof(struct beat, output)},
+    F_STR("Status", status),
+    F_STR("Output", output),
 };
-static const struct shape beat_shape = {
-    .name = "", .size = sizeof(struct beat), .fields = beat_fields, .field_count = COUNT_OF(beat_fields)};
+#undef OF
+SHAPE(beat, "");
 
 static void update_body(struct http_request *r)
 {

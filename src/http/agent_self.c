@@ -32,7 +32,7 @@ static void key_count(struct json_writer *w, const char *key, uint64_t value)
 
 /* ---- the member ---- */
 
-static void write_tags(struct json_writer *w, struct agent *agent, const struct config *c)
+static void write_tags(struct json_writer *w, struct agent *agent, const struct config *c, bool wan)
 {
     char text[24];
     json_key(w, STR("Tags"));
@@ -57,7 +57,7 @@ static void write_tags(struct json_writer *w, struct agent *agent, const struct 
     key_text(w, "vsn_max", "3");
     key_text(w, "vsn_min", "2");
     snprintf(text, sizeof(text), "%d", c->serf_port_wan);
-    if (c->serf_port_wan > 0)
+    if (!wan && c->serf_port_wan > 0)
         key_text(w, "wan_join_port", text);
     json_close_object(w);
 }
@@ -71,7 +71,7 @@ void agent_write_member(struct json_writer *w, struct agent *agent, const struct
                 : c->node_name);
     key_str(w, "Addr", wan ? c->advertise_addr_wan : c->advertise_addr_lan);
     key_i64(w, "Port", wan ? c->serf_port_wan : c->serf_port_lan);
-    write_tags(w, agent, c);
+    write_tags(w, agent, c, wan);
     key_i64(w, "Status", 1);
     key_i64(w, "ProtocolMin", 1);
     key_i64(w, "ProtocolMax", 5);

@@ -496,9 +496,6 @@ static bool validate(struct http_request *r, struct registration *reg)
         if (!known_status(check->status))
             return bad_text(r, "Status for checks must 'passing', 'warning', 'critical'");
     }
-    for (uint32_t i = 0; i < reg->checks.len; i++)
-        if (!check_type_supported(LIST_AT(reg->checks, struct check_type *, i), &e))
-            return bad_request(r, "Invalid check: ", &e);
     return true;
 }
 
