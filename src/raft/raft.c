@@ -61,7 +61,7 @@ void raft_log_str(struct raft *r, struct raft_action *line, const char *key, str
             return;
         }
     }
-    ASSERT(!"too many fields");
+    ASSERT(false); /* too many fields */
 }
 
 void raft_log_u64(struct raft *r, struct raft_action *line, const char *key, uint64_t value) {
@@ -131,11 +131,9 @@ const char *raft_error_text(enum raft_error e) {
 /* ---- making and ending ---- */
 
 static bool replay_configurations(struct raft *r, const struct raft_initial *in, struct error *e) {
-    if (in->snapshot_configuration != NULL) {
-        r->latest = raft_configuration_hold(in->snapshot_configuration);
-        r->committed = raft_configuration_hold(in->snapshot_configuration);
-        r->latest_index = r->committed_index = in->snapshot_configuration_index;
-    }
+    if (in->snapshot_configuration != NULL)
+        raft_configuration_appended(r, raft_configuration_hold(in->snapshot_configuration),
+                                    in->snapshot_configuration_index);
     for (size_t i = 0; i < in->configuration_count; i++) {
         const struct raft_entry *entry = in->configurations[i];
         if (entry->index <= in->snapshot_index)
@@ -183,11 +181,6 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_init
         raft_free(r);
         return NULL;
     }
-    if (r->commit >= r->latest_index && r->latest != NULL) {
-        raft_configuration_release(r->committed);
-        r->committed = raft_configuration_hold(r->latest);
-        r->committed_index = r->latest_index;
-    }
     r->election_at = first_election_at(r);
     return r;
 }
@@ -200,8 +193,8 @@ void raft_free(struct raft *r) {
         r->changes = next;
     }
     raft_log_free(&r->log);
-    raft_configuration_release(r->latest);
-    raft_configuration_release(r->committed);
+    raft_configurations_clear(r);
+    mem_free(r->configurations);
     raft_configuration_release(r->election);
     mem_free(r->granted);
     mem_free(r->writes);
@@ -294,6 +287,8 @@ static void propose(struct raft *r, struct raft_event *event) {
 static void on_applied(struct raft *r, uint64_t index) {
     ASSERT(index <= r->commit);
     r->applied = index;
+    if (r->configuration_count > 1)
+        raft_configurations_update(r);
 }
 
 static void trim_cache(struct raft *r) {
