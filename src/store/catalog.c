@@ -38,9 +38,12 @@ bool service_fetch(struct store_read *r, struct str node, struct str service_id,
 }
 
 struct str service_connect_name(const struct node_service *service) {
+    struct str name = STR_NONE;
     if (str_is(service->kind, "connect-proxy"))
-        return service->proxy.destination_service_name;
-    return service->connect.native ? service->service : STR_NONE;
+        name = service->proxy.destination_service_name;
+    else if (service->connect.native)
+        name = service->service;
+    return name.len > 0 ? name : STR_NONE; /* stored, an absent name comes back as an empty one */
 }
 
 struct node *catalog_node(struct store_read *r, struct str name) {

@@ -164,8 +164,8 @@ void apply_prepared_query(struct store_batch *b, void *request, struct store_res
     } else if (str_is(r->op, "delete")) {
         ok = query_delete(b, query->id, &e);
     } else {
-        ok = error_set(&e, ERROR_INTERNAL, "Invalid PreparedQuery operation '%.*s'",
-                       STR_ARG(r->op));
+        ok =
+            error_set(&e, ERROR_INTERNAL, "Invalid PreparedQuery operation '%.*s'", STR_ARG(r->op));
     }
     if (!ok)
         apply_fail(b, result, &e);

@@ -222,11 +222,11 @@ static void (*const writers[])(struct snapshot_writer *w) = {
     write_kvs,        /* 2 */
     write_tombstones, /* 5 */
     query_snapshot,   /* 7 */
-    write_autopilot, /* 9 */
+    write_autopilot,  /* 9 */
     /* C: 12; 13, 14, 15; 22 */
     federation_snapshot, /* 30 */
-    write_indexes, /* 16 */
-    write_chunks,  /* 29 */
+    write_indexes,       /* 16 */
+    write_chunks,        /* 29 */
 };
 
 /* Index entries that count for LastIndex: those of whole tables (fsm.md 2). */

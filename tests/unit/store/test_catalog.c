@@ -351,6 +351,14 @@ static void test_connect(void **state) {
         catalog_service_dump(r, false, STR(""), &list);
         assert_int_equal(list.len, 1);
     }
+    proxy.proxy.destination_service_name = STR_NONE; /* found by nobody */
+    service_put(f, "n1", proxy);
+    WITH_READ(f, r) {
+        catalog_connect_nodes(r, S("web"), &list);
+        assert_false(list.present);
+    }
+    proxy.proxy.destination_service_name = S("web");
+    service_put(f, "n1", proxy);
     proxy.proxy.destination_service_name = S("db"); /* the old destination is told */
     service_put(f, "n1", proxy);
     assert_true(was_touched(f, WATCH_CONNECT, "web"));
