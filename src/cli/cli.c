@@ -5,7 +5,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "cli/command.h"
+#include "cli/agent.h"
+#include "cli/commands.h"
 
 /* ---- lines for the user ---- */
 
@@ -115,9 +116,14 @@ static bool read_flags(struct cli *cli, void *options, char *const *args, size_t
                                    {command->flags, command->flag_count, options}};
     struct error e = ERROR_IN(cli->arena);
     size_t used = 0;
+    if (command->raw) {
+        cli->args = args;
+        cli->arg_count = count;
+        return true;
+    }
     if (flags_parse(groups, 2, args, count, &used, cli->arena, &e)) {
-        cli->args = command->raw ? args : args + used;
-        cli->arg_count = command->raw ? count : count - used;
+        cli->args = args + used;
+        cli->arg_count = count - used;
         return true;
     }
     /* The listing shows defaults, not what was read before the error. */
@@ -184,6 +190,8 @@ static int dispatch(struct cli *cli, char *const *args, size_t count) {
         print_help(NULL, cli->err);
         return CLI_UNKNOWN_COMMAND;
     }
+    if (call.help && call.command == &command_agent)
+        return agent_help(cli);
     if (call.help) {
         print_help(call.command, cli->out);
         return CLI_OK;

@@ -82,6 +82,9 @@ static void write_field(struct json_writer *w, const struct value *v,
     case SHAPE_DURATION:
         write_duration(w, v);
         break;
+    case SHAPE_TIME:
+        json_str(w, v != NULL && v->kind == VALUE_STRING ? v->string : STR("0001-01-01T00:00:00Z"));
+        break;
     case SHAPE_ANY:
         if (v != NULL)
             json_value(w, v);
@@ -260,4 +263,28 @@ const struct shape_field shape_event[] = {
     {"ID", SHAPE_STR},         {"Name", SHAPE_STR},          {"Payload", SHAPE_ANY},
     {"NodeFilter", SHAPE_STR}, {"ServiceFilter", SHAPE_STR}, {"TagFilter", SHAPE_STR},
     {"Version", SHAPE_INT},    {"LTime", SHAPE_INT},         {NULL},
+};
+
+const struct shape_field shape_intention[] = {
+    {"ID", SHAPE_STR},
+    {"Description", SHAPE_STR},
+    {"SourceNS", SHAPE_STR},
+    {"SourceName", SHAPE_STR},
+    {"DestinationNS", SHAPE_STR},
+    {"DestinationName", SHAPE_STR},
+    {"SourceType", SHAPE_STR},
+    {"Action", SHAPE_STR},
+    {"DefaultAddr", SHAPE_STR},
+    {"DefaultPort", SHAPE_INT},
+    {"Meta", SHAPE_ANY},
+    {"Precedence", SHAPE_INT},
+    {"CreatedAt", SHAPE_TIME},
+    {"UpdatedAt", SHAPE_TIME},
+    {"Hash", SHAPE_ANY},
+    INDEXES,
+    {NULL},
+};
+
+const struct shape_field shape_ca_config[] = {
+    {"Provider", SHAPE_STR}, {"Config", SHAPE_ANY}, {"State", SHAPE_ANY}, INDEXES, {NULL},
 };

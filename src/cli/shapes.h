@@ -12,6 +12,7 @@ enum shape_kind {
     SHAPE_INT,
     SHAPE_BOOL,
     SHAPE_DURATION, /* "0s" when absent */
+    SHAPE_TIME,     /* as it came; the zero time when absent */
     SHAPE_ANY,      /* as it came, keys of maps sorted; null when absent */
     SHAPE_STRUCT,   /* of `of` */
     SHAPE_LIST,     /* of structs; null when absent */
@@ -31,6 +32,6 @@ void shape_write_list(struct json_writer *w, const struct value *v,
                       const struct shape_field *fields);
 
 extern const struct shape_field shape_kv[], shape_node[], shape_health_check[],
-    shape_service_entry[], shape_event[];
+    shape_service_entry[], shape_event[], shape_intention[], shape_ca_config[];
 
 #endif
