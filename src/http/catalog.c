@@ -37,7 +37,7 @@ static void catalog_register(struct http_request *r) {
 
 static void deregister_body(struct http_request *r) {
     struct deregister_request *q = ARENA_NEW(&r->arena, struct deregister_request);
-    if (!decode(r, &deregister_request_shape, q, "structs.DeregisterRequest"))
+    if (!decode(r, &deregister_request_shape, q, "struct { Address string; *structs.Alias }"))
         return;
     q->write.token = http_token(r);
     http_call(r, &endpoint_catalog_deregister, q, wrote);

@@ -73,12 +73,14 @@ static void kv_get(struct http_request *r, const struct query_options *options) 
         keys = http_has_param(r, "keys");
         recurse = http_has_param(r, "recurse");
     }
+    if (!keys && !recurse && !http_need_argument(r, "Missing key name"))
+        return;
+    if (!http_check_namespace(r))
+        return;
     if (keys) {
         list_keys(r, options);
         return;
     }
-    if (!recurse && !http_need_argument(r, "Missing key name"))
-        return;
     struct key_request *q = ARENA_NEW(&r->arena, struct key_request);
     q->datacenter = http_datacenter(r);
     q->key = r->argument;
@@ -189,10 +191,12 @@ static void kv_delete(struct http_request *r, const struct query_options *option
 
 static void kv(struct http_request *r) {
     struct query_options options = {0};
-    if (!http_read_options(r, &options) || !http_check_namespace(r))
+    if (!http_read_options(r, &options))
         return;
     if (http_method_is(r, "GET"))
         kv_get(r, &options);
+    else if (!http_check_namespace(r))
+        return;
     else if (http_method_is(r, "PUT"))
         kv_put(r, &options);
     else

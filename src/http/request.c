@@ -110,7 +110,7 @@ static bool cache_control_valid(const struct http_request *r, struct query_optio
         bool stale = str_eq_fold(name, STR("stale-if-error"));
         if (str_eq_fold(name, STR("must-revalidate")))
             out->must_revalidate = true;
-        if (!age && !stale)
+        if (value.data == NULL || (!age && !stale))
             continue;
         if (!str_to_i64(value, &seconds) || seconds > INT64_MAX / SECOND ||
             seconds < INT64_MIN / SECOND)

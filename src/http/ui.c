@@ -63,6 +63,11 @@ static bool answer_from_disk(struct http_request *r, struct str path) {
 
 /* Paths that are no file are views of the page. */
 static void ui_page(struct http_request *r) {
+    if (str_is(r->argument, "index.html")) { /* the page's one address is the folder's */
+        http_set_header(r, "Location", STR("./"));
+        http_answer_empty(r, 301);
+        return;
+    }
     if (r->config->ui_dir.len > 0) {
         if (!answer_from_disk(r, r->argument) && !answer_from_disk(r, STR("index.html")))
             http_answer_empty(r, 404);
