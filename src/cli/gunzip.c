@@ -6,6 +6,8 @@
 
 #include "cli/client.h"
 
+#define HEADER_BYTES 10 /* of gzip, without the optional parts */
+
 static long fail(struct gunzip *g, const char *text) {
     g->failed = true;
     error_set(g->e, ERROR_BAD_REQUEST, "%s", text);
@@ -37,7 +39,7 @@ bool gunzip_open(struct gunzip *g, FILE *file, const char *name, struct error *e
             fail(g, "EOF");
         return false;
     }
-    if (g->z.avail_in < 10) {
+    if (g->z.avail_in < HEADER_BYTES) {
         fail(g, "unexpected EOF");
         return false;
     }
@@ -60,7 +62,8 @@ static long broken(struct gunzip *g) {
     if (strstr(text, "header") != NULL)
         return fail(g, "gzip: invalid header");
     g->failed = true;
-    error_set(g->e, ERROR_BAD_REQUEST, "flate: corrupt input before offset %lu", g->z.total_in);
+    unsigned long offset = g->z.total_in > HEADER_BYTES ? g->z.total_in - HEADER_BYTES : 0;
+    error_set(g->e, ERROR_BAD_REQUEST, "flate: corrupt input before offset %lu", offset);
     return -1;
 }
 

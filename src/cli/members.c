@@ -71,7 +71,9 @@ static struct str tags_text(const struct member *m, struct arena *arena) {
             buf_add_char(&text, ',');
         buf_add_str(&text, pairs[i]->key);
         buf_add_char(&text, '=');
-        if (pairs[i]->value.kind == VALUE_STRING)
+        if (str_is(pairs[i]->key, "segment"))
+            buf_add_str(&text, m->segment);
+        else if (pairs[i]->value.kind == VALUE_STRING)
             buf_add_str(&text, pairs[i]->value.string);
     }
     mem_free(pairs);
