@@ -12,11 +12,7 @@ void raft_set_commit(struct raft *r, uint64_t commit) {
     ASSERT(commit > r->commit && commit <= raft_log_last_index(&r->log));
     r->commit = commit;
     raft_act(r, RAFT_ACTION_COMMIT)->index = commit;
-    if (commit >= r->latest_index && r->committed_index != r->latest_index) {
-        raft_configuration_release(r->committed);
-        r->committed = raft_configuration_hold(r->latest);
-        r->committed_index = r->latest_index;
-    }
+    raft_configurations_update(r);
 }
 
 /* What is applied survives a crash of the process, so it must be in the synced log first, even where a

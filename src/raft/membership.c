@@ -1,36 +1,79 @@
 /* Which configuration counts (raft.md 2.4), and changing it one server at a time (2.5). */
 #include "raft/state.h"
 
-static void set(struct raft_configuration **slot, struct raft_configuration *c) {
-    raft_configuration_release(*slot);
-    *slot = c;
+/* "A configuration takes effect when appended, not when committed": `latest` is the newest of all,
+ * `committed` the newest at or below the commit index. (The peer keeps just two and takes the one before
+ * the newest for committed; a follower that catches up may hold several which can all be cut off.) Those
+ * before the newest applied one can never be wanted again. */
+void raft_configurations_update(struct raft *r) {
+    size_t drop = 0;
+    while (drop + 1 < r->configuration_count && r->configurations[drop + 1].index <= r->applied)
+        raft_configuration_release(r->configurations[drop++].configuration);
+    r->configuration_count -= drop;
+    if (drop > 0)
+        memmove(r->configurations, r->configurations + drop,
+                r->configuration_count * sizeof *r->configurations);
+    r->latest = r->committed = NULL;
+    r->latest_index = r->committed_index = 0;
+    for (size_t i = 0; i < r->configuration_count; i++) {
+        const struct raft_indexed_configuration *c = &r->configurations[i];
+        r->latest = c->configuration;
+        r->latest_index = c->index;
+        if (c->index <= r->commit) {
+            r->committed = c->configuration;
+            r->committed_index = c->index;
+        }
+    }
 }
 
-/* "A configuration takes effect when appended, not when committed." */
+void raft_configurations_clear(struct raft *r) {
+    while (r->configuration_count > 0)
+        raft_configuration_release(r->configurations[--r->configuration_count].configuration);
+    r->latest = r->committed = NULL;
+    r->latest_index = r->committed_index = 0;
+}
+
 void raft_configuration_appended(struct raft *r, struct raft_configuration *c, uint64_t index) {
     ASSERT(index > r->latest_index);
-    if (r->latest != NULL) {
-        set(&r->committed, raft_configuration_hold(r->latest));
-        r->committed_index = r->latest_index;
+    if (r->configuration_count == r->configuration_cap) {
+        r->configuration_cap = r->configuration_cap > 0 ? r->configuration_cap * 2 : 4;
+        r->configurations =
+            mem_resize(r->configurations, r->configuration_cap, sizeof *r->configurations);
     }
-    set(&r->latest, c);
-    r->latest_index = index;
+    r->configurations[r->configuration_count++] = (struct raft_indexed_configuration){index, c};
     r->no_peers_logged = r->not_stable_logged = false;
+    raft_configurations_update(r);
 }
 
 void raft_configuration_truncated(struct raft *r, uint64_t from) {
-    if (from > r->latest_index)
-        return;
-    set(&r->latest, r->committed != NULL ? raft_configuration_hold(r->committed) : NULL);
-    r->latest_index = r->committed_index;
+    while (r->configuration_count > 0 &&
+           r->configurations[r->configuration_count - 1].index >= from)
+        raft_configuration_release(r->configurations[--r->configuration_count].configuration);
+    raft_configurations_update(r);
 }
 
-void raft_configuration_installed(struct raft *r, struct raft_configuration *c, uint64_t index) {
+/* The snapshot's is the base; those in the log behind the snapshot, if any stay there, come after it. */
+void raft_configuration_installed(struct raft *r, struct raft_configuration *c, uint64_t index,
+                                  uint64_t snapshot_index) {
     if (c == NULL)
         return;
-    set(&r->latest, raft_configuration_hold(c));
-    set(&r->committed, raft_configuration_hold(c));
-    r->latest_index = r->committed_index = index;
+    size_t kept = 0;
+    for (size_t i = 0; i < r->configuration_count; i++) {
+        struct raft_indexed_configuration *old = &r->configurations[i];
+        if (old->index > snapshot_index && old->index <= r->log.last)
+            r->configurations[kept++] = *old;
+        else
+            raft_configuration_release(old->configuration);
+    }
+    r->configuration_count = 0;
+    r->latest_index = 0;
+    struct raft_indexed_configuration *rest =
+        ARENA_ARRAY(&r->out->arena, struct raft_indexed_configuration, kept + 1);
+    if (kept > 0)
+        memcpy(rest, r->configurations, kept * sizeof *rest);
+    raft_configuration_appended(r, raft_configuration_hold(c), index);
+    for (size_t i = 0; i < kept; i++)
+        raft_configuration_appended(r, rest[i].configuration, rest[i].index);
 }
 
 /* ---- changes asked of the leader ---- */

@@ -113,6 +113,7 @@ void raft_on_persist_failed(struct raft *r) {
         raft_become_follower(r);
     if (r->commit > r->log.last)
         r->commit = r->log.last; /* learnt from a leader, not applied yet: it will be told again */
+    raft_configurations_update(r);
     if (term_lost) {
         r->term_unsaved = true;
         r->term_retry_at = r->now + TERM_RETRY;

@@ -172,7 +172,9 @@ enum raft_event_kind {
     RAFT_EVENT_VERIFY,      /* leader: ask a quorum whether it still is */
     RAFT_EVENT_TRANSFER,    /* leader: hand over to another server */
     RAFT_EVENT_RECEIVE,     /* a message */
-    RAFT_EVENT_SEND_FAILED, /* a request that was sent will not be answered */
+    /* A request that was sent will not be answered. The core also gives up by itself after rpc_timeout,
+     * except for INSTALL, whose time depends on its size: there the driver must always tell. */
+    RAFT_EVENT_SEND_FAILED,
     RAFT_EVENT_PERSISTED,
     RAFT_EVENT_PERSIST_FAILED,
     RAFT_EVENT_APPLIED,

@@ -48,8 +48,8 @@ void raft_on_installed(struct raft *r, struct raft_message *m, bool ok) {
     } else {
         raft_persist_reset(r, in->last_index, in->last_term);
     }
-    raft_configuration_installed(r, in->configuration, in->configuration_index);
     r->commit = r->applied = r->apply_sent = in->last_index;
+    raft_configuration_installed(r, in->configuration, in->configuration_index, in->last_index);
     raft_act(r, RAFT_ACTION_COMMIT)->index = r->commit;
     if (r->state == RAFT_FOLLOWER)
         r->last_contact = r->now;

@@ -48,6 +48,11 @@ struct raft_waiting_change {
 };
 #define RAFT_MAX_WAITING_CHANGES 64
 
+struct raft_indexed_configuration {
+    uint64_t index;
+    struct raft_configuration *configuration;
+};
+
 struct raft_verification {
     uint64_t round;
     void *token;
@@ -78,7 +83,10 @@ struct raft {
     bool no_peers_logged, not_stable_logged;
     bool busy; /* INSTALL or RESTORE is under way: the log must not move */
 
-    struct raft_configuration *latest, *committed; /* NULL: none yet */
+    /* The configurations of the log, by index, from the newest that is applied on (membership.c). */
+    struct raft_indexed_configuration *configurations;
+    size_t configuration_count, configuration_cap;
+    struct raft_configuration *latest, *committed; /* two of them; NULL: none yet */
     uint64_t latest_index, committed_index;
 
     /* persist.c */
@@ -165,10 +173,14 @@ void raft_check_verifications(struct raft *r);
 void raft_fail_verifications(struct raft *r);
 
 /* membership.c */
+/* After the commit index or the applied index has changed. */
+void raft_configurations_update(struct raft *r);
+void raft_configurations_clear(struct raft *r);
 /* Takes over the reference. */
 void raft_configuration_appended(struct raft *r, struct raft_configuration *c, uint64_t index);
 void raft_configuration_truncated(struct raft *r, uint64_t from);
-void raft_configuration_installed(struct raft *r, struct raft_configuration *c, uint64_t index);
+void raft_configuration_installed(struct raft *r, struct raft_configuration *c, uint64_t index,
+                                  uint64_t snapshot_index);
 void raft_on_change(struct raft *r, struct raft_event *event);
 void raft_run_changes(struct raft *r);
 void raft_fail_changes(struct raft *r, enum raft_error error);

@@ -177,6 +177,8 @@ static inline void op_apply(struct cluster *c, struct node *n, struct disk_op *o
 
 static inline void node_event(struct cluster *c, struct node *n, struct raft_event *event);
 
+static inline void held_drop(struct cluster *c, struct held_send *h);
+
 static inline void disk_run(struct cluster *c, struct node *n) {
     while (n->ops != NULL && n->ops->due <= c->now && n->up) {
         if (n->fail_next_write) { /* all that waits is lost with it */
@@ -192,10 +194,7 @@ static inline void disk_run(struct cluster *c, struct node *n) {
             while (n->held != NULL) {
                 struct held_send *h = n->held;
                 n->held = h->next;
-                raft_configuration_release(h->packet->configuration);
-                arena_free(&h->packet->arena);
-                free(h->packet);
-                free(h);
+                held_drop(c, h);
             }
             n->held_end = &n->held;
             n->persisted = last;
@@ -293,17 +292,33 @@ static inline struct packet *packet_copy(struct node *n, const struct raft_messa
 
 static inline bool is_request(enum raft_message_kind kind) { return kind % 2 == 0; }
 
+/* The sender of a snapshot always learns that it failed. */
+static inline void network_tell_failure(struct cluster *c, int sender, int receiver,
+                                        enum raft_message_kind kind, struct raft_tag tag) {
+    struct packet *p = calloc(1, sizeof *p);
+    p->arena = ARENA_INIT;
+    p->failure = true;
+    p->from = sender;
+    p->to = receiver;
+    p->m.kind = kind;
+    p->m.tag = tag;
+    p->m.peer_id = str_copy(&p->arena, str_from(c->nodes[receiver]->id));
+    p->due = c->now + 1 + (int64_t)cluster_below(c, 100 * MILLISECOND);
+    p->next = c->packets;
+    c->packets = p;
+}
+
 static inline void network_add(struct cluster *c, struct packet *p) {
     bool lost = c->cut[p->from][p->to] || !c->nodes[p->to]->up ||
                 (c->lose_one_in > 0 && cluster_below(c, c->lose_one_in) == 0);
     p->due = c->now + 1 + (c->latency > 0 ? (int64_t)cluster_below(c, (uint64_t)c->latency) : 0);
     if (lost) {
-        bool request = is_request(p->m.kind);
-        if (!request || !c->tell_failures) {
-            packet_free(p);
-            return;
-        }
-        p->failure = true;
+        if (p->m.kind == RAFT_INSTALL || (is_request(p->m.kind) && c->tell_failures))
+            network_tell_failure(c, p->from, p->to, p->m.kind, p->m.tag);
+        else if (p->m.kind == RAFT_INSTALL_RESULT)
+            network_tell_failure(c, p->to, p->from, RAFT_INSTALL, p->m.tag);
+        packet_free(p);
+        return;
     }
     p->next = c->packets;
     c->packets = p;
@@ -334,6 +349,13 @@ static inline void send_packet(struct cluster *c, struct node *n, const struct r
     } else {
         network_add(c, p);
     }
+}
+
+static inline void held_drop(struct cluster *c, struct held_send *h) {
+    if (h->packet->m.kind == RAFT_INSTALL_RESULT)
+        network_tell_failure(c, h->packet->to, h->packet->from, RAFT_INSTALL, h->packet->m.tag);
+    packet_free(h->packet);
+    free(h);
 }
 
 static inline void held_run(struct cluster *c, struct node *n) {
@@ -596,10 +618,11 @@ static inline void node_crash(struct cluster *c, struct node *n) {
     while (n->held != NULL) {
         struct held_send *h = n->held;
         n->held = h->next;
-        packet_free(h->packet);
-        free(h);
+        held_drop(c, h);
     }
     if (n->installing != NULL) {
+        struct ticket *t = n->installing_ticket;
+        network_tell_failure(c, t->from, n->number, RAFT_INSTALL, t->tag);
         packet_free(n->installing_ticket->install);
         free(n->installing_ticket);
         free(n->installing);
@@ -684,6 +707,8 @@ static inline void cluster_free(struct cluster *c) {
 static inline void deliver(struct cluster *c, struct packet *p) {
     struct node *to = c->nodes[p->failure ? p->from : p->to];
     if (!to->up) {
+        if (!p->failure && p->m.kind == RAFT_INSTALL)
+            network_tell_failure(c, p->from, p->to, RAFT_INSTALL, p->m.tag);
         packet_free(p);
         return;
     }
