@@ -21,7 +21,22 @@ void apply_autopilot(struct store_batch *b, void *request, struct store_result *
 bool apply_coordinates(struct store_batch *b, struct str body, struct store_result *result,
                        struct error *e);
 
-/* ---- entry types: query.c, federation.c ---- */
+/* ---- entry types: acl_apply.c, query.c, federation.c ---- */
+
+void apply_legacy_acl(struct store_batch *b, void *request, struct store_result *result);
+void apply_acl_bootstrap(struct store_batch *b, void *request, struct store_result *result);
+void apply_acl_token_set(struct store_batch *b, void *request, struct store_result *result);
+void apply_acl_token_delete(struct store_batch *b, void *request, struct store_result *result);
+void apply_acl_policy_set(struct store_batch *b, void *request, struct store_result *result);
+void apply_acl_policy_delete(struct store_batch *b, void *request, struct store_result *result);
+void apply_acl_role_set(struct store_batch *b, void *request, struct store_result *result);
+void apply_acl_role_delete(struct store_batch *b, void *request, struct store_result *result);
+void apply_acl_binding_rule_set(struct store_batch *b, void *request, struct store_result *result);
+void apply_acl_binding_rule_delete(struct store_batch *b, void *request,
+                                   struct store_result *result);
+void apply_acl_auth_method_set(struct store_batch *b, void *request, struct store_result *result);
+void apply_acl_auth_method_delete(struct store_batch *b, void *request,
+                                  struct store_result *result);
 
 void apply_prepared_query(struct store_batch *b, void *request, struct store_result *result);
 void apply_federation_state(struct store_batch *b, void *request, struct store_result *result);
@@ -29,6 +44,14 @@ void apply_federation_state(struct store_batch *b, void *request, struct store_r
 /* ---- snapshot records of those: written (snapshot.c says where), and read back: record is of the
  * shape in restore.c's row ---- */
 
+void acl_snapshot(struct snapshot_writer *w);
+bool acl_token_restore(struct store_batch *b, void *record, struct error *e);
+bool acl_policy_restore(struct store_batch *b, void *record, struct error *e);
+bool acl_role_restore(struct store_batch *b, void *record, struct error *e);
+bool acl_binding_rule_restore(struct store_batch *b, void *record, struct error *e);
+bool acl_auth_method_restore(struct store_batch *b, void *record, struct error *e);
+bool acl_legacy_restore(struct store_batch *b, void *record, struct error *e);
+bool acl_bootstrap_restore(struct store_batch *b, void *record, struct error *e);
 void query_snapshot(struct snapshot_writer *w);
 bool query_restore(struct store_batch *b, void *record, struct error *e);
 void federation_snapshot(struct snapshot_writer *w);

@@ -166,6 +166,16 @@ static const struct record_row record_rows[ENTRY_TYPE_MASK + 1] = {
     [ENTRY_PREPARED_QUERY] = {.shape = &prepared_query_shape, .restore = query_restore},
     [ENTRY_FEDERATION_STATE] = {.shape = &federation_state_request_shape,
                                 .restore = federation_restore},
+    [ENTRY_LEGACY_ACL] = {.shape = &legacy_acl_shape, .restore = acl_legacy_restore},
+    [ENTRY_ACL_BOOTSTRAP] = {.shape = &acl_bootstrap_record_shape,
+                             .restore = acl_bootstrap_restore},
+    [ENTRY_ACL_TOKEN_SET] = {.shape = &acl_token_shape, .restore = acl_token_restore},
+    [ENTRY_ACL_POLICY_SET] = {.shape = &acl_policy_shape, .restore = acl_policy_restore},
+    [ENTRY_ACL_ROLE_SET] = {.shape = &acl_role_shape, .restore = acl_role_restore},
+    [ENTRY_ACL_BINDING_RULE_SET] = {.shape = &acl_binding_rule_shape,
+                                    .restore = acl_binding_rule_restore},
+    [ENTRY_ACL_AUTH_METHOD_SET] = {.shape = &acl_auth_method_shape,
+                                   .restore = acl_auth_method_restore},
     /* engineer C's rows go here. */
 };
 

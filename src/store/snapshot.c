@@ -218,7 +218,7 @@ static void (*const writers[])(struct snapshot_writer *w) = {
     write_catalog,     /* 0 */
     write_coordinates, /* 6 */
     write_sessions,    /* 3 */
-    /* C: 17, 19, 23, 25, 27 */
+    acl_snapshot,      /* 17, 19, 23, 25, 27 */
     write_kvs,        /* 2 */
     write_tombstones, /* 5 */
     query_snapshot,   /* 7 */

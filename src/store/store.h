@@ -48,6 +48,7 @@ enum store_result_kind {
     STORE_RESULT_STR,
     STORE_RESULT_U64,
     STORE_RESULT_TXN,        /* struct txn_response * */
+    STORE_RESULT_ACL,        /* struct legacy_acl *: op bootstrap-now of type 4 */
     STORE_RESULT_ERROR,      /* result.error */
     STORE_RESULT_INCOMPLETE, /* a chunk that is not the last (fsm.md 1.2) */
 };
@@ -58,6 +59,7 @@ struct store_result { /* content lives as long as the batch's arena, see store_b
         struct str string;
         uint64_t number;
         struct txn_response *txn;
+        struct legacy_acl *acl;
         struct error error;
     };
 };
