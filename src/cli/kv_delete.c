@@ -68,7 +68,7 @@ static int run(struct cli *cli, const void *given) {
 
 static const struct flag flags[] = {
     {"cas", FLAG_BOOL, offsetof(struct options, cas), NULL,
-     "Delete only when the key's ModifyIndex is still that of -modify-index."},
+     "Delete only when the key's ModifyIndex is still the given one."},
     {"modify-index", FLAG_UINT, offsetof(struct options, modify_index), NULL,
      "The ModifyIndex that -cas compares."},
     {"recurse", FLAG_BOOL, offsetof(struct options, recurse), NULL,

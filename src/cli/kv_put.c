@@ -127,7 +127,7 @@ static const struct flag flags[] = {
     {"base64", FLAG_BOOL, offsetof(struct options, base64), NULL,
      "The data is in base64 and is decoded before it is written."},
     {"cas", FLAG_BOOL, offsetof(struct options, cas), NULL,
-     "Write only when the key's ModifyIndex is still that of -modify-index."},
+     "Write only when the key's ModifyIndex is still the given one."},
     {"flags", FLAG_UINT, offsetof(struct options, flags), NULL,
      "A number that is kept with the value and means what its users agree on."},
     {"modify-index", FLAG_UINT, offsetof(struct options, modify_index), NULL,
