@@ -49,7 +49,7 @@ static const struct flag flags[] = {
     {"service", FLAG_STRING, offsetof(struct options, filters.service), NULL,
      "Regular expression: only nodes with such a service take notice."},
     {"tag", FLAG_STRING, offsetof(struct options, filters.tag), NULL,
-     "Regular expression: only nodes whose service has such a tag. It needs -service."},
+     "Regular expression: nodes whose service has such a tag. It needs -service."},
 };
 
 const struct command command_event = {

@@ -427,7 +427,7 @@ static const struct flag flags[] = {
     {"shell", FLAG_BOOL, AT(shell), NULL,
      "Whether a shell runs the command, with its arguments joined."},
     {"tag", FLAG_STRING, AT(filters.tag), NULL,
-     "Regular expression: only nodes whose service has such a tag. It needs -service."},
+     "Regular expression: nodes whose service has such a tag. It needs -service."},
     {"verbose", FLAG_BOOL, AT(verbose), NULL, "Say what happens."},
     {"wait", FLAG_DURATION, AT(wait), NULL,
      "After how long without news it is over; while a node is at work, twice that."},
