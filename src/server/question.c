@@ -220,6 +220,11 @@ static void verify_add(struct question_chain *chain, struct question *q) {
 
 /* ---- kept answers ---- */
 
+/* Monotonic, as old as the loop's present round: costs nothing. */
+static int64_t loop_now(const struct server_thread *t) {
+    return (int64_t)uv_now(&t->loop->uv) * MILLISECOND;
+}
+
 static size_t answer_bytes(const struct answer *a) {
     size_t bytes = a->arena.total + 512;
     for (size_t i = 0; i < COUNT_OF(a->encoded); i++) {
@@ -266,12 +271,32 @@ static void kept_count(struct server_thread *t, struct question *q, size_t bytes
 static void question_keep(struct question *q, struct answer *a) {
     question_unkeep(q);
     size_t bytes = answer_bytes(a);
-    if (bytes > THREAD_CACHE_BYTES / 4) {
+    struct server_thread *t = q->thread;
+    if (bytes > THREAD_CACHE_BYTES / 2) {
         return;
     }
     q->answer = answer_hold(a);
-    kept_link(q->thread, q);
-    kept_count(q->thread, q, bytes);
+    q->used_at = loop_now(t);
+    kept_link(t, q);
+    kept_count(t, q, bytes);
+    if (!t->sweeping) {
+        t->sweeping = true;
+        loop_timer_set(&t->sweep, THREAD_CACHE_UNUSED);
+    }
+}
+
+/* The oldest is the one that was used longest ago. */
+void question_sweep(struct server_thread *t) {
+    int64_t limit = loop_now(t) - THREAD_CACHE_UNUSED;
+    while (t->oldest != NULL && t->oldest->used_at <= limit) {
+        struct question *q = t->oldest;
+        question_unkeep(q);
+        question_release(q);
+    }
+    t->sweeping = t->oldest != NULL;
+    if (t->sweeping) {
+        loop_timer_set(&t->sweep, THREAD_CACHE_UNUSED / 2);
+    }
 }
 
 void question_set_last(struct question *q, struct answer *a) {
@@ -293,6 +318,7 @@ void question_set_last(struct question *q, struct answer *a) {
 
 void question_used(struct question *q) {
     struct server_thread *t = q->thread;
+    q->used_at = loop_now(t);
     if (t->newest != q) {
         kept_unlink(t, q);
         kept_link(t, q);

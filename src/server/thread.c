@@ -141,6 +141,8 @@ static void timer_fired(struct loop_timer *timer) {
     timer_update(t);
 }
 
+static void sweep_fired(struct loop_timer *timer) { question_sweep(timer->owner); }
+
 /* ---- what the core sends ---- */
 
 static void wake_post(struct server_thread *t, bool post) {
@@ -252,6 +254,7 @@ struct server_thread *thread_new(struct server *server, struct store *store, str
     t->wake_message.run = wake_run;
     random_bytes(&t->jitter, sizeof(t->jitter));
     loop_timer_init(loop, &t->timer, timer_fired, t);
+    loop_timer_init(loop, &t->sweep, sweep_fired, t);
     loop->owner = t;
     return t;
 }
@@ -268,11 +271,14 @@ void thread_close(struct server_thread *t) {
     question_forget_all(t, text);
     loop_timer_stop(&t->timer);
     loop_timer_close(&t->timer, NULL);
+    loop_timer_stop(&t->sweep);
+    loop_timer_close(&t->sweep, NULL);
 }
 
 void thread_abandon(struct server_thread *t) {
     t->closing = true;
     loop_timer_close(&t->timer, NULL);
+    loop_timer_close(&t->sweep, NULL);
 }
 
 void thread_free(struct server_thread *t) {

@@ -10,11 +10,14 @@
 #include <pthread.h>
 
 #include "base/map.h"
+#include "base/time.h"
 #include "server/call.h"
 #include "store/store.h"
 
-/* Answers kept for the next who asks the same: bytes at most, a thread. */
-#define THREAD_CACHE_BYTES ((size_t)4 << 20)
+/* Answers kept for the next who asks the same: bytes at most, a thread; one answer at most half of that.
+ * What nobody asked for in a while goes, so that a server at rest is small. */
+#define THREAD_CACHE_BYTES ((size_t)32 << 20)
+#define THREAD_CACHE_UNUSED (10 * SECOND)
 /* Commits that may wait for a thread; beyond, it is told that everything changed. */
 #define THREAD_TOUCHED_MAX 256
 /* The same for what is kept only because somebody waits (question.last). */
@@ -49,6 +52,7 @@ struct question {
     bool exact;            /* its index stands as long as the question does */
     struct question *newer, *older; /* kept ones, by use */
     struct question *next_dirty, *next_verify;
+    int64_t used_at; /* monotonic, coarse: when its kept answer was last given out */
     size_t bytes; /* counted in cache_bytes */
     size_t last_size; /* counted in last_bytes */
     bool dirty;    /* in the dirty list: what it read was touched, or a deadline passed */
@@ -82,6 +86,8 @@ struct server_thread {
     uint32_t heap_len, heap_cap;
     struct loop_timer timer;
     int64_t timer_at; /* 0: not set */
+    struct loop_timer sweep; /* of kept answers; runs while there are any */
+    bool sweeping;
 
     struct call_list held;
     struct question_chain verify_waiting; /* for the next round of leadership verification */
@@ -151,6 +157,8 @@ bool question_stands(const struct question *q);
 /* While calls are parked: what they would have been told. NULL: forget it. */
 void question_set_last(struct question *q, struct answer *a);
 void question_used(struct question *q);
+/* Drops the kept answers that nobody asked for lately. */
+void question_sweep(struct server_thread *t);
 /* True the second time that somebody asks it, roughly. */
 bool question_asked_before(struct server_thread *t, struct str key);
 /* Answers all that wait with an error. */

@@ -83,6 +83,37 @@ static void test_kept_answers_are_given_again(void **state) {
     assert_int_equal(atomic_load(&evaluations), 3);
 }
 
+static size_t kept_before, kept_after;
+static sem_t swept;
+
+static void sweep_run(struct message *m) {
+    struct server_thread *t = server->threads[0];
+    kept_before = t->cache_bytes;
+    question_sweep(t); /* just used: all stay */
+    assert_int_equal(t->cache_bytes, kept_before);
+    for (struct question *q = t->oldest; q != NULL; q = q->newer) {
+        q->used_at -= THREAD_CACHE_UNUSED;
+    }
+    question_sweep(t);
+    kept_after = t->cache_bytes;
+    sem_post(&swept);
+}
+
+static void test_unused_answers_are_dropped(void **state) {
+    char value[64];
+    kv_put(0, "unused", "v", "set");
+    for (int i = 0; i < 3; i++) kv_read(0, "unused", value);
+    struct message m = {.run = sweep_run};
+    sem_init(&swept, 0, 0);
+    loop_post_reply(server_io(server, 0), &m);
+    assert_true(sem_wait_ms(&swept, 5000));
+    sem_destroy(&swept);
+    assert_true(kept_before > 0);
+    assert_int_equal(kept_after, 0);
+    kv_read(0, "unused", value);
+    assert_string_equal(value, "v");
+}
+
 /* Whoever was told of a write sees it, on any thread, kept answers or not. */
 static void test_no_answer_is_older_than_an_acknowledged_write(void **state) {
     for (int i = 0; i < 300; i++) {
@@ -465,6 +496,7 @@ int main(void) {
         cmocka_unit_test(test_write_then_read),
         cmocka_unit_test(test_meta_is_the_leaders),
         cmocka_unit_test(test_kept_answers_are_given_again),
+        cmocka_unit_test(test_unused_answers_are_dropped),
         cmocka_unit_test(test_no_answer_is_older_than_an_acknowledged_write),
         cmocka_unit_test(test_waiters_of_one_question_are_evaluated_once),
         cmocka_unit_test(test_variants_do_not_share),
