@@ -429,7 +429,9 @@ struct answer *question_ask(struct question *q, const void *request, bool keep) 
     struct error e = ERROR_IN(&arena);
     struct store_read read;
     struct answer *a;
+    bool stood = question_stands(q);
     if (store_read_begin(t->store, &read, &arena, NULL, &e)) {
+        stood = stood && read.version == t->processed;
         a = question_evaluate(q, request, &read);
         store_read_end(&read);
     } else {
@@ -440,8 +442,9 @@ struct answer *question_ask(struct question *q, const void *request, bool keep) 
     if (keep && a->exact && question_stands(q)) {
         question_keep(q, a);
     }
-    /* The new registration may not match what woke the parked calls' evaluation. */
-    if (q->calls.first != NULL) {
+    /* The new registration may not match what would have woken the parked calls: unless nothing has
+     * happened since they were, they are looked at again. */
+    if (q->calls.first != NULL && !stood) {
         question_mark_dirty(q);
         thread_wake_self(t);
     }

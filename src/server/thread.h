@@ -21,7 +21,7 @@
 /* Commits that may wait for a thread; beyond, it is told that everything changed. */
 #define THREAD_TOUCHED_MAX 256
 /* The same for what is kept only because somebody waits (question.last). */
-#define THREAD_LAST_BYTES ((size_t)8 << 20)
+#define THREAD_LAST_BYTES ((size_t)4 << 20)
 /* Questions evaluated on one snapshot before their callers are told. */
 #define THREAD_BATCH 64
 #define THREAD_DOOR_SLOTS 2048
