@@ -66,6 +66,15 @@ static const struct entry_row entry_rows[ENTRY_TYPE_MASK + 1] = {
                                    .apply = apply_acl_auth_method_set},
     [ENTRY_ACL_AUTH_METHOD_DELETE] = {.request = &acl_auth_method_batch_delete_request_shape,
                                       .apply = apply_acl_auth_method_delete},
+    [ENTRY_INTENTION] = {.request = &intention_request_shape,
+                         .apply = apply_intention,
+                         .validates_first = true},
+    [ENTRY_CONNECT_CA] = {.request = &ca_request_shape,
+                          .apply = apply_connect_ca,
+                          .validates_first = true},
+    [ENTRY_CONNECT_CA_LEAF] = {.request = &ca_leaf_request_shape,
+                               .apply = apply_connect_ca_leaf,
+                               .validates_first = true},
     /* engineer C's rows go here. */
 };
 

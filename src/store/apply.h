@@ -21,7 +21,7 @@ void apply_autopilot(struct store_batch *b, void *request, struct store_result *
 bool apply_coordinates(struct store_batch *b, struct str body, struct store_result *result,
                        struct error *e);
 
-/* ---- entry types: acl_apply.c, query.c, federation.c ---- */
+/* ---- entry types: acl_apply.c, intention.c, connect_ca.c, query.c, federation.c ---- */
 
 void apply_legacy_acl(struct store_batch *b, void *request, struct store_result *result);
 void apply_acl_bootstrap(struct store_batch *b, void *request, struct store_result *result);
@@ -38,6 +38,9 @@ void apply_acl_auth_method_set(struct store_batch *b, void *request, struct stor
 void apply_acl_auth_method_delete(struct store_batch *b, void *request,
                                   struct store_result *result);
 
+void apply_intention(struct store_batch *b, void *request, struct store_result *result);
+void apply_connect_ca(struct store_batch *b, void *request, struct store_result *result);
+void apply_connect_ca_leaf(struct store_batch *b, void *request, struct store_result *result);
 void apply_prepared_query(struct store_batch *b, void *request, struct store_result *result);
 void apply_federation_state(struct store_batch *b, void *request, struct store_result *result);
 
@@ -52,12 +55,18 @@ bool acl_binding_rule_restore(struct store_batch *b, void *record, struct error 
 bool acl_auth_method_restore(struct store_batch *b, void *record, struct error *e);
 bool acl_legacy_restore(struct store_batch *b, void *record, struct error *e);
 bool acl_bootstrap_restore(struct store_batch *b, void *record, struct error *e);
+void intention_snapshot(struct snapshot_writer *w);
+bool intention_restore(struct store_batch *b, void *record, struct error *e);
+void connect_ca_snapshot(struct snapshot_writer *w);
+bool ca_root_restore(struct store_batch *b, void *record, struct error *e);
+bool ca_provider_state_restore(struct store_batch *b, void *record, struct error *e);
+bool ca_config_restore(struct store_batch *b, void *record, struct error *e);
 void query_snapshot(struct snapshot_writer *w);
 bool query_restore(struct store_batch *b, void *record, struct error *e);
 void federation_snapshot(struct snapshot_writer *w);
 bool federation_restore(struct store_batch *b, void *record, struct error *e);
 
-/* Called by txn.c for the Intention member (C: connect.c); false with the text of fsm.md 5.3. */
+/* Also called by txn.c for the Intention member; false with the text of fsm.md 5.3. intention.c. */
 bool intention_apply(struct store_batch *b, const struct intention_request *request,
                      struct error *e);
 

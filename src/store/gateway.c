@@ -30,10 +30,3 @@ void gateway_service_gone(struct store_batch *b, struct str name) {
     (void)b;
     (void)name;
 }
-
-/* Also C's: moves to connect.c. */
-bool intention_apply(struct store_batch *b, const struct intention_request *request,
-                     struct error *e) {
-    (void)b;
-    return error_set(e, ERROR_INTERNAL, "unknown Intention op %.*s", STR_ARG(request->op));
-}

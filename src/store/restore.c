@@ -176,6 +176,11 @@ static const struct record_row record_rows[ENTRY_TYPE_MASK + 1] = {
                                     .restore = acl_binding_rule_restore},
     [ENTRY_ACL_AUTH_METHOD_SET] = {.shape = &acl_auth_method_shape,
                                    .restore = acl_auth_method_restore},
+    [ENTRY_INTENTION] = {.shape = &intention_shape, .restore = intention_restore},
+    [ENTRY_CONNECT_CA] = {.shape = &ca_root_shape, .restore = ca_root_restore},
+    [ENTRY_CA_PROVIDER_STATE] = {.shape = &ca_consul_provider_state_shape,
+                                 .restore = ca_provider_state_restore},
+    [ENTRY_CA_CONFIG] = {.shape = &ca_configuration_shape, .restore = ca_config_restore},
     /* engineer C's rows go here. */
 };
 

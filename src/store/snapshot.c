@@ -223,7 +223,9 @@ static void (*const writers[])(struct snapshot_writer *w) = {
     write_tombstones, /* 5 */
     query_snapshot,   /* 7 */
     write_autopilot,  /* 9 */
-    /* C: 12; 13, 14, 15; 22 */
+    intention_snapshot,  /* 12 */
+    connect_ca_snapshot, /* 13, 14, 15 */
+    /* C: 22 */
     federation_snapshot, /* 30 */
     write_indexes,       /* 16 */
     write_chunks,        /* 29 */

@@ -85,6 +85,14 @@ enum store_table {
     TABLE_ACL_RULES,           /* u(id): ACLBindingRule */
     TABLE_ACL_RULES_METHOD,    /* l(auth method) u(id) -> acl rules */
     TABLE_ACL_METHODS,         /* l(name): ACLAuthMethod */
+    TABLE_INTENTIONS,             /* u(id): Intention */
+    TABLE_INTENTIONS_NAMES,       /* l(source ns) l(source) l(destination ns) l(destination) ->
+                                     intentions */
+    TABLE_INTENTIONS_SOURCE,      /* l(source ns) l(source) u(id) -> intentions */
+    TABLE_INTENTIONS_DESTINATION, /* l(destination ns) l(destination) u(id) -> intentions */
+    TABLE_CA_ROOTS,               /* e(id): CARoot */
+    TABLE_CA_STATES,              /* e(id): CAConsulProviderState */
+    TABLE_CA_CONFIG,              /* empty: CAConfiguration */
     /* engineer C's: */
     TABLE_COUNT,
     TABLE_SEGMENT = 255, /* continuations of long keys, see tables.c */
