@@ -16,6 +16,7 @@
 #define SUMS_MAX ((size_t)64 << 10)
 #define HASH_BYTES 32
 #define GZIP_WINDOW (15 + 16)
+#define GZIP_HEADER ((size_t)10)
 
 enum { FILE_META, FILE_STATE, FILE_COUNT };
 static const char *const file_names[FILE_COUNT] = {"meta.json", "state.bin"};
@@ -177,7 +178,7 @@ struct unpacker {
     void *owner;
     char in[PIECE];
     enum stream_end state; /* why nothing more comes */
-    bool source_ended, any_input;
+    bool source_ended;
     struct error *source_error;
 };
 
@@ -207,7 +208,6 @@ static bool refill(struct unpacker *u) {
     u->source_ended = n <= 0;
     u->z.next_in = (Bytef *)u->in;
     u->z.avail_in = n > 0 ? (uInt)n : 0;
-    u->any_input = u->any_input || n > 0;
     return n > 0;
 }
 
@@ -253,13 +253,30 @@ static size_t unpack(struct unpacker *u, char *out, size_t len) {
     return done;
 }
 
+/* The peer looks at nothing before it has the ten bytes of the fixed header. */
+static void read_fixed_header(struct unpacker *u) {
+    size_t have = 0;
+    while (have < GZIP_HEADER && !u->source_ended) {
+        ptrdiff_t n = u->source(u->owner, u->in + have, sizeof u->in - have, u->source_error);
+        if (n < 0)
+            u->state = STREAM_SOURCE;
+        u->source_ended = n <= 0;
+        have += n > 0 ? (size_t)n : 0;
+    }
+    u->z.next_in = (Bytef *)u->in;
+    u->z.avail_in = (uInt)have;
+    if (u->state == STREAM_GOOD && have < GZIP_HEADER)
+        u->state = have > 0 ? STREAM_SHORT : STREAM_EOF;
+}
+
 /* The header is read before anything else: its errors have a text of their own. */
 static bool unpack_begin(struct unpacker *u, struct error *e) {
     char none;
+    read_fixed_header(u);
     while (u->state == STREAM_GOOD && u->z.total_out == 0) {
         if (!refill(u)) {
             if (u->state == STREAM_GOOD)
-                u->state = u->any_input ? STREAM_SHORT : STREAM_EOF;
+                u->state = STREAM_SHORT;
             break;
         }
         u->z.next_out = (Bytef *)&none;
