@@ -1,5 +1,6 @@
 /* Transactions (fsm.md 5.1): entry type 8, and the same operations as long as they only read.
  */
+#include "codec/uuid.h"
 #include "store/txn.h"
 
 #include <stdarg.h>
@@ -175,8 +176,12 @@ static void run_node(struct txn_run *run, struct txn_op_node *op) {
                               ? catalog_node_by_id(run->read, op->node.id)
                               : catalog_node(run->read, op->node.node);
     bool cas = str_is(op->verb, "cas"), delete_cas = str_is(op->verb, "delete-cas");
+    uint8_t id[16];
     if (str_is(op->verb, "get")) {
-        if (stored != NULL)
+        if (op->node.id.len > 0 && !uuid_parse(op->node.id, id, &e))
+            fail(run, "node lookup by ID failed, wrong UUID: %.*s for '%.*s'", STR_ARG(e.text),
+                 STR_ARG(op->node.id));
+        else if (stored != NULL)
             result_add(run)->node = kept(run, &node_shape, stored);
         else
             fail(run, "node %.*s doesn't exist", STR_ARG(name));
