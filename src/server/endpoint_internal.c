@@ -39,6 +39,23 @@ static bool service_dump(struct call_context *c, const void *request, void *repl
     return true;
 }
 
+static bool gateway_service_dump(struct call_context *c, const void *request, void *reply,
+                                 struct error *e) {
+    const struct service_request *r = request;
+    struct indexed_service_dump *out = reply;
+    if (r->service_name.len == 0) {
+        return error_set(e, ERROR_INTERNAL, "Must provide gateway name");
+    }
+    c->meta->index = catalog_gateway_dump(c->store, r->service_name, &out->dump);
+    return true;
+}
+
+const struct endpoint endpoint_internal_gateway_service_dump = {
+    ENDPOINT_READS("Internal.GatewayServiceDump", ENDPOINT_BLOCKING, service_request,
+                   indexed_service_dump),
+    .read = gateway_service_dump,
+};
+
 const struct endpoint endpoint_internal_node_info = {
     ENDPOINT_READS("Internal.NodeInfo", ENDPOINT_BLOCKING, node_request, indexed_node_dump),
     .read = node_info,

@@ -39,6 +39,7 @@ static const struct endpoint *const all[] = {
     &endpoint_internal_node_info,
     &endpoint_internal_node_dump,
     &endpoint_internal_service_dump,
+    &endpoint_internal_gateway_service_dump,
     &endpoint_operator_raft_configuration,
     &endpoint_operator_autopilot_get,
     &endpoint_operator_autopilot_set,

@@ -29,6 +29,13 @@ struct service_dump_request {
     struct query_options options;
 };
 
+/* Internal.GatewayServiceDump: services of the gateway `service_name`; those without instances have no
+ * node, service and checks. */
+struct indexed_service_dump {
+    struct list dump; /* of struct service_info * */
+    struct query_meta meta;
+};
+
 /* Catalog.ListDatacenters */
 struct datacenters_request {
     struct query_options options;
@@ -51,6 +58,7 @@ struct raft_stats {
 
 extern const struct shape empty_struct_shape;
 extern const struct shape service_dump_request_shape;
+extern const struct shape indexed_service_dump_shape;
 extern const struct shape datacenters_request_shape;
 extern const struct shape raft_remove_peer_request_shape;
 extern const struct shape raft_stats_shape;
@@ -104,6 +112,7 @@ extern const struct endpoint endpoint_txn_read;  /* txn_read_request            
 extern const struct endpoint endpoint_internal_node_info; /* node_request         -> indexed_node_dump */
 extern const struct endpoint endpoint_internal_node_dump; /* dc_request           -> indexed_node_dump */
 extern const struct endpoint endpoint_internal_service_dump; /* service_dump_request -> indexed_check_service_nodes */
+extern const struct endpoint endpoint_internal_gateway_service_dump; /* service_request -> indexed_service_dump */
 
 extern const struct endpoint endpoint_operator_raft_configuration; /* dc_request  -> raft_configuration_response */
 extern const struct endpoint endpoint_operator_autopilot_get; /* dc_request       -> autopilot_config */

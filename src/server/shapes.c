@@ -24,6 +24,14 @@ static const struct field service_dump_request_fields[] = {
 #undef OF
 SHAPE(service_dump_request, "ServiceDumpRequest");
 
+#define OF struct indexed_service_dump
+static const struct field indexed_service_dump_fields[] = {
+    F_LIST("Dump", dump, OF_PTR(service_info)),
+    F_FLAT(meta, query_meta),
+};
+#undef OF
+SHAPE(indexed_service_dump, "IndexedServiceDump");
+
 #define OF struct datacenters_request
 static const struct field datacenters_request_fields[] = {
     F_FLAT(options, query_options),
