@@ -1,10 +1,10 @@
 /* Transactions (fsm.md 5.1): entry type 8, and the same operations as long as they only read.
  */
-#include "codec/uuid.h"
 #include "store/txn.h"
 
 #include <stdarg.h>
 
+#include "codec/uuid.h"
 #include "store/apply.h"
 #include "store/catalog.h"
 
