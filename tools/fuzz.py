@@ -1,6 +1,7 @@
 """Runs every fuzz target of a build folder for some seconds, from its seeds in tests/fuzz/seeds/<room>_<what>/.
 A crash, leak, hang or use of too much memory fails the run; the input is kept and named."""
 
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -35,7 +36,8 @@ def main():
     if not targets:
         print("fuzz: no targets in %s" % folder, file=sys.stderr)
         return 1
-    good = [run_one(t, seconds) for t in targets]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        good = list(pool.map(lambda target: run_one(target, seconds), targets))
     print("%d passed, %d failed" % (sum(good), len(good) - sum(good)))
     return 0 if all(good) else 1
 
