@@ -87,6 +87,48 @@ static void test_restart(void **state) {
     directory_remove();
 }
 
+#define WRITERS 64
+#define WRITES 10
+
+/* Writers on both threads at once: every answer is true to its own key, and all of it survives. */
+static void test_many_writers(void **state) {
+    static struct ask asks[WRITERS];
+    static struct kvs_request requests[WRITERS];
+    static char keys[WRITERS][24], values[WRITERS][24];
+    char value[64];
+    directory_make();
+    struct server_options o = disk_options();
+    server_begin(&o);
+    server_settle();
+    for (int round = 0; round < WRITES; round++) {
+        for (int i = 0; i < WRITERS; i++) {
+            snprintf(keys[i], sizeof keys[i], "writer/%d", i);
+            snprintf(values[i], sizeof values[i], "%d-%d", i, round);
+            requests[i] = (struct kvs_request){
+                .dir_ent = {.key = str_from(keys[i]), .value = str_from(values[i])},
+                .op = i % 2 ? STR("set") : STR("cas")}; /* cas 0: only the first time */
+            ask_start(&asks[i], i % 2, &endpoint_kvs_apply, &requests[i]);
+        }
+        for (int i = 0; i < WRITERS; i++) {
+            struct answer *answer = ask_wait(&asks[i], 10000);
+            assert_non_null(answer);
+            assert_false(error_is_set(&answer->error));
+            assert_int_equal(*(bool *)answer->reply, i % 2 == 0 && round == 0);
+            ask_end(&asks[i]);
+        }
+    }
+    server_end();
+    server_begin(&o);
+    for (int i = 0; i < WRITERS; i++) {
+        char expected[24];
+        snprintf(expected, sizeof expected, "%d-%d", i, i % 2 ? WRITES - 1 : 0);
+        kv_read(i % 2, keys[i], value);
+        assert_string_equal(value, expected);
+    }
+    server_end();
+    directory_remove();
+}
+
 /* ---- snapshots ---- */
 
 struct snapshot_wait {
@@ -190,6 +232,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dev_mode),
         cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_many_writers),
         cmocka_unit_test(test_snapshot_in_dev_mode),
         cmocka_unit_test(test_snapshot_on_disk),
         cmocka_unit_test(test_a_start_that_fails),
