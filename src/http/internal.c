@@ -63,22 +63,27 @@ static void ui_node(struct http_request *r) {
 
 /* ---- services ---- */
 
-/* The instances of one service name, gathered. */
-struct summary {
-    struct str name, kind;
-    struct str *tags, *nodes, *sources, *proxied; /* with repeats */
-    uint32_t tag_count, node_count, source_count, proxied_count;
-    uint64_t instances, passing, warning, critical;
+/* One line of what is gathered: an instance, or (of a gateway's services) a name without any. */
+struct instance {
+    struct str name;
+    uint32_t place; /* as they came */
+    const struct node *node;
+    const struct node_service *service;
+    const struct list *checks;
+    const struct gateway_service *gateway; /* through which it was found, or NULL */
 };
 
-struct instance { /* for sorting: by name, then as they came */
-    const struct check_service_node *n;
-    uint32_t place;
+/* The instances of one service name, gathered. Lists have repeats until they are made distinct. */
+struct summary {
+    struct str name, kind;
+    struct str *tags, *nodes, *sources, *proxied, *addresses;
+    uint32_t tag_count, node_count, source_count, proxied_count, address_count;
+    uint64_t instances, passing, warning, critical;
 };
 
 static int compare_instances(const void *a, const void *b) {
     const struct instance *x = a, *y = b;
-    int order = str_compare(x->n->service->service, y->n->service->service);
+    int order = str_compare(x->name, y->name);
     return order != 0 ? order : x->place < y->place ? -1 : 1;
 }
 
@@ -109,34 +114,72 @@ static void count_checks(struct summary *s, const struct list *checks) {
     }
 }
 
-static void add_instance(struct summary *s, const struct check_service_node *n) {
-    const struct node_service *service = n->service;
+static void add_instance(struct summary *s, const struct instance *i) {
+    const struct node_service *service = i->service;
     s->kind = service->kind;
     s->instances++;
-    s->nodes[s->node_count++] = n->node->node;
-    for (uint32_t i = 0; i < service->tags.len; i++)
-        s->tags[s->tag_count++] = LIST_AT(service->tags, struct str, i);
+    s->nodes[s->node_count++] = i->node->node;
+    for (uint32_t t = 0; t < service->tags.len; t++)
+        s->tags[s->tag_count++] = LIST_AT(service->tags, struct str, t);
     struct str *source = str_map_get(&service->meta, STR("external-source"));
     if (source != NULL && source->len > 0)
         s->sources[s->source_count++] = *source;
     if (service->proxy.destination_service_name.len > 0)
         s->proxied[s->proxied_count++] = service->proxy.destination_service_name;
-    count_checks(s, &n->checks);
+    count_checks(s, i->checks);
 }
 
-static void gather(struct summary *s, const struct instance *list, uint32_t len,
-                   struct arena *arena) {
-    uint32_t tags = 0;
-    for (uint32_t i = 0; i < len; i++)
-        tags += list[i].n->service->tags.len;
+/* Once each, in the order in which they come: here the peer does not sort. */
+static void add_address(struct summary *s, struct str address) {
+    for (uint32_t i = 0; i < s->address_count; i++)
+        if (str_eq(s->addresses[i], address))
+            return;
+    s->addresses[s->address_count++] = address;
+}
+
+static void add_domain(struct http_request *r, struct summary *s, const struct gateway_service *g,
+                       struct str domain) {
+    if (domain.len > 0)
+        add_address(s, str_format(&r->arena, STR_FMT ".ingress." STR_FMT "." STR_FMT ":%lld",
+                                  STR_ARG(g->service.name), STR_ARG(r->config->datacenter),
+                                  STR_ARG(domain), (long long)g->port));
+}
+
+/* Where an ingress gateway offers the service. */
+static void add_addresses(struct http_request *r, struct summary *s,
+                          const struct gateway_service *g) {
+    if (!str_is(g->gateway_kind, "ingress-gateway"))
+        return;
+    for (uint32_t i = 0; i < g->hosts.len; i++) {
+        struct str host = LIST_AT(g->hosts, struct str, i);
+        add_address(s, str_format(&r->arena, STR_FMT ":%lld", STR_ARG(host), (long long)g->port));
+    }
+    if (g->hosts.len == 0) {
+        add_domain(r, s, g, r->config->dns.domain);
+        add_domain(r, s, g, r->config->dns.alt_domain);
+    }
+}
+
+static void gather(struct http_request *r, struct summary *s, const struct instance *list,
+                   uint32_t len) {
+    uint32_t tags = 0, addresses = 0;
+    for (uint32_t i = 0; i < len; i++) {
+        tags += list[i].service != NULL ? list[i].service->tags.len : 0;
+        addresses += list[i].gateway != NULL ? list[i].gateway->hosts.len + 2 : 0;
+    }
     memset(s, 0, sizeof *s);
-    s->name = list[0].n->service->service;
-    s->tags = ARENA_ARRAY(arena, struct str, tags);
-    s->nodes = ARENA_ARRAY(arena, struct str, len);
-    s->sources = ARENA_ARRAY(arena, struct str, len);
-    s->proxied = ARENA_ARRAY(arena, struct str, len);
-    for (uint32_t i = 0; i < len; i++)
-        add_instance(s, list[i].n);
+    s->name = list[0].name;
+    s->tags = ARENA_ARRAY(&r->arena, struct str, tags);
+    s->nodes = ARENA_ARRAY(&r->arena, struct str, len);
+    s->sources = ARENA_ARRAY(&r->arena, struct str, len);
+    s->proxied = ARENA_ARRAY(&r->arena, struct str, len);
+    s->addresses = ARENA_ARRAY(&r->arena, struct str, addresses);
+    for (uint32_t i = 0; i < len; i++) {
+        if (list[i].gateway != NULL)
+            add_addresses(r, s, list[i].gateway);
+        if (list[i].service != NULL)
+            add_instance(s, &list[i]);
+    }
     s->tag_count = distinct(s->tags, s->tag_count);
     s->source_count = distinct(s->sources, s->source_count);
     s->proxied_count = distinct(s->proxied, s->proxied_count);
@@ -176,8 +219,26 @@ static void write_summary(struct json_writer *w, const struct summary *s) {
     write_list(w, "ExternalSources", s->sources, s->source_count);
     json_key(w, STR("GatewayConfig"));
     json_open_object(w);
+    if (s->address_count > 0)
+        write_list(w, "Addresses", s->addresses, s->address_count);
     json_close_object(w);
     json_close_object(w);
+}
+
+/* The list is sorted here. */
+static void write_summaries(struct http_request *r, struct json_writer *w, struct instance *list,
+                            uint32_t len) {
+    if (len > 1)
+        qsort(list, len, sizeof *list, compare_instances);
+    json_open_array(w);
+    for (uint32_t at = 0, end; at < len; at = end) {
+        struct summary s;
+        for (end = at + 1; end < len && str_eq(list[end].name, list[at].name); end++)
+            continue;
+        gather(r, &s, list + at, end - at);
+        write_summary(w, &s);
+    }
+    json_close_array(w);
 }
 
 static void write_services(struct http_request *r, const void *reply, struct json_writer *w) {
@@ -187,20 +248,37 @@ static void write_services(struct http_request *r, const void *reply, struct jso
     for (uint32_t i = 0; i < nodes->len; i++) {
         const struct check_service_node *n = &LIST_AT(*nodes, struct check_service_node, i);
         if (n->service != NULL && n->node != NULL)
-            list[len++] = (struct instance){n, i};
+            list[len++] =
+                (struct instance){n->service->service, i, n->node, n->service, &n->checks, NULL};
     }
-    if (len > 1)
-        qsort(list, len, sizeof *list, compare_instances);
-    json_open_array(w);
-    for (uint32_t at = 0, end; at < len; at = end) {
-        struct summary s;
-        for (end = at + 1; end < len; end++)
-            if (!str_eq(list[end].n->service->service, list[at].n->service->service))
-                break;
-        gather(&s, list + at, end - at, &r->arena);
-        write_summary(w, &s);
+    write_summaries(r, w, list, len);
+}
+
+static void write_gateway(struct http_request *r, const void *reply, struct json_writer *w) {
+    const struct list *dump = &((const struct indexed_service_dump *)reply)->dump;
+    struct instance *list = ARENA_ARRAY(&r->arena, struct instance, dump->len);
+    uint32_t len = 0;
+    for (uint32_t i = 0; i < dump->len; i++) {
+        const struct service_info *n = LIST_AT(*dump, struct service_info *, i);
+        bool instance = n->service != NULL && n->node != NULL;
+        if (n->gateway_service != NULL)
+            list[len++] =
+                (struct instance){n->gateway_service->service.name, i,          n->node,
+                                  instance ? n->service : NULL,     &n->checks, n->gateway_service};
     }
-    json_close_array(w);
+    write_summaries(r, w, list, len);
+}
+
+static void ui_gateway_services(struct http_request *r) {
+    struct service_request *q = ARENA_NEW(&r->arena, struct service_request);
+    if (!http_check_namespace(r))
+        return;
+    q->datacenter = http_datacenter(r);
+    q->service_name = r->argument;
+    if (!http_read_options(r, &q->options) || !http_need_argument(r, "Missing gateway name"))
+        return;
+    q->options.filter = STR("");
+    http_call_json(r, &endpoint_internal_gateway_service_dump, q, 0, write_gateway);
 }
 
 static void ui_services(struct http_request *r) {
@@ -214,5 +292,6 @@ const struct http_route http_routes_internal[] = {
     {"/v1/internal/ui/nodes", "GET", ui_nodes, ROUTE_META},
     {"/v1/internal/ui/node/", "GET", ui_node, ROUTE_META},
     {"/v1/internal/ui/services", "GET", ui_services, ROUTE_META},
+    {"/v1/internal/ui/gateway-services-nodes/", "GET", ui_gateway_services, ROUTE_META},
     {NULL, NULL, NULL, 0},
 };
