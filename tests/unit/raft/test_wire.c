@@ -148,14 +148,16 @@ static void bad(const char *bytes, size_t len, const char *text) {
     arena_free(&arena);
 }
 
+#define BAD(literal, text) bad((literal), sizeof(literal) - 1, (text))
+
 static void test_bad(void **state) {
-    bad("\x07\x80", 2, "unknown rpc type 7");
-    bad("\x00\xc0", 2, "msgpack decode error: no map");
-    bad("\x00\x81\xa4Term\xa1x", 8, "msgpack decode error: bad field Term");
-    bad("\x00\x81\xa7"
+    BAD("\x07\x80", "unknown rpc type 7");
+    BAD("\x00\xc0", "msgpack decode error: no map");
+    BAD("\x00\x81\xa4Term\xa1x", "msgpack decode error: bad field Term");
+    BAD("\x00\x81\xa7"
         "Entries\x91\x81\xa4Type\xcc\xff",
-        19, "unrecognized log type: 255");
-    bad("\x02\x81\xa4Size\xff", 8, "bad snapshot size");
+        "unrecognized log type: 255");
+    BAD("\x02\x81\xa4Size\xff", "bad snapshot size");
 }
 
 int main(void) {
