@@ -1,5 +1,6 @@
-/* The life of a call, on the thread that started it: where it runs (rpc.md 7.1), when it is answered,
- * and how it is called off. Questions are question.c's; what the core does for a call is propose.c's.
+/* The life of a call, on the thread that started it: where it runs (rpc.md 7.1), when it is
+ * answered, and how it is called off. Questions are question.c's; what the core does for a call is
+ * propose.c's.
  */
 #include "base/mem.h"
 #include "base/random.h"
@@ -55,8 +56,7 @@ struct query_options *call_options(const struct endpoint *endpoint, const void *
 }
 
 static struct query_meta *reply_meta(const struct endpoint *endpoint, struct answer *a) {
-    return endpoint->meta < 0 ? NULL
-                              : (struct query_meta *)((char *)a->reply + endpoint->meta);
+    return endpoint->meta < 0 ? NULL : (struct query_meta *)((char *)a->reply + endpoint->meta);
 }
 
 /* Which methods leave QM zero but for the index: rpc.md 12.13. */
@@ -157,8 +157,8 @@ static void read_park(struct server_thread *t, struct question *q, struct call *
     }
 }
 
-static void read_blocking(struct server_thread *t, struct call *c, struct question *q,
-                          bool current, bool keep) {
+static void read_blocking(struct server_thread *t, struct call *c, struct question *q, bool current,
+                          bool keep) {
     uint64_t min_index = call_options(c->endpoint, c->request)->min_query_index;
     if (current && q->exact && question_stands(q)) {
         if (q->index <= min_index) {

@@ -1,10 +1,10 @@
 /* One way to call: an endpoint is one function from request struct to reply struct, and HTTP, DNS,
- * anti-entropy and (later) other agents all reach it through call_start. Here it is decided whether the
- * call runs on this thread against a snapshot of the store, goes to the core as a log entry, or is
- * forwarded; whether it waits (blocking queries, rpc.md 7.4); and when it is answered.
+ * anti-entropy and (later) other agents all reach it through call_start. Here it is decided whether
+ * the call runs on this thread against a snapshot of the store, goes to the core as a log entry, or
+ * is forwarded; whether it waits (blocking queries, rpc.md 7.4); and when it is answered.
  *
- * Threads: a call belongs to the thread (loop) that started it; `done` runs there. Nothing of a call
- * is touched by another thread while it is under way, except what the core needs of a write.
+ * Threads: a call belongs to the thread (loop) that started it; `done` runs there. Nothing of a
+ * call is touched by another thread while it is under way, except what the core needs of a write.
  *
  * Blocking costs one record: calls of one thread that ask the same question (endpoint and encoded
  * request) wait together, are evaluated once when what they read was touched, and share one answer,
@@ -24,7 +24,7 @@ struct server_thread;
 struct question;
 struct call_list;
 struct call;
-struct store_read;  /* store/store.h: a snapshot and the watch set that collects what is read */
+struct store_read;   /* store/store.h: a snapshot and the watch set that collects what is read */
 struct store_result; /* store/store.h: what applying one entry gave */
 
 enum endpoint_kind {
@@ -43,9 +43,9 @@ struct call_context {
     struct query_meta *meta;  /* reads set meta->index; the rest is filled by call.c */
     void *reply;              /* prepare: may put into it what admit and finish go on with */
     int64_t now_wall;
-    /* Reads set it when the reported index, too, changes only if something in the watch set is touched:
-     * such an answer may be given again as long as nothing was. (An index that is a whole table's while
-     * the watch is on one record must be read anew each time.) */
+    /* Reads set it when the reported index, too, changes only if something in the watch set is
+     * touched: such an answer may be given again as long as nothing was. (An index that is a whole
+     * table's while the watch is on one record must be read anew each time.) */
     bool exact;
 };
 
@@ -53,23 +53,23 @@ struct endpoint {
     const char *name; /* "KVS.Get": on the wire */
     enum endpoint_kind kind;
     const struct shape *request;
-    const struct shape *reply;    /* NULL: the reply is no struct, see reply_type */
+    const struct shape *reply;     /* NULL: the reply is no struct, see reply_type */
     const struct type *reply_type; /* NULL: the struct `reply` */
-    size_t reply_size;            /* 0: reply->size */
-    ptrdiff_t datacenter;  /* offset of `struct str datacenter` in the request, -1: none */
-    ptrdiff_t options;     /* offset of query_options (reads), -1: none */
-    ptrdiff_t meta;        /* offset of query_meta in the reply, -1: none */
+    size_t reply_size;             /* 0: reply->size */
+    ptrdiff_t datacenter;          /* offset of `struct str datacenter` in the request, -1: none */
+    ptrdiff_t options;             /* offset of query_options (reads), -1: none */
+    ptrdiff_t meta;                /* offset of query_meta in the reply, -1: none */
 
     /* Optional: what is refused before the call is routed (rpc.md 6). */
     bool (*check)(const void *request, struct error *e);
 
-    /* READ, BLOCKING, LOCAL: on the calling thread. Must be a pure function of snapshot and request;
-     * may run several times for one call. */
+    /* READ, BLOCKING, LOCAL: on the calling thread. Must be a pure function of snapshot and
+     * request; may run several times for one call. */
     bool (*read)(struct call_context *c, const void *request, void *reply, struct error *e);
 
     /* WRITE, first step, on the calling thread (context->store only with prepare_reads): validate,
-     * fill in defaults and IDs (the request may be changed), and append the log entry (type byte and
-     * body) to `entry`. */
+     * fill in defaults and IDs (the request may be changed), and append the log entry (type byte
+     * and body) to `entry`. */
     bool (*prepare)(struct call_context *c, void *request, struct buf *entry, struct error *e);
     bool prepare_reads; /* prepare wants a snapshot */
     /* WRITE, optional, on the core just before the entry is proposed, for what only the leader's
@@ -85,16 +85,16 @@ struct endpoint {
 };
 
 /* A reply with all that it needs, shared by those who asked the same. Reference-counted, but only
- * within one thread; never changed after done() except for `encoded` and, each time that it is given
- * out, what `meta` and the reply's copy of it say of the leader. */
+ * within one thread; never changed after done() except for `encoded` and, each time that it is
+ * given out, what `meta` and the reply's copy of it say of the leader. */
 struct answer {
     unsigned references;
     struct arena arena;
-    struct error error;      /* kind ERROR_NONE: reply is valid */
-    void *reply;             /* endpoint->reply */
-    struct query_meta meta;  /* as in the reply */
-    uint64_t version;        /* the store's version that it was read from */
-    bool exact;              /* call_context.exact */
+    struct error error;     /* kind ERROR_NONE: reply is valid */
+    void *reply;            /* endpoint->reply */
+    struct query_meta meta; /* as in the reply */
+    uint64_t version;       /* the store's version that it was read from */
+    bool exact;             /* call_context.exact */
     /* For the consumer: forms made once from this answer and freed with it (NULL until then). HTTP
      * uses 0 compact JSON, 1 pretty JSON; the consumer must only keep here what depends on nothing
      * but the question and the reply. */
@@ -119,7 +119,8 @@ struct call {
 
     struct answer *answer; /* set before done(); held for the caller, who releases it */
 
-    /* Used by call.c only; zero before the first call_start. A call that is done may be started anew. */
+    /* Used by call.c only; zero before the first call_start. A call that is done may be started
+     * anew. */
     struct server *server;
     struct server_thread *home;
     struct message message;
@@ -130,15 +131,15 @@ struct call {
     uint32_t deadline_slot;       /* place in the thread's heap, from 1; 0: not in it */
     uint8_t state;                /* enum call_state, in call.c */
     bool expired;
-    struct buf entry;             /* writes: the log entry */
-    void (*freed)(void *owner);   /* cancelled while the core has it */
+    struct buf entry;           /* writes: the log entry */
+    void (*freed)(void *owner); /* cancelled while the core has it */
 };
 
-/* Starts a call on the current loop's thread. done() may run before call_start returns, if the answer
- * is at hand. Errors (validation, no leader, queue full) come in answer->error. */
+/* Starts a call on the current loop's thread. done() may run before call_start returns, if the
+ * answer is at hand. Errors (validation, no leader, queue full) come in answer->error. */
 void call_start(struct server *server, struct call *c);
-/* The caller is gone: done() will not run; what cannot be stopped ends by itself. The call struct may
- * be freed only after `freed(owner)` ran (at once when nothing is under way). */
+/* The caller is gone: done() will not run; what cannot be stopped ends by itself. The call struct
+ * may be freed only after `freed(owner)` ran (at once when nothing is under way). */
 void call_cancel(struct call *c, void (*freed)(void *owner));
 
 /* All endpoints, by name; NULL when there is none. */

@@ -15,14 +15,14 @@
 #include "server/server_room.h"
 
 /* A read with datacenter, query options and a reply with query meta. */
-#define ENDPOINT_READS(wire, kind_, request_, reply_)                                          \
-    .name = (wire), .kind = (kind_), .request = &request_##_shape, .reply = &reply_##_shape,   \
-    .datacenter = offsetof(struct request_, datacenter),                                       \
+#define ENDPOINT_READS(wire, kind_, request_, reply_)                                              \
+    .name = (wire), .kind = (kind_), .request = &request_##_shape, .reply = &reply_##_shape,       \
+    .datacenter = offsetof(struct request_, datacenter),                                           \
     .options = offsetof(struct request_, options), .meta = offsetof(struct reply_, meta)
 
 /* A write with a datacenter; what it replies with is given by one of the two below. */
-#define ENDPOINT_WRITES(wire, request_)                                          \
-    .name = (wire), .kind = ENDPOINT_WRITE, .request = &request_##_shape,        \
+#define ENDPOINT_WRITES(wire, request_)                                                            \
+    .name = (wire), .kind = ENDPOINT_WRITE, .request = &request_##_shape,                          \
     .datacenter = offsetof(struct request_, datacenter), .options = -1, .meta = -1
 #define ENDPOINT_REPLY(reply_) .reply = &reply_##_shape
 #define ENDPOINT_REPLY_TYPE(type_, ctype) .reply_type = &(type_), .reply_size = sizeof(ctype)

@@ -6,7 +6,9 @@
 
 /* ---- what elements are on ---- */
 
-static struct str node_name(const void *element) { return ((const struct node *)element)->node; }
+static struct str node_name(const void *element) {
+    return ((const struct node *)element)->node;
+}
 
 static struct str service_node_name(const void *element) {
     return ((const struct service_node *)element)->node;

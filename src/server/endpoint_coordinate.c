@@ -40,9 +40,8 @@ static bool list_datacenters(struct call_context *c, const void *request, void *
     (void)e;
     const struct server_options *o = server_options(c->server);
     struct coord *coord = ARENA_NEW(c->arena, struct coord);
-    *coord = (struct coord){.error = 1.5,
-                            .height = 1e-5,
-                            .vec = LIST_NEW(c->arena, double, COORDINATE_DIMENSIONS)};
+    *coord = (struct coord){
+        .error = 1.5, .height = 1e-5, .vec = LIST_NEW(c->arena, double, COORDINATE_DIMENSIONS)};
     struct coordinate *self = ARENA_NEW(c->arena, struct coordinate);
     *self = (struct coordinate){.coord = coord, .node = o->node_name};
     struct list *out = reply;

@@ -33,14 +33,13 @@ static bool checks_in_state(struct call_context *c, const void *request, void *r
                             struct error *e) {
     const struct checks_in_state_request *r = request;
     struct indexed_health_checks *out = reply;
-    c->meta->index = catalog_state_checks(c->store, r->state, &r->node_meta_filters,
-                                          &out->health_checks);
+    c->meta->index =
+        catalog_state_checks(c->store, r->state, &r->node_meta_filters, &out->health_checks);
     c->exact = str_is(r->state, "any"); /* the whole table is watched */
     return checks_end(c, &r->options, &r->source, &out->health_checks, e);
 }
 
-static bool node_checks(struct call_context *c, const void *request, void *reply,
-                        struct error *e) {
+static bool node_checks(struct call_context *c, const void *request, void *reply, struct error *e) {
     const struct node_request *r = request;
     struct indexed_health_checks *out = reply;
     c->meta->index = catalog_node_checks(c->store, r->node, &out->health_checks);

@@ -14,8 +14,7 @@ static bool apply_prepare(struct call_context *c, void *request, struct buf *ent
 }
 
 /* A lock that is refused for its delay is no error and no entry (fsm.md 4.3). */
-static bool apply_admit(struct call_context *c, const void *request, void *reply,
-                        struct error *e) {
+static bool apply_admit(struct call_context *c, const void *request, void *reply, struct error *e) {
     (void)reply;
     (void)e;
     const struct kvs_request *r = request;

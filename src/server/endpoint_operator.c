@@ -12,8 +12,7 @@ static bool ping_read(struct call_context *c, const void *request, void *reply, 
     return true;
 }
 
-static bool leader_read(struct call_context *c, const void *request, void *reply,
-                        struct error *e) {
+static bool leader_read(struct call_context *c, const void *request, void *reply, struct error *e) {
     (void)request;
     (void)e;
     char address[64];
@@ -140,8 +139,7 @@ static bool autopilot_set_prepare(struct call_context *c, void *request, struct 
 }
 
 static bool autopilot_set_finish(struct call_context *c, const void *request,
-                                 const struct store_result *result, void *reply,
-                                 struct error *e) {
+                                 const struct store_result *result, void *reply, struct error *e) {
     (void)c;
     (void)request;
     (void)e;

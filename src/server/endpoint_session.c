@@ -16,8 +16,9 @@ static bool ttl_check(struct call_context *c, struct str ttl, struct error *e) {
     }
     int64_t least = server_options(c->server)->session_ttl_min;
     if (ns != 0 && (ns < least || ns > SESSION_TTL_MAX)) {
-        return error_set(e, ERROR_INTERNAL, "Invalid Session TTL '%lld', must be between [%.*s=%.*s]",
-                         (long long)ns, STR_ARG(duration_format(c->arena, least)),
+        return error_set(e, ERROR_INTERNAL,
+                         "Invalid Session TTL '%lld', must be between [%.*s=%.*s]", (long long)ns,
+                         STR_ARG(duration_format(c->arena, least)),
                          STR_ARG(duration_format(c->arena, SESSION_TTL_MAX)));
     }
     return true;
@@ -126,7 +127,8 @@ static bool node_read(struct call_context *c, const void *request, void *reply, 
     return true;
 }
 
-/* No entry; the reply's meta has nothing but the index, and not even that for an unknown session. */
+/* No entry; the reply's meta has nothing but the index, and not even that for an unknown session.
+ */
 static bool renew_core(struct call_context *c, void *request, void *reply, struct error *e) {
     struct indexed_sessions *out = reply;
     struct store_read read;

@@ -1,5 +1,5 @@
-/* Txn (rpc.md 6.10, http-core.md 11.6): operations are looked at one by one before anything runs, and
- * what is wrong with them is the answer, not an error of the call.
+/* Txn (rpc.md 6.10, http-core.md 11.6): operations are looked at one by one before anything runs,
+ * and what is wrong with them is the answer, not an error of the call.
  */
 #include <stdlib.h>
 
@@ -33,8 +33,8 @@ static bool op_check(struct call_context *c, struct txn_op *op, struct error *e)
     if (op->kv != NULL) {
         return kv_check(op->kv, e);
     }
-    if (op->intention != NULL || (op->node == NULL && op->service == NULL && op->check == NULL &&
-                                  op->session != NULL)) {
+    if (op->intention != NULL ||
+        (op->node == NULL && op->service == NULL && op->check == NULL && op->session != NULL)) {
         return error_set(e, ERROR_DENIED, "Permission denied"); /* never sent by agents */
     }
     if (op->node != NULL && !str_is(op->node->verb, "get")) {
@@ -86,8 +86,7 @@ static int error_compare(const void *a, const void *b) {
     return x->op_index < y->op_index ? -1 : x->op_index > y->op_index;
 }
 
-static bool apply_admit(struct call_context *c, const void *request, void *reply,
-                        struct error *e) {
+static bool apply_admit(struct call_context *c, const void *request, void *reply, struct error *e) {
     (void)e;
     const struct txn_request *r = request;
     struct txn_response *out = reply;

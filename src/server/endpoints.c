@@ -1,6 +1,6 @@
 /* The table of all endpoints by their names on the wire, and the few functions that they share. */
-#include "server/endpoint.h"
 #include "codec/msgpack.h"
+#include "server/endpoint.h"
 
 static const struct endpoint *const all[] = {
     &endpoint_status_ping,

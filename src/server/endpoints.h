@@ -2,9 +2,9 @@
  * struct into a `struct call` together with one of these and pass it to call_start (server/call.h).
  *
  * Requests: `datacenter` "" is filled in with the server's own datacenter by call_start (callers in
- * this process; the RPC port, later, does not use that courtesy: rpc.md 12.7). Replies are the structs
- * named below; where it says "struct str", "bool" or "struct list", answer->reply points to just that
- * (endpoint->reply is then NULL and endpoint->reply_type describes it).
+ * this process; the RPC port, later, does not use that courtesy: rpc.md 12.7). Replies are the
+ * structs named below; where it says "struct str", "bool" or "struct list", answer->reply points to
+ * just that (endpoint->reply is then NULL and endpoint->reply_type describes it).
  *
  * Lists keep nil and empty apart (rpc.md 6.2): what http/ makes of nil is its own business
  * (http-core.md 10, 11).
@@ -29,8 +29,8 @@ struct service_dump_request {
     struct query_options options;
 };
 
-/* Internal.GatewayServiceDump: services of the gateway `service_name`; those without instances have no
- * node, service and checks. */
+/* Internal.GatewayServiceDump: services of the gateway `service_name`; those without instances have
+ * no node, service and checks. */
 struct indexed_service_dump {
     struct list dump; /* of struct service_info * */
     struct query_meta meta;
@@ -63,60 +63,107 @@ extern const struct shape datacenters_request_shape;
 extern const struct shape raft_remove_peer_request_shape;
 extern const struct shape raft_stats_shape;
 
-/*                                                      request struct            -> reply */
-extern const struct endpoint endpoint_status_ping;       /* empty_struct          -> empty_struct */
-extern const struct endpoint endpoint_status_leader;     /* dc_request            -> struct str "ip:port" or "" */
-extern const struct endpoint endpoint_status_peers;      /* dc_request            -> struct list of str */
-extern const struct endpoint endpoint_status_raft_stats; /* empty_struct          -> raft_stats */
+/* Each with its request and what answer->reply points to. */
 
-extern const struct endpoint endpoint_catalog_register;   /* register_request     -> empty_struct */
-extern const struct endpoint endpoint_catalog_deregister; /* deregister_request   -> empty_struct */
-extern const struct endpoint endpoint_catalog_list_datacenters; /* datacenters_request -> list of str */
-extern const struct endpoint endpoint_catalog_list_nodes;    /* dc_request        -> indexed_nodes */
-extern const struct endpoint endpoint_catalog_list_services; /* dc_request        -> indexed_services */
-extern const struct endpoint endpoint_catalog_service_list;  /* dc_request        -> indexed_service_list */
-extern const struct endpoint endpoint_catalog_service_nodes; /* service_request   -> indexed_service_nodes */
-extern const struct endpoint endpoint_catalog_node_services; /* node_request      -> indexed_node_services */
-extern const struct endpoint endpoint_catalog_node_service_list; /* node_request  -> indexed_node_service_list */
-/* service_name: the gateway's                                                     */
-extern const struct endpoint endpoint_catalog_gateway_services; /* service_request -> indexed_gateway_services */
+/*
+ * endpoint_status_ping                       empty_struct               -> empty_struct
+ * endpoint_status_leader                     dc_request                 -> struct str "ip:port" or
+ * "" endpoint_status_peers                      dc_request                 -> struct list of str
+ * endpoint_status_raft_stats                 empty_struct               -> raft_stats
+ */
+extern const struct endpoint endpoint_status_ping, endpoint_status_leader, endpoint_status_peers,
+    endpoint_status_raft_stats;
 
-extern const struct endpoint endpoint_health_checks_in_state; /* checks_in_state_request -> indexed_health_checks */
-extern const struct endpoint endpoint_health_node_checks;    /* node_request      -> indexed_health_checks */
-extern const struct endpoint endpoint_health_service_checks; /* service_request   -> indexed_health_checks */
-extern const struct endpoint endpoint_health_service_nodes;  /* service_request   -> indexed_check_service_nodes */
+/*
+ * endpoint_catalog_register                  register_request           -> empty_struct
+ * endpoint_catalog_deregister                deregister_request         -> empty_struct
+ * endpoint_catalog_list_datacenters          datacenters_request        -> list of str
+ * endpoint_catalog_list_nodes                dc_request                 -> indexed_nodes
+ * endpoint_catalog_list_services             dc_request                 -> indexed_services
+ * endpoint_catalog_service_list              dc_request                 -> indexed_service_list
+ * endpoint_catalog_service_nodes             service_request            -> indexed_service_nodes
+ * endpoint_catalog_node_services             node_request               -> indexed_node_services
+ * endpoint_catalog_node_service_list         node_request               ->
+ * indexed_node_service_list endpoint_catalog_gateway_services          service_request ->
+ * indexed_gateway_services
+ *
+ * GatewayServices: service_name is the gateway's.
+ */
+extern const struct endpoint endpoint_catalog_register, endpoint_catalog_deregister,
+    endpoint_catalog_list_datacenters, endpoint_catalog_list_nodes, endpoint_catalog_list_services,
+    endpoint_catalog_service_list, endpoint_catalog_service_nodes, endpoint_catalog_node_services,
+    endpoint_catalog_node_service_list, endpoint_catalog_gateway_services;
 
-/* op: set cas delete delete-cas delete-tree lock unlock; set, delete and delete-tree answer false */
-extern const struct endpoint endpoint_kvs_apply;     /* kvs_request               -> bool */
-extern const struct endpoint endpoint_kvs_get;       /* key_request               -> indexed_dir_entries */
-extern const struct endpoint endpoint_kvs_list;      /* key_request               -> indexed_dir_entries */
-extern const struct endpoint endpoint_kvs_list_keys; /* key_list_request          -> indexed_keys */
+/*
+ * endpoint_health_checks_in_state            checks_in_state_request    -> indexed_health_checks
+ * endpoint_health_node_checks                node_request               -> indexed_health_checks
+ * endpoint_health_service_checks             service_request            -> indexed_health_checks
+ * endpoint_health_service_nodes              service_request            ->
+ * indexed_check_service_nodes
+ */
+extern const struct endpoint endpoint_health_checks_in_state, endpoint_health_node_checks,
+    endpoint_health_service_checks, endpoint_health_service_nodes;
 
-/* op: create (reply: the new ID), destroy (reply: "") */
-extern const struct endpoint endpoint_session_apply; /* session_request           -> struct str */
-extern const struct endpoint endpoint_session_get;   /* session_specific_request  -> indexed_sessions */
-extern const struct endpoint endpoint_session_list;  /* session_specific_request  -> indexed_sessions */
-extern const struct endpoint endpoint_session_node_sessions; /* node_request      -> indexed_sessions */
-extern const struct endpoint endpoint_session_renew; /* session_specific_request  -> indexed_sessions */
+/*
+ * endpoint_kvs_apply                         kvs_request                -> bool
+ * endpoint_kvs_get                           key_request                -> indexed_dir_entries
+ * endpoint_kvs_list                          key_request                -> indexed_dir_entries
+ * endpoint_kvs_list_keys                     key_list_request           -> indexed_keys
+ *
+ * KVS.Apply's op: set cas delete delete-cas delete-tree lock unlock; set, delete and delete-tree
+ * answer false.
+ */
+extern const struct endpoint endpoint_kvs_apply, endpoint_kvs_get, endpoint_kvs_list,
+    endpoint_kvs_list_keys;
 
-/* Answers at once; the leader writes what it collected every 5 s. */
-extern const struct endpoint endpoint_coordinate_update; /* coordinate_update_request -> empty_struct */
-extern const struct endpoint endpoint_coordinate_list_datacenters; /* empty_struct -> list of datacenter_map */
-extern const struct endpoint endpoint_coordinate_list_nodes; /* dc_request        -> indexed_coordinates */
-extern const struct endpoint endpoint_coordinate_node;       /* node_request      -> indexed_coordinates */
+/*
+ * endpoint_session_apply                     session_request            -> struct str
+ * endpoint_session_get                       session_specific_request   -> indexed_sessions
+ * endpoint_session_list                      session_specific_request   -> indexed_sessions
+ * endpoint_session_node_sessions             node_request               -> indexed_sessions
+ * endpoint_session_renew                     session_specific_request   -> indexed_sessions
+ *
+ * Session.Apply's op: create (the reply is the new ID), destroy ("").
+ */
+extern const struct endpoint endpoint_session_apply, endpoint_session_get, endpoint_session_list,
+    endpoint_session_node_sessions, endpoint_session_renew;
 
-/* Operations that fail are no error of the call: reply->errors. */
-extern const struct endpoint endpoint_txn_apply; /* txn_request                   -> txn_response */
-extern const struct endpoint endpoint_txn_read;  /* txn_read_request              -> txn_read_response */
+/*
+ * endpoint_coordinate_update                 coordinate_update_request  -> empty_struct
+ * endpoint_coordinate_list_datacenters       empty_struct               -> list of datacenter_map
+ * endpoint_coordinate_list_nodes             dc_request                 -> indexed_coordinates
+ * endpoint_coordinate_node                   node_request               -> indexed_coordinates
+ *
+ * Updates are answered at once; the leader writes what it collected every 5 s.
+ */
+extern const struct endpoint endpoint_coordinate_update, endpoint_coordinate_list_datacenters,
+    endpoint_coordinate_list_nodes, endpoint_coordinate_node;
 
-extern const struct endpoint endpoint_internal_node_info; /* node_request         -> indexed_node_dump */
-extern const struct endpoint endpoint_internal_node_dump; /* dc_request           -> indexed_node_dump */
-extern const struct endpoint endpoint_internal_service_dump; /* service_dump_request -> indexed_check_service_nodes */
-extern const struct endpoint endpoint_internal_gateway_service_dump; /* service_request -> indexed_service_dump */
+/*
+ * endpoint_txn_apply                         txn_request                -> txn_response
+ * endpoint_txn_read                          txn_read_request           -> txn_read_response
+ *
+ * Operations that fail are no error of the call: reply->errors.
+ */
+extern const struct endpoint endpoint_txn_apply, endpoint_txn_read;
 
-extern const struct endpoint endpoint_operator_raft_configuration; /* dc_request  -> raft_configuration_response */
-extern const struct endpoint endpoint_operator_autopilot_get; /* dc_request       -> autopilot_config */
-extern const struct endpoint endpoint_operator_autopilot_set; /* autopilot_set_request -> bool */
+/*
+ * endpoint_internal_node_info                node_request               -> indexed_node_dump
+ * endpoint_internal_node_dump                dc_request                 -> indexed_node_dump
+ * endpoint_internal_service_dump             service_dump_request       ->
+ * indexed_check_service_nodes endpoint_internal_gateway_service_dump     service_request ->
+ * indexed_service_dump
+ */
+extern const struct endpoint endpoint_internal_node_info, endpoint_internal_node_dump,
+    endpoint_internal_service_dump, endpoint_internal_gateway_service_dump;
+
+/*
+ * endpoint_operator_raft_configuration       dc_request                 ->
+ * raft_configuration_response endpoint_operator_autopilot_get            dc_request ->
+ * autopilot_config endpoint_operator_autopilot_set            autopilot_set_request      -> bool
+ */
+extern const struct endpoint endpoint_operator_raft_configuration, endpoint_operator_autopilot_get,
+    endpoint_operator_autopilot_set;
 
 /* ---- snapshots: not calls, because files go in and come out (rpc.md 8, fsm.md 8) ---- */
 

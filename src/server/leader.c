@@ -1,6 +1,7 @@
-/* What a server does when it becomes the leader, while it leads, and when it no longer does (raft.md
- * 5.4): a barrier, then tombstones, session timers, the autopilot configuration, the federation state of
- * its own datacenter, and the members that gossip knows into the catalog (agent.md 4.8).
+/* What a server does when it becomes the leader, while it leads, and when it no longer does
+ * (raft.md 5.4): a barrier, then tombstones, session timers, the autopilot configuration, the
+ * federation state of its own datacenter, and the members that gossip knows into the catalog
+ * (agent.md 4.8).
  *
  * With one server there is one member: itself.
  */
@@ -22,7 +23,7 @@ struct leader {
     bool established; /* the barrier is through */
     bool stopped;
     uint64_t term;
-    unsigned barriers; /* under way */
+    unsigned barriers;       /* under way */
     struct loop_timer timer; /* the next pass over the members, or another attempt to begin */
 };
 
@@ -85,7 +86,8 @@ static void federation_init(struct leader *l, struct store_read *read) {
     struct buf entry = BUF_INIT;
     buf_add_char(&entry, ENTRY_FEDERATION_STATE);
     schema_encode(&entry, &federation_state_request_shape, &request);
-    server_propose(l->server, &entry, "federation state anti-entropy failed", federation_done, NULL);
+    server_propose(l->server, &entry, "federation state anti-entropy failed", federation_done,
+                   NULL);
 }
 
 /* ---- members ---- */

@@ -27,7 +27,8 @@ double near_distance(const struct coord *a, const struct coord *b) {
     return floor(distance * 1e9) / 1e9; /* whole nanoseconds */
 }
 
-/* The coordinate of a node for a segment; with one coordinate only, that one whatever its segment. */
+/* The coordinate of a node for a segment; with one coordinate only, that one whatever its segment.
+ */
 static const struct coord *coord_in(const struct list *coordinates, struct str segment) {
     for (uint32_t i = 0; i < coordinates->len; i++) {
         const struct coordinate *c = LIST_AT(*coordinates, struct coordinate *, i);

@@ -1,5 +1,5 @@
-/* What the core does for calls: writes become log entries and their results replies; calls of kind CORE
- * run; leadership is verified for consistent reads. Also the leader's own entries.
+/* What the core does for calls: writes become log entries and their results replies; calls of kind
+ * CORE run; leadership is verified for consistent reads. Also the leader's own entries.
  */
 #include "base/log.h"
 #include "base/mem.h"

@@ -1,13 +1,13 @@
-/* Questions: the same endpoint asked with the same request by any number of calls of one thread. Here
- * they are told apart, evaluated once for all, kept while what they read stands, and evaluated again
- * when it was touched. Not: who may ask, and when (call.c).
+/* Questions: the same endpoint asked with the same request by any number of calls of one thread.
+ * Here they are told apart, evaluated once for all, kept while what they read stands, and evaluated
+ * again when it was touched. Not: who may ask, and when (call.c).
  *
- * Coherence. A question is registered with what its evaluation read, from snapshot X. The thread has
- * looked at all commits up to P <= X, since a commit is published after it is visible. Whatever changes
- * the answer later has a version above X, so its list is looked at after the registration, and the
- * question becomes dirty. An answer is given out again only if the thread has looked at everything up
- * to the store's present version; so nobody reads what is older than a write that was acknowledged
- * before he asked.
+ * Coherence. A question is registered with what its evaluation read, from snapshot X. The thread
+ * has looked at all commits up to P <= X, since a commit is published after it is visible. Whatever
+ * changes the answer later has a version above X, so its list is looked at after the registration,
+ * and the question becomes dirty. An answer is given out again only if the thread has looked at
+ * everything up to the store's present version; so nobody reads what is older than a write that was
+ * acknowledged before he asked.
  */
 #include "base/mem.h"
 #include "base/time.h"
@@ -21,7 +21,9 @@
 
 static void key_type(struct buf *out, const struct type *type, const void *at);
 
-static void key_u32(struct buf *out, uint32_t n) { buf_add(out, &n, sizeof(n)); }
+static void key_u32(struct buf *out, uint32_t n) {
+    buf_add(out, &n, sizeof(n));
+}
 
 static void key_str(struct buf *out, struct str s) {
     key_u32(out, (uint32_t)s.len);
@@ -55,8 +57,8 @@ static bool key_is_zero(const struct type *type, const void *at) {
     return false;
 }
 
-/* Fields that are set, each behind its number; an end mark. Only memory sees it: any form will do that
- * is unambiguous. */
+/* Fields that are set, each behind its number; an end mark. Only memory sees it: any form will do
+ * that is unambiguous. */
 static void key_struct(struct buf *out, const struct shape *shape, const void *object) {
     for (size_t i = 0; i < shape->field_count; i++) {
         const struct field *field = &shape->fields[i];
@@ -529,7 +531,8 @@ void question_evaluate_dirty(struct server_thread *t) {
     }
 }
 
-/* ---- consistent reads: leadership is verified first, for all that wait at once (rpc.md 7.3) ---- */
+/* ---- consistent reads: leadership is verified first, for all that wait at once (rpc.md 7.3) ----
+ */
 
 static void verify_send(struct server_thread *t);
 

@@ -1,5 +1,6 @@
-/* What the leader checks and fills in before a registration becomes a log entry (fsm.md 3.3, rpc.md 6.2,
- * http-core.md 11.2), for Catalog.Register and for the catalog's operations in transactions.
+/* What the leader checks and fills in before a registration becomes a log entry (fsm.md 3.3,
+ * rpc.md 6.2, http-core.md 11.2), for Catalog.Register and for the catalog's operations in
+ * transactions.
  */
 #include "codec/uuid.h"
 #include "server/endpoint.h"
@@ -278,8 +279,7 @@ static bool register_prepare(struct call_context *c, void *request, struct buf *
         return false;
     }
     if (r->address.len == 0 && !r->skip_node_update) {
-        return error_set(e, ERROR_INTERNAL,
-                         "Must provide address if SkipNodeUpdate is not set");
+        return error_set(e, ERROR_INTERNAL, "Must provide address if SkipNodeUpdate is not set");
     }
     if (r->service != NULL && !register_prepare_service(c, r->service, e)) {
         return false;

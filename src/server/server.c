@@ -1,8 +1,8 @@
 /* Start, stop and the threads of a server, and what other rooms may ask of it. Calls are call.c's,
  * a leader's duties leader.c's, Raft's disk and store raft_driver.c's.
  *
- * Order of the end: the core's Raft answers all that is under way while the I/O threads still run; then
- * the I/O threads answer what waits and end; then the core ends; then the store is closed.
+ * Order of the end: the core's Raft answers all that is under way while the I/O threads still run;
+ * then the I/O threads answer what waits and end; then the core ends; then the store is closed.
  */
 #include "server/server_room.h"
 
@@ -43,7 +43,8 @@ static void task_run(struct message *m) {
     loop_post_reply(task->home, &task->message);
 }
 
-bool server_run_on_core(struct server *s, void (*fn)(void *arg), void (*done)(void *arg), void *arg) {
+bool server_run_on_core(struct server *s, void (*fn)(void *arg), void (*done)(void *arg),
+                        void *arg) {
     struct task *task = MEM_NEW(struct task);
     *task = (struct task){{.run = task_run}, loop_current(), fn, done, arg};
     if (!loop_post(&s->core, &task->message)) {
@@ -149,7 +150,8 @@ static void options_copy(struct server *s, const struct server_options *o) {
 struct server *server_new(const struct server_options *options, struct error *e) {
     if (options->node_name.len == 0 || options->node_id.len == 0 || options->datacenter.len == 0 ||
         options->advertise_address.len == 0 || options->advertise_address.len > 60) {
-        error_set(e, ERROR_INTERNAL, "server: node name, node ID, datacenter or address is missing");
+        error_set(e, ERROR_INTERNAL,
+                  "server: node name, node ID, datacenter or address is missing");
         return NULL;
     }
     struct server *s = MEM_NEW(struct server);
@@ -247,7 +249,9 @@ static void core_closing(void *arg) {
     server_verify_close(s);
 }
 
-static void thread_closing(void *arg) { thread_close(arg); }
+static void thread_closing(void *arg) {
+    thread_close(arg);
+}
 
 void server_stop(struct server *s) {
     if (!s->running) {
@@ -316,11 +320,21 @@ void server_free(struct server *s) {
 
 /* ---- what others ask ---- */
 
-const struct server_options *server_options(const struct server *s) { return &s->options; }
-struct store *server_store(struct server *s) { return s->store; }
-struct raft_driver *server_driver(struct server *s) { return s->driver; }
-struct loop *server_core(struct server *s) { return &s->core; }
-unsigned server_io_count(const struct server *s) { return s->io_count; }
+const struct server_options *server_options(const struct server *s) {
+    return &s->options;
+}
+struct store *server_store(struct server *s) {
+    return s->store;
+}
+struct raft_driver *server_driver(struct server *s) {
+    return s->driver;
+}
+struct loop *server_core(struct server *s) {
+    return &s->core;
+}
+unsigned server_io_count(const struct server *s) {
+    return s->io_count;
+}
 
 struct loop *server_io(struct server *s, unsigned i) {
     ASSERT(i < s->io_count);

@@ -1,5 +1,5 @@
-/* A server agent's heart: the core thread with Raft and the store's writer, the I/O threads' contexts,
- * and leader duties. agent/ makes one at start and gives it to http/ and dns/.
+/* A server agent's heart: the core thread with Raft and the store's writer, the I/O threads'
+ * contexts, and leader duties. agent/ makes one at start and gives it to http/ and dns/.
  */
 #ifndef PRAETOR_SERVER_SERVER_H
 #define PRAETOR_SERVER_SERVER_H
@@ -16,7 +16,7 @@ struct server_options {
     struct str datacenter;
     struct str data_dir; /* absent in dev mode */
     bool dev_mode;
-    bool bootstrap;            /* one server alone: elect itself */
+    bool bootstrap;               /* one server alone: elect itself */
     struct str advertise_address; /* IP */
     uint16_t server_port;
     unsigned io_threads; /* 0: as many as cores */
@@ -36,13 +36,14 @@ struct server_options {
 struct server;
 /* Zero means the default where there is one (0, 300 s, 600 s, 7 s, 10 s...). NULL with an error. */
 struct server *server_new(const struct server_options *options, struct error *e);
-/* Opens the data, starts the threads; returns when the core runs (leadership comes later). Not on one of
- * the server's threads. After a failure only server_free may follow. */
+/* Opens the data, starts the threads; returns when the core runs (leadership comes later). Not on
+ * one of the server's threads. After a failure only server_free may follow. */
 bool server_start(struct server *s, struct error *e);
-/* Answers what is under way with errors, ends and joins all threads. Whoever has handles on the I/O loops
- * or on the core closes them before. Not on one of the server's threads. */
+/* Answers what is under way with errors, ends and joins all threads. Whoever has handles on the I/O
+ * loops or on the core closes them before. Not on one of the server's threads. */
 void server_stop(struct server *s);
-/* After server_stop. Answers that came too late, and callbacks of handles that were closing, run here. */
+/* After server_stop. Answers that came too late, and callbacks of handles that were closing, run
+ * here. */
 void server_free(struct server *s);
 
 const struct server_options *server_options(const struct server *s);
@@ -60,9 +61,10 @@ bool server_is_leader(const struct server *s);
 size_t server_leader_address(const struct server *s, char out[64]);
 uint64_t server_last_contact_ns(const struct server *s); /* 0 on the leader */
 
-/* Runs fn on the core thread, then `done` (may be NULL) back on the calling loop; called from a thread
- * without a loop, or from the core itself, both run on the core. False: the core's queue is full (nothing
- * will run). Used by agent/ for its local state. */
-bool server_run_on_core(struct server *s, void (*fn)(void *arg), void (*done)(void *arg), void *arg);
+/* Runs fn on the core thread, then `done` (may be NULL) back on the calling loop; called from a
+ * thread without a loop, or from the core itself, both run on the core. False: the core's queue is
+ * full (nothing will run). Used by agent/ for its local state. */
+bool server_run_on_core(struct server *s, void (*fn)(void *arg), void (*done)(void *arg),
+                        void *arg);
 
 #endif

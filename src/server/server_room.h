@@ -14,9 +14,9 @@
 #define SERVER_CORE_INBOX 65536
 #define SERVER_IO_INBOX 65536
 
-struct leader;  /* leader.c */
-struct session_timers; /* session_timer.c */
-struct tombstone_gc; /* tombstone_gc.c */
+struct leader;           /* leader.c */
+struct session_timers;   /* session_timer.c */
+struct tombstone_gc;     /* tombstone_gc.c */
 struct coordinate_batch; /* coordinate_batch.c */
 
 struct server {
@@ -43,7 +43,7 @@ struct server {
     unsigned jobs;
     bool restoring;
 
-    uint64_t published; /* the version that threads were told of */
+    uint64_t published;                 /* the version that threads were told of */
     struct server_thread *verify_first; /* verifications that wait until the leader is ready */
     struct loop_timer verify_timer;
 

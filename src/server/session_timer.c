@@ -1,6 +1,6 @@
-/* Sessions with a TTL end when their owner has not renewed them for twice that time (fsm.md 4.3). The
- * timers are the leader's memory only: a new leader starts all of them anew. Not: what the end of a
- * session does (store/).
+/* Sessions with a TTL end when their owner has not renewed them for twice that time (fsm.md 4.3).
+ * The timers are the leader's memory only: a new leader starts all of them anew. Not: what the end
+ * of a session does (store/).
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -181,4 +181,6 @@ bool session_timers_init(struct session_timers *all) {
     return ok;
 }
 
-size_t session_timers_count(const struct session_timers *all) { return all->timers.count; }
+size_t session_timers_count(const struct session_timers *all) {
+    return all->timers.count;
+}

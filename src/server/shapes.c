@@ -15,10 +15,8 @@ const struct shape empty_struct_shape = {.name = "struct {}",
 
 #define OF struct service_dump_request
 static const struct field service_dump_request_fields[] = {
-    F_STR("Datacenter", datacenter),
-    F_STR("ServiceKind", service_kind),
-    F_STRUCT("Source", source, query_source),
-    F_BOOL("UseServiceKind", use_service_kind),
+    F_STR("Datacenter", datacenter),          F_STR("ServiceKind", service_kind),
+    F_STRUCT("Source", source, query_source), F_BOOL("UseServiceKind", use_service_kind),
     F_FLAT(options, query_options),
 };
 #undef OF

@@ -1,6 +1,6 @@
-/* Saving and restoring the whole state as an archive (fsm.md 8, rpc.md 8). The archive is packed and read
- * on a worker thread of the caller's loop, because that is long and blocks; the core takes the snapshot
- * and replaces the state. What an archive is, the driver knows.
+/* Saving and restoring the whole state as an archive (fsm.md 8, rpc.md 8). The archive is packed
+ * and read on a worker thread of the caller's loop, because that is long and blocks; the core takes
+ * the snapshot and replaces the state. What an archive is, the driver knows.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -141,7 +141,9 @@ static void timer_fired(struct loop_timer *timer) {
     timer_update(t);
 }
 
-static void sweep_fired(struct loop_timer *timer) { question_sweep(timer->owner); }
+static void sweep_fired(struct loop_timer *timer) {
+    question_sweep(timer->owner);
+}
 
 /* ---- what the core sends ---- */
 

@@ -1,8 +1,9 @@
-/* What a loop's thread keeps for calls: the questions that it answers or that wait, the registry which
- * says what a commit concerns, and the calls' deadlines. Private to server/: call.c runs the calls,
- * question.c evaluates and keeps answers, thread.c takes what other threads send.
+/* What a loop's thread keeps for calls: the questions that it answers or that wait, the registry
+ * which says what a commit concerns, and the calls' deadlines. Private to server/: call.c runs the
+ * calls, question.c evaluates and keeps answers, thread.c takes what other threads send.
  *
- * Everything here belongs to one thread, except `inbox`, where the core leaves what commits touched.
+ * Everything here belongs to one thread, except `inbox`, where the core leaves what commits
+ * touched.
  */
 #ifndef PRAETOR_SERVER_THREAD_H
 #define PRAETOR_SERVER_THREAD_H
@@ -14,8 +15,8 @@
 #include "server/call.h"
 #include "store/store.h"
 
-/* Answers kept for the next who asks the same: bytes at most, a thread; one answer at most half of that.
- * What nobody asked for in a while goes, so that a server at rest is small. */
+/* Answers kept for the next who asks the same: bytes at most, a thread; one answer at most half of
+ * that. What nobody asked for in a while goes, so that a server at rest is small. */
 #define THREAD_CACHE_BYTES ((size_t)32 << 20)
 #define THREAD_CACHE_UNUSED (10 * SECOND)
 /* Commits that may wait for a thread; beyond, it is told that everything changed. */
@@ -47,16 +48,16 @@ struct question {
     const struct endpoint *endpoint;
     struct call_list calls;
     struct answer *answer; /* kept, or NULL */
-    struct answer *last;   /* what those who wait were not told, or NULL: a restore answers with it */
-    uint64_t index;        /* of the last evaluation */
-    bool exact;            /* its index stands as long as the question does */
+    struct answer *last; /* what those who wait were not told, or NULL: a restore answers with it */
+    uint64_t index;      /* of the last evaluation */
+    bool exact;          /* its index stands as long as the question does */
     struct question *newer, *older; /* kept ones, by use */
     struct question *next_dirty, *next_verify;
-    int64_t used_at; /* monotonic, coarse: when its kept answer was last given out */
-    size_t bytes; /* counted in cache_bytes */
+    int64_t used_at;  /* monotonic, coarse: when its kept answer was last given out */
+    size_t bytes;     /* counted in cache_bytes */
     size_t last_size; /* counted in last_bytes */
-    bool dirty;    /* in the dirty list: what it read was touched, or a deadline passed */
-    bool restored; /* the whole state was replaced: everybody is answered */
+    bool dirty;       /* in the dirty list: what it read was touched, or a deadline passed */
+    bool restored;    /* the whole state was replaced: everybody is answered */
     bool verifying;
     uint32_t key_len;
     char key[];
@@ -78,14 +79,15 @@ struct server_thread {
     struct question *newest, *oldest; /* kept answers */
     size_t cache_bytes;
     size_t last_bytes; /* of all question.last */
-    uint32_t door[THREAD_DOOR_SLOTS]; /* hashes of questions asked before: the second time is kept */
-    struct buf key;                   /* scratch */
-    struct arena watch_arena;         /* scratch of one evaluation */
+    uint32_t
+        door[THREAD_DOOR_SLOTS]; /* hashes of questions asked before: the second time is kept */
+    struct buf key;              /* scratch */
+    struct arena watch_arena;    /* scratch of one evaluation */
 
     struct call **heap; /* by deadline, from slot 1 */
     uint32_t heap_len, heap_cap;
     struct loop_timer timer;
-    int64_t timer_at; /* 0: not set */
+    int64_t timer_at;        /* 0: not set */
     struct loop_timer sweep; /* of kept answers; runs while there are any */
     bool sweeping;
 
@@ -110,7 +112,7 @@ struct server_thread {
         uint32_t len;
         bool overflow;
         bool leader_news;
-        bool posted; /* wake_message is in the loop's queue */
+        bool posted;      /* wake_message is in the loop's queue */
         uint64_t version; /* of the last list */
     } inbox;
     struct message wake_message;
@@ -149,8 +151,8 @@ void question_release(struct question *q);
 void question_mark_dirty(struct question *q);
 void question_mark_all_dirty(struct server_thread *t);
 void question_evaluate_dirty(struct server_thread *t);
-/* Evaluates now, for a call that is not parked; parked ones get what concerns them through the dirty
- * list. keep: the answer may be kept. The answer is held for the caller. */
+/* Evaluates now, for a call that is not parked; parked ones get what concerns them through the
+ * dirty list. keep: the answer may be kept. The answer is held for the caller. */
 struct answer *question_ask(struct question *q, const void *request, bool keep);
 /* Whether the last evaluation still stands, for a thread that is current. */
 bool question_stands(const struct question *q);

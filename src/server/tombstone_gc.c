@@ -30,9 +30,8 @@ int64_t tombstone_gc_expiry(int64_t now_wall) {
 
 static void gc_propose(struct tombstone_gc *g, uint64_t index) {
     struct buf entry = BUF_INIT;
-    struct tombstone_request request = {.datacenter = g->server->options.datacenter,
-                                        .op = STR("reap"),
-                                        .reap_index = index};
+    struct tombstone_request request = {
+        .datacenter = g->server->options.datacenter, .op = STR("reap"), .reap_index = index};
     buf_add_char(&entry, ENTRY_TOMBSTONE);
     schema_encode(&entry, &tombstone_request_shape, &request);
     server_propose(g->server, &entry, "failed to reap tombstones up to index", NULL, NULL);
@@ -72,7 +71,9 @@ void tombstone_gc_close(struct tombstone_gc *g) {
     loop_timer_close(&g->timer, NULL);
 }
 
-void tombstone_gc_free(struct tombstone_gc *g) { mem_free(g); }
+void tombstone_gc_free(struct tombstone_gc *g) {
+    mem_free(g);
+}
 
 void tombstone_gc_enable(struct tombstone_gc *g, bool on) {
     g->on = on;

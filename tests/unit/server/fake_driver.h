@@ -1,6 +1,6 @@
-/* A Raft driver for tests of calls: a real in-memory store, no log, no disk, and leadership, delays and
- * failures at the test's command. It takes the place of server/raft_driver.c, which then is not linked.
- * Everything runs on the core loop, through messages.
+/* A Raft driver for tests of calls: a real in-memory store, no log, no disk, and leadership, delays
+ * and failures at the test's command. It takes the place of server/raft_driver.c, which then is not
+ * linked. Everything runs on the core loop, through messages.
  */
 #ifndef TEST_SERVER_FAKE_DRIVER_H
 #define TEST_SERVER_FAKE_DRIVER_H
@@ -25,8 +25,8 @@ struct raft_driver {
     uint64_t index;
     atomic_bool leader;
     atomic_bool contact;
-    atomic_bool hold;    /* nothing is applied for now */
-    atomic_bool refuse;  /* proposals of commands fail */
+    atomic_bool hold;   /* nothing is applied for now */
+    atomic_bool refuse; /* proposals of commands fail */
     atomic_int batches;
 };
 
@@ -36,10 +36,10 @@ static bool fake_start_as_leader = true;
 enum { FAKE_COMMAND, FAKE_BARRIER, FAKE_VERIFY };
 
 static inline void fake_answer(struct raft_driver *d, struct raft_proposal *p,
-                        const struct store_result *result, const char *error) {
+                               const struct store_result *result, const char *error) {
     struct arena arena = ARENA_INIT;
-    struct raft_outcome outcome = {.index = p->index, .term = 1, .result = result,
-                                   .error = ERROR_IN(&arena)};
+    struct raft_outcome outcome = {
+        .index = p->index, .term = 1, .result = result, .error = ERROR_IN(&arena)};
     if (error != NULL) {
         outcome.result = NULL;
         error_set(&outcome.error, ERROR_NO_LEADER, "%s", error);
@@ -136,11 +136,14 @@ struct raft_driver *raft_driver_open(const struct raft_driver_options *options, 
     return d->store != NULL ? d : NULL;
 }
 
-struct store *raft_driver_store(struct raft_driver *d) { return d->store; }
+struct store *raft_driver_store(struct raft_driver *d) {
+    return d->store;
+}
 
 static inline void fake_lead(bool leader) {
     atomic_store(&fake->leader, leader);
-    if (leader) atomic_store(&fake->contact, true);
+    if (leader)
+        atomic_store(&fake->contact, true);
     fake->options.on_leader(fake->options.owner, leader, 1);
     fake->options.on_leader_address(fake->options.owner, STR(""));
 }
@@ -199,7 +202,8 @@ static inline void fake_say_restored(void) {
 
 bool raft_driver_start(struct raft_driver *d, struct loop *core, struct error *e) {
     d->core = core;
-    if (fake_start_as_leader) fake_set_leader(true);
+    if (fake_start_as_leader)
+        fake_set_leader(true);
     return true;
 }
 
@@ -233,10 +237,18 @@ void raft_driver_configuration(const struct raft_driver *d, struct arena *arena,
     *out->servers = (struct raft_driver_server){
         .id = str_from(d->id), .address = str_from(d->address), .leader = atomic_load(&d->leader)};
 }
-bool raft_driver_is_leader(const struct raft_driver *d) { return atomic_load(&d->leader); }
-uint64_t raft_driver_term(const struct raft_driver *d) { return 1; }
-uint64_t raft_driver_applied_index(const struct raft_driver *d) { return d->index; }
-uint64_t raft_driver_last_index(const struct raft_driver *d) { return d->index; }
+bool raft_driver_is_leader(const struct raft_driver *d) {
+    return atomic_load(&d->leader);
+}
+uint64_t raft_driver_term(const struct raft_driver *d) {
+    return 1;
+}
+uint64_t raft_driver_applied_index(const struct raft_driver *d) {
+    return d->index;
+}
+uint64_t raft_driver_last_index(const struct raft_driver *d) {
+    return d->index;
+}
 int64_t raft_driver_last_contact(const struct raft_driver *d) {
     return atomic_load(&d->contact) ? 0 : -1;
 }
@@ -253,17 +265,19 @@ void raft_driver_take_snapshot(struct raft_driver *d,
     done(owner, NULL, &e);
     arena_free(&arena);
 }
-uint64_t raft_driver_snapshot_index(const struct raft_driver_snapshot *s) { return 0; }
+uint64_t raft_driver_snapshot_index(const struct raft_driver_snapshot *s) {
+    return 0;
+}
 bool raft_driver_snapshot_pack(struct raft_driver_snapshot *s,
                                bool (*sink)(void *, struct str, struct error *), void *owner,
                                struct error *e) {
     return false;
 }
 void raft_driver_snapshot_close(struct raft_driver_snapshot *s) {}
-struct raft_driver_restore *
-raft_driver_restore_read(struct raft_driver *d,
-                         ptrdiff_t (*source)(void *, char *, size_t, struct error *), void *owner,
-                         struct error *e) {
+struct raft_driver_restore *raft_driver_restore_read(struct raft_driver *d,
+                                                     ptrdiff_t (*source)(void *, char *, size_t,
+                                                                         struct error *),
+                                                     void *owner, struct error *e) {
     error_set(e, ERROR_INTERNAL, "failed to decompress snapshot: EOF");
     return NULL;
 }

@@ -4,9 +4,9 @@
 
 #include <errno.h>
 #include <semaphore.h>
-#include <stdatomic.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,7 +75,7 @@ static inline void ask_run(struct message *m) {
 }
 
 static inline void ask_start(struct ask *a, unsigned thread, const struct endpoint *endpoint,
-                      void *request) {
+                             void *request) {
     memset(&a->call, 0, sizeof a->call);
     a->call.endpoint = endpoint;
     a->call.request = request;
@@ -99,7 +99,8 @@ static inline bool sem_wait_ms(sem_t *sem, int ms) {
         at.tv_nsec -= 1000000000;
     }
     while (sem_timedwait(sem, &at) != 0) {
-        if (errno != EINTR) return false;
+        if (errno != EINTR)
+            return false;
     }
     return true;
 }
@@ -118,7 +119,8 @@ static inline void ask_release_run(struct message *m) {
 
 /* After ask_wait: gives the answer back on its thread. */
 static inline void ask_end(struct ask *a) {
-    while (sem_trywait(&a->done) == 0) continue;
+    while (sem_trywait(&a->done) == 0)
+        continue;
     a->message.run = ask_release_run;
     loop_post_reply(a->loop, &a->message);
     sem_wait(&a->done);
@@ -143,10 +145,11 @@ static inline void ask_cancel(struct ask *a) {
 
 /* Starts, waits, and checks that there is no error; the caller ends it. */
 static inline struct answer *ask(struct ask *a, unsigned thread, const struct endpoint *endpoint,
-                          void *request) {
+                                 void *request) {
     ask_start(a, thread, endpoint, request);
     struct answer *answer = ask_wait(a, 10000);
-    if (answer == NULL) fail_msg("%s: no answer", endpoint->name);
+    if (answer == NULL)
+        fail_msg("%s: no answer", endpoint->name);
     if (error_is_set(&answer->error)) {
         fail_msg("%s: %.*s", endpoint->name, STR_ARG(answer->error.text));
     }
@@ -154,11 +157,12 @@ static inline struct answer *ask(struct ask *a, unsigned thread, const struct en
 }
 
 static inline void ask_error(unsigned thread, const struct endpoint *endpoint, void *request,
-                      const char *text) {
+                             const char *text) {
     struct ask a;
     ask_start(&a, thread, endpoint, request);
     struct answer *answer = ask_wait(&a, 10000);
-    if (answer == NULL) fail_msg("%s: no answer", endpoint->name);
+    if (answer == NULL)
+        fail_msg("%s: no answer", endpoint->name);
     char got[2048];
     snprintf(got, sizeof got, "%.*s", STR_ARG(answer->error.text));
     ask_end(&a);
@@ -201,7 +205,8 @@ static inline void server_settle(void) {
         struct indexed_health_checks *reply = answer->reply;
         bool there = reply->health_checks.len > 0;
         ask_end(&a);
-        if (there) return;
+        if (there)
+            return;
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
     }
     fail_msg("the leader did not register itself");

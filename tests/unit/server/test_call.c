@@ -1,7 +1,7 @@
-/* Calls: questions that are shared, blocking, coherence across threads, routing, calling off. On a fake
- * driver (fake_driver.h) with a real store. */
-#include "harness.h"
+/* Calls: questions that are shared, blocking, coherence across threads, routing, calling off. On a
+ * fake driver (fake_driver.h) with a real store. */
 #include "fake_driver.h"
+#include "harness.h"
 
 #include "server/server_room.h"
 #include "store/kv.h"
@@ -22,7 +22,8 @@ static int end(void **state) {
 /* KVS.Get that counts its evaluations. */
 static atomic_int evaluations;
 
-static bool counted_read(struct call_context *c, const void *request, void *reply, struct error *e) {
+static bool counted_read(struct call_context *c, const void *request, void *reply,
+                         struct error *e) {
     atomic_fetch_add(&evaluations, 1);
     return endpoint_kvs_get.read(c, request, reply, e);
 }
@@ -102,7 +103,8 @@ static void sweep_run(struct message *m) {
 static void test_unused_answers_are_dropped(void **state) {
     char value[64];
     kv_put(0, "unused", "v", "set");
-    for (int i = 0; i < 3; i++) kv_read(0, "unused", value);
+    for (int i = 0; i < 3; i++)
+        kv_read(0, "unused", value);
     struct message m = {.run = sweep_run};
     sem_init(&swept, 0, 0);
     loop_post_reply(server_io(server, 0), &m);
@@ -137,7 +139,8 @@ static void test_waiters_of_one_question_are_evaluated_once(void **state) {
     uint64_t index = kv_read(0, "shared", value);
     struct key_request r = {.key = STR("shared"), .options = {.min_query_index = index}};
     atomic_store(&evaluations, 0);
-    for (int i = 0; i < WAITERS; i++) ask_start(&asks[i], 0, &get, &r);
+    for (int i = 0; i < WAITERS; i++)
+        ask_start(&asks[i], 0, &get, &r);
     kv_read(0, "other", value); /* behind them in the loop's queue: all wait now */
     assert_null(ask_wait(&asks[WAITERS - 1], 50));
     int before = atomic_load(&evaluations);
@@ -148,11 +151,13 @@ static void test_waiters_of_one_question_are_evaluated_once(void **state) {
         struct answer *answer = ask_wait(&asks[i], 5000);
         assert_non_null(answer);
         assert_true(answer->meta.index > index);
-        if (first == NULL) first = answer;
+        if (first == NULL)
+            first = answer;
         assert_ptr_equal(answer, first);
     }
     assert_int_equal(atomic_load(&evaluations), before + 1);
-    for (int i = 0; i < WAITERS; i++) ask_end(&asks[i]);
+    for (int i = 0; i < WAITERS; i++)
+        ask_end(&asks[i]);
 }
 
 static void test_variants_do_not_share(void **state) {
@@ -328,8 +333,10 @@ static void test_no_wake_up_is_lost(void **state) {
         struct follower *f = &followers[i];
         memset(f, 0, sizeof *f);
         f->request.key = STR("followed");
-        f->call = (struct call){.endpoint = &endpoint_kvs_get, .request = &f->request,
-                                .done = follower_done, .owner = f};
+        f->call = (struct call){.endpoint = &endpoint_kvs_get,
+                                .request = &f->request,
+                                .done = follower_done,
+                                .owner = f};
         f->finished = &finished;
         f->message.run = follower_run;
         loop_post_reply(i % 3 == 2 ? server_core(server) : server_io(server, i % 2), &f->message);
@@ -341,7 +348,8 @@ static void test_no_wake_up_is_lost(void **state) {
     }
     kv_put(0, "followed", "end", "set");
     for (int i = 0; i < FOLLOWERS; i++) {
-        if (!sem_wait_ms(&finished, 20000)) fail_msg("a follower missed the end");
+        if (!sem_wait_ms(&finished, 20000))
+            fail_msg("a follower missed the end");
     }
     sem_destroy(&finished);
 }

@@ -1,7 +1,7 @@
-/* Endpoints: what is refused and how, what is filled in, sessions' timers, lock delay, transactions,
- * distance. On a fake driver with a real store. Texts are the peer's. */
-#include "harness.h"
+/* Endpoints: what is refused and how, what is filled in, sessions' timers, lock delay,
+ * transactions, distance. On a fake driver with a real store. Texts are the peer's. */
 #include "fake_driver.h"
+#include "harness.h"
 
 #include "server/near.h"
 #include "server/server_room.h"
@@ -19,7 +19,9 @@ static int end(void **state) {
     return 0;
 }
 
-static void pause_ms(int ms) { nanosleep(&(struct timespec){ms / 1000, (ms % 1000) * 1000000L}, NULL); }
+static void pause_ms(int ms) {
+    nanosleep(&(struct timespec){ms / 1000, (ms % 1000) * 1000000L}, NULL);
+}
 
 /* ---- registration ---- */
 
@@ -86,15 +88,17 @@ static void test_register_proxy_rules(void **state) {
               "\t* expose.paths: duplicate listener ports exposed\n\n");
     struct upstream twice[] = {
         {.destination_name = STR("a"), .local_bind_port = 3},
-        {.destination_name = STR("q"), .local_bind_port = 3,
+        {.destination_name = STR("q"),
+         .local_bind_port = 3,
          .local_bind_address = STR("127.0.0.1")},
     };
     s = (struct node_service){.service = STR("p"), .kind = STR("connect-proxy"), .port = 1};
     s.proxy.destination_service_name = STR("d");
     s.proxy.upstreams = (struct list){twice, 2, true};
-    ask_error(0, &endpoint_catalog_register, &r,
-              "1 error occurred:\n\t* upstreams cannot contain duplicates by local bind address and "
-              "port; \"127.0.0.1:3\" is specified twice\n\n");
+    ask_error(
+        0, &endpoint_catalog_register, &r,
+        "1 error occurred:\n\t* upstreams cannot contain duplicates by local bind address and "
+        "port; \"127.0.0.1:3\" is specified twice\n\n");
     struct service_definition sidecar = {.id = STR("x")};
     s = (struct node_service){.service = STR("p"), .kind = STR("terminating-gateway")};
     s.connect.sidecar_service = &sidecar;
@@ -118,8 +122,11 @@ static void test_register_fills_in(void **state) {
     struct health_check *list[] = {&first};
     struct health_check last = {.name = STR("two"), .status = STR("passing")};
     struct node_service s = {.service = STR("web")};
-    struct register_request r = {.node = STR("filled"), .address = STR("1.2.3.4"), .check = &last,
-                                 .checks = {list, 1, true}, .service = &s};
+    struct register_request r = {.node = STR("filled"),
+                                 .address = STR("1.2.3.4"),
+                                 .check = &last,
+                                 .checks = {list, 1, true},
+                                 .service = &s};
     struct ask a;
     ask(&a, 0, &endpoint_catalog_register, &r);
     ask_end(&a);
@@ -134,8 +141,8 @@ static void test_register_fills_in(void **state) {
     answer = ask(&a, 1, &endpoint_catalog_node_service_list, &n);
     struct indexed_node_service_list *services = answer->reply;
     assert_int_equal(services->node_services.services.len, 1);
-    assert_true(str_is(
-        LIST_AT(services->node_services.services, struct node_service *, 0)->id, "web"));
+    assert_true(
+        str_is(LIST_AT(services->node_services.services, struct node_service *, 0)->id, "web"));
     ask_end(&a);
 }
 
@@ -286,7 +293,8 @@ static void test_session_ends_after_twice_its_ttl(void **state) {
     int64_t renewed = time_now_monotonic();
     assert_true(renewed - created > 200 * MILLISECOND);
     assert_true(session_lives(id));
-    for (int i = 0; i < 500 && session_lives(id); i++) pause_ms(5);
+    for (int i = 0; i < 500 && session_lives(id); i++)
+        pause_ms(5);
     int64_t lived = time_now_monotonic() - renewed;
     assert_false(session_lives(id));
     assert_true(lived >= 100 * MILLISECOND);
@@ -302,7 +310,8 @@ static void test_new_leader_restarts_timers(void **state) {
     fake_set_leader(true);
     pause_ms(400); /* 700 ms after the beginning, 400 ms after the election */
     assert_true(session_lives(id));
-    for (int i = 0; i < 500 && session_lives(id); i++) pause_ms(5);
+    for (int i = 0; i < 500 && session_lives(id); i++)
+        pause_ms(5);
     assert_false(session_lives(id));
 }
 
@@ -359,8 +368,7 @@ static void txn_expect(struct txn_op *op, const char *what) {
     struct txn_response *reply = answer->reply;
     assert_int_equal(reply->errors.len, 1);
     char got[256];
-    snprintf(got, sizeof got, "%.*s",
-             STR_ARG(LIST_AT(reply->errors, struct txn_error *, 0)->what));
+    snprintf(got, sizeof got, "%.*s", STR_ARG(LIST_AT(reply->errors, struct txn_error *, 0)->what));
     ask_end(&a);
     assert_string_equal(got, what);
 }
@@ -371,8 +379,8 @@ static void test_txn_refusals(void **state) {
     node.node.node = STR("a");
     node.node.id = STR("x");
     txn_expect(&(struct txn_op){.node = &node}, "Bad node ID: uuid string is wrong length");
-    struct txn_op_service service = {.verb = STR("delete"), .node = STR("x"),
-                                     .service = {.id = STR("q")}};
+    struct txn_op_service service = {
+        .verb = STR("delete"), .node = STR("x"), .service = {.id = STR("q")}};
     txn_expect(&(struct txn_op){.service = &service}, "Must provide service name with ID");
     struct txn_op_session session = {.verb = STR("delete")};
     txn_expect(&(struct txn_op){.session = &session}, "Permission denied");
@@ -471,8 +479,7 @@ static void test_near(void **state) {
     struct ask a;
     struct answer *answer = ask(&a, 0, &endpoint_catalog_service_nodes, &r);
     struct indexed_service_nodes *reply = answer->reply;
-    assert_true(
-        str_is(LIST_AT(reply->service_nodes, struct service_node *, 0)->node, "near-a"));
+    assert_true(str_is(LIST_AT(reply->service_nodes, struct service_node *, 0)->node, "near-a"));
     ask_end(&a);
     /* The name is given back as it was asked. */
     struct node_request n = {.node = STR("NEAR-D")};
@@ -501,7 +508,6 @@ static void test_tombstone_bins(void **state) {
     assert_int_equal(tombstone_gc_expiry(30 * SECOND), 16 * MINUTE);
 }
 
-
 struct snapshot_wait {
     struct snapshot_call call;
     struct message message;
@@ -515,14 +521,19 @@ static void snapshot_done(struct snapshot_call *c) {
 
 static void snapshot_run(struct message *m) {
     struct snapshot_wait *w = CONTAINER_OF(m, struct snapshot_wait, message);
-    if (w->restore) server_snapshot_restore(server, &w->call);
-    else server_snapshot_save(server, &w->call);
+    if (w->restore)
+        server_snapshot_restore(server, &w->call);
+    else
+        server_snapshot_save(server, &w->call);
 }
 
 static void snapshot_expect(bool restore, bool stale, const char *datacenter, const char *text) {
     struct snapshot_wait w = {.restore = restore, .message.run = snapshot_run};
-    w.call = (struct snapshot_call){.allow_stale = stale, .datacenter = str_from(datacenter),
-                                    .archive = -1, .done = snapshot_done, .owner = &w};
+    w.call = (struct snapshot_call){.allow_stale = stale,
+                                    .datacenter = str_from(datacenter),
+                                    .archive = -1,
+                                    .done = snapshot_done,
+                                    .owner = &w};
     sem_init(&w.done, 0, 0);
     loop_post_reply(server_io(server, 0), &w.message);
     assert_true(sem_wait_ms(&w.done, 5000));

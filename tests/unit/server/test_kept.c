@@ -1,13 +1,16 @@
-/* Kept answers against fresh ones: random writes to a small world, and after each of them every question
- * is asked twice, once where an answer may have been kept and once where none can be. Both must be equal,
- * index included. A question that waits must be woken by whatever changes its answer. */
-#include "harness.h"
+/* Kept answers against fresh ones: random writes to a small world, and after each of them every
+ * question is asked twice, once where an answer may have been kept and once where none can be. Both
+ * must be equal, index included. A question that waits must be woken by whatever changes its
+ * answer. */
 #include "fake_driver.h"
+#include "harness.h"
 
 #include "base/random.h"
 
 static struct prng prng;
-static uint64_t below(uint64_t n) { return prng_below(&prng, n); }
+static uint64_t below(uint64_t n) {
+    return prng_below(&prng, n);
+}
 
 static int begin(void **state) {
     struct server_options o = harness_options();
@@ -39,28 +42,35 @@ static void random_register(void) {
     snprintf(address, sizeof address, "10.0.0.%d", (int)below(3));
     struct str_pair meta = {STR("m"), below(2) ? STR("1") : STR("2")};
     struct register_request r = {.node = PICK(nodes), .address = str_from(address)};
-    if (below(2)) r.node_meta = (struct list){&meta, 1, true};
+    if (below(2))
+        r.node_meta = (struct list){&meta, 1, true};
     r.skip_node_update = below(3) == 0;
     struct str tags[] = {STR("t1"), STR("t2")};
     struct node_service s = {.id = PICK(ids), .service = PICK(services), .port = (int64_t)below(2)};
-    if (below(2)) s.tags = (struct list){tags, 1 + (uint32_t)below(2), true};
+    if (below(2))
+        s.tags = (struct list){tags, 1 + (uint32_t)below(2), true};
     if (str_is(s.service, "proxy")) {
         s.kind = STR("connect-proxy");
         s.port = 1;
         s.proxy.destination_service_name = STR("web");
     }
-    if (below(2)) r.service = &s;
+    if (below(2))
+        r.service = &s;
     struct health_check c = {.check_id = below(2) ? STR("c1") : STR("c2"),
                              .status = below(2) ? STR("passing") : STR("critical")};
-    if (below(2)) c.service_id = PICK(ids);
-    if (below(2)) r.check = &c;
+    if (below(2))
+        c.service_id = PICK(ids);
+    if (below(2))
+        r.check = &c;
     run(&endpoint_catalog_register, &r);
 }
 
 static void random_deregister(void) {
     struct deregister_request r = {.node = PICK(nodes)};
-    if (below(4)) r.service_id = below(2) ? PICK(ids) : STR("");
-    if (r.service_id.len == 0 && below(3)) r.check_id = below(2) ? STR("c1") : STR("c2");
+    if (below(4))
+        r.service_id = below(2) ? PICK(ids) : STR("");
+    if (r.service_id.len == 0 && below(3))
+        r.check_id = below(2) ? STR("c1") : STR("c2");
     run(&endpoint_catalog_deregister, &r);
 }
 
@@ -171,7 +181,8 @@ static void test_kept_answers_are_fresh(void **state) {
         for (int round = 0; round < 60; round++) {
             random_write();
             for (size_t i = 0; i < case_count; i++) {
-                if (below(3)) compare(&cases[i], round);
+                if (below(3))
+                    compare(&cases[i], round);
             }
         }
     }
@@ -205,8 +216,9 @@ static void wait_no_longer(struct ask *a) {
     ask_end(a); /* it may have been answered before */
 }
 
-/* Every question waits from where it stands; a random write; whoever's answer it changed, with a higher
- * index, must come back. (Those whose index does not grow are left behind by the peer too: fsm.md 3.1.) */
+/* Every question waits from where it stands; a random write; whoever's answer it changed, with a
+ * higher index, must come back. (Those whose index does not grow are left behind by the peer too:
+ * fsm.md 3.1.) */
 static void test_waiting_questions_are_woken(void **state) {
     static struct ask waiting[64];
     static struct buf before[64];
@@ -223,7 +235,8 @@ static void test_waiting_questions_are_woken(void **state) {
             before[i] = content_of(cases[i].endpoint, answer);
             ask_end(&a);
         }
-        for (size_t i = 0; i < case_count; i++) wait_from(&waiting[i], i, index[i]);
+        for (size_t i = 0; i < case_count; i++)
+            wait_from(&waiting[i], i, index[i]);
         random_write();
         for (size_t i = 0; i < case_count; i++) {
             struct endpoint fresh = *cases[i].endpoint;

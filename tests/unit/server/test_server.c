@@ -1,5 +1,5 @@
-/* The whole server on its real driver: a write, a read and a wait from end to end; a restart on the same
- * disk; a snapshot saved and restored. */
+/* The whole server on its real driver: a write, a read and a wait from end to end; a restart on the
+ * same disk; a snapshot saved and restored. */
 #include "harness.h"
 
 #include <fcntl.h>
@@ -144,8 +144,10 @@ static void snapshot_done(struct snapshot_call *c) {
 
 static void snapshot_run(struct message *m) {
     struct snapshot_wait *w = CONTAINER_OF(m, struct snapshot_wait, message);
-    if (w->restore) server_snapshot_restore(server, &w->call);
-    else server_snapshot_save(server, &w->call);
+    if (w->restore)
+        server_snapshot_restore(server, &w->call);
+    else
+        server_snapshot_save(server, &w->call);
 }
 
 static void snapshot(struct snapshot_wait *w, bool restore, int archive) {
@@ -154,7 +156,8 @@ static void snapshot(struct snapshot_wait *w, bool restore, int archive) {
     sem_init(&w->done, 0, 0);
     loop_post_reply(server_io(server, 0), &w->message);
     assert_true(sem_wait_ms(&w->done, 20000));
-    if (error_is_set(&w->call.error)) fail_msg("snapshot: %.*s", STR_ARG(w->call.error.text));
+    if (error_is_set(&w->call.error))
+        fail_msg("snapshot: %.*s", STR_ARG(w->call.error.text));
     sem_destroy(&w->done);
 }
 
@@ -230,12 +233,9 @@ static void test_a_start_that_fails(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dev_mode),
-        cmocka_unit_test(test_restart),
-        cmocka_unit_test(test_many_writers),
-        cmocka_unit_test(test_snapshot_in_dev_mode),
-        cmocka_unit_test(test_snapshot_on_disk),
-        cmocka_unit_test(test_a_start_that_fails),
+        cmocka_unit_test(test_dev_mode),         cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_many_writers),     cmocka_unit_test(test_snapshot_in_dev_mode),
+        cmocka_unit_test(test_snapshot_on_disk), cmocka_unit_test(test_a_start_that_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
