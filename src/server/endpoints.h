@@ -63,29 +63,30 @@ extern const struct shape datacenters_request_shape;
 extern const struct shape raft_remove_peer_request_shape;
 extern const struct shape raft_stats_shape;
 
-/* Each with its request and what answer->reply points to. */
+/* Each with its request and what answer->reply points to; the names begin with endpoint_. */
 
 /*
- * endpoint_status_ping                       empty_struct               -> empty_struct
- * endpoint_status_leader                     dc_request                 -> struct str "ip:port" or
- * "" endpoint_status_peers                      dc_request                 -> struct list of str
- * endpoint_status_raft_stats                 empty_struct               -> raft_stats
+ * status_ping                   empty_struct               -> empty_struct
+ * status_leader                 dc_request                 -> struct str
+ * status_peers                  dc_request                 -> struct list of str
+ * status_raft_stats             empty_struct               -> raft_stats
+ *
+ * Leader: "ip:port" or "".
  */
 extern const struct endpoint endpoint_status_ping, endpoint_status_leader, endpoint_status_peers,
     endpoint_status_raft_stats;
 
 /*
- * endpoint_catalog_register                  register_request           -> empty_struct
- * endpoint_catalog_deregister                deregister_request         -> empty_struct
- * endpoint_catalog_list_datacenters          datacenters_request        -> list of str
- * endpoint_catalog_list_nodes                dc_request                 -> indexed_nodes
- * endpoint_catalog_list_services             dc_request                 -> indexed_services
- * endpoint_catalog_service_list              dc_request                 -> indexed_service_list
- * endpoint_catalog_service_nodes             service_request            -> indexed_service_nodes
- * endpoint_catalog_node_services             node_request               -> indexed_node_services
- * endpoint_catalog_node_service_list         node_request               ->
- * indexed_node_service_list endpoint_catalog_gateway_services          service_request ->
- * indexed_gateway_services
+ * catalog_register              register_request           -> empty_struct
+ * catalog_deregister            deregister_request         -> empty_struct
+ * catalog_list_datacenters      datacenters_request        -> list of str
+ * catalog_list_nodes            dc_request                 -> indexed_nodes
+ * catalog_list_services         dc_request                 -> indexed_services
+ * catalog_service_list          dc_request                 -> indexed_service_list
+ * catalog_service_nodes         service_request            -> indexed_service_nodes
+ * catalog_node_services         node_request               -> indexed_node_services
+ * catalog_node_service_list     node_request               -> indexed_node_service_list
+ * catalog_gateway_services      service_request            -> indexed_gateway_services
  *
  * GatewayServices: service_name is the gateway's.
  */
@@ -95,33 +96,32 @@ extern const struct endpoint endpoint_catalog_register, endpoint_catalog_deregis
     endpoint_catalog_node_service_list, endpoint_catalog_gateway_services;
 
 /*
- * endpoint_health_checks_in_state            checks_in_state_request    -> indexed_health_checks
- * endpoint_health_node_checks                node_request               -> indexed_health_checks
- * endpoint_health_service_checks             service_request            -> indexed_health_checks
- * endpoint_health_service_nodes              service_request            ->
- * indexed_check_service_nodes
+ * health_checks_in_state        checks_in_state_request    -> indexed_health_checks
+ * health_node_checks            node_request               -> indexed_health_checks
+ * health_service_checks         service_request            -> indexed_health_checks
+ * health_service_nodes          service_request            -> indexed_check_service_nodes
  */
 extern const struct endpoint endpoint_health_checks_in_state, endpoint_health_node_checks,
     endpoint_health_service_checks, endpoint_health_service_nodes;
 
 /*
- * endpoint_kvs_apply                         kvs_request                -> bool
- * endpoint_kvs_get                           key_request                -> indexed_dir_entries
- * endpoint_kvs_list                          key_request                -> indexed_dir_entries
- * endpoint_kvs_list_keys                     key_list_request           -> indexed_keys
+ * kvs_apply                     kvs_request                -> bool
+ * kvs_get                       key_request                -> indexed_dir_entries
+ * kvs_list                      key_request                -> indexed_dir_entries
+ * kvs_list_keys                 key_list_request           -> indexed_keys
  *
- * KVS.Apply's op: set cas delete delete-cas delete-tree lock unlock; set, delete and delete-tree
- * answer false.
+ * KVS.Apply's op: set cas delete delete-cas delete-tree lock unlock; set, delete and
+ * delete-tree answer false.
  */
 extern const struct endpoint endpoint_kvs_apply, endpoint_kvs_get, endpoint_kvs_list,
     endpoint_kvs_list_keys;
 
 /*
- * endpoint_session_apply                     session_request            -> struct str
- * endpoint_session_get                       session_specific_request   -> indexed_sessions
- * endpoint_session_list                      session_specific_request   -> indexed_sessions
- * endpoint_session_node_sessions             node_request               -> indexed_sessions
- * endpoint_session_renew                     session_specific_request   -> indexed_sessions
+ * session_apply                 session_request            -> struct str
+ * session_get                   session_specific_request   -> indexed_sessions
+ * session_list                  session_specific_request   -> indexed_sessions
+ * session_node_sessions         node_request               -> indexed_sessions
+ * session_renew                 session_specific_request   -> indexed_sessions
  *
  * Session.Apply's op: create (the reply is the new ID), destroy ("").
  */
@@ -129,10 +129,10 @@ extern const struct endpoint endpoint_session_apply, endpoint_session_get, endpo
     endpoint_session_node_sessions, endpoint_session_renew;
 
 /*
- * endpoint_coordinate_update                 coordinate_update_request  -> empty_struct
- * endpoint_coordinate_list_datacenters       empty_struct               -> list of datacenter_map
- * endpoint_coordinate_list_nodes             dc_request                 -> indexed_coordinates
- * endpoint_coordinate_node                   node_request               -> indexed_coordinates
+ * coordinate_update             coordinate_update_request  -> empty_struct
+ * coordinate_list_datacenters   empty_struct               -> list of datacenter_map
+ * coordinate_list_nodes         dc_request                 -> indexed_coordinates
+ * coordinate_node               node_request               -> indexed_coordinates
  *
  * Updates are answered at once; the leader writes what it collected every 5 s.
  */
@@ -140,27 +140,26 @@ extern const struct endpoint endpoint_coordinate_update, endpoint_coordinate_lis
     endpoint_coordinate_list_nodes, endpoint_coordinate_node;
 
 /*
- * endpoint_txn_apply                         txn_request                -> txn_response
- * endpoint_txn_read                          txn_read_request           -> txn_read_response
+ * txn_apply                     txn_request                -> txn_response
+ * txn_read                      txn_read_request           -> txn_read_response
  *
  * Operations that fail are no error of the call: reply->errors.
  */
 extern const struct endpoint endpoint_txn_apply, endpoint_txn_read;
 
 /*
- * endpoint_internal_node_info                node_request               -> indexed_node_dump
- * endpoint_internal_node_dump                dc_request                 -> indexed_node_dump
- * endpoint_internal_service_dump             service_dump_request       ->
- * indexed_check_service_nodes endpoint_internal_gateway_service_dump     service_request ->
- * indexed_service_dump
+ * internal_node_info            node_request               -> indexed_node_dump
+ * internal_node_dump            dc_request                 -> indexed_node_dump
+ * internal_service_dump         service_dump_request       -> indexed_check_service_nodes
+ * internal_gateway_service_dump service_request            -> indexed_service_dump
  */
 extern const struct endpoint endpoint_internal_node_info, endpoint_internal_node_dump,
     endpoint_internal_service_dump, endpoint_internal_gateway_service_dump;
 
 /*
- * endpoint_operator_raft_configuration       dc_request                 ->
- * raft_configuration_response endpoint_operator_autopilot_get            dc_request ->
- * autopilot_config endpoint_operator_autopilot_set            autopilot_set_request      -> bool
+ * operator_raft_configuration   dc_request                 -> raft_configuration_response
+ * operator_autopilot_get        dc_request                 -> autopilot_config
+ * operator_autopilot_set        autopilot_set_request      -> bool
  */
 extern const struct endpoint endpoint_operator_raft_configuration, endpoint_operator_autopilot_get,
     endpoint_operator_autopilot_set;
