@@ -166,7 +166,7 @@ static bool complete(struct cli *cli) {
     return true;
 }
 
-static int dispatch(struct cli *cli, char *const *args, size_t count) {
+int cli_run(struct cli *cli, char *const *args, size_t count) {
     struct invocation call = {0};
     read_invocation(args, count, &call);
     cli->command = call.command;
@@ -221,7 +221,7 @@ int cli_main(int argc, char **argv, const struct cli_hooks *hooks) {
                       .err = stderr,
                       .program = program,
                       .as_consul = called_consul(program)};
-    int exit_code = dispatch(&cli, argv + (argc > 0 ? 1 : 0), argc > 0 ? (size_t)argc - 1 : 0);
+    int exit_code = cli_run(&cli, argv + (argc > 0 ? 1 : 0), argc > 0 ? (size_t)argc - 1 : 0);
     if (fflush(stdout) != 0 && exit_code == CLI_OK)
         exit_code = CLI_FAILED;
     arena_free(&arena);

@@ -69,6 +69,10 @@ const struct command *cli_command_find(struct str name);
  * 1. NULL: there is none. */
 const struct command *cli_command_match(char *const *args, size_t count, size_t *words);
 
+/* What cli_main does, with streams and hooks of the caller's choice; args without the program's
+ * name. */
+int cli_run(struct cli *cli, char *const *args, size_t count);
+
 /* Lines for the user: results on standard output, errors and warnings on standard error. The
  * newline is added. */
 void cli_out(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -94,5 +98,8 @@ bool http_flag_is_api_option(const char *name);
 /* Shell completion (cli.md 1.7). */
 void complete_line(struct str line, struct buf *out);
 int complete_install(struct cli *cli, bool install);
+/* The same for a home and program (absolute path) of the caller's choice. XDG_CONFIG_HOME counts
+ * too. */
+int complete_install_at(struct cli *cli, bool install, const char *home, const char *program);
 
 #endif

@@ -100,7 +100,7 @@ struct install {
     struct cli *cli;
     bool install;
     const char *home;
-    char program[4096];  /* absolute */
+    const char *program; /* absolute */
     const char *command; /* as it is typed */
     size_t shells;
     struct buf errors; /* "\t* …\n" each */
@@ -142,21 +142,21 @@ static ptrdiff_t find_line(struct str text, struct str line) {
     return -1;
 }
 
-static void change_file(struct install *in, const char *path, const char *shown, struct str line,
+static void change_file(struct install *in, const char *path, struct str line,
                         struct str first_line) {
     struct error e = ERROR_IN(in->cli->arena);
     struct str text;
     in->shells++;
     if (!file_read(path, &text, in->cli->arena, &e)) {
-        add_error(in, "cannot be read:", shown);
+        add_error(in, "cannot be read:", path);
         return;
     }
     ptrdiff_t at = find_line(text, line);
     struct buf out = BUF_INIT;
     if (in->install && at >= 0) {
-        add_error(in, "already installed in", shown);
+        add_error(in, "already installed in", path);
     } else if (!in->install && at < 0) {
-        add_error(in, "does not installed in", shown);
+        add_error(in, "does not installed in", path);
     } else if (in->install) {
         buf_add_str(&out, text);
         buf_add_char(&out, '\n');
@@ -183,8 +183,7 @@ static void change_bash(struct install *in) {
             str_terminated(in->cli->arena, str_format(in->cli->arena, "%s/%s", in->home, files[i]));
         if (!exists(path))
             continue;
-        char *shown = str_terminated(in->cli->arena, str_format(in->cli->arena, "~/%s", files[i]));
-        change_file(in, path, shown, format_line(in, ""), STR(""));
+        change_file(in, path, format_line(in, ""), STR(""));
         return;
     }
 }
@@ -192,7 +191,7 @@ static void change_bash(struct install *in) {
 static void change_zsh(struct install *in) {
     char *path = str_terminated(in->cli->arena, str_format(in->cli->arena, "%s/.zshrc", in->home));
     if (exists(path))
-        change_file(in, path, "~/.zshrc", format_line(in, "-o nospace "),
+        change_file(in, path, format_line(in, "-o nospace "),
                     STR("autoload -U +X bashcompinit && bashcompinit"));
 }
 
@@ -224,15 +223,9 @@ static void change_fish(struct install *in) {
         add_error(in, "cannot be written:", path);
 }
 
-int complete_install(struct cli *cli, bool install) {
-    struct passwd *user = getpwuid(getuid());
-    struct install in = {.cli = cli, .install = install};
-    in.home = user != NULL ? user->pw_dir : getenv("HOME");
+int complete_install_at(struct cli *cli, bool install, const char *home, const char *program) {
+    struct install in = {.cli = cli, .install = install, .home = home, .program = program};
     in.command = cli->as_consul ? "consul" : "praetor";
-    ssize_t len = readlink("/proc/self/exe", in.program, sizeof in.program - 1);
-    if (in.home == NULL || len <= 0)
-        return cli_fail(cli, "Error executing CLI: neither home nor program can be found");
-    in.program[len] = '\0';
     change_bash(&in);
     change_zsh(&in);
     change_fish(&in);
@@ -244,4 +237,15 @@ int complete_install(struct cli *cli, bool install) {
                 in.error_count == 1 ? "" : "s", STR_ARG(buf_str(&in.errors)));
     buf_free(&in.errors);
     return in.error_count > 0 ? CLI_FAILED : CLI_OK;
+}
+
+int complete_install(struct cli *cli, bool install) {
+    char program[4096];
+    struct passwd *user = getpwuid(getuid());
+    const char *home = user != NULL ? user->pw_dir : getenv("HOME");
+    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (home == NULL || len <= 0)
+        return cli_fail(cli, "Error executing CLI: neither home nor program can be found");
+    program[len] = '\0';
+    return complete_install_at(cli, install, home, program);
 }

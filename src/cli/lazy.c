@@ -1,8 +1,9 @@
-/* libcurl and libarchive, loaded when the first of their functions is called. Commands need them, agents
- * do not: linked in the usual way they bring some thirty more libraries into every process, which costs
- * an agent more memory than all of its own (about 5 of 12 MB) and most of its time to start. The
- * functions that this room uses are defined here under their own names and passed on, so that nobody
- * else has to know; one that is missing here makes the linker take the real library again.
+/* libcurl and libarchive, loaded when the first of their functions is called. Commands need them,
+ * agents do not: linked in the usual way they bring some thirty more libraries into every process,
+ * which costs an agent more memory than all of its own (about 5 of 12 MB) and most of its time to
+ * start. The functions that this room uses are defined here under their own names and passed on, so
+ * that nobody else has to know; one that is missing here makes the linker take the real library
+ * again.
  */
 #include <archive.h>
 #include <archive_entry.h>
@@ -25,8 +26,7 @@ struct lazy_library {
 static struct lazy_library curl = {.file = "libcurl.so.4", .once = PTHREAD_ONCE_INIT};
 static struct lazy_library archive = {.file = "libarchive.so.13", .once = PTHREAD_ONCE_INIT};
 
-static void open_library(struct lazy_library *l)
-{
+static void open_library(struct lazy_library *l) {
     l->handle = dlopen(l->file, RTLD_NOW | RTLD_LOCAL);
     if (l->handle == NULL) {
         fprintf(stderr, "Error executing CLI: %s\n", dlerror());
@@ -34,12 +34,15 @@ static void open_library(struct lazy_library *l)
     }
 }
 
-static void open_curl(void) { open_library(&curl); }
-static void open_archive(void) { open_library(&archive); }
+static void open_curl(void) {
+    open_library(&curl);
+}
+static void open_archive(void) {
+    open_library(&archive);
+}
 
 /* Never NULL: a library without the function is as good as none. */
-static void *find(struct lazy_library *l, void (*open)(void), const char *name)
-{
+static void *find(struct lazy_library *l, void (*open)(void), const char *name) {
     pthread_once(&l->once, open);
     void *function = dlsym(l->handle, name);
     if (function == NULL) {
@@ -55,17 +58,25 @@ static void *find(struct lazy_library *l, void (*open)(void), const char *name)
 
 /* ---- libcurl ---- */
 
-CURLcode curl_global_init(long flags) { return CURL_FUNCTION(curl_global_init)(flags); }
-CURL *curl_easy_init(void) { return CURL_FUNCTION(curl_easy_init)(); }
-void curl_easy_cleanup(CURL *c) { CURL_FUNCTION(curl_easy_cleanup)(c); }
-const char *curl_easy_strerror(CURLcode code) { return CURL_FUNCTION(curl_easy_strerror)(code); }
+CURLcode curl_global_init(long flags) {
+    return CURL_FUNCTION(curl_global_init)(flags);
+}
+CURL *curl_easy_init(void) {
+    return CURL_FUNCTION(curl_easy_init)();
+}
+void curl_easy_cleanup(CURL *c) {
+    CURL_FUNCTION(curl_easy_cleanup)(c);
+}
+const char *curl_easy_strerror(CURLcode code) {
+    return CURL_FUNCTION(curl_easy_strerror)(code);
+}
 
-/* The one argument behind the option is a pointer, a long or a curl_off_t: one register of the same kind
- * on all 64-bit systems. */
-_Static_assert(sizeof(long) == sizeof(void *) && sizeof(curl_off_t) == sizeof(void *), "64-bit only");
+/* The one argument behind the option is a pointer, a long or a curl_off_t: one register of the same
+ * kind on all 64-bit systems. */
+_Static_assert(sizeof(long) == sizeof(void *) && sizeof(curl_off_t) == sizeof(void *),
+               "64-bit only");
 
-CURLcode curl_easy_setopt(CURL *c, CURLoption option, ...)
-{
+CURLcode curl_easy_setopt(CURL *c, CURLoption option, ...) {
     va_list args;
     va_start(args, option);
     void *value = va_arg(args, void *);
@@ -73,8 +84,7 @@ CURLcode curl_easy_setopt(CURL *c, CURLoption option, ...)
     return CURL_FUNCTION(curl_easy_setopt)(c, option, value);
 }
 
-CURLcode curl_easy_getinfo(CURL *c, CURLINFO info, ...)
-{
+CURLcode curl_easy_getinfo(CURL *c, CURLINFO info, ...) {
     va_list args;
     va_start(args, info);
     void *value = va_arg(args, void *);
@@ -82,63 +92,69 @@ CURLcode curl_easy_getinfo(CURL *c, CURLINFO info, ...)
     return CURL_FUNCTION(curl_easy_getinfo)(c, info, value);
 }
 
-struct curl_slist *curl_slist_append(struct curl_slist *list, const char *text)
-{
+struct curl_slist *curl_slist_append(struct curl_slist *list, const char *text) {
     return CURL_FUNCTION(curl_slist_append)(list, text);
 }
-void curl_slist_free_all(struct curl_slist *list) { CURL_FUNCTION(curl_slist_free_all)(list); }
+void curl_slist_free_all(struct curl_slist *list) {
+    CURL_FUNCTION(curl_slist_free_all)(list);
+}
 
-CURLM *curl_multi_init(void) { return CURL_FUNCTION(curl_multi_init)(); }
-CURLMcode curl_multi_cleanup(CURLM *m) { return CURL_FUNCTION(curl_multi_cleanup)(m); }
-CURLMcode curl_multi_add_handle(CURLM *m, CURL *c) { return CURL_FUNCTION(curl_multi_add_handle)(m, c); }
-CURLMcode curl_multi_remove_handle(CURLM *m, CURL *c)
-{
+CURLM *curl_multi_init(void) {
+    return CURL_FUNCTION(curl_multi_init)();
+}
+CURLMcode curl_multi_cleanup(CURLM *m) {
+    return CURL_FUNCTION(curl_multi_cleanup)(m);
+}
+CURLMcode curl_multi_add_handle(CURLM *m, CURL *c) {
+    return CURL_FUNCTION(curl_multi_add_handle)(m, c);
+}
+CURLMcode curl_multi_remove_handle(CURLM *m, CURL *c) {
     return CURL_FUNCTION(curl_multi_remove_handle)(m, c);
 }
-CURLMcode curl_multi_perform(CURLM *m, int *running)
-{
+CURLMcode curl_multi_perform(CURLM *m, int *running) {
     return CURL_FUNCTION(curl_multi_perform)(m, running);
 }
 CURLMcode curl_multi_poll(CURLM *m, struct curl_waitfd extra[], unsigned int count, int timeout_ms,
-                          int *ready)
-{
+                          int *ready) {
     return CURL_FUNCTION(curl_multi_poll)(m, extra, count, timeout_ms, ready);
 }
-CURLMsg *curl_multi_info_read(CURLM *m, int *left) { return CURL_FUNCTION(curl_multi_info_read)(m, left); }
+CURLMsg *curl_multi_info_read(CURLM *m, int *left) {
+    return CURL_FUNCTION(curl_multi_info_read)(m, left);
+}
 
 /* ---- libarchive ---- */
 
-struct archive *archive_read_new(void) { return ARCHIVE_FUNCTION(archive_read_new)(); }
-int archive_read_free(struct archive *a) { return ARCHIVE_FUNCTION(archive_read_free)(a); }
-int archive_read_support_format_empty(struct archive *a)
-{
+struct archive *archive_read_new(void) {
+    return ARCHIVE_FUNCTION(archive_read_new)();
+}
+int archive_read_free(struct archive *a) {
+    return ARCHIVE_FUNCTION(archive_read_free)(a);
+}
+int archive_read_support_format_empty(struct archive *a) {
     return ARCHIVE_FUNCTION(archive_read_support_format_empty)(a);
 }
-int archive_read_support_format_tar(struct archive *a)
-{
+int archive_read_support_format_tar(struct archive *a) {
     return ARCHIVE_FUNCTION(archive_read_support_format_tar)(a);
 }
 int archive_read_open(struct archive *a, void *owner, archive_open_callback *open,
-                      archive_read_callback *read, archive_close_callback *close)
-{
+                      archive_read_callback *read, archive_close_callback *close) {
     return ARCHIVE_FUNCTION(archive_read_open)(a, owner, open, read, close);
 }
-int archive_read_next_header(struct archive *a, struct archive_entry **entry)
-{
+int archive_read_next_header(struct archive *a, struct archive_entry **entry) {
     return ARCHIVE_FUNCTION(archive_read_next_header)(a, entry);
 }
-int archive_read_data_block(struct archive *a, const void **data, size_t *size, la_int64_t *offset)
-{
+int archive_read_data_block(struct archive *a, const void **data, size_t *size,
+                            la_int64_t *offset) {
     return ARCHIVE_FUNCTION(archive_read_data_block)(a, data, size, offset);
 }
-const char *archive_entry_pathname(struct archive_entry *entry)
-{
+const char *archive_entry_pathname(struct archive_entry *entry) {
     return ARCHIVE_FUNCTION(archive_entry_pathname)(entry);
 }
-const char *archive_error_string(struct archive *a) { return ARCHIVE_FUNCTION(archive_error_string)(a); }
+const char *archive_error_string(struct archive *a) {
+    return ARCHIVE_FUNCTION(archive_error_string)(a);
+}
 
-void archive_set_error(struct archive *a, int number, const char *format, ...)
-{
+void archive_set_error(struct archive *a, int number, const char *format, ...) {
     char text[512];
     va_list args;
     va_start(args, format);

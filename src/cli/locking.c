@@ -5,6 +5,8 @@
  */
 #include "cli/locking.h"
 
+#include <stdlib.h>
+
 #include "base/mem.h"
 #include "base/time.h"
 #include "cli/kv.h"
@@ -216,7 +218,14 @@ static bool holds(const struct holders *h, struct str session) {
     return false;
 }
 
+static int compare_sessions(const void *a, const void *b) {
+    return str_compare(*(const struct str *)a, *(const struct str *)b);
+}
+
+/* Sorted, as all clients write it. */
 static struct str holders_text(const struct holders *h, struct arena *arena) {
+    if (h->count > 0)
+        qsort(h->sessions, h->count, sizeof *h->sessions, compare_sessions);
     struct buf text = BUF_INIT;
     struct json_writer w;
     json_begin(&w, &text, false);
