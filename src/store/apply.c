@@ -75,7 +75,7 @@ static const struct entry_row entry_rows[ENTRY_TYPE_MASK + 1] = {
     [ENTRY_CONNECT_CA_LEAF] = {.request = &ca_leaf_request_shape,
                                .apply = apply_connect_ca_leaf,
                                .validates_first = true},
-    /* engineer C's rows go here. */
+    [ENTRY_CONFIG_ENTRY] = {.apply_raw = apply_config_entry, .validates_first = true},
 };
 
 /* ---- results ---- */

@@ -41,6 +41,8 @@ void apply_acl_auth_method_delete(struct store_batch *b, void *request,
 void apply_intention(struct store_batch *b, void *request, struct store_result *result);
 void apply_connect_ca(struct store_batch *b, void *request, struct store_result *result);
 void apply_connect_ca_leaf(struct store_batch *b, void *request, struct store_result *result);
+bool apply_config_entry(struct store_batch *b, struct str body, struct store_result *result,
+                        struct error *e);
 void apply_prepared_query(struct store_batch *b, void *request, struct store_result *result);
 void apply_federation_state(struct store_batch *b, void *request, struct store_result *result);
 
@@ -61,6 +63,9 @@ void connect_ca_snapshot(struct snapshot_writer *w);
 bool ca_root_restore(struct store_batch *b, void *record, struct error *e);
 bool ca_provider_state_restore(struct store_batch *b, void *record, struct error *e);
 bool ca_config_restore(struct store_batch *b, void *record, struct error *e);
+void config_entry_snapshot(struct snapshot_writer *w);
+struct msgpack_reader;
+bool config_entry_restore(struct store_batch *b, struct msgpack_reader *in, struct error *e);
 void query_snapshot(struct snapshot_writer *w);
 bool query_restore(struct store_batch *b, void *record, struct error *e);
 void federation_snapshot(struct snapshot_writer *w);

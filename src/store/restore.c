@@ -181,7 +181,7 @@ static const struct record_row record_rows[ENTRY_TYPE_MASK + 1] = {
     [ENTRY_CA_PROVIDER_STATE] = {.shape = &ca_consul_provider_state_shape,
                                  .restore = ca_provider_state_restore},
     [ENTRY_CA_CONFIG] = {.shape = &ca_configuration_shape, .restore = ca_config_restore},
-    /* engineer C's rows go here. */
+    [ENTRY_CONFIG_ENTRY] = {.restore_raw = config_entry_restore},
 };
 
 /* ---- the stream ---- */

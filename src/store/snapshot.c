@@ -225,7 +225,7 @@ static void (*const writers[])(struct snapshot_writer *w) = {
     write_autopilot,  /* 9 */
     intention_snapshot,  /* 12 */
     connect_ca_snapshot, /* 13, 14, 15 */
-    /* C: 22 */
+    config_entry_snapshot, /* 22 */
     federation_snapshot, /* 30 */
     write_indexes,       /* 16 */
     write_chunks,        /* 29 */

@@ -93,7 +93,10 @@ enum store_table {
     TABLE_CA_ROOTS,               /* e(id): CARoot */
     TABLE_CA_STATES,              /* e(id): CAConsulProviderState */
     TABLE_CA_CONFIG,              /* empty: CAConfiguration */
-    /* engineer C's: */
+    TABLE_CONFIG_ENTRIES,         /* l(kind) l(name): its snapshot record (config_entry.c) */
+    TABLE_CONFIG_LINKS,           /* e(service) l(kind) l(name) -> config entries */
+    TABLE_GATEWAYS,               /* l(gateway) l(service) port: GatewayService */
+    TABLE_GATEWAYS_SERVICE,       /* l(service) l(gateway) port -> gateways */
     TABLE_COUNT,
     TABLE_SEGMENT = 255, /* continuations of long keys, see tables.c */
 };

@@ -1,0 +1,392 @@
+/* Compiling the discovery chain of a service (connect.md 5.2) as far as config entries are checked
+ * by it (fsm.md 5.7): the protocol that all services reached must share, circles, subsets that do
+ * not exist. Not the graph that proxies are given.
+ *
+ * Splitters that lead to splitters wait in a list instead of being gone into, so that the depth of
+ * the graph costs no stack.
+ */
+#include "base/map.h"
+#include "store/config_entry_tables.h"
+
+/* The peer compiles for acceptance in this datacenter, whatever its own. */
+#define EVAL_DATACENTER "dc1"
+#define EVAL_NAMESPACE "default"
+
+struct target {
+    struct str service, subset, namespace, datacenter;
+};
+
+struct splitter_node {
+    struct str service, namespace;
+    const struct service_splitter *entry;
+    struct list legs; /* of uint32_t: splitters that it leads to */
+    uint32_t leg_cap;
+    uint32_t next_leg; /* when walked for circles */
+    bool walking, walked;
+};
+
+struct compile {
+    struct store_read *read;
+    const struct config_change *change;
+    struct arena *arena;
+    struct str service; /* whose chain it is */
+    struct str protocol;
+    bool any_protocol, advanced;
+    struct list splitters; /* of struct splitter_node */
+    uint32_t splitter_cap;
+    struct map known_splitters; /* id: its number + 1 */
+    struct map known_targets;   /* id: anything */
+    struct error *error;
+};
+
+/* ---- entries, as they will be after the change ---- */
+
+static const void *entry_of(struct compile *c, const char *kind, struct str name) {
+    const struct config_change *change = c->change;
+    if (change != NULL && str_is(change->kind, kind) &&
+        str_eq(name_lower(c->arena, change->name), name_lower(c->arena, name)))
+        return change->entry;
+    return config_entry_fetch(c->read, str_from(kind), name);
+}
+
+static struct str protocol_of(struct compile *c, struct str service) {
+    const struct service_defaults *defaults = entry_of(c, CONFIG_SERVICE_DEFAULTS, service);
+    struct str protocol = STR_NONE;
+    if (defaults != NULL) {
+        protocol = defaults->protocol;
+    } else {
+        const struct proxy_defaults *proxy = entry_of(c, CONFIG_PROXY_DEFAULTS, STR("global"));
+        const struct value *value = proxy != NULL ? value_get(proxy->config, "protocol") : NULL;
+        if (value != NULL && value->kind == VALUE_STRING)
+            protocol = value->string;
+    }
+    return protocol.len == 0 ? STR("tcp") : name_lower(c->arena, protocol);
+}
+
+static bool record_protocol(struct compile *c, struct str service) {
+    struct str protocol = protocol_of(c, service);
+    if (!c->any_protocol) {
+        c->any_protocol = true;
+        c->protocol = protocol;
+        return true;
+    }
+    if (str_eq(c->protocol, protocol))
+        return true;
+    struct str chain = str_quote(c->arena, c->service), name = str_quote(c->arena, service);
+    struct str has = str_quote(c->arena, protocol), is_not = str_quote(c->arena, c->protocol);
+    return error_set(c->error, ERROR_INTERNAL,
+                     "discovery chain %.*s uses inconsistent protocols; service %.*s has %.*s "
+                     "which is not %.*s",
+                     STR_ARG(chain), STR_ARG(name), STR_ARG(has), STR_ARG(is_not));
+}
+
+/* ---- targets ---- */
+
+static struct str target_id(struct compile *c, const struct target *t) {
+    return str_format(c->arena, "%.*s%s%.*s.%.*s.%.*s", STR_ARG(t->subset),
+                      t->subset.len > 0 ? "." : "", STR_ARG(t->service), STR_ARG(t->namespace),
+                      STR_ARG(t->datacenter));
+}
+
+static struct target target_rewrite(struct target t, struct str service, struct str subset,
+                                    struct str namespace, struct str datacenter) {
+    if (service.len > 0 && !str_eq(service, t.service)) {
+        t.service = service;
+        t.subset = STR_NONE;
+    }
+    if (subset.len > 0)
+        t.subset = subset;
+    if (namespace.len > 0)
+        t.namespace = namespace;
+    if (datacenter.len > 0)
+        t.datacenter = datacenter;
+    return t;
+}
+
+static struct target target_of(struct str service, struct str subset, struct str namespace) {
+    struct target t = {.namespace = STR(EVAL_NAMESPACE), .datacenter = STR(EVAL_DATACENTER)};
+    return target_rewrite(t, service, subset, namespace, STR_NONE);
+}
+
+static size_t pair_size(const struct shape *shape) {
+    return schema_pair_size(&(const struct type){KIND_STRUCT, shape, NULL});
+}
+
+static bool fail_redirect_circle(struct compile *c, const struct list *walk, struct str id) {
+    struct buf text = BUF_INIT;
+    for (uint32_t i = 0; i < walk->len; i++) {
+        buf_add_str(&text, LIST_AT(*walk, struct str, i));
+        buf_add_text(&text, " -> ");
+    }
+    buf_add_str(&text, id);
+    error_set(c->error, ERROR_INTERNAL, "detected circular resolver redirect: [%.*s]",
+              STR_ARG(buf_str(&text)));
+    buf_free(&text);
+    return false;
+}
+
+/* One step of following a target: true when *t is not the last one yet. */
+static bool target_step(struct compile *c, const struct service_resolver *resolver,
+                        struct target *t) {
+    const struct service_resolver_redirect *redirect = resolver->redirect;
+    if (redirect != NULL) {
+        struct target next = target_rewrite(*t, redirect->service, redirect->service_subset,
+                                            redirect->namespace, redirect->datacenter);
+        if (!str_eq(target_id(c, &next), target_id(c, t))) {
+            *t = next;
+            return true;
+        }
+    }
+    if (t->subset.len == 0 && resolver->default_subset.len > 0) {
+        t->subset = resolver->default_subset;
+        return true;
+    }
+    return false;
+}
+
+static bool check_external(struct compile *c, const struct service_resolver *resolver,
+                           struct str service) {
+    const struct service_defaults *defaults = entry_of(c, CONFIG_SERVICE_DEFAULTS, service);
+    if (defaults == NULL || defaults->external_sni.len == 0)
+        return true;
+    const char *what = resolver->redirect != NULL       ? "redirects"
+                       : resolver->subsets.len > 0      ? "subsets"
+                       : resolver->failover.len > 0     ? "failover"
+                                                        : NULL;
+    if (what == NULL)
+        return true;
+    struct str name = str_quote(c->arena, service);
+    return error_set(c->error, ERROR_INTERNAL,
+                     "service %.*s has an external SNI set; cannot define %s for external services",
+                     STR_ARG(name), what);
+}
+
+/* Follows a target to its end; *resolver is then that of its service, empty when it has none. */
+static bool target_follow(struct compile *c, struct target *t,
+                          const struct service_resolver **resolver) {
+    static const struct service_resolver none;
+    struct list walk = LIST_EMPTY;
+    uint32_t cap = 0;
+    bool more = true;
+    while (more) {
+        struct str id = target_id(c, t);
+        if (!record_protocol(c, t->service))
+            return false;
+        if (str_list_has(&walk, id))
+            return fail_redirect_circle(c, &walk, id);
+        *(struct str *)list_push(&walk, &cap, sizeof id, c->arena) = id;
+        *resolver = entry_of(c, CONFIG_SERVICE_RESOLVER, t->service);
+        if (*resolver == NULL)
+            *resolver = &none;
+        more = target_step(c, *resolver, t);
+    }
+    if (t->subset.len > 0 && map_pair_value(&(*resolver)->subsets,
+                                            pair_size(&service_resolver_subset_shape),
+                                            t->subset) == NULL) {
+        struct str service = str_quote(c->arena, t->service);
+        struct str subset = str_quote(c->arena, t->subset);
+        return error_set(c->error, ERROR_INTERNAL,
+                         "service %.*s does not have a subset named %.*s", STR_ARG(service),
+                         STR_ARG(subset));
+    }
+    return check_external(c, *resolver, t->service);
+}
+
+static bool resolve_failover(struct compile *c, const struct target *t,
+                             const struct service_resolver *resolver) {
+    size_t size = pair_size(&service_resolver_failover_shape);
+    const struct service_resolver_failover *f = map_pair_value(&resolver->failover, size,
+                                                               t->subset);
+    if (f == NULL)
+        f = map_pair_value(&resolver->failover, size, STR("*"));
+    if (f == NULL)
+        return true;
+    uint32_t count = f->datacenters.len > 0 ? f->datacenters.len : 1;
+    for (uint32_t i = 0; i < count; i++) {
+        struct str datacenter = STR_NONE;
+        if (f->datacenters.len > 0)
+            datacenter = LIST_AT(f->datacenters, struct str, i);
+        struct target other =
+            target_rewrite(*t, f->service, f->service_subset, f->namespace, datacenter);
+        const struct service_resolver *last;
+        if (!str_eq(target_id(c, &other), target_id(c, t)) && !target_follow(c, &other, &last))
+            return false;
+    }
+    return true;
+}
+
+static bool resolve(struct compile *c, struct target t) {
+    const struct service_resolver *resolver;
+    if (map_put(&c->known_targets, target_id(c, &t), c) != NULL)
+        return true;
+    return target_follow(c, &t, &resolver) && resolve_failover(c, &t, resolver);
+}
+
+/* ---- splitters ---- */
+
+/* The number of the service's splitter, noted for expand_splitters; false when it has none. */
+static bool splitter_find(struct compile *c, struct str service, struct str namespace,
+                          uint32_t *number) {
+    struct str id = str_format(c->arena, "splitter:%.*s.%.*s", STR_ARG(service),
+                               STR_ARG(namespace));
+    uintptr_t known = (uintptr_t)map_get(&c->known_splitters, id);
+    if (known != 0) {
+        *number = (uint32_t)(known - 1);
+        return true;
+    }
+    const struct service_splitter *entry = entry_of(c, CONFIG_SERVICE_SPLITTER, service);
+    if (entry == NULL)
+        return false;
+    struct splitter_node *node =
+        list_push(&c->splitters, &c->splitter_cap, sizeof *node, c->arena);
+    *node = (struct splitter_node){
+        .service = service, .namespace = namespace, .entry = entry, .legs = LIST_EMPTY};
+    *number = c->splitters.len - 1;
+    map_put(&c->known_splitters, id, (void *)(uintptr_t)c->splitters.len);
+    c->advanced = true;
+    return true;
+}
+
+static bool split_or_resolve(struct compile *c, struct str service, struct str namespace) {
+    uint32_t ignored;
+    if (splitter_find(c, service, namespace, &ignored))
+        return true;
+    return resolve(c, target_of(service, STR_NONE, namespace));
+}
+
+static bool expand_splitter(struct compile *c, uint32_t number) {
+    const struct service_splitter *entry =
+        LIST_AT(c->splitters, struct splitter_node, number).entry;
+    struct str own = LIST_AT(c->splitters, struct splitter_node, number).service;
+    struct str space = LIST_AT(c->splitters, struct splitter_node, number).namespace;
+    for (uint32_t i = 0; i < entry->splits.len; i++) {
+        const struct service_split *split = &LIST_AT(entry->splits, struct service_split, i);
+        struct str service = split->service.len > 0 ? split->service : own;
+        struct str namespace = split->namespace.len > 0 ? split->namespace : space;
+        uint32_t leg;
+        if (!str_eq(service, own) && split->service_subset.len == 0 &&
+            splitter_find(c, service, namespace, &leg)) {
+            /* The list may have moved. */
+            struct splitter_node *node = &LIST_AT(c->splitters, struct splitter_node, number);
+            *(uint32_t *)list_push(&node->legs, &node->leg_cap, sizeof leg, c->arena) = leg;
+        } else if (!resolve(c, target_of(service, split->service_subset, namespace))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool fail_circle(struct compile *c, const struct list *path, uint32_t back_to) {
+    struct buf text = BUF_INIT;
+    bool inside = false;
+    for (uint32_t i = 0; i <= path->len; i++) {
+        uint32_t number = i < path->len ? LIST_AT(*path, uint32_t, i) : back_to;
+        const struct splitter_node *node = &LIST_AT(c->splitters, struct splitter_node, number);
+        inside |= number == back_to;
+        if (!inside)
+            continue;
+        buf_add_text(&text, text.len > 0 ? " -> splitter:" : "splitter:");
+        buf_add_str(&text, node->service);
+        buf_add_char(&text, '.');
+        buf_add_str(&text, node->namespace);
+    }
+    error_set(c->error, ERROR_INTERNAL, "detected circular reference: [%.*s]",
+              STR_ARG(buf_str(&text)));
+    buf_free(&text);
+    return false;
+}
+
+/* Walks from one splitter in depth; path is the way to where it is. */
+static bool walk_splitters(struct compile *c, uint32_t start) {
+    struct list path = LIST_EMPTY;
+    uint32_t cap = 0;
+    *(uint32_t *)list_push(&path, &cap, sizeof start, c->arena) = start;
+    while (path.len > 0) {
+        uint32_t number = LIST_AT(path, uint32_t, path.len - 1);
+        struct splitter_node *node = &LIST_AT(c->splitters, struct splitter_node, number);
+        node->walking = true;
+        if (node->next_leg == node->legs.len) {
+            node->walking = false;
+            node->walked = true;
+            path.len--;
+            continue;
+        }
+        uint32_t leg = LIST_AT(node->legs, uint32_t, node->next_leg++);
+        const struct splitter_node *next = &LIST_AT(c->splitters, struct splitter_node, leg);
+        if (next->walking)
+            return fail_circle(c, &path, leg);
+        if (!next->walked)
+            *(uint32_t *)list_push(&path, &cap, sizeof leg, c->arena) = leg;
+    }
+    return true;
+}
+
+/* ---- the whole ---- */
+
+static bool compile_router(struct compile *c, const struct service_router *router) {
+    c->advanced = true;
+    if (!record_protocol(c, c->service))
+        return false;
+    for (uint32_t i = 0; i < router->routes.len; i++) {
+        static const struct service_route_destination own;
+        const struct service_route *route = &LIST_AT(router->routes, struct service_route, i);
+        const struct service_route_destination *to =
+            route->destination != NULL ? route->destination : &own;
+        struct str service = to->service.len > 0 ? to->service : c->service;
+        struct str namespace = to->namespace.len > 0 ? to->namespace : STR(EVAL_NAMESPACE);
+        bool ok = to->service_subset.len > 0
+                      ? resolve(c, target_of(service, to->service_subset, namespace))
+                      : split_or_resolve(c, service, namespace);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static bool check_advanced(struct compile *c) {
+    if (!c->advanced || str_is(c->protocol, "http") || str_is(c->protocol, "http2") ||
+        str_is(c->protocol, "grpc"))
+        return true;
+    struct str chain = str_quote(c->arena, c->service), protocol = str_quote(c->arena, c->protocol);
+    return error_set(c->error, ERROR_INTERNAL,
+                     "discovery chain %.*s uses a protocol %.*s that does not permit advanced "
+                     "routing or splitting behavior",
+                     STR_ARG(chain), STR_ARG(protocol));
+}
+
+static bool compile_all(struct compile *c, struct chain *chain) {
+    const struct service_router *router = entry_of(c, CONFIG_SERVICE_ROUTER, c->service);
+    if (router != NULL && !compile_router(c, router))
+        return false;
+    if (!split_or_resolve(c, c->service, STR(EVAL_NAMESPACE)))
+        return false;
+    chain->starts_with_resolver = router == NULL && c->splitters.len == 0;
+    for (uint32_t i = 0; i < c->splitters.len; i++) { /* grows meanwhile */
+        if (!expand_splitter(c, i))
+            return false;
+    }
+    for (uint32_t i = 0; i < c->splitters.len; i++) {
+        if (!LIST_AT(c->splitters, struct splitter_node, i).walked && !walk_splitters(c, i))
+            return false;
+    }
+    chain->protocol = c->protocol;
+    return check_advanced(c);
+}
+
+bool chain_compile(struct store_read *r, const struct config_change *change, struct str service,
+                   struct chain *chain, struct error *e) {
+    struct compile c = {.read = r,
+                        .change = change,
+                        .arena = r->arena,
+                        .service = service,
+                        .splitters = LIST_EMPTY,
+                        .known_splitters = MAP_INIT,
+                        .known_targets = MAP_INIT,
+                        .error = e};
+    if (service.len == 0)
+        return error_set(e, ERROR_INTERNAL, "serviceName is required");
+    bool ok = compile_all(&c, chain);
+    map_free(&c.known_splitters);
+    map_free(&c.known_targets);
+    return ok;
+}
