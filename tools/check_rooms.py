@@ -34,8 +34,7 @@ LIBRARIES = {
     "archive.h": ["server", "cli"],
     "archive_entry.h": ["server", "cli"],
     "curl/curl.h": ["agent", "cli"],
-    "jansson.h": ["codec"],
-    "msgpack.h": ["codec"],
+    "zlib.h": ["server", "http", "cli"],
     "pcre2.h": ["schema"],
 }
 PURE = ["raft", "gossip", "acl"]  # no clock, no thread, no file, no randomness of their own
