@@ -642,8 +642,8 @@ static inline void cluster_add_node(struct cluster *c) {
     n->first = 1;
     n->ops_end = &n->ops;
     n->held_end = &n->held;
-    snprintf(n->id, sizeof n->id, "s%d", c->count + 1);
-    snprintf(n->address, sizeof n->address, "10.0.0.%d:8300", c->count + 1);
+    snprintf(n->id, sizeof n->id, "s%d", (int)(uint8_t)(c->count + 1));
+    snprintf(n->address, sizeof n->address, "10.0.0.%d:8300", (int)(uint8_t)(c->count + 1));
     c->nodes[c->count++] = n;
 }
 
