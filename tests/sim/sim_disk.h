@@ -31,7 +31,7 @@ struct sim_name {
 };
 
 struct sim_op { /* a change of names that is not durable yet */
-    enum { SIM_ADD, SIM_REMOVE, SIM_RENAME } kind;
+    enum sim_op_kind { SIM_ADD, SIM_REMOVE, SIM_RENAME } kind;
     char from[200], to[200];
     struct sim_inode *inode;
     bool directory;
@@ -130,7 +130,7 @@ static inline void sim_move(struct sim_name *names, size_t *count, const char *f
     }
 }
 
-static inline struct sim_op *sim_op_add(struct sim_disk *d, int kind, const char *from,
+static inline struct sim_op *sim_op_add(struct sim_disk *d, enum sim_op_kind kind, const char *from,
                                         const char *to, struct sim_inode *inode) {
     if (d->op_count == d->op_cap) {
         d->op_cap = d->op_cap ? d->op_cap * 2 : 64;
@@ -224,7 +224,8 @@ static inline int sim_pwrite(void *owner, int handle, const void *data, size_t l
     if (dead) /* part of it may have been written */
         len = prng_below(&d->prng, len + 1);
     sim_grow(i, offset + len);
-    memcpy(i->now + offset, data, len);
+    if (len > 0)
+        memcpy(i->now + offset, data, len);
     for (uint64_t s = offset / SIM_SECTOR; len > 0 && s <= (offset + len - 1) / SIM_SECTOR; s++)
         i->dirty[s] = 1;
     if (len > 0 && offset + len > i->size)
