@@ -3,6 +3,7 @@
  * propose.c's.
  */
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/random.h"
 #include "base/time.h"
 #include "server/server_room.h"
@@ -72,6 +73,15 @@ static void answer_set_leader(const struct server *s, const struct endpoint *end
 
 /* ---- deliveries ---- */
 
+static void call_observe(const struct call *c, const struct answer *answer) {
+    if (c->endpoint->metric != NULL && c->started != 0) {
+        metric_since(c->endpoint->metric, c->started);
+    }
+    if (c->endpoint->observe != NULL && !error_is_set(&answer->error)) {
+        c->endpoint->observe(c->request, answer->reply);
+    }
+}
+
 void call_deliver(struct call *c, struct answer *answer) {
     ASSERT(c->list == NULL && c->deadline_slot == 0);
     c->state = CALL_IDLE;
@@ -79,6 +89,7 @@ void call_deliver(struct call *c, struct answer *answer) {
     c->expired = false;
     c->answer = answer;
     answer_set_leader(c->server, c->endpoint, answer);
+    call_observe(c, answer);
     c->done(c);
 }
 
@@ -187,6 +198,7 @@ static void read_blocking(struct server_thread *t, struct call *c, struct questi
 
 static void read_run(struct server_thread *t, struct call *c) {
     struct query_options *options = call_options(c->endpoint, c->request);
+    metric_count("rpc.query", 1);
     bool consistent = options != NULL && options->require_consistent;
     if (c->endpoint->kind == ENDPOINT_READ && !consistent) {
         read_once(t, c);
@@ -341,6 +353,7 @@ void call_start(struct server *server, struct call *c) {
     c->answer = NULL;
     c->freed = NULL;
     c->expired = false;
+    c->started = c->endpoint->metric != NULL ? time_now_monotonic() : 0;
     if (t == NULL || t->closing) { /* NULL: answers that came after the end of the loops */
         call_deliver_error(c, ERROR_NO_LEADER, STR("server is shutting down"));
         return;

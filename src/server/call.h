@@ -56,9 +56,12 @@ struct endpoint {
     const struct shape *reply;     /* NULL: the reply is no struct, see reply_type */
     const struct type *reply_type; /* NULL: the struct `reply` */
     size_t reply_size;             /* 0: reply->size */
-    ptrdiff_t datacenter;          /* offset of `struct str datacenter` in the request, -1: none */
-    ptrdiff_t options;             /* offset of query_options (reads), -1: none */
-    ptrdiff_t meta;                /* offset of query_meta in the reply, -1: none */
+    const char *metric;            /* how long it took is sampled under this name; may be NULL */
+    /* Optional: counts a query that was answered without an error. */
+    void (*observe)(const void *request, const void *reply);
+    ptrdiff_t datacenter; /* offset of `struct str datacenter` in the request, -1: none */
+    ptrdiff_t options;    /* offset of query_options (reads), -1: none */
+    ptrdiff_t meta;       /* offset of query_meta in the reply, -1: none */
 
     /* Optional: what is refused before the call is routed (rpc.md 6). */
     bool (*check)(const void *request, struct error *e);
@@ -127,6 +130,7 @@ struct call {
     struct question *question;    /* what it waits with, or NULL */
     struct call_list *list;       /* which list it is in, or NULL */
     struct call *next, *previous; /* in that list */
+    int64_t started;              /* monotonic; only with endpoint->metric */
     int64_t deadline;             /* monotonic; 0: none */
     uint32_t deadline_slot;       /* place in the thread's heap, from 1; 0: not in it */
     uint8_t state;                /* enum call_state, in call.c */

@@ -138,6 +138,11 @@ static bool list_datacenters(struct call_context *c, const void *request, void *
     return true;
 }
 
+static void service_nodes_observe(const void *request, const void *reply) {
+    const struct indexed_service_nodes *out = reply;
+    observe_service_query("catalog", request, out->service_nodes.len);
+}
+
 const struct endpoint endpoint_catalog_list_datacenters = {
     .name = "Catalog.ListDatacenters",
     .kind = ENDPOINT_LOCAL,
@@ -168,6 +173,7 @@ const struct endpoint endpoint_catalog_service_nodes = {
     ENDPOINT_READS("Catalog.ServiceNodes", ENDPOINT_BLOCKING, service_request,
                    indexed_service_nodes),
     .read = service_nodes,
+    .observe = service_nodes_observe,
 };
 
 const struct endpoint endpoint_catalog_node_services = {

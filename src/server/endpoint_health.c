@@ -102,6 +102,11 @@ static bool service_nodes(struct call_context *c, const void *request, void *rep
     return true;
 }
 
+static void service_nodes_observe(const void *request, const void *reply) {
+    const struct indexed_check_service_nodes *out = reply;
+    observe_service_query("health", request, out->nodes.len);
+}
+
 const struct endpoint endpoint_health_checks_in_state = {
     ENDPOINT_READS("Health.ChecksInState", ENDPOINT_BLOCKING, checks_in_state_request,
                    indexed_health_checks),
@@ -124,4 +129,5 @@ const struct endpoint endpoint_health_service_nodes = {
     ENDPOINT_READS("Health.ServiceNodes", ENDPOINT_BLOCKING, service_request,
                    indexed_check_service_nodes),
     .read = service_nodes,
+    .observe = service_nodes_observe,
 };

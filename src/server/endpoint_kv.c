@@ -67,6 +67,7 @@ static bool list_keys_read(struct call_context *c, const void *request, void *re
 
 const struct endpoint endpoint_kvs_apply = {
     ENDPOINT_WRITES("KVS.Apply", kvs_request),
+    .metric = "kvs.apply",
     ENDPOINT_REPLY_TYPE(bool_reply_type, bool),
     .prepare = apply_prepare,
     .admit = apply_admit,

@@ -148,6 +148,7 @@ static bool renew_core(struct call_context *c, void *request, void *reply, struc
 
 const struct endpoint endpoint_session_apply = {
     ENDPOINT_WRITES("Session.Apply", session_request),
+    .metric = "session.apply",
     ENDPOINT_REPLY_TYPE(str_reply_type, struct str),
     .prepare = apply_prepare,
     .prepare_reads = true,
@@ -171,5 +172,6 @@ const struct endpoint endpoint_session_node_sessions = {
 
 const struct endpoint endpoint_session_renew = {
     ENDPOINT_READS("Session.Renew", ENDPOINT_CORE, session_specific_request, indexed_sessions),
+    .metric = "session.renew",
     .core = renew_core,
 };

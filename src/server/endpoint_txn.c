@@ -147,6 +147,7 @@ static bool read_read(struct call_context *c, const void *request, void *reply, 
 
 const struct endpoint endpoint_txn_apply = {
     ENDPOINT_WRITES("Txn.Apply", txn_request),
+    .metric = "txn.apply",
     ENDPOINT_REPLY(txn_response),
     .prepare = apply_prepare,
     .admit = apply_admit,
@@ -155,5 +156,6 @@ const struct endpoint endpoint_txn_apply = {
 
 const struct endpoint endpoint_txn_read = {
     ENDPOINT_READS("Txn.Read", ENDPOINT_READ, txn_read_request, txn_read_response),
+    .metric = "txn.read",
     .read = read_read,
 };

@@ -7,6 +7,7 @@
  */
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/time.h"
 #include "schema/entries.h"
 #include "server/server_room.h"
@@ -16,6 +17,7 @@
 
 #define RECONCILE_PERIOD (60 * SECOND)
 #define ESTABLISH_RETRY (5 * SECOND)
+#define GAUGE_PERIOD (5 * SECOND) /* twice in each interval of metrics */
 
 struct leader {
     struct server *server;
@@ -25,12 +27,14 @@ struct leader {
     uint64_t term;
     unsigned barriers;       /* under way */
     struct loop_timer timer; /* the next pass over the members, or another attempt to begin */
+    struct loop_timer gauges;
 };
 
 struct barrier {
     struct raft_proposal proposal;
     struct leader *leader;
     uint64_t term;
+    int64_t started;
 };
 
 /* ---- reads on the core ---- */
@@ -132,6 +136,7 @@ static bool self_is_registered(struct leader *l, struct store_read *read, const 
 
 static void reconcile_self(struct leader *l) {
     const struct server_options *o = &l->server->options;
+    int64_t start = time_now_monotonic();
     struct arena arena = ARENA_INIT;
     struct store_read read;
     if (!read_begin(l, &read, &arena)) {
@@ -172,6 +177,8 @@ static void reconcile_self(struct leader *l) {
         server_propose(l->server, &entry, "failed to reconcile member", NULL, NULL);
     }
     arena_free(&arena);
+    metric_since("leader.reconcileMember", start);
+    metric_since("leader.reconcile", start);
 }
 
 /* ---- becoming leader ---- */
@@ -203,6 +210,7 @@ static void establish(struct leader *l) {
     server_verify_ready(s);
     reconcile_self(l);
     loop_timer_set(&l->timer, RECONCILE_PERIOD);
+    loop_timer_set(&l->gauges, 0);
 }
 
 static void barrier_done(struct raft_proposal *p, const struct raft_outcome *outcome) {
@@ -211,6 +219,7 @@ static void barrier_done(struct raft_proposal *p, const struct raft_outcome *out
     l->barriers--;
     bool current = l->leading && !l->stopped && b->term == l->term;
     bool ok = !error_is_set(&outcome->error);
+    metric_since("leader.barrier", b->started);
     if (current && !ok) {
         log_at(LOG_ERROR, "agent.server", "failed to wait for barrier",
                LOG_S("error", outcome->error.text));
@@ -235,6 +244,7 @@ static void barrier_send(struct leader *l) {
     struct barrier *b = MEM_NEW(struct barrier);
     b->leader = l;
     b->term = l->term;
+    b->started = time_now_monotonic();
     b->proposal.done = barrier_done;
     l->barriers++;
     raft_driver_barrier(l->server->driver, &b->proposal);
@@ -247,6 +257,12 @@ static void timer_fired(struct loop_timer *timer) {
     }
 }
 
+static void gauges_fired(struct loop_timer *timer) {
+    struct leader *l = timer->owner;
+    metric_gauge("session_ttl.active", (double)session_timers_count(l->server->session_timers));
+    loop_timer_set(&l->gauges, GAUGE_PERIOD);
+}
+
 /* ---- no longer ---- */
 
 static void step_down(struct leader *l) {
@@ -255,6 +271,7 @@ static void step_down(struct leader *l) {
     atomic_store_explicit(&s->leading, false, memory_order_release);
     l->established = false;
     loop_timer_stop(&l->timer);
+    loop_timer_stop(&l->gauges);
     tombstone_gc_enable(s->tombstone_gc, false);
     session_timers_clear(s->session_timers);
     coordinate_batch_enable(s->coordinates, false);
@@ -303,6 +320,7 @@ struct leader *leader_new(struct server *s) {
     struct leader *l = MEM_NEW(struct leader);
     l->server = s;
     loop_timer_init(&s->core, &l->timer, timer_fired, l);
+    loop_timer_init(&s->core, &l->gauges, gauges_fired, l);
     s->tombstone_gc = tombstone_gc_new(s);
     s->session_timers = session_timers_new(s);
     s->coordinates = coordinate_batch_new(s);
@@ -317,6 +335,7 @@ void leader_stop(struct leader *l) {
     l->leading = false;
     l->stopped = true;
     loop_timer_close(&l->timer, NULL);
+    loop_timer_close(&l->gauges, NULL);
     tombstone_gc_close(l->server->tombstone_gc);
     coordinate_batch_close(l->server->coordinates);
 }

@@ -27,6 +27,10 @@ bool filter_list(struct call_context *c, struct str text, const struct shape *sh
 bool filter_ptr_map(struct call_context *c, struct str text, const struct shape *shape,
                     struct list *map, struct error *e);
 
+/* Counts a query for a service (observe.c). family: "catalog", "health"; found: how many instances.
+ */
+void observe_service_query(const char *family, const struct service_request *r, uint32_t found);
+
 /* Keeps those whose node has the metadata. meta_of: the node's metadata of an element. */
 typedef const struct list *near_meta_of(const void *element);
 void meta_filter(const struct list *filters, struct list *list, size_t size, near_meta_of *meta_of);

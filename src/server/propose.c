@@ -3,6 +3,7 @@
  */
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/time.h"
 #include "server/server_room.h"
 
@@ -78,6 +79,7 @@ struct verify {
 };
 
 static void verify_answer(struct server_thread *t) {
+    metric_since("rpc.consistentRead", t->verify_started);
     t->verify_message.run = t->verify_done;
     loop_post_reply(t->loop, &t->verify_message);
 }

@@ -311,12 +311,14 @@ static bool deregister_prepare(struct call_context *c, void *request, struct buf
 
 const struct endpoint endpoint_catalog_register = {
     ENDPOINT_WRITES("Catalog.Register", register_request),
+    .metric = "catalog.register",
     ENDPOINT_REPLY(empty_struct),
     .prepare = register_prepare,
 };
 
 const struct endpoint endpoint_catalog_deregister = {
     ENDPOINT_WRITES("Catalog.Deregister", deregister_request),
+    .metric = "catalog.deregister",
     ENDPOINT_REPLY(empty_struct),
     .prepare = deregister_prepare,
 };

@@ -4,6 +4,7 @@
  */
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/time.h"
 #include "schema/entries.h"
 #include "server/server_room.h"
@@ -18,7 +19,8 @@ struct session_timer {
     struct loop_timer timer;
     unsigned attempts; /* proposals that failed */
     bool proposed;     /* the proposal's callback comes */
-    bool removed;      /* not in the map any more */
+    int64_t proposed_at;
+    bool removed; /* not in the map any more */
     char id[37];
 };
 
@@ -64,6 +66,7 @@ static void destroy_done(struct server *s, void *owner, bool ok) {
     (void)s;
     struct session_timer *t = owner;
     t->proposed = false;
+    metric_since("session_ttl.invalidate", t->proposed_at);
     if (t->removed) {
         loop_timer_close(&t->timer, timer_closed);
         return;
@@ -98,6 +101,7 @@ static void timer_fired(struct loop_timer *timer) {
     buf_add_char(&entry, ENTRY_SESSION);
     schema_encode(&entry, &session_request_shape, &request);
     t->proposed = true;
+    t->proposed_at = time_now_monotonic();
     server_propose(s, &entry, "failed to destroy session", destroy_done, t);
 }
 

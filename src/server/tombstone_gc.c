@@ -2,6 +2,7 @@
  * proposes (fsm.md 4.2). Here: what is remembered of their indexes until then. Not: the tombstones.
  */
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/time.h"
 #include "schema/entries.h"
 #include "server/server_room.h"
@@ -20,6 +21,7 @@ struct tombstone_gc {
     bool on;
     struct gc_bin bins[GC_BINS]; /* by expiry */
     size_t len;
+    int64_t proposed_at; /* the newest entry */
     struct loop_timer timer;
 };
 
@@ -28,13 +30,21 @@ int64_t tombstone_gc_expiry(int64_t now_wall) {
     return at - at % GC_STEP + GC_STEP;
 }
 
+static void gc_reaped(struct server *s, void *owner, bool ok) {
+    (void)s;
+    (void)ok;
+    struct tombstone_gc *g = owner;
+    metric_since("leader.reapTombstones", g->proposed_at);
+}
+
 static void gc_propose(struct tombstone_gc *g, uint64_t index) {
     struct buf entry = BUF_INIT;
     struct tombstone_request request = {
         .datacenter = g->server->options.datacenter, .op = STR("reap"), .reap_index = index};
     buf_add_char(&entry, ENTRY_TOMBSTONE);
     schema_encode(&entry, &tombstone_request_shape, &request);
-    server_propose(g->server, &entry, "failed to reap tombstones up to index", NULL, NULL);
+    g->proposed_at = time_now_monotonic();
+    server_propose(g->server, &entry, "failed to reap tombstones up to index", gc_reaped, g);
 }
 
 static void gc_timer_set(struct tombstone_gc *g) {
