@@ -1,5 +1,5 @@
-/* The one binary, praetor, also installed as consul: joins the rooms. `agent` runs an agent with its
- * interfaces; everything else is the command line's.
+/* The one binary, praetor, also installed as consul: joins the rooms. `agent` runs an agent with
+ * its interfaces; everything else is the command line's.
  */
 #include <string.h>
 
@@ -8,23 +8,21 @@
 #include "dns/dns.h"
 #include "http/http.h"
 
-static int run_agent(int argc, char **argv)
-{
-    static const struct agent_interface *const interfaces[] = {&dns_interface, &http_interface, NULL};
+static int run_agent(int argc, char **argv) {
+    static const struct agent_interface *const interfaces[] = {&dns_interface, &http_interface,
+                                                               NULL};
     return agent_main(argc, argv, interfaces);
 }
 
 /* ---- hooks of the command line ---- */
 
-static void add_warnings(struct buf *out, const struct list *warnings)
-{
+static void add_warnings(struct buf *out, const struct list *warnings) {
     for (uint32_t i = 0; i < warnings->len; i++)
         buf_add_format(out, STR_FMT "\n", STR_ARG(LIST_AT(*warnings, struct str, i)));
 }
 
 static bool load_files(char *const *paths, size_t count, const char *format, bool dev_mode,
-                       const struct config **config, struct buf *warnings, struct error *e)
-{
+                       const struct config **config, struct buf *warnings, struct error *e) {
     struct config_inputs in;
     config_inputs_init(&in);
     in.config_format = str_from(format);
@@ -40,8 +38,7 @@ static bool load_files(char *const *paths, size_t count, const char *format, boo
 }
 
 static bool validate(char *const *paths, size_t count, const char *format, struct buf *warnings,
-                     struct error *e)
-{
+                     struct error *e) {
     const struct config *config;
     bool ok = load_files(paths, count, format, false, &config, warnings, e);
     config_release(config);
@@ -50,15 +47,15 @@ static bool validate(char *const *paths, size_t count, const char *format, struc
 
 static bool services_from_files(char *const *paths, size_t count, struct cli_service **services,
                                 size_t *services_count, struct buf *warnings, struct arena *arena,
-                                struct error *e)
-{
+                                struct error *e) {
     const struct config *config;
     if (!load_files(paths, count, "", true, &config, warnings, e))
         return false;
     *services_count = config->services.len;
     *services = ARENA_ARRAY(arena, struct cli_service, config->services.len);
     for (uint32_t i = 0; i < config->services.len; i++) {
-        const struct service_definition *d = &LIST_AT(config->services, struct service_definition, i);
+        const struct service_definition *d =
+            &LIST_AT(config->services, struct service_definition, i);
         struct buf json = BUF_INIT;
         config_write_service_json(&json, d);
         (*services)[i] = (struct cli_service){str_copy(arena, d->id), str_copy(arena, d->name),
@@ -69,8 +66,7 @@ static bool services_from_files(char *const *paths, size_t count, struct cli_ser
     return true;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static const struct cli_hooks hooks = {run_agent, validate, services_from_files};
     if (argc > 1 && strcmp(argv[1], "agent") == 0)
         return run_agent(argc - 1, argv + 1);

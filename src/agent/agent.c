@@ -18,7 +18,9 @@
 
 #define LOGGER "agent"
 #define LEAVE_TIMEOUT (15 * SECOND)
-#define LEAVE_ANSWER_TIME (500 * MILLISECOND) /* for the answer of PUT /v1/agent/leave to go out */
+#define LEAVE_ANSWER_TIME                                                                          \
+    (500 * MILLISECOND) /* for the answer of PUT /v1/agent/leave to go out                         \
+                         */
 #define INBOX 1024
 #define INTERFACES_MAX 8
 
@@ -42,20 +44,28 @@ struct agent {
     struct loop main;
     uv_signal_t signals[SIGNALS];
     struct loop_timer metrics_timer, leave_timer;
-    bool left;            /* a leave is done or under way: the next signal ends at once */
+    bool left;                  /* a leave is done or under way: the next signal ends at once */
     const char *leaving_signal; /* "interrupt", when a signal began the leave */
     int exit_code;
 };
 
 /* ---- what other rooms ask ---- */
 
-struct server *agent_server(struct agent *agent) { return agent->server; }
-struct local *agent_local(struct agent *agent) { return agent->local; }
-const struct config *agent_config(struct agent *agent) { return agent->config; }
-struct str agent_node_id(struct agent *agent) { return str_from(agent->node_id); }
+struct server *agent_server(struct agent *agent) {
+    return agent->server;
+}
+struct local *agent_local(struct agent *agent) {
+    return agent->local;
+}
+const struct config *agent_config(struct agent *agent) {
+    return agent->config;
+}
+struct str agent_node_id(struct agent *agent) {
+    return str_from(agent->node_id);
+}
 
-bool agent_run_on_core(struct agent *agent, void (*fn)(void *arg), void (*done)(void *arg), void *arg)
-{
+bool agent_run_on_core(struct agent *agent, void (*fn)(void *arg), void (*done)(void *arg),
+                       void *arg) {
     return server_run_on_core(agent->server, fn, done, arg);
 }
 
@@ -68,15 +78,14 @@ struct core_job {
     uv_sem_t over;
 };
 
-static void core_job_run(void *arg)
-{
+static void core_job_run(void *arg) {
     struct core_job *job = arg;
     job->fn(job->agent, job->arg, &job->over);
 }
 
 /* fn must post `over` when it is through; waits for it. */
-static void on_core(struct agent *agent, void (*fn)(struct agent *, void *, uv_sem_t *), void *arg)
-{
+static void on_core(struct agent *agent, void (*fn)(struct agent *, void *, uv_sem_t *),
+                    void *arg) {
     struct core_job job = {.fn = fn, .agent = agent, .arg = arg};
     uv_sem_init(&job.over, 0);
     while (!server_run_on_core(agent->server, core_job_run, NULL, &job)) {
@@ -93,39 +102,36 @@ struct load_job {
     bool ok;
 };
 
-static void core_load(struct agent *agent, void *arg, uv_sem_t *over)
-{
+static void core_load(struct agent *agent, void *arg, uv_sem_t *over) {
     struct load_job *job = arg;
     job->ok = local_load(agent->local, job->config, job->e);
     uv_sem_post(over);
 }
 
-static void core_reload(struct agent *agent, void *arg, uv_sem_t *over)
-{
+static void core_reload(struct agent *agent, void *arg, uv_sem_t *over) {
     struct load_job *job = arg;
     job->ok = local_reload(agent->local, job->config, job->e);
     uv_sem_post(over);
 }
 
-static void core_start_local(struct agent *agent, void *arg, uv_sem_t *over)
-{
+static void core_start_local(struct agent *agent, void *arg, uv_sem_t *over) {
     (void)arg;
     local_start(agent->local);
     uv_sem_post(over);
 }
 
-static void local_is_stopped(void *arg) { uv_sem_post(arg); }
+static void local_is_stopped(void *arg) {
+    uv_sem_post(arg);
+}
 
-static void core_stop_local(struct agent *agent, void *arg, uv_sem_t *over)
-{
+static void core_stop_local(struct agent *agent, void *arg, uv_sem_t *over) {
     (void)arg;
     local_stop(agent->local, local_is_stopped, over);
 }
 
 /* ---- start ---- */
 
-static void print_banner(const struct agent *agent)
-{
+static void print_banner(const struct agent *agent) {
     const struct config *c = agent->config;
     struct buf client = BUF_INIT;
     for (uint32_t i = 0; i < c->client_addrs.len; i++)
@@ -133,37 +139,36 @@ static void print_banner(const struct agent *agent)
                        STR_ARG(LIST_AT(c->client_addrs, struct listen_address, i).text));
     bool tls_out = c->tls.verify_outgoing || c->tls.verify_server_hostname;
     bool auto_encrypt = c->auto_encrypt_tls || c->auto_encrypt_allow_tls;
-    printf("==> Starting Consul agent...\n"
-           "           Version: '%s'\n"
-           "           Node ID: '%s'\n"
-           "         Node name: '" STR_FMT "'\n"
-           "        Datacenter: '" STR_FMT "' (Segment: '%s')\n"
-           "            Server: %s (Bootstrap: %s)\n"
-           "       Client Addr: [" STR_FMT "] (HTTP: %d, HTTPS: %d, gRPC: %d, DNS: %d)\n"
-           "      Cluster Addr: " STR_FMT " (LAN: %d, WAN: %d)\n"
-           "           Encrypt: Gossip: %s, TLS-Outgoing: %s, TLS-Incoming: %s, Auto-Encrypt-TLS: %s\n"
-           "\n"
-           "==> Log data will now stream in as it occurs:\n"
-           "\n",
-           CONFIG_VERSION, agent->node_id, STR_ARG(c->node_name), STR_ARG(c->datacenter),
-           c->server_mode ? "<all>" : "", c->server_mode ? "true" : "false",
-           c->bootstrap ? "true" : "false", STR_ARG(buf_str(&client)), c->http_port, c->https_port,
-           c->grpc_port, c->dns_port, STR_ARG(c->advertise_addr_lan), c->serf_port_lan, c->serf_port_wan,
-           c->encrypt_key.len > 0 ? "true" : "false", tls_out ? "true" : "false",
-           c->tls.verify_incoming ? "true" : "false", auto_encrypt ? "true" : "false");
+    printf(
+        "==> Starting Consul agent...\n"
+        "           Version: '%s'\n"
+        "           Node ID: '%s'\n"
+        "         Node name: '" STR_FMT "'\n"
+        "        Datacenter: '" STR_FMT "' (Segment: '%s')\n"
+        "            Server: %s (Bootstrap: %s)\n"
+        "       Client Addr: [" STR_FMT "] (HTTP: %d, HTTPS: %d, gRPC: %d, DNS: %d)\n"
+        "      Cluster Addr: " STR_FMT " (LAN: %d, WAN: %d)\n"
+        "           Encrypt: Gossip: %s, TLS-Outgoing: %s, TLS-Incoming: %s, Auto-Encrypt-TLS: %s\n"
+        "\n"
+        "==> Log data will now stream in as it occurs:\n"
+        "\n",
+        CONFIG_VERSION, agent->node_id, STR_ARG(c->node_name), STR_ARG(c->datacenter),
+        c->server_mode ? "<all>" : "", c->server_mode ? "true" : "false",
+        c->bootstrap ? "true" : "false", STR_ARG(buf_str(&client)), c->http_port, c->https_port,
+        c->grpc_port, c->dns_port, STR_ARG(c->advertise_addr_lan), c->serf_port_lan,
+        c->serf_port_wan, c->encrypt_key.len > 0 ? "true" : "false", tls_out ? "true" : "false",
+        c->tls.verify_incoming ? "true" : "false", auto_encrypt ? "true" : "false");
     fflush(stdout);
     buf_free(&client);
 }
 
 /* A failure before the banner: standard error, nothing else. */
-static bool refuse(struct str text)
-{
+static bool refuse(struct str text) {
     fprintf(stderr, "==> " STR_FMT "\n", STR_ARG(text));
     return false;
 }
 
-static bool parse_arguments(struct agent *agent, int argc, char **argv, struct error *e)
-{
+static bool parse_arguments(struct agent *agent, int argc, char **argv, struct error *e) {
     bool help;
     int rest;
     if (!config_parse_flags(&agent->inputs, argc, argv, &help, &rest, e)) {
@@ -188,8 +193,7 @@ static bool parse_arguments(struct agent *agent, int argc, char **argv, struct e
     return true;
 }
 
-static void log_warnings(const struct list *warnings, bool first)
-{
+static void log_warnings(const struct list *warnings, bool first) {
     /* The peer reads its configuration twice at start, and tells twice. */
     for (uint32_t i = 0; first && i < warnings->len; i++)
         log_at(LOG_WARN, LOGGER, LIST_AT(*warnings, struct str, i).data);
@@ -197,21 +201,22 @@ static void log_warnings(const struct list *warnings, bool first)
         log_at(LOG_WARN, "agent.auto_config", LIST_AT(*warnings, struct str, i).data);
 }
 
-static void log_ineffective(const struct config *c)
-{
+static void log_ineffective(const struct config *c) {
     if (c->ineffective.len == 0)
         return;
     struct buf keys = BUF_INIT;
     for (uint32_t i = 0; i < c->ineffective.len; i++)
-        buf_add_format(&keys, "%s" STR_FMT, i ? ", " : "", STR_ARG(LIST_AT(c->ineffective, struct str, i)));
+        buf_add_format(&keys, "%s" STR_FMT, i ? ", " : "",
+                       STR_ARG(LIST_AT(c->ineffective, struct str, i)));
     log_at(LOG_WARN, LOGGER,
-           "settings of features that this version of Praetor does not have yet are accepted without effect",
+           "settings of features that this version of Praetor does not have yet are accepted "
+           "without effect",
            LOG_S("keys", buf_str(&keys)));
     buf_free(&keys);
 }
 
-static bool prepare(struct agent *agent, struct list *warnings, struct arena *arena, struct error *e)
-{
+static bool prepare(struct agent *agent, struct list *warnings, struct arena *arena,
+                    struct error *e) {
     agent->config = config_load(&agent->inputs, warnings, arena, e);
     if (agent->config == NULL)
         return false;
@@ -225,18 +230,19 @@ static bool prepare(struct agent *agent, struct list *warnings, struct arena *ar
     log_set_level(level);
     log_set_json(c->logging.json);
     if (agent->inputs.refused.len > 0)
-        return error_set(e, ERROR_INTERNAL, "The flag " STR_FMT " is not supported yet by this version of Praetor",
+        return error_set(e, ERROR_INTERNAL,
+                         "The flag " STR_FMT " is not supported yet by this version of Praetor",
                          STR_ARG(agent->inputs.refused));
     if (!agent_open_log_file(c, level, e))
         return false;
     if (!c->server_mode)
-        return error_set(e, ERROR_INTERNAL,
-                         "client agents are not supported yet by this version of Praetor; use -server or -dev");
+        return error_set(
+            e, ERROR_INTERNAL,
+            "client agents are not supported yet by this version of Praetor; use -server or -dev");
     return agent_find_node_id(c, agent->node_id, e) && config_check_tls(c, e);
 }
 
-static void autopilot_of(const struct config *c, struct autopilot_config *out)
-{
+static void autopilot_of(const struct config *c, struct autopilot_config *out) {
     *out = (struct autopilot_config){
         .cleanup_dead_servers = c->autopilot.cleanup_dead_servers,
         .disable_upgrade_migration = c->autopilot.disable_upgrade_migration,
@@ -249,8 +255,7 @@ static void autopilot_of(const struct config *c, struct autopilot_config *out)
     };
 }
 
-static bool start_server(struct agent *agent, struct error *e)
-{
+static bool start_server(struct agent *agent, struct error *e) {
     const struct config *c = agent->config;
     struct autopilot_config autopilot;
     autopilot_of(c, &autopilot);
@@ -284,14 +289,14 @@ static bool start_server(struct agent *agent, struct error *e)
     agent->server_started = true;
     if (c->bootstrap_expect > 1)
         log_at(LOG_WARN, LOGGER,
-               "this version of Praetor cannot join other servers yet: with bootstrap_expect > 1 no leader "
+               "this version of Praetor cannot join other servers yet: with bootstrap_expect > 1 "
+               "no leader "
                "will be elected");
     return true;
 }
 
 static bool start_interfaces(struct agent *agent, const struct agent_interface *const *interfaces,
-                             struct error *e)
-{
+                             struct error *e) {
     for (; *interfaces != NULL; interfaces++) {
         ASSERT(agent->interface_count < INTERFACES_MAX);
         void *self = (*interfaces)->start(agent, e);
@@ -302,8 +307,8 @@ static bool start_interfaces(struct agent *agent, const struct agent_interface *
     return true;
 }
 
-static bool start(struct agent *agent, const struct agent_interface *const *interfaces, struct error *e)
-{
+static bool start(struct agent *agent, const struct agent_interface *const *interfaces,
+                  struct error *e) {
     if (!config_check_server(agent->config, e) || !start_server(agent, e))
         return false;
     struct local_options options = {agent->config, agent->server, str_from(agent->node_id)};
@@ -320,8 +325,7 @@ static bool start(struct agent *agent, const struct agent_interface *const *inte
 
 /* ---- stop ---- */
 
-static void stop(struct agent *agent)
-{
+static void stop(struct agent *agent) {
     log_at(LOG_INFO, LOGGER, "Requesting shutdown");
     for (size_t i = agent->interface_count; i-- > 0;)
         agent->interfaces[i].interface->stop(agent->interfaces[i].self);
@@ -338,8 +342,7 @@ static void stop(struct agent *agent)
     agent_remove_pid(agent->config);
 }
 
-static void free_agent(struct agent *agent)
-{
+static void free_agent(struct agent *agent) {
     server_free(agent->server);
     local_free(agent->local);
     config_release(agent->config);
@@ -348,18 +351,17 @@ static void free_agent(struct agent *agent)
 
 /* ---- reload ---- */
 
-static void apply_log_level(const struct config *c)
-{
+static void apply_log_level(const struct config *c) {
     enum log_level level;
     if (log_level_parse(c->logging.level, &level))
         log_set_level(level);
     else
-        log_at(LOG_WARN, LOGGER, "Invalid log level in new configuration", LOG_S("level", c->logging.level));
+        log_at(LOG_WARN, LOGGER, "Invalid log level in new configuration",
+               LOG_S("level", c->logging.level));
 }
 
 /* Main thread. */
-static bool reload(struct agent *agent, struct error *e)
-{
+static bool reload(struct agent *agent, struct error *e) {
     struct arena arena = ARENA_INIT;
     struct list warnings;
     const struct config *c = config_load(&agent->inputs, &warnings, &arena, e);
@@ -387,8 +389,7 @@ struct main_request {
     void *arg;
 };
 
-static void request_answered(struct message *m)
-{
+static void request_answered(struct message *m) {
     struct main_request *r = CONTAINER_OF(m, struct main_request, message);
     void (*done)(void *arg) = r->done;
     void *arg = r->arg;
@@ -396,25 +397,26 @@ static void request_answered(struct message *m)
     done(arg);
 }
 
-static void answer_request(struct main_request *r)
-{
+static void answer_request(struct main_request *r) {
     r->message.run = request_answered;
     loop_post_reply(r->home, &r->message);
 }
 
-static void reload_requested(struct message *m)
-{
+static void reload_requested(struct message *m) {
     struct main_request *r = CONTAINER_OF(m, struct main_request, message);
     reload(r->agent, r->e);
     answer_request(r);
 }
 
 static bool post_to_main(struct agent *agent, void (*run)(struct message *), struct error *e,
-                         void (*done)(void *arg), void *arg)
-{
+                         void (*done)(void *arg), void *arg) {
     struct main_request *r = MEM_NEW(struct main_request);
-    *r = (struct main_request){.message.run = run, .agent = agent, .home = loop_current(), .e = e,
-                               .done = done, .arg = arg};
+    *r = (struct main_request){.message.run = run,
+                               .agent = agent,
+                               .home = loop_current(),
+                               .e = e,
+                               .done = done,
+                               .arg = arg};
     ASSERT(r->home != NULL);
     if (loop_post(&agent->main, &r->message))
         return true;
@@ -422,29 +424,25 @@ static bool post_to_main(struct agent *agent, void (*run)(struct message *), str
     return false;
 }
 
-bool agent_reload(struct agent *agent, struct error *e, void (*done)(void *arg), void *arg)
-{
+bool agent_reload(struct agent *agent, struct error *e, void (*done)(void *arg), void *arg) {
     return post_to_main(agent, reload_requested, e, done, arg);
 }
 
 /* ---- leave ---- */
 
 /* With one server there is nobody to tell, and no traffic to drain. */
-static void leave(struct agent *agent)
-{
+static void leave(struct agent *agent) {
     (void)agent;
     log_at(LOG_INFO, "agent.server", "server starting leave");
 }
 
-static void leave_over(struct loop_timer *t)
-{
+static void leave_over(struct loop_timer *t) {
     struct agent *agent = t->owner;
     agent->exit_code = 0;
     loop_stop(&agent->main);
 }
 
-static void leave_requested(struct message *m)
-{
+static void leave_requested(struct message *m) {
     struct main_request *r = CONTAINER_OF(m, struct main_request, message);
     struct agent *agent = r->agent;
     if (!agent->left) {
@@ -455,25 +453,23 @@ static void leave_requested(struct message *m)
     answer_request(r);
 }
 
-bool agent_leave(struct agent *agent, void (*done)(void *arg), void *arg)
-{
+bool agent_leave(struct agent *agent, void (*done)(void *arg), void *arg) {
     return post_to_main(agent, leave_requested, NULL, done, arg);
 }
 
 /* ---- signals ---- */
 
-static const char *signal_name(int number)
-{
+static const char *signal_name(int number) {
     return number == SIGINT ? "interrupt" : number == SIGTERM ? "terminated" : "hangup";
 }
 
-static void end_by_signal(struct agent *agent, int number)
-{
+static void end_by_signal(struct agent *agent, int number) {
     const struct config *c = agent->config;
     bool graceful = number == SIGINT ? !c->skip_leave_on_int : c->leave_on_term;
     if (agent->left) {
-        log_at(LOG_INFO, LOGGER, "Caught second signal, Exiting",
-               LOG_C("signal", agent->leaving_signal ? agent->leaving_signal : signal_name(number)));
+        log_at(
+            LOG_INFO, LOGGER, "Caught second signal, Exiting",
+            LOG_C("signal", agent->leaving_signal ? agent->leaving_signal : signal_name(number)));
         agent->exit_code = 1;
     } else if (!graceful) {
         log_at(LOG_INFO, LOGGER, "Graceful shutdown disabled. Exiting");
@@ -488,8 +484,7 @@ static void end_by_signal(struct agent *agent, int number)
     loop_stop(&agent->main);
 }
 
-static void reload_by_signal(struct agent *agent)
-{
+static void reload_by_signal(struct agent *agent) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     if (!reload(agent, &e))
@@ -497,8 +492,7 @@ static void reload_by_signal(struct agent *agent)
     arena_free(&arena);
 }
 
-static void signal_caught(uv_signal_t *handle, int number)
-{
+static void signal_caught(uv_signal_t *handle, int number) {
     struct agent *agent = handle->data;
     if (number == SIGUSR1) {
         telemetry_dump(stderr, agent->config);
@@ -516,8 +510,7 @@ static void signal_caught(uv_signal_t *handle, int number)
 }
 
 /* From the start on, the signals wait until the agent can do something about them. */
-static void block_signals(int how)
-{
+static void block_signals(int how) {
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < SIGNALS; i++)
@@ -525,21 +518,20 @@ static void block_signals(int how)
     pthread_sigmask(how, &set, NULL);
 }
 
-static void metrics_due(struct loop_timer *t)
-{
+static void metrics_due(struct loop_timer *t) {
     telemetry_sample_runtime();
     metrics_rotate(time_now_wall());
     loop_timer_set(t, METRIC_INTERVAL - time_now_wall() % METRIC_INTERVAL + MILLISECOND);
 }
 
 /* Until a signal or a leave ends it. */
-static void run(struct agent *agent)
-{
+static void run(struct agent *agent) {
     loop_timer_init(&agent->main, &agent->metrics_timer, metrics_due, agent);
     loop_timer_init(&agent->main, &agent->leave_timer, leave_over, agent);
     telemetry_sample_runtime();
     metrics_rotate(time_now_wall());
-    loop_timer_set(&agent->metrics_timer, METRIC_INTERVAL - time_now_wall() % METRIC_INTERVAL + MILLISECOND);
+    loop_timer_set(&agent->metrics_timer,
+                   METRIC_INTERVAL - time_now_wall() % METRIC_INTERVAL + MILLISECOND);
     for (size_t i = 0; i < SIGNALS; i++) {
         uv_signal_init(&agent->main.uv, &agent->signals[i]);
         agent->signals[i].data = agent;
@@ -562,8 +554,8 @@ static void run(struct agent *agent)
 /* ---- main ---- */
 
 /* Between the banner and the end. */
-static void serve(struct agent *agent, const struct agent_interface *const *interfaces, struct error *e)
-{
+static void serve(struct agent *agent, const struct agent_interface *const *interfaces,
+                  struct error *e) {
     if (start(agent, interfaces, e)) {
         if (!agent->config->logging.json) {
             printf("==> Consul agent running!\n");
@@ -580,8 +572,7 @@ static void serve(struct agent *agent, const struct agent_interface *const *inte
 }
 
 static void run_agent(struct agent *agent, const struct agent_interface *const *interfaces,
-                      struct arena *arena)
-{
+                      struct arena *arena) {
     struct error e = ERROR_IN(arena);
     struct list warnings;
     log_set_stdout(false);
@@ -602,8 +593,7 @@ static void run_agent(struct agent *agent, const struct agent_interface *const *
     loop_free(&agent->main);
 }
 
-int agent_main(int argc, char **argv, const struct agent_interface *const *interfaces)
-{
+int agent_main(int argc, char **argv, const struct agent_interface *const *interfaces) {
     struct agent *agent = MEM_NEW(struct agent);
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);

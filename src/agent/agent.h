@@ -1,5 +1,6 @@
-/* The agent: what `praetor agent` runs. It reads the configuration, starts the server, the local state
- * and the interfaces (HTTP, DNS), answers signals, reloads, leaves and stops (config.md 4, agent.md 8).
+/* The agent: what `praetor agent` runs. It reads the configuration, starts the server, the local
+ * state and the interfaces (HTTP, DNS), answers signals, reloads, leaves and stops (config.md 4,
+ * agent.md 8).
  *
  * Threads: the main thread handles signals and start and stop; the core thread (server.h) owns the
  * local state. agent_* getters may be called from any thread once the agent runs.
@@ -36,11 +37,13 @@ const struct config *agent_config(struct agent *agent);
 struct str agent_node_id(struct agent *agent);
 
 /* Runs fn on the core thread, then done on the calling loop's thread; see server_run_on_core. */
-bool agent_run_on_core(struct agent *agent, void (*fn)(void *arg), void (*done)(void *arg), void *arg);
+bool agent_run_on_core(struct agent *agent, void (*fn)(void *arg), void (*done)(void *arg),
+                       void *arg);
 
 /* For PUT /v1/agent/leave and /v1/agent/reload, from any I/O thread. done runs on the calling loop
  * with the same arg when it is through; for a reload with its error in *e (of the caller's arena).
- * After the leave's done the process ends on its own, once the answer had half a second to go out. */
+ * After the leave's done the process ends on its own, once the answer had half a second to go out.
+ */
 bool agent_leave(struct agent *agent, void (*done)(void *arg), void *arg);
 bool agent_reload(struct agent *agent, struct error *e, void (*done)(void *arg), void *arg);
 

@@ -16,25 +16,31 @@
 
 #define LOGGER "agent"
 
-/* As the peer's language spells them. */
-static const char *os_error(int code)
-{
+const char *agent_os_error(int code) {
     switch (code) {
-    case ENOENT: return "no such file or directory";
-    case EACCES: return "permission denied";
-    case EPERM: return "operation not permitted";
-    case ENOTDIR: return "not a directory";
-    case EISDIR: return "is a directory";
-    case EEXIST: return "file exists";
-    case EROFS: return "read-only file system";
-    case ENOSPC: return "no space left on device";
-    default: return strerror(code);
+    case ENOENT:
+        return "no such file or directory";
+    case EACCES:
+        return "permission denied";
+    case EPERM:
+        return "operation not permitted";
+    case ENOTDIR:
+        return "not a directory";
+    case EISDIR:
+        return "is a directory";
+    case EEXIST:
+        return "file exists";
+    case EROFS:
+        return "read-only file system";
+    case ENOSPC:
+        return "no space left on device";
+    default:
+        return strerror(code);
     }
 }
 
 /* Reads a small file, trimmed. False with errno when it cannot. */
-static bool read_small(const char *path, char *out, size_t size)
-{
+static bool read_small(const char *path, char *out, size_t size) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
@@ -50,22 +56,20 @@ static bool read_small(const char *path, char *out, size_t size)
     return true;
 }
 
-static bool write_small(const char *path, struct str text, mode_t mode, struct error *e)
-{
+static bool write_small(const char *path, struct str text, mode_t mode, struct error *e) {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
     if (fd < 0)
-        return error_set(e, ERROR_IO, "open %s: %s", path, os_error(errno));
+        return error_set(e, ERROR_IO, "open %s: %s", path, agent_os_error(errno));
     ssize_t n = write(fd, text.data, text.len);
     int code = n == (ssize_t)text.len ? 0 : n < 0 ? errno : ENOSPC;
     if (close(fd) != 0 && code == 0)
         code = errno;
-    return code == 0 || error_set(e, ERROR_IO, "write %s: %s", path, os_error(code));
+    return code == 0 || error_set(e, ERROR_IO, "write %s: %s", path, agent_os_error(code));
 }
 
 /* ---- node ID ---- */
 
-static const char *uuid_fault(struct str id)
-{
+static const char *uuid_fault(struct str id) {
     if (id.len != 36)
         return "uuid string is wrong length";
     for (size_t i = 0; i < 36; i++) {
@@ -79,8 +83,7 @@ static const char *uuid_fault(struct str id)
 }
 
 /* The host's own ID: of the hardware, else of the installation, else of this boot. */
-static bool host_id(char out[64])
-{
+static bool host_id(char out[64]) {
     static const char *const files[] = {"/sys/class/dmi/id/product_uuid", "/etc/machine-id",
                                         "/proc/sys/kernel/random/boot_id"};
     for (size_t i = 0; i < COUNT_OF(files); i++) {
@@ -89,7 +92,8 @@ static bool host_id(char out[64])
             continue;
         size_t len = strlen(text);
         if (len == 32)
-            snprintf(out, 64, "%.8s-%.4s-%.4s-%.4s-%.12s", text, text + 8, text + 12, text + 16, text + 20);
+            snprintf(out, 64, "%.8s-%.4s-%.4s-%.4s-%.12s", text, text + 8, text + 12, text + 16,
+                     text + 20);
         else if (len == 36)
             memcpy(out, text, len + 1);
         else
@@ -101,8 +105,7 @@ static bool host_id(char out[64])
     return false;
 }
 
-static void make_node_id(const struct config *c, char out[37])
-{
+static void make_node_id(const struct config *c, char out[37]) {
     char host[64];
     if (c->disable_host_node_id || !host_id(host)) {
         uuid_random(out);
@@ -115,8 +118,7 @@ static void make_node_id(const struct config *c, char out[37])
 }
 
 /* mkdir -p, 0755. */
-static bool make_directory(const char *path, struct error *e)
-{
+static bool make_directory(const char *path, struct error *e) {
     char *copy = mem_strdup(path);
     bool ok = true;
     for (char *at = copy + 1; ok; at++) {
@@ -125,8 +127,9 @@ static bool make_directory(const char *path, struct error *e)
         char end = *at;
         *at = '\0';
         struct stat info;
-        if (mkdir(copy, 0755) != 0 && !(errno == EEXIST && stat(copy, &info) == 0 && S_ISDIR(info.st_mode)))
-            ok = error_set(e, ERROR_IO, "mkdir %s: %s", copy, os_error(errno));
+        if (mkdir(copy, 0755) != 0 &&
+            !(errno == EEXIST && stat(copy, &info) == 0 && S_ISDIR(info.st_mode)))
+            ok = error_set(e, ERROR_IO, "mkdir %s: %s", copy, agent_os_error(errno));
         *at = end;
         if (end == '\0')
             break;
@@ -135,8 +138,7 @@ static bool make_directory(const char *path, struct error *e)
     return ok;
 }
 
-static bool stored_node_id(const struct config *c, char out[37], struct error *e)
-{
+static bool stored_node_id(const struct config *c, char out[37], struct error *e) {
     struct arena scratch = ARENA_INIT;
     const char *path = str_format(&scratch, STR_FMT "/node-id", STR_ARG(c->data_dir)).data;
     char text[256];
@@ -159,12 +161,12 @@ static bool stored_node_id(const struct config *c, char out[37], struct error *e
     return ok;
 }
 
-bool agent_find_node_id(const struct config *c, char out[37], struct error *e)
-{
+bool agent_find_node_id(const struct config *c, char out[37], struct error *e) {
     if (c->node_id.len > 0) {
         const char *fault = uuid_fault(c->node_id);
         if (fault != NULL)
-            return error_set(e, ERROR_INTERNAL, "failed to setup node ID: specified NodeID is invalid: %s", fault);
+            return error_set(e, ERROR_INTERNAL,
+                             "failed to setup node ID: specified NodeID is invalid: %s", fault);
         memcpy(out, c->node_id.data, 36);
         out[36] = '\0';
         return true;
@@ -178,8 +180,7 @@ bool agent_find_node_id(const struct config *c, char out[37], struct error *e)
 
 /* ---- PID file ---- */
 
-bool agent_write_pid(const struct config *c, struct error *e)
-{
+bool agent_write_pid(const struct config *c, struct error *e) {
     if (c->pid_file.len == 0)
         return true;
     struct arena scratch = ARENA_INIT;
@@ -190,14 +191,14 @@ bool agent_write_pid(const struct config *c, struct error *e)
     return ok;
 }
 
-void agent_remove_pid(const struct config *c)
-{
+void agent_remove_pid(const struct config *c) {
     if (c->pid_file.len == 0)
         return;
     struct arena scratch = ARENA_INIT;
     const char *path = str_terminated(&scratch, c->pid_file);
     if (unlink(path) != 0) {
-        struct str text = str_format(&scratch, "Could not remove pid file: remove %s: %s", path, os_error(errno));
+        struct str text = str_format(&scratch, "Could not remove pid file: remove %s: %s", path,
+                                     agent_os_error(errno));
         log_at(LOG_WARN, LOGGER, "could not delete pid file", LOG_S("error", text));
     }
     arena_free(&scratch);
@@ -214,27 +215,25 @@ static struct log_file {
     int64_t limit, age_limit, keep;
 } log_file;
 
-static bool open_log(struct log_file *f, struct error *e)
-{
+static bool open_log(struct log_file *f, struct error *e) {
     struct arena scratch = ARENA_INIT;
     f->opened = time_now_wall();
     f->written = 0;
-    const char *path = str_format(&scratch, "%s%s-%lld%s", f->directory, f->stem, (long long)f->opened,
-                                  f->extension).data;
+    const char *path = str_format(&scratch, "%s%s-%lld%s", f->directory, f->stem,
+                                  (long long)f->opened, f->extension)
+                           .data;
     f->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    bool ok = f->fd >= 0 || error_set(e, ERROR_IO, "open %s: %s", path, os_error(errno));
+    bool ok = f->fd >= 0 || error_set(e, ERROR_IO, "open %s: %s", path, agent_os_error(errno));
     arena_free(&scratch);
     return ok;
 }
 
-static int compare_names(const struct dirent **a, const struct dirent **b)
-{
+static int compare_names(const struct dirent **a, const struct dirent **b) {
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
 /* Keeps the newest archives. The name's number sorts by age. */
-static void prune_logs(const struct log_file *f)
-{
+static void prune_logs(const struct log_file *f) {
     if (f->keep == 0)
         return;
     struct dirent **entries;
@@ -255,8 +254,7 @@ static void prune_logs(const struct log_file *f)
 }
 
 /* Called under the log's own lock. */
-static void write_log(void *owner, enum log_level level, struct str line)
-{
+static void write_log(void *owner, enum log_level level, struct str line) {
     (void)level;
     struct log_file *f = owner;
     int64_t age = time_now_wall() - f->opened;
@@ -276,8 +274,7 @@ static void write_log(void *owner, enum log_level level, struct str line)
     buf_free(&out);
 }
 
-bool agent_open_log_file(const struct config *c, enum log_level level, struct error *e)
-{
+bool agent_open_log_file(const struct config *c, enum log_level level, struct error *e) {
     struct str path = c->logging.file_path;
     if (path.len == 0)
         return true;
@@ -294,7 +291,8 @@ bool agent_open_log_file(const struct config *c, enum log_level level, struct er
     struct log_file *f = &log_file;
     f->directory = mem_strdup(slash > 0 ? str_terminated(&scratch, str_sub(path, 0, slash)) : "./");
     f->stem = mem_strdup(str_terminated(&scratch, dot > 0 ? str_sub(name, 0, dot - 1) : name));
-    f->extension = mem_strdup(dot > 0 ? str_terminated(&scratch, str_sub(name, dot - 1, SIZE_MAX)) : ".log");
+    f->extension =
+        mem_strdup(dot > 0 ? str_terminated(&scratch, str_sub(name, dot - 1, SIZE_MAX)) : ".log");
     f->limit = c->logging.rotate_bytes;
     f->age_limit = c->logging.rotate_duration > 0 ? c->logging.rotate_duration : 24 * HOUR;
     f->keep = c->logging.rotate_max_files;

@@ -5,13 +5,16 @@
 
 #include "agent/config.h"
 
+/* An errno as the peer's texts spell it: "no such file or directory". */
+const char *agent_os_error(int code);
+
 /* The ID in use (config.md 4.5), 36 characters and NUL. May create DATA_DIR/node-id. */
 bool agent_find_node_id(const struct config *c, char out[37], struct error *e);
 bool agent_write_pid(const struct config *c, struct error *e);
 /* Logs a warning when it cannot. */
 void agent_remove_pid(const struct config *c);
-/* Opens the log file, if one is configured, and copies the log to it from now on (config.md 4.3). Its
- * life ends with the process. */
+/* Opens the log file, if one is configured, and copies the log to it from now on (config.md 4.3).
+ * Its life ends with the process. */
 bool agent_open_log_file(const struct config *c, enum log_level level, struct error *e);
 
 #endif

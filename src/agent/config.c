@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/agent_files.h"
 #include "agent/config_table.h"
 #include "base/mem.h"
 #include "codec/hcl.h"
@@ -16,24 +17,24 @@
 
 #define FILE_MAX_SIZE ((size_t)16 << 20)
 
-void config_inputs_init(struct config_inputs *in)
-{
+void config_inputs_init(struct config_inputs *in) {
     *in = (struct config_inputs){.arena = ARENA_INIT};
     in->flag_lists.kind = VALUE_MAP;
     in->flag_values.kind = VALUE_MAP;
 }
 
-void config_inputs_free(struct config_inputs *in) { arena_free(&in->arena); }
+void config_inputs_free(struct config_inputs *in) {
+    arena_free(&in->arena);
+}
 
-const struct config *config_hold(const struct config *c)
-{
+const struct config *config_hold(const struct config *c) {
     /* Only the count changes, never what readers see. */
-    atomic_fetch_add_explicit(&((struct config *)(uintptr_t)c)->references, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&((struct config *)(uintptr_t)c)->references, 1,
+                              memory_order_relaxed);
     return c;
 }
 
-void config_release(const struct config *c)
-{
+void config_release(const struct config *c) {
     if (c == NULL)
         return;
     struct config *own = (struct config *)(uintptr_t)c;
@@ -44,8 +45,8 @@ void config_release(const struct config *c)
     arena_free(&arena);
 }
 
-struct str listen_address_format(struct arena *arena, const struct listen_address *a, const char *network)
-{
+struct str listen_address_format(struct arena *arena, const struct listen_address *a,
+                                 const char *network) {
     if (a->network == LISTEN_UNIX)
         return str_format(arena, "unix://" STR_FMT, STR_ARG(a->text));
     const char *format =
@@ -73,20 +74,7 @@ struct sources {
     struct error *e;
 };
 
-static const char *error_text(int code)
-{
-    switch (code) { /* as the peer's language spells them */
-    case ENOENT: return "no such file or directory";
-    case EACCES: return "permission denied";
-    case ENOTDIR: return "not a directory";
-    case EISDIR: return "is a directory";
-    case ELOOP: return "too many levels of symbolic links";
-    default: return strerror(code);
-    }
-}
-
-static void add_source(struct sources *s, struct source source)
-{
+static void add_source(struct sources *s, struct source source) {
     if (s->len == s->cap) {
         size_t cap = s->cap ? s->cap * 2 : 8;
         struct source *items = ARENA_ARRAY(s->arena, struct source, cap);
@@ -98,12 +86,11 @@ static void add_source(struct sources *s, struct source source)
     s->items[s->len++] = source;
 }
 
-static bool read_all(struct sources *s, const char *path, struct str *out)
-{
+static bool read_all(struct sources *s, const char *path, struct str *out) {
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return error_set(s->e, ERROR_INTERNAL, "config: failed to read %s: open %s: %s", path, path,
-                         error_text(errno));
+                         agent_os_error(errno));
     struct buf content = BUF_INIT;
     size_t got;
     do {
@@ -122,15 +109,16 @@ static bool read_all(struct sources *s, const char *path, struct str *out)
 }
 
 /* One file, whose format its name or the flag tells. */
-static bool add_file(struct sources *s, const char *path)
-{
+static bool add_file(struct sources *s, const char *path) {
     struct str name = str_from(path);
     bool json = str_has_suffix(name, STR(".json")), hcl = str_has_suffix(name, STR(".hcl"));
     if (s->format.len > 0) {
         json = str_is(s->format, "json");
     } else if (!json && !hcl) {
-        texts_addf(s->warnings, "skipping file %s, extension must be .hcl or .json, or config format must be set",
-                   path);
+        texts_addf(
+            s->warnings,
+            "skipping file %s, extension must be .hcl or .json, or config format must be set",
+            path);
         return true;
     }
     struct source source = {.name = str_copy(s->arena, name), .json = json};
@@ -140,41 +128,39 @@ static bool add_file(struct sources *s, const char *path)
     return true;
 }
 
-static int compare_names(const struct dirent **a, const struct dirent **b)
-{
+static int compare_names(const struct dirent **a, const struct dirent **b) {
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static bool add_entry(struct sources *s, const char *directory, const char *name)
-{
+static bool add_entry(struct sources *s, const char *directory, const char *name) {
     size_t len = strlen(directory);
     const char *separator = len > 0 && directory[len - 1] == '/' ? "" : "/";
     const char *path = str_format(s->arena, "%s%s%s", directory, separator, name).data;
     struct stat info;
     if (lstat(path, &info) != 0)
-        return error_set(s->e, ERROR_INTERNAL, "lstat %s: %s", path, error_text(errno));
+        return error_set(s->e, ERROR_INTERNAL, "lstat %s: %s", path, agent_os_error(errno));
     if (S_ISLNK(info.st_mode)) {
         char target[4096];
         ssize_t n = readlink(path, target, sizeof(target) - 1);
         char *resolved = realpath(path, NULL);
         if (resolved == NULL) {
             target[n > 0 ? n : 0] = '\0';
-            return error_set(s->e, ERROR_INTERNAL, "lstat %s: %s", target, error_text(errno));
+            return error_set(s->e, ERROR_INTERNAL, "lstat %s: %s", target, agent_os_error(errno));
         }
         path = str_copy(s->arena, str_from(resolved)).data;
         free(resolved);
         if (stat(path, &info) != 0)
-            return error_set(s->e, ERROR_INTERNAL, "stat %s: %s", path, error_text(errno));
+            return error_set(s->e, ERROR_INTERNAL, "stat %s: %s", path, agent_os_error(errno));
     }
     return S_ISDIR(info.st_mode) || add_file(s, path);
 }
 
-static bool add_directory(struct sources *s, const char *path)
-{
+static bool add_directory(struct sources *s, const char *path) {
     struct dirent **entries;
     int count = scandir(path, &entries, NULL, compare_names);
     if (count < 0)
-        return error_set(s->e, ERROR_INTERNAL, "config: Readdir failed on %s. %s", path, error_text(errno));
+        return error_set(s->e, ERROR_INTERNAL, "config: Readdir failed on %s. %s", path,
+                         agent_os_error(errno));
     bool ok = true;
     for (int i = 0; i < count; i++) {
         const char *name = entries[i]->d_name;
@@ -186,13 +172,12 @@ static bool add_directory(struct sources *s, const char *path)
     return ok;
 }
 
-static bool add_path(struct sources *s, struct str path)
-{
+static bool add_path(struct sources *s, struct str path) {
     const char *name = str_terminated(s->arena, path);
     struct stat info;
     if (stat(name, &info) != 0)
         return error_set(s->e, ERROR_INTERNAL, "config: Open failed on %s. open %s: %s", name, name,
-                         error_text(errno));
+                         agent_os_error(errno));
     return S_ISDIR(info.st_mode) ? add_directory(s, name) : add_file(s, name);
 }
 
@@ -204,8 +189,7 @@ struct loader {
     struct texts *later;
 };
 
-static bool merge_tree(struct loader *l, const struct value *raw, struct str name, bool user)
-{
+static bool merge_tree(struct loader *l, const struct value *raw, struct str name, bool user) {
     struct config_builder *b = l->b;
     struct value tree = {0};
     struct texts ignored = {.arena = b->arena};
@@ -217,8 +201,7 @@ static bool merge_tree(struct loader *l, const struct value *raw, struct str nam
     return true;
 }
 
-static bool merge_text(struct loader *l, const struct source *s, bool user)
-{
+static bool merge_text(struct loader *l, const struct source *s, bool user) {
     struct config_builder *b = l->b;
     struct value raw = {0};
     if (s->text.len == 0)
@@ -235,21 +218,20 @@ static bool merge_text(struct loader *l, const struct source *s, bool user)
                            : raw.kind == VALUE_BOOL   ? "bool"
                                                       : "number";
         ok = error_set(b->e, ERROR_INTERNAL,
-                       "json: cannot unmarshal %s into Go value of type map[string]interface {}", what);
+                       "json: cannot unmarshal %s into Go value of type map[string]interface {}",
+                       what);
     }
     if (!ok)
         return error_prefix(b->e, "failed to parse " STR_FMT ": ", STR_ARG(s->name));
     return merge_tree(l, &raw, s->name, user);
 }
 
-static bool merge_builtin(struct loader *l, const char *name, const char *text)
-{
+static bool merge_builtin(struct loader *l, const char *name, const char *text) {
     struct source s = {str_from(name), str_from(text), false};
     return merge_text(l, &s, false);
 }
 
-static bool merge_sources(struct loader *l, const struct sources *files)
-{
+static bool merge_sources(struct loader *l, const struct sources *files) {
     const struct config_inputs *in = l->in;
     struct config_builder *b = l->b;
     if (!merge_builtin(l, "default", config_source_default))
@@ -264,8 +246,8 @@ static bool merge_sources(struct loader *l, const struct sources *files)
     if (!merge_tree(l, &in->flag_values, STR("flags.values"), true))
         return false;
     for (uint32_t i = 0; i < in->fragments.len; i++) {
-        struct source s = {str_format(b->arena, "flags-%u.hcl", i), LIST_AT(in->fragments, struct str, i),
-                           false};
+        struct source s = {str_format(b->arena, "flags-%u.hcl", i),
+                           LIST_AT(in->fragments, struct str, i), false};
         if (!merge_text(l, &s, true))
             return false;
     }
@@ -274,12 +256,13 @@ static bool merge_sources(struct loader *l, const struct sources *files)
     return !in->dev_mode || merge_builtin(l, "consul-dev", config_source_fixed_dev);
 }
 
-static bool load(struct config_builder *b, const struct config_inputs *in)
-{
-    if (in->config_format.len > 0 && !str_is(in->config_format, "hcl") && !str_is(in->config_format, "json"))
-        return error_set(b->e, ERROR_INTERNAL, "config: -config-format must be either 'hcl' or 'json'");
-    struct sources files = {.arena = b->arena, .format = in->config_format, .warnings = &b->warnings,
-                            .e = b->e};
+static bool load(struct config_builder *b, const struct config_inputs *in) {
+    if (in->config_format.len > 0 && !str_is(in->config_format, "hcl") &&
+        !str_is(in->config_format, "json"))
+        return error_set(b->e, ERROR_INTERNAL,
+                         "config: -config-format must be either 'hcl' or 'json'");
+    struct sources files = {
+        .arena = b->arena, .format = in->config_format, .warnings = &b->warnings, .e = b->e};
     for (uint32_t i = 0; i < in->paths.len; i++)
         if (!add_path(&files, LIST_AT(in->paths, struct str, i)))
             return false;
@@ -291,15 +274,17 @@ static bool load(struct config_builder *b, const struct config_inputs *in)
     return true;
 }
 
-struct config *config_load(const struct config_inputs *in, struct list *warnings, struct arena *arena,
-                           struct error *e)
-{
+struct config *config_load(const struct config_inputs *in, struct list *warnings,
+                           struct arena *arena, struct error *e) {
     struct config *c = MEM_NEW(struct config);
     atomic_init(&c->references, 1);
     c->dev_mode = in->dev_mode;
     struct error own = ERROR_IN(&c->arena);
-    struct config_builder b = {.c = c, .arena = &c->arena, .errors = {.arena = &c->arena},
-                               .warnings = {.arena = &c->arena}, .e = &own};
+    struct config_builder b = {.c = c,
+                               .arena = &c->arena,
+                               .errors = {.arena = &c->arena},
+                               .warnings = {.arena = &c->arena},
+                               .e = &own};
     bool ok = load(&b, in);
     *warnings = LIST_NEW(arena, struct str, b.warnings.len);
     for (size_t i = 0; i < b.warnings.len; i++)

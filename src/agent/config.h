@@ -1,12 +1,14 @@
-/* The agent's configuration: sources (defaults, flags, files, fragments), their merging, and the one
- * immutable result that all rooms read (config.md). Tables in config_table.c say which keys exist, of
- * which type, and where each value goes; reading, merging and filling in are driven by them.
+/* The agent's configuration: sources (defaults, flags, files, fragments), their merging, and the
+ * one immutable result that all rooms read (config.md). Tables in config_table.c say which keys
+ * exist, of which type, and where each value goes; reading, merging and filling in are driven by
+ * them.
  *
- * A `struct config` is never changed after config_load returned it, is reference-counted (any thread),
- * and owns all that it points to. A reload makes a new one; the rooms get it handed (agent.h).
+ * A `struct config` is never changed after config_load returned it, is reference-counted (any
+ * thread), and owns all that it points to. A reload makes a new one; the rooms get it handed
+ * (agent.h).
  *
- * Field names are the keys of the peer's DebugConfig (agent.md 1.3) in snake_case. Durations are int64
- * nanoseconds; ports are int, -1 when disabled.
+ * Field names are the keys of the peer's DebugConfig (agent.md 1.3) in snake_case. Durations are
+ * int64 nanoseconds; ports are int, -1 when disabled.
  */
 #ifndef PRAETOR_AGENT_CONFIG_H
 #define PRAETOR_AGENT_CONFIG_H
@@ -39,8 +41,8 @@ struct config_dns_soa {
     int64_t refresh, retry, expire, min_ttl;
 };
 
-/* Everything of the dns_config block and its neighbours (dns.md 13). All but the domains are applied
- * on reload. */
+/* Everything of the dns_config block and its neighbours (dns.md 13). All but the domains are
+ * applied on reload. */
 struct config_dns {
     struct str domain;     /* lower case, with a dot at its end: "consul." */
     struct str alt_domain; /* the same, or empty */
@@ -90,7 +92,8 @@ struct config_acl {
     bool enable_key_list_policy;
     bool token_replication;
     bool enable_token_persistence;
-    struct str token_master, token_agent_master, token_agent, token_default, token_replication_secret;
+    struct str token_master, token_agent_master, token_agent, token_default,
+        token_replication_secret;
 };
 
 struct config_autopilot {
@@ -115,8 +118,8 @@ struct config_gossip {
 
 struct config_tls {
     struct str ca_file, ca_path, cert_file, key_file, server_name;
-    struct str min_version;          /* "tls12" */
-    struct list cipher_suites;       /* of str: IANA names, checked */
+    struct str min_version;    /* "tls12" */
+    struct list cipher_suites; /* of str: IANA names, checked */
     bool prefer_server_cipher_suites;
     bool verify_incoming, verify_incoming_rpc, verify_incoming_https;
     bool verify_outgoing, verify_server_hostname;
@@ -180,9 +183,9 @@ struct config {
     struct str pid_file;
 
     /* addresses and ports */
-    struct str bind_addr; /* IP */
-    struct str advertise_addr_lan, advertise_addr_wan; /* IP */
-    struct str serf_bind_addr_lan, serf_bind_addr_wan; /* IP; ports below */
+    struct str bind_addr;                                       /* IP */
+    struct str advertise_addr_lan, advertise_addr_wan;          /* IP */
+    struct str serf_bind_addr_lan, serf_bind_addr_wan;          /* IP; ports below */
     struct list serf_allowed_cidrs_lan, serf_allowed_cidrs_wan; /* of str; present: set */
     struct list client_addrs; /* of struct listen_address, without ports */
     struct list dns_addrs, http_addrs, https_addrs, grpc_addrs; /* of struct listen_address */
@@ -193,8 +196,8 @@ struct config {
     struct str unix_socket_user, unix_socket_group, unix_socket_mode;
 
     /* joining */
-    struct list start_join_addrs_lan, start_join_addrs_wan;           /* of str */
-    struct list retry_join_lan, retry_join_wan;                       /* of str */
+    struct list start_join_addrs_lan, start_join_addrs_wan; /* of str */
+    struct list retry_join_lan, retry_join_wan;             /* of str */
     int64_t retry_join_interval_lan, retry_join_interval_wan;
     int64_t retry_join_max_attempts_lan, retry_join_max_attempts_wan;
     struct list primary_gateways; /* of str */
@@ -265,8 +268,8 @@ struct config {
     struct config_telemetry telemetry;
     struct config_logging logging;
 
-    /* Keys that were set and are accepted, but belong to what is not built yet ("watches", …): named
-     * in one warning at start. */
+    /* Keys that were set and are accepted, but belong to what is not built yet ("watches", …):
+     * named in one warning at start. */
     struct list ineffective; /* of str */
 };
 
@@ -274,33 +277,36 @@ struct config {
 struct config_inputs {
     struct arena arena;
     bool dev_mode;
-    struct str config_format;   /* -config-format, or absent */
-    struct list paths;          /* of str: -config-file and -config-dir in their order */
-    struct list fragments;      /* of str: -hcl */
-    struct value flag_lists;    /* source "flags.slices": a map */
-    struct value flag_values;   /* source "flags.values": a map */
-    struct str refused;         /* a flag of something that is not built yet, as "-join"; or absent */
+    struct str config_format; /* -config-format, or absent */
+    struct list paths;        /* of str: -config-file and -config-dir in their order */
+    struct list fragments;    /* of str: -hcl */
+    struct value flag_lists;  /* source "flags.slices": a map */
+    struct value flag_values; /* source "flags.values": a map */
+    struct str refused;       /* a flag of something that is not built yet, as "-join"; or absent */
 };
 void config_inputs_init(struct config_inputs *in);
 void config_inputs_free(struct config_inputs *in);
-/* The flags of `agent` (config.md 3, cli.md 1.3). Errors have the text behind "error parsing flags: ".
- * *help: -h was given. *rest: how many arguments at the end of argv are no flags. */
+/* The flags of `agent` (config.md 3, cli.md 1.3). Errors have the text behind "error parsing flags:
+ * ". *help: -h was given. *rest: how many arguments at the end of argv are no flags. */
 bool config_parse_flags(struct config_inputs *in, int argc, char **argv, bool *help, int *rest,
                         struct error *e);
-/* "Usage:" and the list of all flags, as printed after a flag error; and the help of the command. */
+/* 1 t T TRUE true True, 0 f F FALSE false False. */
+bool config_parse_bool(struct str text, bool *out);
+/* "Usage:" and the list of all flags, as printed after a flag error; and the help of the command.
+ */
 void config_print_flags(FILE *out);
 void config_print_help(FILE *out);
 
-/* Reads, merges, builds and validates (config.md 1 and 2). NULL on error, with the text that the peer
- * prints. *warnings gets a list of str in `arena`, in the order of config.md 2.4; it is filled also
- * when the result is NULL. */
-struct config *config_load(const struct config_inputs *in, struct list *warnings, struct arena *arena,
-                           struct error *e);
+/* Reads, merges, builds and validates (config.md 1 and 2). NULL on error, with the text that the
+ * peer prints. *warnings gets a list of str in `arena`, in the order of config.md 2.4; it is filled
+ * also when the result is NULL. */
+struct config *config_load(const struct config_inputs *in, struct list *warnings,
+                           struct arena *arena, struct error *e);
 const struct config *config_hold(const struct config *c);
 void config_release(const struct config *c);
 
-/* What config_load lets pass and the start of an agent does not (config.md 4.1, 4.4): before the banner,
- * and after it. */
+/* What config_load lets pass and the start of an agent does not (config.md 4.1, 4.4): before the
+ * banner, and after it. */
 bool config_check_tls(const struct config *c, struct error *e);
 bool config_check_server(const struct config *c, struct error *e);
 

@@ -8,24 +8,23 @@
 #include "agent/config_table.h"
 #include "base/mem.h"
 
-static struct str get_str(struct config_builder *b, const char *path)
-{
+static struct str get_str(struct config_builder *b, const char *path) {
     return config_get_str(&b->tree, path);
 }
 
-static bool fail(struct config_builder *b, const char *text)
-{
+static bool fail(struct config_builder *b, const char *text) {
     return error_set(b->e, ERROR_INTERNAL, "%s", text);
 }
 
 /* ---- addresses ---- */
 
-static bool is_unix(struct str s) { return str_has_prefix(s, STR("unix://")); }
+static bool is_unix(struct str s) {
+    return str_has_prefix(s, STR("unix://"));
+}
 
-/* The pieces of an expanded template, as listen_address without ports. Errors are class A, under `key`.
- * NULL pieces: none. */
-static struct list expand_list(struct config_builder *b, const char *key, struct str text)
-{
+/* The pieces of an expanded template, as listen_address without ports. Errors are class A, under
+ * `key`. NULL pieces: none. */
+static struct list expand_list(struct config_builder *b, const char *key, struct str text) {
     struct error e = ERROR_IN(b->arena);
     struct str expanded;
     struct list out = LIST_NIL;
@@ -62,8 +61,7 @@ static struct list expand_list(struct config_builder *b, const char *key, struct
 }
 
 /* One IP, or "" when the key is not set or wrong (class A). */
-static struct str expand_one(struct config_builder *b, const char *key)
-{
+static struct str expand_one(struct config_builder *b, const char *key) {
     struct str text = get_str(b, key);
     if (text.len == 0)
         return STR("");
@@ -86,15 +84,15 @@ static struct str expand_one(struct config_builder *b, const char *key)
     return a->text;
 }
 
-static bool build_bind(struct config_builder *b)
-{
+static bool build_bind(struct config_builder *b) {
     size_t errors = b->errors.len;
     struct list list = expand_list(b, "bind_addr", get_str(b, "bind_addr"));
     b->errors.len = errors; /* the peer loses the real reason */
     if (list.len == 0)
         return fail(b, "bind_addr cannot be empty");
     if (list.len > 1)
-        return fail(b, "bind_addr cannot contain multiple addresses. Use 'addresses.{dns,http,https}' instead.");
+        return fail(b, "bind_addr cannot contain multiple addresses. Use "
+                       "'addresses.{dns,http,https}' instead.");
     struct listen_address *a = &LIST_AT(list, struct listen_address, 0);
     if (a->network == LISTEN_UNIX)
         return fail(b, "bind_addr cannot be a unix socket");
@@ -106,8 +104,7 @@ static bool build_bind(struct config_builder *b)
     return true;
 }
 
-static bool build_advertise(struct config_builder *b)
-{
+static bool build_advertise(struct config_builder *b) {
     struct config *c = b->c;
     struct str lan = expand_one(b, "advertise_addr");
     if (lan.len == 0)
@@ -131,8 +128,7 @@ struct tagged {
     size_t len;
 };
 
-static void tag_address(struct tagged *t, const char *name, struct str address)
-{
+static void tag_address(struct tagged *t, const char *name, struct str address) {
     if (address.len == 0 || t->len == COUNT_OF(t->pairs))
         return;
     for (size_t i = 0; i < t->len; i++)
@@ -143,15 +139,14 @@ static void tag_address(struct tagged *t, const char *name, struct str address)
     t->pairs[t->len++] = (struct str_pair){str_from(name), address};
 }
 
-static int compare_pairs(const void *a, const void *b)
-{
+static int compare_pairs(const void *a, const void *b) {
     return str_compare(((const struct str_pair *)a)->key, ((const struct str_pair *)b)->key);
 }
 
-static bool build_tagged(struct config_builder *b)
-{
+static bool build_tagged(struct config_builder *b) {
     struct config *c = b->c;
-    struct str lan4 = expand_one(b, "advertise_addr_ipv4"), lan6 = expand_one(b, "advertise_addr_ipv6");
+    struct str lan4 = expand_one(b, "advertise_addr_ipv4"),
+               lan6 = expand_one(b, "advertise_addr_ipv6");
     struct str wan4 = expand_one(b, "advertise_addr_wan_ipv4");
     if (lan4.len > 0 && !address_is_ipv4(lan4))
         return fail(b, "advertise_addr_ipv4 must be an ipv4 address");
@@ -177,8 +172,7 @@ static bool build_tagged(struct config_builder *b)
 }
 
 /* Where an interface listens: its own addresses or the client addresses, with its port. */
-static struct list build_listeners(struct config_builder *b, const char *key, int port)
-{
+static struct list build_listeners(struct config_builder *b, const char *key, int port) {
     if (port <= 0)
         return LIST_EMPTY;
     struct str own = get_str(b, key);
@@ -194,8 +188,7 @@ static struct list build_listeners(struct config_builder *b, const char *key, in
     return out;
 }
 
-static void build_client_addresses(struct config_builder *b)
-{
+static void build_client_addresses(struct config_builder *b) {
     struct config *c = b->c;
     c->client_addrs = expand_list(b, "client_addr", get_str(b, "client_addr"));
     for (uint32_t i = 0; i < c->client_addrs.len; i++)
@@ -209,8 +202,7 @@ static void build_client_addresses(struct config_builder *b)
     c->grpc_addrs = build_listeners(b, "addresses.grpc", c->grpc_port);
 }
 
-static struct str recursor_with_port(struct config_builder *b, struct str text)
-{
+static struct str recursor_with_port(struct config_builder *b, struct str text) {
     bool v6;
     if (address_is_ip(text, &v6))
         return str_format(b->arena, v6 ? "[" STR_FMT "]:53" : STR_FMT ":53", STR_ARG(text));
@@ -219,21 +211,21 @@ static struct str recursor_with_port(struct config_builder *b, struct str text)
     return str_find_char(text, ':') < 0 ? str_format(b->arena, STR_FMT ":53", STR_ARG(text)) : text;
 }
 
-static bool build_recursors(struct config_builder *b)
-{
+static bool build_recursors(struct config_builder *b) {
     struct config *c = b->c;
     const struct value *list = config_get(&b->tree, "recursors");
     struct texts out = {.arena = b->arena};
     for (size_t i = 0; list != NULL && i < list->list.len; i++) {
         struct str text = list->list.items[i].string, expanded;
         if (!address_expand(text, &expanded, b->arena, b->e))
-            return error_prefix(b->e, "Invalid DNS recursor template \"" STR_FMT "\": ", STR_ARG(text));
+            return error_prefix(b->e,
+                                "Invalid DNS recursor template \"" STR_FMT "\": ", STR_ARG(text));
         while (expanded.len > 0) {
             struct str piece = str_cut(&expanded, ' ');
             bool seen = piece.len == 0;
             if (is_unix(piece))
-                return error_set(b->e, ERROR_INTERNAL, "DNS Recursors cannot be unix sockets: " STR_FMT,
-                                 STR_ARG(piece));
+                return error_set(b->e, ERROR_INTERNAL,
+                                 "DNS Recursors cannot be unix sockets: " STR_FMT, STR_ARG(piece));
             if (address_is_any(piece))
                 return fail(b, "DNS recursor address cannot be 0.0.0.0, :: or [::]");
             piece = recursor_with_port(b, piece);
@@ -247,8 +239,7 @@ static bool build_recursors(struct config_builder *b)
     return true;
 }
 
-bool config_build_addresses(struct config_builder *b)
-{
+bool config_build_addresses(struct config_builder *b) {
     if (!build_bind(b) || !build_advertise(b) || !build_tagged(b))
         return false;
     build_client_addresses(b);
@@ -257,24 +248,22 @@ bool config_build_addresses(struct config_builder *b)
 
 /* ---- ports ---- */
 
-static int build_port(struct config_builder *b, const char *key)
-{
+static int build_port(struct config_builder *b, const char *key) {
     int64_t port = config_get_int(&b->tree, key);
     if (port > 65535)
         texts_addf(&b->errors, "%s: invalid port: %lld", key, (long long)port);
     return port <= 0 || port > 65535 ? -1 : (int)port;
 }
 
-static bool check_range(struct config_builder *b, int low, int high, const char *name)
-{
+static bool check_range(struct config_builder *b, int low, int high, const char *name) {
     if (high >= low)
         return true;
     return error_set(b->e, ERROR_INTERNAL,
-                     "%s_min_port must be less than %s_max_port. To disable, set both to zero.", name, name);
+                     "%s_min_port must be less than %s_max_port. To disable, set both to zero.",
+                     name, name);
 }
 
-static bool build_ports(struct config_builder *b)
-{
+static bool build_ports(struct config_builder *b) {
     struct config *c = b->c;
     c->dns_port = build_port(b, "ports.dns");
     c->http_port = build_port(b, "ports.http");
@@ -283,7 +272,8 @@ static bool build_ports(struct config_builder *b)
     c->grpc_port = build_port(b, "ports.grpc");
     c->serf_port_lan = build_port(b, "ports.serf_lan");
     c->serf_port_wan = build_port(b, "ports.serf_wan");
-    int proxy_min = build_port(b, "ports.proxy_min_port"), proxy_max = build_port(b, "ports.proxy_max_port");
+    int proxy_min = build_port(b, "ports.proxy_min_port"),
+        proxy_max = build_port(b, "ports.proxy_max_port");
     c->connect_sidecar_min_port = build_port(b, "ports.sidecar_min_port");
     c->connect_sidecar_max_port = build_port(b, "ports.sidecar_max_port");
     c->expose_min_port = build_port(b, "ports.expose_min_port");
@@ -295,8 +285,7 @@ static bool build_ports(struct config_builder *b)
 
 /* ---- the rest ---- */
 
-static void build_acl(struct config_builder *b)
-{
+static void build_acl(struct config_builder *b) {
     struct config_acl *acl = &b->c->acl;
     struct str datacenter = get_str(b, "acl_datacenter");
     acl->enabled = config_get_bool(&b->tree, "acl.enabled", datacenter.len > 0);
@@ -313,20 +302,21 @@ static void build_acl(struct config_builder *b)
         {&acl->token_replication_secret, "acl.tokens.replication", "acl_replication_token"},
     };
     for (size_t i = 0; i < COUNT_OF(strings); i++)
-        *strings[i].to = get_str(b, config_get(&b->tree, strings[i].key) ? strings[i].key : strings[i].legacy);
+        *strings[i].to =
+            get_str(b, config_get(&b->tree, strings[i].key) ? strings[i].key : strings[i].legacy);
     acl->enable_key_list_policy =
         config_get_bool(&b->tree, "acl.enable_key_list_policy",
                         config_get_bool(&b->tree, "acl_enable_key_list_policy", false));
-    acl->token_replication = config_get_bool(
-        &b->tree, "acl.enable_token_replication",
-        config_get_bool(&b->tree, "enable_acl_replication", get_str(b, "acl_replication_token").len > 0));
+    acl->token_replication =
+        config_get_bool(&b->tree, "acl.enable_token_replication",
+                        config_get_bool(&b->tree, "enable_acl_replication",
+                                        get_str(b, "acl_replication_token").len > 0));
     if (datacenter.len > 0)
         texts_add(&b->warnings, STR("The 'acl_datacenter' field is deprecated. Use the "
                                     "'primary_datacenter' field instead."));
 }
 
-static void build_filters(struct config_builder *b)
-{
+static void build_filters(struct config_builder *b) {
     struct texts allowed = {.arena = b->arena}, blocked = {.arena = b->arena};
     const struct value *list = config_get(&b->tree, "telemetry.prefix_filter");
     for (size_t i = 0; list != NULL && i < list->list.len; i++) {
@@ -338,23 +328,22 @@ static void build_filters(struct config_builder *b)
         else if (rule.data[0] == '-')
             texts_add(&blocked, str_sub(rule, 1, SIZE_MAX));
         else
-            texts_addf(&b->warnings, "Filter rule must begin with either '+' or '-': \"" STR_FMT "\"",
+            texts_addf(&b->warnings,
+                       "Filter rule must begin with either '+' or '-': \"" STR_FMT "\"",
                        STR_ARG(rule));
     }
     b->c->telemetry.allowed_prefixes = (struct list){allowed.items, (uint32_t)allowed.len, true};
     b->c->telemetry.blocked_prefixes = (struct list){blocked.items, (uint32_t)blocked.len, true};
 }
 
-static struct str ensure_dot(struct config_builder *b, struct str domain)
-{
+static struct str ensure_dot(struct config_builder *b, struct str domain) {
     struct str lower = str_lower(b->arena, domain);
     if (lower.len == 0 || lower.data[lower.len - 1] == '.')
         return lower;
     return str_format(b->arena, STR_FMT ".", STR_ARG(lower));
 }
 
-static void build_names(struct config_builder *b)
-{
+static void build_names(struct config_builder *b) {
     struct config *c = b->c;
     c->datacenter = str_lower(b->arena, c->datacenter);
     struct str primary = str_lower(b->arena, c->primary_datacenter);
@@ -385,14 +374,12 @@ static void build_names(struct config_builder *b)
         c->ui_content_path = str_format(b->arena, "/" STR_FMT "/", STR_ARG(path));
 }
 
-static void default_duration(int64_t *d, int64_t otherwise)
-{
+static void default_duration(int64_t *d, int64_t otherwise) {
     if (*d == 0)
         *d = otherwise;
 }
 
-static void build_numbers(struct config_builder *b)
-{
+static void build_numbers(struct config_builder *b) {
     struct config *c = b->c;
     if (c->limits.rpc_rate <= 0)
         c->limits.rpc_rate = INFINITY;
@@ -414,21 +401,32 @@ static void build_numbers(struct config_builder *b)
 }
 
 /* A list that was not set is an empty one. */
-static void present_lists(struct config *c)
-{
-    struct list *lists[] = {
-        &c->node_meta, &c->start_join_addrs_lan, &c->start_join_addrs_wan, &c->retry_join_lan,
-        &c->retry_join_wan, &c->primary_gateways, &c->config_entry_bootstrap, &c->http.block_endpoints,
-        &c->http.allow_write_http_from, &c->http.response_headers, &c->watches, &c->auto_encrypt_dns_san,
-        &c->auto_encrypt_ip_san, &c->telemetry.dogstatsd_tags, &c->dns.service_ttl,
-        &c->auto_config.server_addresses, &c->auto_config.dns_sans, &c->auto_config.ip_sans,
-        &c->tls.cipher_suites, &c->connect_ca_config};
+static void present_lists(struct config *c) {
+    struct list *lists[] = {&c->node_meta,
+                            &c->start_join_addrs_lan,
+                            &c->start_join_addrs_wan,
+                            &c->retry_join_lan,
+                            &c->retry_join_wan,
+                            &c->primary_gateways,
+                            &c->config_entry_bootstrap,
+                            &c->http.block_endpoints,
+                            &c->http.allow_write_http_from,
+                            &c->http.response_headers,
+                            &c->watches,
+                            &c->auto_encrypt_dns_san,
+                            &c->auto_encrypt_ip_san,
+                            &c->telemetry.dogstatsd_tags,
+                            &c->dns.service_ttl,
+                            &c->auto_config.server_addresses,
+                            &c->auto_config.dns_sans,
+                            &c->auto_config.ip_sans,
+                            &c->tls.cipher_suites,
+                            &c->connect_ca_config};
     for (size_t i = 0; i < COUNT_OF(lists); i++)
         lists[i]->present = true;
 }
 
-static bool check_cidrs(struct config_builder *b, const char *key, struct list list)
-{
+static bool check_cidrs(struct config_builder *b, const char *key, struct list list) {
     struct texts bad = {.arena = b->arena};
     for (uint32_t i = 0; i < list.len; i++) {
         struct str text = LIST_AT(list, struct str, i);
@@ -441,8 +439,7 @@ static bool check_cidrs(struct config_builder *b, const char *key, struct list l
     return error_set(b->e, ERROR_INTERNAL, "%s: " STR_FMT, key, STR_ARG(text));
 }
 
-static void check_write_from(struct config_builder *b)
-{
+static void check_write_from(struct config_builder *b) {
     struct list list = b->c->http.allow_write_http_from;
     for (uint32_t i = 0; i < list.len; i++) {
         struct str *text = &LIST_AT(list, struct str, i);
@@ -452,20 +449,20 @@ static void check_write_from(struct config_builder *b)
     }
 }
 
-static bool check_cache(struct config_builder *b)
-{
+static bool check_cache(struct config_builder *b) {
     struct config *c = b->c;
     if (c->cache_entry_fetch_max_burst <= 0)
-        return error_set(b->e, ERROR_INTERNAL, "cache.entry_fetch_max_burst must be strictly positive, was: %lld",
+        return error_set(b->e, ERROR_INTERNAL,
+                         "cache.entry_fetch_max_burst must be strictly positive, was: %lld",
                          (long long)c->cache_entry_fetch_max_burst);
     if (c->cache_entry_fetch_rate <= 0)
-        return error_set(b->e, ERROR_INTERNAL, "cache.entry_fetch_rate must be strictly positive, was: %.15g",
+        return error_set(b->e, ERROR_INTERNAL,
+                         "cache.entry_fetch_rate must be strictly positive, was: %.15g",
                          c->cache_entry_fetch_rate);
     return true;
 }
 
-bool config_build(struct config_builder *b)
-{
+bool config_build(struct config_builder *b) {
     struct config *c = b->c;
     config_build_definitions(b);
     struct texts durations = {.arena = b->arena};
@@ -477,8 +474,8 @@ bool config_build(struct config_builder *b)
     for (size_t i = 0; segments != NULL && i < segments->list.len; i++)
         if (config_get_int(&segments->list.items[i], "port") <= 0) {
             struct str name = config_get_str(&segments->list.items[i], "name");
-            return error_set(b->e, ERROR_INTERNAL, "Port for segment \"" STR_FMT "\" cannot be <= 0",
-                             STR_ARG(name));
+            return error_set(b->e, ERROR_INTERNAL,
+                             "Port for segment \"" STR_FMT "\" cannot be <= 0", STR_ARG(name));
         }
     build_filters(b);
     if (c->raft_multiplier < 1 || c->raft_multiplier > 10)
@@ -487,7 +484,8 @@ bool config_build(struct config_builder *b)
                          (long long)c->raft_multiplier);
     build_numbers(b);
     if (c->connect_mesh_gateway_wan_federation && !c->connect_enabled)
-        return fail(b, "'connect.enable_mesh_gateway_wan_federation=true' requires 'connect.enabled=true'");
+        return fail(
+            b, "'connect.enable_mesh_gateway_wan_federation=true' requires 'connect.enabled=true'");
     build_acl(b);
     if (!check_cidrs(b, "serf_lan_allowed_cidrs", c->serf_allowed_cidrs_lan) ||
         !check_cidrs(b, "serf_wan_allowed_cidrs", c->serf_allowed_cidrs_wan))
@@ -500,7 +498,8 @@ bool config_build(struct config_builder *b)
     if (c->bootstrap_expect == 1) {
         c->bootstrap = true;
         c->bootstrap_expect = 0;
-        texts_add(&b->warnings, STR("BootstrapExpect is set to 1; this is the same as Bootstrap mode."));
+        texts_add(&b->warnings,
+                  STR("BootstrapExpect is set to 1; this is the same as Bootstrap mode."));
     }
     present_lists(c);
     return true;

@@ -1,5 +1,6 @@
-/* From a tree as a file had it to the canonical tree of one source: types checked, keys known, lists of
- * one element unwrapped where one value is expected (config.md 1.4). Driven by the tables alone.
+/* From a tree as a file had it to the canonical tree of one source: types checked, keys known,
+ * lists of one element unwrapped where one value is expected (config.md 1.4). Driven by the tables
+ * alone.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -10,13 +11,12 @@
 
 struct decoder {
     struct arena *arena;
-    struct texts errors;   /* of types */
-    struct texts unknown;  /* keys */
+    struct texts errors;  /* of types */
+    struct texts unknown; /* keys */
     struct texts *warnings;
 };
 
-void texts_add(struct texts *t, struct str text)
-{
+void texts_add(struct texts *t, struct str text) {
     if (t->len == t->cap) {
         size_t cap = t->cap ? t->cap * 2 : 8;
         struct str *items = ARENA_ARRAY(t->arena, struct str, cap);
@@ -28,8 +28,7 @@ void texts_add(struct texts *t, struct str text)
     t->items[t->len++] = str_copy(t->arena, text);
 }
 
-void texts_addf(struct texts *t, const char *format, ...)
-{
+void texts_addf(struct texts *t, const char *format, ...) {
     va_list args;
     va_start(args, format);
     struct str text = str_vformat(t->arena, format, args);
@@ -37,8 +36,7 @@ void texts_addf(struct texts *t, const char *format, ...)
     texts_add(t, text);
 }
 
-struct str texts_multi(const struct texts *t, struct arena *arena)
-{
+struct str texts_multi(const struct texts *t, struct arena *arena) {
     struct buf out = BUF_INIT;
     if (t->len == 1)
         buf_add_text(&out, "1 error occurred:");
@@ -56,41 +54,44 @@ struct str texts_multi(const struct texts *t, struct arena *arena)
 
 /* ---- values and their names ---- */
 
-static const struct value *unwrap(const struct value *v)
-{
+static const struct value *unwrap(const struct value *v) {
     while (v->kind == VALUE_LIST && v->list.len == 1)
         v = &v->list.items[0];
     return v;
 }
 
-static const char *type_name(const struct value *v)
-{
+static const char *type_name(const struct value *v) {
     switch (v->kind) {
-    case VALUE_BOOL: return "bool";
-    case VALUE_INT: return "int";
-    case VALUE_UINT: return "uint";
-    case VALUE_FLOAT: return "float64";
-    case VALUE_STRING: return "string";
-    case VALUE_MAP: return "map[string]interface {}";
+    case VALUE_BOOL:
+        return "bool";
+    case VALUE_INT:
+        return "int";
+    case VALUE_UINT:
+        return "uint";
+    case VALUE_FLOAT:
+        return "float64";
+    case VALUE_STRING:
+        return "string";
+    case VALUE_MAP:
+        return "map[string]interface {}";
     case VALUE_LIST:
         return str_eq(v->literal, HCL_BLOCKS) ? "[]map[string]interface {}" : "[]interface {}";
-    default: return "nil";
+    default:
+        return "nil";
     }
 }
 
-static const char *kind_name(const struct value *v)
-{
+static const char *kind_name(const struct value *v) {
     return v->kind == VALUE_LIST ? "slice" : v->kind == VALUE_MAP ? "map" : type_name(v);
 }
 
-static void unconvertible(struct decoder *d, struct str path, const char *wanted, const struct value *v)
-{
+static void unconvertible(struct decoder *d, struct str path, const char *wanted,
+                          const struct value *v) {
     texts_addf(&d->errors, "'" STR_FMT "' expected type '%s', got unconvertible type '%s'",
                STR_ARG(path), wanted, type_name(v));
 }
 
-static struct value *map_add(struct value *map, struct str key, struct arena *arena)
-{
+static struct value *map_add(struct value *map, struct str key, struct arena *arena) {
     for (size_t i = 0; i < map->map.len; i++)
         if (str_eq(map->map.pairs[i].key, key))
             return &map->map.pairs[i].value;
@@ -105,8 +106,7 @@ static struct value *map_add(struct value *map, struct str key, struct arena *ar
     return &map->map.pairs[map->map.len++].value;
 }
 
-static void list_add(struct value *list, const struct value *item, struct arena *arena)
-{
+static void list_add(struct value *list, const struct value *item, struct arena *arena) {
     size_t len = list->list.len;
     if ((len & (len - 1)) == 0) {
         struct value *items = ARENA_ARRAY(arena, struct value, len ? len * 2 : 1);
@@ -119,8 +119,7 @@ static void list_add(struct value *list, const struct value *item, struct arena 
 
 /* ---- scalars ---- */
 
-static int64_t int_of_float(double d)
-{
+static int64_t int_of_float(double d) {
     if (isnan(d))
         return 0;
     if (d >= 9223372036854775807.0)
@@ -128,14 +127,12 @@ static int64_t int_of_float(double d)
     return d <= -9223372036854775808.0 ? INT64_MIN : (int64_t)d;
 }
 
-static uint64_t uint_of_float(double d)
-{
+static uint64_t uint_of_float(double d) {
     return d >= 18446744073709551615.0 ? UINT64_MAX : (uint64_t)d;
 }
 
 static bool decode_uint(struct decoder *d, const struct value *v, const char *name, struct str path,
-                        struct value *out)
-{
+                        struct value *out) {
     out->kind = VALUE_UINT;
     if (v->kind == VALUE_INT && v->integer >= 0) {
         out->uinteger = (uint64_t)v->integer;
@@ -149,8 +146,8 @@ static bool decode_uint(struct decoder *d, const struct value *v, const char *na
         texts_addf(&d->errors, "cannot parse '" STR_FMT "', %lld overflows %s", STR_ARG(path),
                    (long long)v->integer, name);
     else if (v->kind == VALUE_FLOAT)
-        texts_addf(&d->errors, "cannot parse '" STR_FMT "', %f overflows %s", STR_ARG(path), v->number,
-                   name);
+        texts_addf(&d->errors, "cannot parse '" STR_FMT "', %f overflows %s", STR_ARG(path),
+                   v->number, name);
     else
         unconvertible(d, path, name, v);
     return false;
@@ -158,8 +155,7 @@ static bool decode_uint(struct decoder *d, const struct value *v, const char *na
 
 /* False: the value is not of the type; the error is noted. */
 static bool decode_scalar(struct decoder *d, enum config_type type, const struct value *v,
-                          struct str path, struct value *out)
-{
+                          struct str path, struct value *out) {
     v = unwrap(v);
     switch (type) {
     case CONFIG_BOOL:
@@ -196,10 +192,9 @@ static bool decode_scalar(struct decoder *d, enum config_type type, const struct
 
 /* ---- content without a table ---- */
 
-/* One-element lists directly in an untyped position become their element, through maps, but not below
- * a list that stays one. */
-static struct value free_value(struct decoder *d, const struct value *v)
-{
+/* One-element lists directly in an untyped position become their element, through maps, but not
+ * below a list that stays one. */
+static struct value free_value(struct decoder *d, const struct value *v) {
     if (v->kind == VALUE_LIST && v->list.len == 1)
         v = &v->list.items[0];
     struct value out = *v;
@@ -220,8 +215,7 @@ static bool decode_block(struct decoder *d, const struct config_block *block, co
 static bool decode_value(struct decoder *d, const struct config_key *key, const struct value *v,
                          struct str path, struct value *out);
 
-static const struct value *want_map(struct decoder *d, const struct value *v, struct str path)
-{
+static const struct value *want_map(struct decoder *d, const struct value *v, struct str path) {
     v = unwrap(v);
     if (v->kind == VALUE_MAP)
         return v;
@@ -230,21 +224,28 @@ static const struct value *want_map(struct decoder *d, const struct value *v, st
 }
 
 /* What the items of a list or the values of a map are, as a key of its own. */
-static struct config_key element_of(const struct config_key *key)
-{
+static struct config_key element_of(const struct config_key *key) {
     struct config_key element = {.name = "", .offset = CONFIG_NOWHERE, .block = key->block};
     switch (key->type) {
-    case CONFIG_BLOCKS: case CONFIG_BLOCK_MAP: element.type = CONFIG_BLOCK; break;
-    case CONFIG_LISTS: element.type = CONFIG_STRS; break;
-    case CONFIG_FREES: element.type = CONFIG_FREE; break;
-    default: element.type = CONFIG_STR; break;
+    case CONFIG_BLOCKS:
+    case CONFIG_BLOCK_MAP:
+        element.type = CONFIG_BLOCK;
+        break;
+    case CONFIG_LISTS:
+        element.type = CONFIG_STRS;
+        break;
+    case CONFIG_FREES:
+        element.type = CONFIG_FREE;
+        break;
+    default:
+        element.type = CONFIG_STR;
+        break;
     }
     return element;
 }
 
 static bool decode_list(struct decoder *d, const struct config_key *key, const struct value *v,
-                        struct str path, struct value *out)
-{
+                        struct str path, struct value *out) {
     *out = (struct value){.kind = VALUE_LIST};
     if (v->kind != VALUE_LIST) {
         texts_addf(&d->errors, "'" STR_FMT "': source data must be an array or slice, got %s",
@@ -268,8 +269,7 @@ static bool decode_list(struct decoder *d, const struct config_key *key, const s
 }
 
 static bool decode_map(struct decoder *d, const struct config_key *key, const struct value *v,
-                       struct str path, struct value *out)
-{
+                       struct str path, struct value *out) {
     *out = (struct value){.kind = VALUE_MAP};
     v = want_map(d, v, path);
     if (v == NULL)
@@ -278,7 +278,8 @@ static bool decode_map(struct decoder *d, const struct config_key *key, const st
     for (size_t i = 0; i < v->map.len; i++) {
         const struct value_pair *pair = &v->map.pairs[i];
         struct value item = {0};
-        struct str name = str_format(d->arena, STR_FMT "[" STR_FMT "]", STR_ARG(path), STR_ARG(pair->key));
+        struct str name =
+            str_format(d->arena, STR_FMT "[" STR_FMT "]", STR_ARG(path), STR_ARG(pair->key));
         if (key->type == CONFIG_BLOCK_MAP)
             name = str_format(d->arena, STR_FMT "[" STR_FMT "]", STR_ARG(path), STR_ARG(pair->key));
         if (pair->value.kind == VALUE_NULL)
@@ -293,12 +294,15 @@ static bool decode_map(struct decoder *d, const struct config_key *key, const st
 }
 
 static bool decode_value(struct decoder *d, const struct config_key *key, const struct value *v,
-                         struct str path, struct value *out)
-{
+                         struct str path, struct value *out) {
     switch (key->type) {
-    case CONFIG_STRS: case CONFIG_BLOCKS: case CONFIG_FREES:
+    case CONFIG_STRS:
+    case CONFIG_BLOCKS:
+    case CONFIG_FREES:
         return decode_list(d, key, v, path, out);
-    case CONFIG_MAP: case CONFIG_LISTS: case CONFIG_BLOCK_MAP:
+    case CONFIG_MAP:
+    case CONFIG_LISTS:
+    case CONFIG_BLOCK_MAP:
         return decode_map(d, key, v, path, out);
     case CONFIG_FREE:
         v = want_map(d, v, path);
@@ -314,8 +318,7 @@ static bool decode_value(struct decoder *d, const struct config_key *key, const 
 
 /* ---- keys ---- */
 
-const struct config_key *config_key_find(const struct config_block *block, struct str name)
-{
+const struct config_key *config_key_find(const struct config_block *block, struct str name) {
     size_t low = 0, high = block->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
@@ -330,27 +333,24 @@ const struct config_key *config_key_find(const struct config_block *block, struc
     return NULL;
 }
 
-static bool map_has(const struct value *map, struct str key)
-{
+static bool map_has(const struct value *map, struct str key) {
     for (size_t i = 0; i < map->map.len; i++)
         if (str_eq(map->map.pairs[i].key, key))
             return true;
     return false;
 }
 
-static bool map_has_fold(const struct value *map, struct str key)
-{
+static bool map_has_fold(const struct value *map, struct str key) {
     for (size_t i = 0; i < map->map.len; i++)
         if (str_eq_fold(map->map.pairs[i].key, key))
             return true;
     return false;
 }
 
-/* The key that a spelling in `map` stands for. NULL: unknown. *hidden: an alias of a key that is there
- * under its own name. */
+/* The key that a spelling in `map` stands for. NULL: unknown. *hidden: an alias of a key that is
+ * there under its own name. */
 static const struct config_key *match_key(const struct config_block *block, const struct value *map,
-                                          struct str spelling, bool *hidden)
-{
+                                          struct str spelling, bool *hidden) {
     *hidden = false;
     const struct config_key *key = config_key_find(block, spelling);
     if (key != NULL)
@@ -371,8 +371,7 @@ static const struct config_key *match_key(const struct config_block *block, cons
 }
 
 static bool decode_block(struct decoder *d, const struct config_block *block, const struct value *v,
-                         struct str path, struct value *out)
-{
+                         struct str path, struct value *out) {
     *out = (struct value){.kind = VALUE_MAP};
     v = want_map(d, v, path);
     if (v == NULL)
@@ -386,8 +385,8 @@ static bool decode_block(struct decoder *d, const struct config_block *block, co
             name = str_format(d->arena, STR_FMT "." STR_FMT, STR_ARG(path), STR_ARG(name));
         if (key == NULL) {
             if (path.len == 0 && str_is(pair->key, "acl_enforce_version_8"))
-                texts_add(d->warnings,
-                          STR("config key \"acl_enforce_version_8\" is deprecated and should be removed"));
+                texts_add(d->warnings, STR("config key \"acl_enforce_version_8\" is deprecated and "
+                                           "should be removed"));
             else
                 texts_addf(&d->unknown, "invalid config key " STR_FMT, STR_ARG(name));
             continue;
@@ -403,53 +402,61 @@ static bool decode_block(struct decoder *d, const struct config_block *block, co
 
 /* ---- after decoding ---- */
 
-static const struct value *child(const struct value *map, const char *key)
-{
+static const struct value *child(const struct value *map, const char *key) {
     return value_get(map, key);
 }
 
 static void enterprise_warnings(const struct config_block *block, const struct value *tree,
-                                struct str path, struct texts *warnings)
-{
+                                struct str path, struct texts *warnings) {
     for (size_t i = 0; i < block->count; i++) {
         const struct config_key *key = &block->keys[i];
         const struct value *v = child(tree, key->name);
         if (v == NULL)
             continue;
-        struct str name = path.len == 0 ? str_from(key->name)
-                                        : str_format(warnings->arena, STR_FMT ".%s", STR_ARG(path), key->name);
+        struct str name =
+            path.len == 0 ? str_from(key->name)
+                          : str_format(warnings->arena, STR_FMT ".%s", STR_ARG(path), key->name);
         if (key->type == CONFIG_BLOCK && !key->block->is_check)
             enterprise_warnings(key->block, v, name, warnings);
         if (key->flags & KEY_ENTERPRISE)
-            texts_addf(warnings, "\"" STR_FMT "\" is a Consul Enterprise configuration and will have no effect",
+            texts_addf(warnings,
+                       "\"" STR_FMT
+                       "\" is a Consul Enterprise configuration and will have no effect",
                        STR_ARG(name));
     }
 }
 
-static bool has_effect(const struct value *v)
-{
+static bool has_effect(const struct value *v) {
     switch (v->kind) {
-    case VALUE_BOOL: return v->boolean;
-    case VALUE_INT: return v->integer > 0;
-    case VALUE_UINT: return v->uinteger > 0;
-    case VALUE_FLOAT: return v->number > 0;
-    case VALUE_STRING: return v->string.len > 0;
-    case VALUE_LIST: return v->list.len > 0;
-    case VALUE_MAP: return v->map.len > 0;
-    default: return false;
+    case VALUE_BOOL:
+        return v->boolean;
+    case VALUE_INT:
+        return v->integer > 0;
+    case VALUE_UINT:
+        return v->uinteger > 0;
+    case VALUE_FLOAT:
+        return v->number > 0;
+    case VALUE_STRING:
+        return v->string.len > 0;
+    case VALUE_LIST:
+        return v->list.len > 0;
+    case VALUE_MAP:
+        return v->map.len > 0;
+    default:
+        return false;
     }
 }
 
 void config_later_keys(const struct config_block *block, const struct value *tree, struct str path,
-                       struct texts *out)
-{
+                       struct texts *out) {
     for (size_t i = 0; i < block->count; i++) {
         const struct config_key *key = &block->keys[i];
         const struct value *v = child(tree, key->name);
         if (v == NULL)
             continue;
-        struct str name = path.len == 0 ? str_from(key->name)
-                                        : str_format(out->arena, STR_FMT ".%s", STR_ARG(path), key->name);
+        struct str name = path.len == 0
+                              ? str_from(key->name)
+                              : str_format(out->arena, STR_FMT ".%s", STR_ARG(path), key->name);
         bool known = false;
         for (size_t j = 0; j < out->len && !known; j++)
             known = str_eq(out->items[j], name);
@@ -461,8 +468,8 @@ void config_later_keys(const struct config_block *block, const struct value *tre
 }
 
 /* The single service and check become the last of their lists. */
-static void move_single(struct value *tree, const char *single, const char *plural, struct arena *arena)
-{
+static void move_single(struct value *tree, const char *single, const char *plural,
+                        struct arena *arena) {
     struct value *one = value_get(tree, single);
     if (one == NULL)
         return;
@@ -474,15 +481,15 @@ static void move_single(struct value *tree, const char *single, const char *plur
     list_add(list, &item, arena);
 }
 
-static int compare_texts(const void *a, const void *b)
-{
+static int compare_texts(const void *a, const void *b) {
     return str_compare(*(const struct str *)a, *(const struct str *)b);
 }
 
 bool config_decode(const struct value *raw, struct value *out, struct texts *warnings,
-                   struct arena *arena, struct error *e)
-{
-    struct decoder d = {.arena = arena, .errors = {.arena = arena}, .unknown = {.arena = arena},
+                   struct arena *arena, struct error *e) {
+    struct decoder d = {.arena = arena,
+                        .errors = {.arena = arena},
+                        .unknown = {.arena = arena},
                         .warnings = warnings};
     static const struct value nothing = {.kind = VALUE_MAP};
     decode_block(&d, &config_root, raw->kind == VALUE_NULL ? &nothing : raw, STR(""), out);
@@ -509,17 +516,21 @@ bool config_decode(const struct value *raw, struct value *out, struct texts *war
 
 /* ---- merging ---- */
 
-static void merge_value(const struct config_key *key, struct value *earlier, const struct value *later,
-                        struct arena *arena)
-{
+static void merge_value(const struct config_key *key, struct value *earlier,
+                        const struct value *later, struct arena *arena) {
     switch (key->type) {
-    case CONFIG_STRS: case CONFIG_BLOCKS: case CONFIG_FREES:
+    case CONFIG_STRS:
+    case CONFIG_BLOCKS:
+    case CONFIG_FREES:
         if (earlier->kind != VALUE_LIST)
             *earlier = (struct value){.kind = VALUE_LIST};
         for (size_t i = 0; i < later->list.len; i++)
             list_add(earlier, &later->list.items[i], arena);
         return;
-    case CONFIG_MAP: case CONFIG_LISTS: case CONFIG_BLOCK_MAP: case CONFIG_FREE:
+    case CONFIG_MAP:
+    case CONFIG_LISTS:
+    case CONFIG_BLOCK_MAP:
+    case CONFIG_FREE:
         if (earlier->kind != VALUE_MAP)
             *earlier = (struct value){.kind = VALUE_MAP};
         for (size_t i = 0; i < later->map.len; i++)
@@ -537,9 +548,8 @@ static void merge_value(const struct config_key *key, struct value *earlier, con
     *earlier = *later;
 }
 
-void config_merge(const struct config_block *block, struct value *earlier, const struct value *later,
-                  struct arena *arena)
-{
+void config_merge(const struct config_block *block, struct value *earlier,
+                  const struct value *later, struct arena *arena) {
     if (earlier->kind != VALUE_MAP)
         *earlier = (struct value){.kind = VALUE_MAP};
     for (size_t i = 0; i < later->map.len; i++) {
@@ -553,8 +563,7 @@ void config_merge(const struct config_block *block, struct value *earlier, const
 
 /* ---- reading single values ---- */
 
-const struct value *config_get(const struct value *tree, const char *path)
-{
+const struct value *config_get(const struct value *tree, const char *path) {
     struct str rest = str_from(path);
     while (tree != NULL && rest.data != NULL && rest.len > 0) {
         struct str key = str_cut(&rest, '.');
@@ -569,20 +578,17 @@ const struct value *config_get(const struct value *tree, const char *path)
     return tree != NULL && tree->kind != VALUE_NULL ? tree : NULL;
 }
 
-struct str config_get_str(const struct value *tree, const char *path)
-{
+struct str config_get_str(const struct value *tree, const char *path) {
     const struct value *v = config_get(tree, path);
     return v != NULL && v->kind == VALUE_STRING ? v->string : STR("");
 }
 
-int64_t config_get_int(const struct value *tree, const char *path)
-{
+int64_t config_get_int(const struct value *tree, const char *path) {
     const struct value *v = config_get(tree, path);
     return v != NULL && v->kind == VALUE_INT ? v->integer : 0;
 }
 
-bool config_get_bool(const struct value *tree, const char *path, bool otherwise)
-{
+bool config_get_bool(const struct value *tree, const char *path, bool otherwise) {
     const struct value *v = config_get(tree, path);
     return v != NULL && v->kind == VALUE_BOOL ? v->boolean : otherwise;
 }

@@ -1,5 +1,5 @@
-/* Services and checks of the configuration (config.md 3.10 and B4): from trees to definitions, with what
- * is checked while reading. What is only found when they are registered is local.h's.
+/* Services and checks of the configuration (config.md 3.10 and B4): from trees to definitions, with
+ * what is checked while reading. What is only found when they are registered is local.h's.
  */
 #include <stdlib.h>
 
@@ -9,15 +9,14 @@
 #include "codec/json.h"
 
 /* Errors of this class discard what was found before them: config.md 2.1. */
-static void discarding_error(struct config_builder *b, const char *format, struct str name, struct str text)
-{
+static void discarding_error(struct config_builder *b, const char *format, struct str name,
+                             struct str text) {
     b->errors.len = 0;
     struct str prefix = str_format(b->arena, "%s" STR_FMT, format, STR_ARG(name));
     texts_addf(&b->errors, STR_FMT ": " STR_FMT, STR_ARG(prefix), STR_ARG(text));
 }
 
-static void check_mesh_gateway(struct config_builder *b, const struct mesh_gateway_config *g)
-{
+static void check_mesh_gateway(struct config_builder *b, const struct mesh_gateway_config *g) {
     static const char *const modes[] = {"", "none", "local", "remote"};
     for (size_t i = 0; i < COUNT_OF(modes); i++)
         if (str_is(g->mode, modes[i]))
@@ -25,15 +24,13 @@ static void check_mesh_gateway(struct config_builder *b, const struct mesh_gatew
     texts_addf(&b->errors, "Invalid Mesh Gateway Mode: \"" STR_FMT "\"", STR_ARG(g->mode));
 }
 
-static void check_proxy(struct config_builder *b, struct connect_proxy_config *proxy)
-{
+static void check_proxy(struct config_builder *b, struct connect_proxy_config *proxy) {
     check_mesh_gateway(b, &proxy->mesh_gateway);
     for (uint32_t i = 0; i < proxy->upstreams.len; i++)
         check_mesh_gateway(b, &LIST_AT(proxy->upstreams, struct upstream, i).mesh_gateway);
 }
 
-static struct str known_kind(struct str kind)
-{
+static struct str known_kind(struct str kind) {
     static const char *const kinds[] = {"connect-proxy", "mesh-gateway", "terminating-gateway",
                                         "ingress-gateway"};
     for (size_t i = 0; i < COUNT_OF(kinds); i++)
@@ -42,16 +39,14 @@ static struct str known_kind(struct str kind)
     return STR("");
 }
 
-static struct config_check build_check(struct config_builder *b, const struct value *tree)
-{
+static struct config_check build_check(struct config_builder *b, const struct value *tree) {
     struct config_check check = {0};
     config_fill(&config_check_block, tree, &check, STR(""), &b->errors, b->arena);
     return check;
 }
 
 /* `checks`, then `check`. */
-static struct list service_checks(struct config_builder *b, const struct value *tree)
-{
+static struct list service_checks(struct config_builder *b, const struct value *tree) {
     const struct value *many = config_get(tree, "checks"), *one = config_get(tree, "check");
     size_t count = (many ? many->list.len : 0) + (one ? 1 : 0);
     struct list out = LIST_NEW(b->arena, struct check_type *, count);
@@ -65,9 +60,8 @@ static struct list service_checks(struct config_builder *b, const struct value *
     return out;
 }
 
-static void build_service(struct config_builder *b, const struct value *tree, struct service_definition *s,
-                          bool nested)
-{
+static void build_service(struct config_builder *b, const struct value *tree,
+                          struct service_definition *s, bool nested) {
     s->checks = service_checks(b, tree);
     s->kind = known_kind(s->kind);
     struct error e = ERROR_IN(b->arena);
@@ -95,14 +89,12 @@ static void build_service(struct config_builder *b, const struct value *tree, st
     build_service(b, config_get(tree, "connect.sidecar_service"), sidecar, true);
 }
 
-static int compare_ttls(const void *a, const void *b)
-{
+static int compare_ttls(const void *a, const void *b) {
     return str_compare(((const struct config_service_ttl *)a)->name,
                        ((const struct config_service_ttl *)b)->name);
 }
 
-static void build_service_ttls(struct config_builder *b)
-{
+static void build_service_ttls(struct config_builder *b) {
     const struct value *map = config_get(&b->tree, "dns_config.service_ttl");
     if (map == NULL)
         return;
@@ -115,7 +107,8 @@ static void build_service_ttls(struct config_builder *b)
         if (!duration_parse(text, &ttl->ttl, &e)) {
             b->errors.len = 0;
             texts_addf(&b->errors,
-                       "dns_config.service_ttl[\"" STR_FMT "\"]: invalid duration: \"" STR_FMT "\": " STR_FMT,
+                       "dns_config.service_ttl[\"" STR_FMT "\"]: invalid duration: \"" STR_FMT
+                       "\": " STR_FMT,
                        STR_ARG(ttl->name), STR_ARG(text), STR_ARG(e.text));
         }
     }
@@ -124,8 +117,7 @@ static void build_service_ttls(struct config_builder *b)
     b->c->dns.service_ttl = out;
 }
 
-void config_build_definitions(struct config_builder *b)
-{
+void config_build_definitions(struct config_builder *b) {
     build_service_ttls(b);
     const struct value *checks = config_get(&b->tree, "checks");
     size_t count = checks ? checks->list.len : 0;
@@ -138,13 +130,13 @@ void config_build_definitions(struct config_builder *b)
     b->c->services = LIST_NEW(b->arena, struct service_definition, count);
     for (size_t i = 0; i < count; i++) {
         struct service_definition *s = &LIST_AT(b->c->services, struct service_definition, i);
-        config_fill(&config_service_block, &services->list.items[i], s, STR(""), &b->errors, b->arena);
+        config_fill(&config_service_block, &services->list.items[i], s, STR(""), &b->errors,
+                    b->arena);
         build_service(b, &services->list.items[i], s, false);
     }
 }
 
-void config_write_service_json(struct buf *out, const struct service_definition *d)
-{
+void config_write_service_json(struct buf *out, const struct service_definition *d) {
     struct json_writer w;
     json_begin(&w, out, false);
     schema_write_json(&w, &service_definition_shape, d);

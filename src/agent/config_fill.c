@@ -14,8 +14,7 @@ static void fill_block(struct filler *f, const struct config_block *block, const
                        void *object, struct str path);
 
 static void fill_duration(struct filler *f, const struct config_key *key, const struct value *v,
-                          struct str path, int64_t *out)
-{
+                          struct str path, int64_t *out) {
     struct error e = ERROR_IN(f->arena);
     if (duration_parse(v->string, out, &e))
         return;
@@ -25,13 +24,11 @@ static void fill_duration(struct filler *f, const struct config_key *key, const 
                STR_ARG(v->string), STR_ARG(e.text));
 }
 
-static int compare_keys(const void *a, const void *b)
-{
+static int compare_keys(const void *a, const void *b) {
     return str_compare(*(const struct str *)a, *(const struct str *)b);
 }
 
-static struct list strings_of(const struct value *v, struct arena *arena)
-{
+static struct list strings_of(const struct value *v, struct arena *arena) {
     struct list out = LIST_NEW(arena, struct str, v->list.len);
     for (size_t i = 0; i < v->list.len; i++)
         LIST_AT(out, struct str, i) = v->list.items[i].string;
@@ -39,8 +36,7 @@ static struct list strings_of(const struct value *v, struct arena *arena)
 }
 
 static struct list map_of(struct filler *f, const struct config_key *key, const struct value *v,
-                          struct str path)
-{
+                          struct str path) {
     size_t value_size = key->type == CONFIG_MAP     ? sizeof(struct str)
                         : key->type == CONFIG_LISTS ? sizeof(struct list)
                                                     : key->block->size;
@@ -64,8 +60,7 @@ static struct list map_of(struct filler *f, const struct config_key *key, const 
 }
 
 static struct list blocks_of(struct filler *f, const struct config_key *key, const struct value *v,
-                             struct str path)
-{
+                             struct str path) {
     size_t size = key->block->size;
     bool pointers = key->flags & KEY_POINTER;
     struct list out = {arena_zalloc(f->arena, v->list.len, pointers ? sizeof(void *) : size),
@@ -80,31 +75,53 @@ static struct list blocks_of(struct filler *f, const struct config_key *key, con
     return out;
 }
 
-static struct list free_list(const struct value *v, struct arena *arena)
-{
+static struct list free_list(const struct value *v, struct arena *arena) {
     struct list out = LIST_NEW(arena, struct value, v->list.len);
     if (v->list.len > 0)
         memcpy(out.items, v->list.items, v->list.len * sizeof(struct value));
     return out;
 }
 
-static void fill_key(struct filler *f, const struct config_key *key, const struct value *v, void *at,
-                     struct str path)
-{
+static void fill_key(struct filler *f, const struct config_key *key, const struct value *v,
+                     void *at, struct str path) {
     switch (key->type) {
-    case CONFIG_STR: *(struct str *)at = v->string; break;
-    case CONFIG_BOOL: *(bool *)at = v->boolean; break;
-    case CONFIG_INT: *(int64_t *)at = v->integer; break;
-    case CONFIG_UINT: case CONFIG_UINT32: case CONFIG_UINT64: *(uint64_t *)at = v->uinteger; break;
-    case CONFIG_FLOAT: *(double *)at = v->number; break;
-    case CONFIG_DUR: fill_duration(f, key, v, path, at); break;
-    case CONFIG_STRS: *(struct list *)at = strings_of(v, f->arena); break;
-    case CONFIG_MAP: case CONFIG_LISTS: case CONFIG_BLOCK_MAP:
+    case CONFIG_STR:
+        *(struct str *)at = v->string;
+        break;
+    case CONFIG_BOOL:
+        *(bool *)at = v->boolean;
+        break;
+    case CONFIG_INT:
+        *(int64_t *)at = v->integer;
+        break;
+    case CONFIG_UINT:
+    case CONFIG_UINT32:
+    case CONFIG_UINT64:
+        *(uint64_t *)at = v->uinteger;
+        break;
+    case CONFIG_FLOAT:
+        *(double *)at = v->number;
+        break;
+    case CONFIG_DUR:
+        fill_duration(f, key, v, path, at);
+        break;
+    case CONFIG_STRS:
+        *(struct list *)at = strings_of(v, f->arena);
+        break;
+    case CONFIG_MAP:
+    case CONFIG_LISTS:
+    case CONFIG_BLOCK_MAP:
         *(struct list *)at = map_of(f, key, v, path);
         break;
-    case CONFIG_BLOCKS: *(struct list *)at = blocks_of(f, key, v, path); break;
-    case CONFIG_FREE: *(struct value **)at = value_copy(v, f->arena); break;
-    case CONFIG_FREES: *(struct list *)at = free_list(v, f->arena); break;
+    case CONFIG_BLOCKS:
+        *(struct list *)at = blocks_of(f, key, v, path);
+        break;
+    case CONFIG_FREE:
+        *(struct value **)at = value_copy(v, f->arena);
+        break;
+    case CONFIG_FREES:
+        *(struct list *)at = free_list(v, f->arena);
+        break;
     case CONFIG_BLOCK:
         if (key->flags & KEY_POINTER) {
             void *object = arena_zalloc(f->arena, 1, key->block->size);
@@ -117,8 +134,7 @@ static void fill_key(struct filler *f, const struct config_key *key, const struc
 }
 
 static void fill_block(struct filler *f, const struct config_block *block, const struct value *tree,
-                       void *object, struct str path)
-{
+                       void *object, struct str path) {
     if (block->init != NULL)
         block->init(object);
     if (block->is_check) {
@@ -130,8 +146,9 @@ static void fill_block(struct filler *f, const struct config_block *block, const
         const struct value *v = config_get(tree, key->name);
         if (v == NULL)
             continue;
-        struct str name = path.len == 0 ? str_from(key->name)
-                                        : str_format(f->arena, STR_FMT ".%s", STR_ARG(path), key->name);
+        struct str name = path.len == 0
+                              ? str_from(key->name)
+                              : str_format(f->arena, STR_FMT ".%s", STR_ARG(path), key->name);
         if (key->offset != CONFIG_NOWHERE)
             fill_key(f, key, v, (char *)object + key->offset, name);
         else if (key->type == CONFIG_BLOCK && key->block->size == 0)
@@ -140,8 +157,7 @@ static void fill_block(struct filler *f, const struct config_block *block, const
 }
 
 void config_fill(const struct config_block *block, const struct value *tree, void *object,
-                 struct str path, struct texts *errors, struct arena *arena)
-{
+                 struct str path, struct texts *errors, struct arena *arena) {
     struct filler f = {arena, errors};
     fill_block(&f, block, tree, object, path);
 }

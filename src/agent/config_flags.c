@@ -24,8 +24,8 @@ enum flag_kind {
 struct flag {
     const char *name;
     enum flag_kind kind;
-    const char *key;    /* of the configuration, NULL: none */
-    bool later;         /* what it is for is not built yet: refused when it would have an effect */
+    const char *key; /* of the configuration, NULL: none */
+    bool later;      /* what it is for is not built yet: refused when it would have an effect */
     const char *help;
 };
 
@@ -44,7 +44,8 @@ static const struct flag flags[] = {
      "Most bytes of output that are kept of a check."},
     {"client", FLAG_STR, "client_addr", false, "Addresses on which HTTP and DNS serve clients."},
     {"config-dir", FLAG_PATH, NULL, false,
-     "Directory whose .json and .hcl files are read, in the order of their names. May be repeated."},
+     "Directory whose .json and .hcl files are read, in the order of their names. May be "
+     "repeated."},
     {"config-file", FLAG_PATH, NULL, false, "Configuration file, .json or .hcl. May be repeated."},
     {"config-format", FLAG_FORMAT, NULL, false,
      "Format of all configuration files, whatever their names say: 'hcl' or 'json'."},
@@ -64,7 +65,8 @@ static const struct flag flags[] = {
     {"enable-script-checks", FLAG_BOOL, "enable_script_checks", true,
      "Allows script checks, also those registered over HTTP."},
     {"encrypt", FLAG_STR, "encrypt", true, "Key that encrypts gossip."},
-    {"grpc-port", FLAG_INT, "ports.grpc", true, "Port of the gRPC API for proxies; -1 turns it off."},
+    {"grpc-port", FLAG_INT, "ports.grpc", true,
+     "Port of the gRPC API for proxies; -1 turns it off."},
     {"hcl", FLAG_HCL, NULL, false, "A piece of configuration. May be repeated."},
     {"http-port", FLAG_INT, "ports.http", false, "Port of the HTTP API; -1 turns it off."},
     {"https-port", FLAG_INT, "ports.https", true, "Port of the HTTPS API; -1 turns it off."},
@@ -74,14 +76,18 @@ static const struct flag flags[] = {
     {"log-file", FLAG_STR, "log_file", false, "File that gets a copy of the log."},
     {"log-json", FLAG_BOOL, "log_json", false, "Logs JSON objects."},
     {"log-level", FLAG_STR, "log_level", false, "Lowest level that is logged: trace to error."},
-    {"log-rotate-bytes", FLAG_INT, "log_rotate_bytes", false, "Bytes after which a new log file begins."},
+    {"log-rotate-bytes", FLAG_INT, "log_rotate_bytes", false,
+     "Bytes after which a new log file begins."},
     {"log-rotate-duration", FLAG_STR, "log_rotate_duration", false,
      "Time after which a new log file begins."},
-    {"log-rotate-max-files", FLAG_INT, "log_rotate_max_files", false, "How many old log files are kept."},
-    {"max-query-time", FLAG_STR, "max_query_time", false, "Longest time that a blocking query may wait."},
+    {"log-rotate-max-files", FLAG_INT, "log_rotate_max_files", false,
+     "How many old log files are kept."},
+    {"max-query-time", FLAG_STR, "max_query_time", false,
+     "Longest time that a blocking query may wait."},
     {"node", FLAG_STR, "node_name", false, "Name of this node, unique in the cluster."},
     {"node-id", FLAG_STR, "node_id", false, "ID of this node; default: a random one that is kept."},
-    {"node-meta", FLAG_META, "node_meta", false, "Metadata of the node, as key:value. May be repeated."},
+    {"node-meta", FLAG_META, "node_meta", false,
+     "Metadata of the node, as key:value. May be repeated."},
     {"non-voting-server", FLAG_BOOL, "non_voting_server", false, "(Consul Enterprise only)"},
     {"pid-file", FLAG_STR, "pid_file", false, "File that gets the agent's process ID."},
     {"primary-gateway", FLAG_LIST, "primary_gateways", true,
@@ -94,11 +100,13 @@ static const struct flag flags[] = {
     {"retry-interval", FLAG_STR, "retry_interval", false, "Time between attempts to join."},
     {"retry-interval-wan", FLAG_STR, "retry_interval_wan", false,
      "Time between attempts to join other datacenters."},
-    {"retry-join", FLAG_LIST, "retry_join", true, "Agent to join, until it works. May be repeated."},
+    {"retry-join", FLAG_LIST, "retry_join", true,
+     "Agent to join, until it works. May be repeated."},
     {"retry-join-wan", FLAG_LIST, "retry_join_wan", true,
      "Server of another datacenter to join, until it works. May be repeated."},
     {"retry-max", FLAG_INT, "retry_max", false, "Most repetitions of -retry-join; 0: no limit."},
-    {"retry-max-wan", FLAG_INT, "retry_max_wan", false, "Most repetitions of -retry-join-wan; 0: no limit."},
+    {"retry-max-wan", FLAG_INT, "retry_max_wan", false,
+     "Most repetitions of -retry-join-wan; 0: no limit."},
     {"segment", FLAG_STR, "segment", false, "(Consul Enterprise only)"},
     {"serf-lan-allowed-cidrs", FLAG_LIST, "serf_lan_allowed_cidrs", true,
      "Network (CIDR) from which LAN members are accepted. May be repeated."},
@@ -116,8 +124,7 @@ static const struct flag flags[] = {
     {"ui-dir", FLAG_STR, "ui_dir", false, "Directory with a web page of your own."},
 };
 
-static const struct flag *find_flag(struct str name)
-{
+static const struct flag *find_flag(struct str name) {
     for (size_t i = 0; i < COUNT_OF(flags); i++)
         if (str_is(name, flags[i].name))
             return &flags[i];
@@ -126,8 +133,7 @@ static const struct flag *find_flag(struct str name)
 
 /* ---- values into trees ---- */
 
-static struct value *tree_slot(struct value *map, struct str key, struct arena *arena)
-{
+static struct value *tree_slot(struct value *map, struct str key, struct arena *arena) {
     for (size_t i = 0; i < map->map.len; i++)
         if (str_eq(map->map.pairs[i].key, key))
             return &map->map.pairs[i].value;
@@ -142,8 +148,7 @@ static struct value *tree_slot(struct value *map, struct str key, struct arena *
 }
 
 /* The slot of "ports.dns" in the tree. */
-static struct value *tree_path(struct value *map, const char *path, struct arena *arena)
-{
+static struct value *tree_path(struct value *map, const char *path, struct arena *arena) {
     struct str rest = str_from(path);
     struct value *slot = map;
     while (rest.len > 0) {
@@ -155,8 +160,7 @@ static struct value *tree_path(struct value *map, const char *path, struct arena
     return slot;
 }
 
-static void list_append(struct list *list, struct str text, struct arena *arena)
-{
+static void list_append(struct list *list, struct str text, struct arena *arena) {
     struct list longer = LIST_NEW(arena, struct str, list->len + 1);
     if (list->len > 0)
         memcpy(longer.items, list->items, list->len * sizeof(struct str));
@@ -164,8 +168,7 @@ static void list_append(struct list *list, struct str text, struct arena *arena)
     *list = longer;
 }
 
-static void value_append(struct value *list, struct str text, struct arena *arena)
-{
+static void value_append(struct value *list, struct str text, struct arena *arena) {
     if (list->kind != VALUE_LIST)
         *list = (struct value){.kind = VALUE_LIST};
     struct value *items = ARENA_ARRAY(arena, struct value, list->list.len + 1);
@@ -176,8 +179,7 @@ static void value_append(struct value *list, struct str text, struct arena *aren
     list->list.len++;
 }
 
-static bool parse_bool(struct str s, bool *out)
-{
+bool config_parse_bool(struct str s, bool *out) {
     static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
     static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
     for (size_t i = 0; i < COUNT_OF(yes); i++) {
@@ -189,11 +191,12 @@ static bool parse_bool(struct str s, bool *out)
     return false;
 }
 
-static bool set_int(struct config_inputs *in, const struct flag *f, struct str text, struct error *e)
-{
+static bool set_int(struct config_inputs *in, const struct flag *f, struct str text,
+                    struct error *e) {
     const char *copy = str_terminated(&in->arena, text);
-    struct str digits = text.len > 0 && (text.data[0] == '-' || text.data[0] == '+') ? str_sub(text, 1, SIZE_MAX)
-                                                                                    : text;
+    struct str digits = text.len > 0 && (text.data[0] == '-' || text.data[0] == '+')
+                            ? str_sub(text, 1, SIZE_MAX)
+                            : text;
     bool number = digits.len > 0;
     for (size_t i = 0; i < digits.len; i++)
         number = number && digits.data[i] >= '0' && digits.data[i] <= '9';
@@ -201,40 +204,44 @@ static bool set_int(struct config_inputs *in, const struct flag *f, struct str t
     long long n = number ? strtoll(copy, NULL, 10) : 0;
     if (!number || errno == ERANGE)
         return error_set(e, ERROR_BAD_REQUEST,
-                         "invalid value \"%s\" for flag -%s: strconv.Atoi: parsing \"%s\": %s", copy, f->name,
-                         copy, number ? "value out of range" : "invalid syntax");
+                         "invalid value \"%s\" for flag -%s: strconv.Atoi: parsing \"%s\": %s",
+                         copy, f->name, copy, number ? "value out of range" : "invalid syntax");
     if (f->later && n > 0)
         in->refused = str_format(&in->arena, "-%s", f->name);
-    *tree_path(&in->flag_values, f->key, &in->arena) = (struct value){.kind = VALUE_INT, .integer = n};
+    *tree_path(&in->flag_values, f->key, &in->arena) =
+        (struct value){.kind = VALUE_INT, .integer = n};
     return true;
 }
 
-static bool set_bool(struct config_inputs *in, const struct flag *f, struct str text, struct error *e)
-{
+static bool set_bool(struct config_inputs *in, const struct flag *f, struct str text,
+                     struct error *e) {
     bool on;
-    if (!parse_bool(text, &on))
+    if (!config_parse_bool(text, &on))
         return error_set(e, ERROR_BAD_REQUEST,
-                         "invalid boolean value \"" STR_FMT "\" for -%s: strconv.ParseBool: parsing \"" STR_FMT
-                         "\": invalid syntax", STR_ARG(text), f->name, STR_ARG(text));
+                         "invalid boolean value \"" STR_FMT
+                         "\" for -%s: strconv.ParseBool: parsing \"" STR_FMT "\": invalid syntax",
+                         STR_ARG(text), f->name, STR_ARG(text));
     if (f->kind == FLAG_DEV) {
         in->dev_mode = on;
         return true;
     }
     if (f->later && on)
         in->refused = str_format(&in->arena, "-%s", f->name);
-    *tree_path(&in->flag_values, f->key, &in->arena) = (struct value){.kind = VALUE_BOOL, .boolean = on};
+    *tree_path(&in->flag_values, f->key, &in->arena) =
+        (struct value){.kind = VALUE_BOOL, .boolean = on};
     return true;
 }
 
-static bool set_flag(struct config_inputs *in, const struct flag *f, struct str text, struct error *e)
-{
+static bool set_flag(struct config_inputs *in, const struct flag *f, struct str text,
+                     struct error *e) {
     struct arena *arena = &in->arena;
     text = str_copy(arena, text);
     if (f->later && text.len > 0 && f->kind != FLAG_BOOL && f->kind != FLAG_INT)
         in->refused = str_format(arena, "-%s", f->name);
     switch (f->kind) {
     case FLAG_STR:
-        *tree_path(&in->flag_values, f->key, arena) = (struct value){.kind = VALUE_STRING, .string = text};
+        *tree_path(&in->flag_values, f->key, arena) =
+            (struct value){.kind = VALUE_STRING, .string = text};
         return true;
     case FLAG_INT:
         return set_int(in, f, text, e);
@@ -270,11 +277,11 @@ static bool set_flag(struct config_inputs *in, const struct flag *f, struct str 
 }
 
 /* One argument that starts with a dash. *used: arguments taken. */
-static bool parse_flag(struct config_inputs *in, int argc, char **argv, int at, int *used, bool *help,
-                       struct error *e)
-{
+static bool parse_flag(struct config_inputs *in, int argc, char **argv, int at, int *used,
+                       bool *help, struct error *e) {
     struct str argument = str_from(argv[at]);
-    struct str name = str_sub(argument, argument.len > 1 && argument.data[1] == '-' ? 2 : 1, SIZE_MAX);
+    struct str name =
+        str_sub(argument, argument.len > 1 && argument.data[1] == '-' ? 2 : 1, SIZE_MAX);
     if (name.len == 0 || name.data[0] == '-' || name.data[0] == '=')
         return error_set(e, ERROR_BAD_REQUEST, "bad flag syntax: %s", argv[at]);
     struct str value = name;
@@ -286,13 +293,15 @@ static bool parse_flag(struct config_inputs *in, int argc, char **argv, int at, 
             *help = true;
             return true;
         }
-        return error_set(e, ERROR_BAD_REQUEST, "flag provided but not defined: -" STR_FMT, STR_ARG(name));
+        return error_set(e, ERROR_BAD_REQUEST, "flag provided but not defined: -" STR_FMT,
+                         STR_ARG(name));
     }
     if (value.data == NULL && (f->kind == FLAG_BOOL || f->kind == FLAG_DEV)) {
         value = STR("true");
     } else if (value.data == NULL) {
         if (at + 1 >= argc)
-            return error_set(e, ERROR_BAD_REQUEST, "flag needs an argument: -" STR_FMT, STR_ARG(name));
+            return error_set(e, ERROR_BAD_REQUEST, "flag needs an argument: -" STR_FMT,
+                             STR_ARG(name));
         value = str_from(argv[at + 1]);
         *used = 2;
     }
@@ -300,8 +309,7 @@ static bool parse_flag(struct config_inputs *in, int argc, char **argv, int at, 
 }
 
 bool config_parse_flags(struct config_inputs *in, int argc, char **argv, bool *help, int *rest,
-                        struct error *e)
-{
+                        struct error *e) {
     int at = 1;
     *help = false;
     while (at < argc) {
@@ -323,8 +331,7 @@ bool config_parse_flags(struct config_inputs *in, int argc, char **argv, bool *h
 
 /* ---- help ---- */
 
-void config_print_flags(FILE *out)
-{
+void config_print_flags(FILE *out) {
     fputs("Usage:\n", out);
     for (size_t i = 0; i < COUNT_OF(flags); i++) {
         const struct flag *f = &flags[i];
@@ -337,8 +344,7 @@ void config_print_flags(FILE *out)
 }
 
 /* A description in lines of at most 72 columns, indented by five blanks. */
-static void print_wrapped(FILE *out, const char *text)
-{
+static void print_wrapped(FILE *out, const char *text) {
     struct str rest = str_from(text);
     size_t column = 0;
     while (rest.data != NULL && rest.len > 0) {
@@ -353,8 +359,7 @@ static void print_wrapped(FILE *out, const char *text)
     fputs("\n\n", out);
 }
 
-void config_print_help(FILE *out)
-{
+void config_print_help(FILE *out) {
     fputs("Usage: consul agent [options]\n\n"
           "  Runs an agent until it is told to stop: a server, which holds the state, or\n"
           "  a client, which serves one machine and asks the servers.\n\n"

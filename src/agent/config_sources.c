@@ -1,11 +1,14 @@
-/* The built-in sources of the configuration (config.md 1.1 and the defaults of chapter 3), written in the
- * configuration's own language and read like any file. The fixed ones override what users write.
+/* The built-in sources of the configuration (config.md 1.1 and the defaults of chapter 3), written
+ * in the configuration's own language and read like any file. The fixed ones override what users
+ * write.
  */
 #include "agent/config_table.h"
 
 const char config_source_default[] =
-    "acl { default_policy = \"allow\" down_policy = \"extend-cache\" token_ttl = \"30s\" policy_ttl = \"30s\" }\n"
-    "autopilot { cleanup_dead_servers = true last_contact_threshold = \"200ms\" max_trailing_logs = 250\n"
+    "acl { default_policy = \"allow\" down_policy = \"extend-cache\" token_ttl = \"30s\" "
+    "policy_ttl = \"30s\" }\n"
+    "autopilot { cleanup_dead_servers = true last_contact_threshold = \"200ms\" max_trailing_logs "
+    "= 250\n"
     "            server_stabilization_time = \"10s\" }\n"
     "bind_addr = \"0.0.0.0\"\n"
     "bootstrap = false\n"
@@ -42,30 +45,33 @@ const char config_source_default[] =
     "gossip_wan { gossip_interval = \"500ms\" gossip_nodes = 3 probe_interval = \"5s\"\n"
     "             probe_timeout = \"3s\" suspicion_mult = 6 retransmit_mult = 4 }\n"
     "http_config { use_cache = true }\n"
-    "limits { http_max_conns_per_client = 200 https_handshake_timeout = \"5s\" rpc_handshake_timeout = \"5s\"\n"
+    "limits { http_max_conns_per_client = 200 https_handshake_timeout = \"5s\" "
+    "rpc_handshake_timeout = \"5s\"\n"
     "         rpc_rate = -1 rpc_max_burst = 1000 rpc_max_conns_per_client = 100\n"
     "         kv_max_value_size = 524288 txn_max_req_len = 524288 }\n"
     "performance { leave_drain_time = \"5s\" raft_multiplier = 5 rpc_hold_timeout = \"7s\" }\n"
-    "ports { dns = 8600 http = 8500 https = -1 grpc = -1 serf_lan = 8301 serf_wan = 8302 server = 8300\n"
+    "ports { dns = 8600 http = 8500 https = -1 grpc = -1 serf_lan = 8301 serf_wan = 8302 server = "
+    "8300\n"
     "        proxy_min_port = 20000 proxy_max_port = 20255 sidecar_min_port = 21000\n"
     "        sidecar_max_port = 21255 expose_min_port = 21500 expose_max_port = 21755 }\n"
     "telemetry { metrics_prefix = \"consul\" filter_default = true }\n";
 
-const char config_source_dev[] =
-    "bind_addr = \"127.0.0.1\"\n"
-    "disable_anonymous_signature = true\n"
-    "disable_keyring_file = true\n"
-    "enable_debug = true\n"
-    "ui = true\n"
-    "log_level = \"DEBUG\"\n"
-    "server = true\n"
-    "connect { enabled = true }\n"
-    "performance { raft_multiplier = 1 }\n"
-    "gossip_lan { gossip_interval = \"100ms\" probe_interval = \"100ms\" probe_timeout = \"100ms\"\n"
-    "             suspicion_mult = 3 }\n"
-    "gossip_wan { gossip_interval = \"100ms\" probe_interval = \"100ms\" probe_timeout = \"100ms\"\n"
-    "             suspicion_mult = 3 }\n"
-    "ports { grpc = 8502 }\n";
+const char config_source_dev[] = "bind_addr = \"127.0.0.1\"\n"
+                                 "disable_anonymous_signature = true\n"
+                                 "disable_keyring_file = true\n"
+                                 "enable_debug = true\n"
+                                 "ui = true\n"
+                                 "log_level = \"DEBUG\"\n"
+                                 "server = true\n"
+                                 "connect { enabled = true }\n"
+                                 "performance { raft_multiplier = 1 }\n"
+                                 "gossip_lan { gossip_interval = \"100ms\" probe_interval = "
+                                 "\"100ms\" probe_timeout = \"100ms\"\n"
+                                 "             suspicion_mult = 3 }\n"
+                                 "gossip_wan { gossip_interval = \"100ms\" probe_interval = "
+                                 "\"100ms\" probe_timeout = \"100ms\"\n"
+                                 "             suspicion_mult = 3 }\n"
+                                 "ports { grpc = 8502 }\n";
 
 const char config_source_fixed[] =
     "acl { disabled_ttl = \"120s\" }\n"
@@ -79,16 +85,17 @@ const char config_source_fixed[] =
     "connect { test_ca_leaf_root_change_spread = \"0s\" }\n"
     "consul {\n"
     "  coordinate { update_batch_size = 128 update_max_batches = 5 update_period = \"5s\" }\n"
-    "  raft { election_timeout = \"1s\" heartbeat_timeout = \"1s\" leader_lease_timeout = \"500ms\" }\n"
+    "  raft { election_timeout = \"1s\" heartbeat_timeout = \"1s\" leader_lease_timeout = "
+    "\"500ms\" }\n"
     "  server { health_interval = \"2s\" }\n"
     "}\n"
     "revision = \"\"\n"
     "version = \"" CONFIG_VERSION "\"\n"
     "version_prerelease = \"\"\n";
 
-const char config_source_fixed_dev[] =
-    "consul {\n"
-    "  coordinate { update_period = \"100ms\" }\n"
-    "  raft { election_timeout = \"52ms\" heartbeat_timeout = \"35ms\" leader_lease_timeout = \"20ms\" }\n"
-    "  server { health_interval = \"10ms\" }\n"
-    "}\n";
+const char config_source_fixed_dev[] = "consul {\n"
+                                       "  coordinate { update_period = \"100ms\" }\n"
+                                       "  raft { election_timeout = \"52ms\" heartbeat_timeout = "
+                                       "\"35ms\" leader_lease_timeout = \"20ms\" }\n"
+                                       "  server { health_interval = \"10ms\" }\n"
+                                       "}\n";

@@ -7,24 +7,25 @@
 #include "base/mem.h"
 #include "codec/base64.h"
 
-static bool fail(struct error *e, const char *text) { return error_set(e, ERROR_INTERNAL, "%s", text); }
+static bool fail(struct error *e, const char *text) {
+    return error_set(e, ERROR_INTERNAL, "%s", text);
+}
 
-static bool check_readable(struct str path, struct error *e)
-{
+static bool check_readable(struct str path, struct error *e) {
     struct arena scratch = ARENA_INIT;
     const char *name = str_terminated(&scratch, path);
     int fd = open(name, O_RDONLY | O_CLOEXEC);
     bool ok = fd >= 0;
     if (!ok)
-        error_set(e, ERROR_INTERNAL, "Error loading from %s: open %s: no such file or directory", name, name);
+        error_set(e, ERROR_INTERNAL, "Error loading from %s: open %s: no such file or directory",
+                  name, name);
     else
         close(fd);
     arena_free(&scratch);
     return ok;
 }
 
-bool config_check_tls(const struct config *c, struct error *e)
-{
+bool config_check_tls(const struct config *c, struct error *e) {
     static const char *const versions[] = {"tls10", "tls11", "tls12", "tls13"};
     const struct config_tls *t = &c->tls;
     bool known = t->min_version.len == 0;
@@ -32,8 +33,10 @@ bool config_check_tls(const struct config *c, struct error *e)
         known = known || str_is(t->min_version, versions[i]);
     if (!known)
         return error_set(e, ERROR_INTERNAL,
-                         "TLSMinVersion: value " STR_FMT " not supported, please specify one of [tls10, tls11, "
-                         "tls12, tls13]", STR_ARG(t->min_version));
+                         "TLSMinVersion: value " STR_FMT
+                         " not supported, please specify one of [tls10, tls11, "
+                         "tls12, tls13]",
+                         STR_ARG(t->min_version));
     bool has_ca = t->ca_file.len > 0 || t->ca_path.len > 0;
     if (t->ca_file.len > 0 && !check_readable(t->ca_file, e))
         return false;
@@ -44,13 +47,13 @@ bool config_check_tls(const struct config *c, struct error *e)
         return fail(e, "VerifyIncoming set but no CA certificates were provided");
     bool has_pair = t->cert_file.len > 0 && t->key_file.len > 0;
     if (incoming && !has_pair && !c->auto_encrypt_tls && !c->auto_config.enabled)
-        return fail(e, "VerifyIncoming requires either a Cert and Key pair in the configuration file, or "
-                       "auto_encrypt/auto_config be enabled");
+        return fail(
+            e, "VerifyIncoming requires either a Cert and Key pair in the configuration file, or "
+               "auto_encrypt/auto_config be enabled");
     return true;
 }
 
-static bool check_keyring(const struct config *c, struct error *e)
-{
+static bool check_keyring(const struct config *c, struct error *e) {
     if (c->encrypt_key.len == 0)
         return true;
     struct arena scratch = ARENA_INIT;
@@ -61,27 +64,27 @@ static bool check_keyring(const struct config *c, struct error *e)
     arena_free(&scratch);
     if (len == 16 || len == 24 || len == 32)
         return true;
-    return error_set(e, ERROR_INTERNAL, "Failed to configure keyring: %skey size must be 16, 24 or 32 bytes",
+    return error_set(e, ERROR_INTERNAL,
+                     "Failed to configure keyring: %skey size must be 16, 24 or 32 bytes",
                      c->disable_keyring_file ? "" : "Invalid key: ");
 }
 
-static bool one_of(struct str s, const char *const *list)
-{
+static bool one_of(struct str s, const char *const *list) {
     for (; *list != NULL; list++)
         if (str_is(s, *list))
             return true;
     return false;
 }
 
-bool config_check_server(const struct config *c, struct error *e)
-{
+bool config_check_server(const struct config *c, struct error *e) {
     static const char *const defaults[] = {"allow", "deny", NULL};
     static const char *const downs[] = {"allow", "deny", "extend-cache", "async-cache", NULL};
     if (!check_keyring(c, e))
         return false;
     const char *start = "Failed to start Consul server: ";
     if (c->rpc_protocol > 3 || (c->rpc_protocol > 0 && c->rpc_protocol < 2))
-        return error_set(e, ERROR_INTERNAL, "%sProtocol version '%lld' too %s. Must be in range: [2, 3]", start,
+        return error_set(e, ERROR_INTERNAL,
+                         "%sProtocol version '%lld' too %s. Must be in range: [2, 3]", start,
                          (long long)c->rpc_protocol, c->rpc_protocol > 3 ? "high" : "low");
     if (c->acl.enabled && !one_of(c->acl.default_policy, defaults))
         return error_set(e, ERROR_INTERNAL, "%sUnsupported default ACL policy: " STR_FMT, start,
@@ -90,7 +93,8 @@ bool config_check_server(const struct config *c, struct error *e)
         return error_set(e, ERROR_INTERNAL, "%sUnsupported down ACL policy: " STR_FMT, start,
                          STR_ARG(c->acl.down_policy));
     if (c->raft_protocol > 3 || c->raft_protocol < 0)
-        return error_set(e, ERROR_INTERNAL, "%sFailed to start Raft: Protocol version %lld must be >= 1 and <= 3",
+        return error_set(e, ERROR_INTERNAL,
+                         "%sFailed to start Raft: Protocol version %lld must be >= 1 and <= 3",
                          start, (long long)c->raft_protocol);
     if (c->watches.len > 0 && c->http_addrs.len == 0 && c->https_addrs.len == 0)
         return fail(e, "watch plans require an HTTP or HTTPS endpoint");

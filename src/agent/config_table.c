@@ -5,8 +5,8 @@
 
 #include "base/mem.h"
 
-#define AT(member) (ptrdiff_t)offsetof(struct config, member)
-#define IN(type, member) (ptrdiff_t)offsetof(struct type, member)
+#define AT(member) (ptrdiff_t) offsetof(struct config, member)
+#define IN(type, member) (ptrdiff_t) offsetof(struct type, member)
 #define KEYS(array) array, COUNT_OF(array)
 #define NOWHERE CONFIG_NOWHERE
 
@@ -48,8 +48,7 @@ static const struct config_alias check_aliases[] = {
     {"tlsskipverify", "tls_skip_verify"},
     {"deregistercriticalserviceafter", "deregister_critical_service_after"},
 };
-static void check_init(void *object)
-{
+static void check_init(void *object) {
     struct config_check *check = object;
     check->type.output_max_size = 4096;
 }
@@ -60,14 +59,14 @@ static const struct config_key address_keys[] = {
     {"address", CONFIG_STR, IN(service_address, address)},
     {"port", CONFIG_INT, IN(service_address, port)},
 };
-static const struct config_block address_block = {KEYS(address_keys), sizeof(struct service_address)};
+static const struct config_block address_block = {KEYS(address_keys),
+                                                  sizeof(struct service_address)};
 
 static const struct config_key weights_keys[] = {
     {"passing", CONFIG_INT, IN(weights, passing)},
     {"warning", CONFIG_INT, IN(weights, warning)},
 };
-static void weights_init(void *object)
-{
+static void weights_init(void *object) {
     *(struct weights *)object = (struct weights){1, 1};
 }
 static const struct config_block weights_block = {KEYS(weights_keys), sizeof(struct weights),
@@ -104,8 +103,7 @@ static const struct config_key upstream_keys[] = {
     {"local_bind_port", CONFIG_INT, IN(upstream, local_bind_port)},
     {"mesh_gateway", CONFIG_BLOCK, IN(upstream, mesh_gateway), 0, &gateway_block},
 };
-static void upstream_init(void *object)
-{
+static void upstream_init(void *object) {
     ((struct upstream *)object)->destination_type = STR("service");
 }
 static const struct config_block upstream_block = {KEYS(upstream_keys), sizeof(struct upstream),
@@ -121,7 +119,8 @@ static const struct config_key proxy_keys[] = {
     {"mesh_gateway", CONFIG_BLOCK, IN(connect_proxy_config, mesh_gateway), 0, &gateway_block},
     {"upstreams", CONFIG_BLOCKS, IN(connect_proxy_config, upstreams), 0, &upstream_block},
 };
-static const struct config_block proxy_block = {KEYS(proxy_keys), sizeof(struct connect_proxy_config)};
+static const struct config_block proxy_block = {KEYS(proxy_keys),
+                                                sizeof(struct connect_proxy_config)};
 
 static const struct config_key service_connect_keys[] = {
     {"native", CONFIG_BOOL, IN(service_connect, native)},
@@ -145,7 +144,8 @@ static const struct config_key service_keys[] = {
     {"name", CONFIG_STR, IN(service_definition, name)},
     {"port", CONFIG_INT, IN(service_definition, port)},
     {"proxy", CONFIG_BLOCK, IN(service_definition, proxy), KEY_POINTER, &proxy_block},
-    {"tagged_addresses", CONFIG_BLOCK_MAP, IN(service_definition, tagged_addresses), 0, &address_block},
+    {"tagged_addresses", CONFIG_BLOCK_MAP, IN(service_definition, tagged_addresses), 0,
+     &address_block},
     {"tags", CONFIG_STRS, IN(service_definition, tags)},
     {"token", CONFIG_STR, IN(service_definition, token)},
     {"weights", CONFIG_BLOCK, IN(service_definition, weights), KEY_POINTER, &weights_block},
@@ -211,10 +211,14 @@ static const struct config_key acl_keys[] = {
 static const struct config_block acl_block = {KEYS(acl_keys)};
 
 static const struct config_key audit_sink_keys[] = {
-    {"delivery_guarantee", CONFIG_STR, NOWHERE}, {"format", CONFIG_STR, NOWHERE},
-    {"name", CONFIG_STR, NOWHERE},               {"path", CONFIG_STR, NOWHERE},
-    {"rotate_bytes", CONFIG_INT, NOWHERE},       {"rotate_duration", CONFIG_STR, NOWHERE},
-    {"rotate_max_files", CONFIG_INT, NOWHERE},   {"type", CONFIG_STR, NOWHERE},
+    {"delivery_guarantee", CONFIG_STR, NOWHERE},
+    {"format", CONFIG_STR, NOWHERE},
+    {"name", CONFIG_STR, NOWHERE},
+    {"path", CONFIG_STR, NOWHERE},
+    {"rotate_bytes", CONFIG_INT, NOWHERE},
+    {"rotate_duration", CONFIG_STR, NOWHERE},
+    {"rotate_max_files", CONFIG_INT, NOWHERE},
+    {"type", CONFIG_STR, NOWHERE},
 };
 static const struct config_block audit_sink_block = {KEYS(audit_sink_keys)};
 static const struct config_key audit_keys[] = {
@@ -267,7 +271,8 @@ static const struct config_block auto_encrypt_block = {KEYS(auto_encrypt_keys)};
 
 static const struct config_key autopilot_keys[] = {
     {"cleanup_dead_servers", CONFIG_BOOL, AT(autopilot.cleanup_dead_servers)},
-    {"disable_upgrade_migration", CONFIG_BOOL, AT(autopilot.disable_upgrade_migration), KEY_ENTERPRISE},
+    {"disable_upgrade_migration", CONFIG_BOOL, AT(autopilot.disable_upgrade_migration),
+     KEY_ENTERPRISE},
     {"last_contact_threshold", CONFIG_DUR, AT(autopilot.last_contact_threshold)},
     {"max_trailing_logs", CONFIG_INT, AT(autopilot.max_trailing_logs)},
     {"min_quorum", CONFIG_UINT, AT(autopilot.min_quorum)},
@@ -349,10 +354,16 @@ static const struct config_block dns_block = {KEYS(dns_keys)};
 
 #define GOSSIP_KEYS(array, member)                                                                 \
     static const struct config_key array[] = {                                                     \
-        {"gossip_interval", CONFIG_DUR, AT(member.gossip_interval), 0, NULL, #member ".." "gossip_interval"}, \
+        {"gossip_interval", CONFIG_DUR, AT(member.gossip_interval), 0, NULL,                       \
+         #member ".."                                                                              \
+                 "gossip_interval"},                                                               \
         {"gossip_nodes", CONFIG_INT, AT(member.gossip_nodes)},                                     \
-        {"probe_interval", CONFIG_DUR, AT(member.probe_interval), 0, NULL, #member ".." "probe_interval"}, \
-        {"probe_timeout", CONFIG_DUR, AT(member.probe_timeout), 0, NULL, #member ".." "probe_timeout"}, \
+        {"probe_interval", CONFIG_DUR, AT(member.probe_interval), 0, NULL,                         \
+         #member ".."                                                                              \
+                 "probe_interval"},                                                                \
+        {"probe_timeout", CONFIG_DUR, AT(member.probe_timeout), 0, NULL,                           \
+         #member ".."                                                                              \
+                 "probe_timeout"},                                                                 \
         {"retransmit_mult", CONFIG_INT, AT(member.retransmit_mult)},                               \
         {"suspicion_mult", CONFIG_INT, AT(member.suspicion_mult)},                                 \
     }
@@ -389,13 +400,14 @@ static const struct config_key performance_keys[] = {
 static const struct config_block performance_block = {KEYS(performance_keys)};
 
 static const struct config_key segment_keys[] = {
-    {"advertise", CONFIG_STR, NOWHERE}, {"bind", CONFIG_STR, NOWHERE},
-    {"name", CONFIG_STR, NOWHERE},      {"port", CONFIG_INT, NOWHERE},
+    {"advertise", CONFIG_STR, NOWHERE},     {"bind", CONFIG_STR, NOWHERE},
+    {"name", CONFIG_STR, NOWHERE},          {"port", CONFIG_INT, NOWHERE},
     {"rpc_listener", CONFIG_BOOL, NOWHERE},
 };
 static const struct config_block segment_block = {KEYS(segment_keys)};
 
-#define CIRCONUS(name) {"circonus_" #name, CONFIG_STR, AT(telemetry.circonus_##name), KEY_LATER}
+#define CIRCONUS(name)                                                                             \
+    { "circonus_" #name, CONFIG_STR, AT(telemetry.circonus_##name), KEY_LATER }
 static const struct config_key telemetry_keys[] = {
     CIRCONUS(api_app),
     CIRCONUS(api_token),

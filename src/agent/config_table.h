@@ -1,5 +1,5 @@
-/* The tables of the configuration's keys, and what works on them: decoding (types and unknown keys),
- * merging, and filling structs. Only for agent/config*.c.
+/* The tables of the configuration's keys, and what works on them: decoding (types and unknown
+ * keys), merging, and filling structs. Only for agent/config*.c.
  */
 #ifndef PRAETOR_AGENT_CONFIG_TABLE_H
 #define PRAETOR_AGENT_CONFIG_TABLE_H
@@ -15,22 +15,23 @@ enum config_type {
     CONFIG_UINT32,
     CONFIG_UINT64,
     CONFIG_FLOAT,
-    CONFIG_DUR,   /* a string in files, nanoseconds when filled in */
-    CONFIG_STRS,  /* list of str */
-    CONFIG_MAP,   /* map str to str */
-    CONFIG_LISTS, /* map str to list of str */
-    CONFIG_BLOCK, /* a nested table */
-    CONFIG_BLOCKS,     /* list of nested tables */
-    CONFIG_BLOCK_MAP,  /* map str to nested table */
-    CONFIG_FREE,       /* map str to anything */
-    CONFIG_FREES,      /* list of maps str to anything */
+    CONFIG_DUR,       /* a string in files, nanoseconds when filled in */
+    CONFIG_STRS,      /* list of str */
+    CONFIG_MAP,       /* map str to str */
+    CONFIG_LISTS,     /* map str to list of str */
+    CONFIG_BLOCK,     /* a nested table */
+    CONFIG_BLOCKS,    /* list of nested tables */
+    CONFIG_BLOCK_MAP, /* map str to nested table */
+    CONFIG_FREE,      /* map str to anything */
+    CONFIG_FREES,     /* list of maps str to anything */
 };
 
 enum config_key_flag {
     KEY_ENTERPRISE = 1 << 0, /* warned about, config.md 2.4 */
     KEY_LATER = 1 << 1,      /* of what is not built yet: named in the warning at start */
     KEY_WHOLE = 1 << 2,      /* a block that a later source replaces as a whole */
-    KEY_POINTER = 1 << 3,    /* CONFIG_BLOCK: the struct has a pointer; CONFIG_BLOCKS: items are pointers */
+    KEY_POINTER =
+        1 << 3, /* CONFIG_BLOCK: the struct has a pointer; CONFIG_BLOCKS: items are pointers */
 };
 
 #define CONFIG_NOWHERE ((ptrdiff_t)-1)
@@ -52,7 +53,7 @@ struct config_alias {
 struct config_block {
     const struct config_key *keys;
     size_t count;
-    size_t size;              /* of the struct that is filled */
+    size_t size;                /* of the struct that is filled */
     void (*init)(void *object); /* defaults before filling; NULL: none */
     const struct config_alias *aliases;
     size_t alias_count;
@@ -74,14 +75,14 @@ void texts_addf(struct texts *t, const char *format, ...) __attribute__((format(
 /* "2 errors occurred:\n\t* a\n\t* b\n\n" */
 struct str texts_multi(const struct texts *t, struct arena *arena);
 
-/* Brings a tree as read into canonical form: known keys under their names, values of the right type,
- * one-element lists unwrapped (config.md 1.4). On error the whole text behind "failed to parse NAME: ".
- * warnings: Enterprise and removed keys. */
+/* Brings a tree as read into canonical form: known keys under their names, values of the right
+ * type, one-element lists unwrapped (config.md 1.4). On error the whole text behind "failed to
+ * parse NAME: ". warnings: Enterprise and removed keys. */
 bool config_decode(const struct value *raw, struct value *out, struct texts *warnings,
                    struct arena *arena, struct error *e);
 /* later over earlier, both canonical; the result is in *earlier. */
-void config_merge(const struct config_block *block, struct value *earlier, const struct value *later,
-                  struct arena *arena);
+void config_merge(const struct config_block *block, struct value *earlier,
+                  const struct value *later, struct arena *arena);
 /* A canonical tree into a struct; keys that are not set leave what is there. Bad durations go to
  * `errors`, and discard what it held (config.md 2.1). `path` is in front of key names. */
 void config_fill(const struct config_block *block, const struct value *tree, void *object,
@@ -108,7 +109,7 @@ struct config_builder {
     struct config *c;
     struct arena *arena; /* of c */
     struct value tree;
-    struct texts errors;   /* class A */
+    struct texts errors; /* class A */
     struct texts warnings;
     struct error *e;
 };

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "agent/agent_files.h"
 #include "agent/config_table.h"
 #include "agent/local.h"
 #include "base/mem.h"
@@ -11,13 +12,11 @@
 
 #define DIGITS_HELP "Must be greater than or equal to zero"
 
-static bool fail(struct config_builder *b, const char *text)
-{
+static bool fail(struct config_builder *b, const char *text) {
     return error_set(b->e, ERROR_INTERNAL, "%s", text);
 }
 
-static bool valid_datacenter(struct str s)
-{
+static bool valid_datacenter(struct str s) {
     for (size_t i = 0; i < s.len; i++) {
         char c = s.data[i];
         if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
@@ -26,41 +25,41 @@ static bool valid_datacenter(struct str s)
     return s.len > 0;
 }
 
-static bool validate_datacenter(struct config_builder *b)
-{
+static bool validate_datacenter(struct config_builder *b) {
     struct str dc = b->c->datacenter;
     if (dc.len == 0)
         return fail(b, "datacenter cannot be empty");
     if (!valid_datacenter(dc))
         return error_set(b->e, ERROR_INTERNAL,
-                         "datacenter cannot be \"" STR_FMT "\". Please use only [a-z0-9-_]", STR_ARG(dc));
+                         "datacenter cannot be \"" STR_FMT "\". Please use only [a-z0-9-_]",
+                         STR_ARG(dc));
     return true;
 }
 
-static bool validate_content_path(struct config_builder *b)
-{
+static bool validate_content_path(struct config_builder *b) {
     struct str path = b->c->ui_content_path;
     for (size_t i = 0; i < path.len; i++) {
         char c = path.data[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-              c == '_' || c == '/'))
-            return error_set(b->e, ERROR_INTERNAL,
-                             "ui-content-path can only contain alphanumeric, -, _, or /. received: " STR_FMT,
-                             STR_ARG(path));
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '_' || c == '/'))
+            return error_set(
+                b->e, ERROR_INTERNAL,
+                "ui-content-path can only contain alphanumeric, -, _, or /. received: " STR_FMT,
+                STR_ARG(path));
     }
     if (path.len >= 4 && path.data[1] == 'v') {
         size_t i = 2;
         while (i < path.len && path.data[i] >= '0' && path.data[i] <= '9')
             i++;
         if (i > 2 && i == path.len - 1)
-            return error_set(b->e, ERROR_INTERNAL, "ui-content-path cannot have 'v[0-9]'. received: " STR_FMT,
+            return error_set(b->e, ERROR_INTERNAL,
+                             "ui-content-path cannot have 'v[0-9]'. received: " STR_FMT,
                              STR_ARG(path));
     }
     return true;
 }
 
-static bool validate_data_dir(struct config_builder *b)
-{
+static bool validate_data_dir(struct config_builder *b) {
     struct config *c = b->c;
     if (c->dev_mode)
         return true;
@@ -72,8 +71,9 @@ static bool validate_data_dir(struct config_builder *b)
     if (stat(str_terminated(b->arena, c->data_dir), &info) != 0) {
         if (errno == ENOENT)
             return true;
-        return error_set(b->e, ERROR_INTERNAL, "Error getting info on data_dir: stat " STR_FMT ": %s",
-                         STR_ARG(c->data_dir), errno == ENOTDIR ? "not a directory" : strerror(errno));
+        return error_set(b->e, ERROR_INTERNAL,
+                         "Error getting info on data_dir: stat " STR_FMT ": %s",
+                         STR_ARG(c->data_dir), agent_os_error(errno));
     }
     if (!S_ISDIR(info.st_mode))
         return error_set(b->e, ERROR_INTERNAL, "data_dir \"" STR_FMT "\" is not a directory",
@@ -81,35 +81,26 @@ static bool validate_data_dir(struct config_builder *b)
     return true;
 }
 
-static bool valid_dns_label(struct str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.data[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-              c == '\\'))
-            return false;
-    }
-    return true;
-}
-
-static bool validate_node_name(struct config_builder *b)
-{
+static bool validate_node_name(struct config_builder *b) {
     struct str name = b->c->node_name;
     if (name.len == 0)
         return fail(b, "node_name cannot be empty");
-    if (!valid_dns_label(name))
+    if (!dns_label_valid(name))
         texts_addf(&b->warnings,
-                   "Node name \"" STR_FMT "\" will not be discoverable via DNS due to invalid characters. "
-                   "Valid characters include all alpha-numerics and dashes.", STR_ARG(name));
+                   "Node name \"" STR_FMT
+                   "\" will not be discoverable via DNS due to invalid characters. "
+                   "Valid characters include all alpha-numerics and dashes.",
+                   STR_ARG(name));
     else if (name.len > 63)
         texts_addf(&b->warnings,
-                   "Node name \"" STR_FMT "\" will not be discoverable via DNS due to it being too long. "
-                   "Valid lengths are between 1 and 63 bytes.", STR_ARG(name));
+                   "Node name \"" STR_FMT
+                   "\" will not be discoverable via DNS due to it being too long. "
+                   "Valid lengths are between 1 and 63 bytes.",
+                   STR_ARG(name));
     return true;
 }
 
-static bool validate_addresses(struct config_builder *b)
-{
+static bool validate_addresses(struct config_builder *b) {
     struct config *c = b->c;
     if (address_is_any(c->advertise_addr_lan))
         return fail(b, "Advertise address cannot be 0.0.0.0, :: or [::]");
@@ -126,15 +117,15 @@ static bool validate_addresses(struct config_builder *b)
         return fail(b, "ports.server cannot be disabled on a server");
     if (c->serf_port_lan < 0)
         return fail(b, "ports.serf_lan cannot be disabled");
-    static const char *const reserved[] = {"service.", "connect.", "node.", "query.", "addr.", "DC.", "dc."};
+    static const char *const reserved[] = {"service.", "connect.", "node.", "query.",
+                                           "addr.",    "DC.",      "dc."};
     for (size_t i = 0; i < COUNT_OF(reserved); i++)
         if (str_has_prefix(c->dns.alt_domain, str_from(reserved[i])))
             return fail(b, "alt_domain cannot start with {service,connect,node,query,addr,DC}");
     return true;
 }
 
-static bool validate_bootstrap(struct config_builder *b)
-{
+static bool validate_bootstrap(struct config_builder *b) {
     struct config *c = b->c;
     bool given = config_get_int(&b->tree, "bootstrap_expect") > 1;
     if (c->bootstrap && !c->server_mode)
@@ -151,13 +142,12 @@ static bool validate_bootstrap(struct config_builder *b)
     return true;
 }
 
-static bool not_negative(struct config_builder *b, const char *key, int64_t n)
-{
-    return n >= 0 || error_set(b->e, ERROR_INTERNAL, "%s cannot be %lld. " DIGITS_HELP, key, (long long)n);
+static bool not_negative(struct config_builder *b, const char *key, int64_t n) {
+    return n >= 0 ||
+           error_set(b->e, ERROR_INTERNAL, "%s cannot be %lld. " DIGITS_HELP, key, (long long)n);
 }
 
-static bool validate_limits(struct config_builder *b)
-{
+static bool validate_limits(struct config_builder *b) {
     struct config *c = b->c;
     if (c->check_output_max_size < 1)
         return fail(b, "check_output_max_size must be positive, to discard check output use the "
@@ -176,8 +166,7 @@ static bool validate_limits(struct config_builder *b)
            not_negative(b, "dns_config.a_record_limit", c->dns.a_record_limit);
 }
 
-static bool validate_node_meta(struct config_builder *b)
-{
+static bool validate_node_meta(struct config_builder *b) {
     struct config *c = b->c;
     if (!service_meta_validate(&c->node_meta, false, b->e))
         return error_prefix(b->e, "node_meta invalid: ");
@@ -189,8 +178,7 @@ static bool validate_node_meta(struct config_builder *b)
 #define FEDERATION "'connect.enable_mesh_gateway_wan_federation = true'"
 #define FEDERATION_KEY "'connect.enable_mesh_gateway_wan_federation'"
 
-static bool validate_federation(struct config_builder *b)
-{
+static bool validate_federation(struct config_builder *b) {
     struct config *c = b->c;
     if (c->connect_mesh_gateway_wan_federation) {
         if (!c->server_mode)
@@ -209,8 +197,7 @@ static bool validate_federation(struct config_builder *b)
     return true;
 }
 
-static bool validate_data_folder(struct config_builder *b)
-{
+static bool validate_data_folder(struct config_builder *b) {
     struct config *c = b->c;
     if (!c->server_mode || c->data_dir.len == 0)
         return true;
@@ -234,13 +221,15 @@ struct used {
     size_t len, cap;
 };
 
-static bool use_address(struct config_builder *b, struct used *u, const char *name, struct str address)
-{
+static bool use_address(struct config_builder *b, struct used *u, const char *name,
+                        struct str address) {
     for (size_t i = 0; i < u->len; i++)
         if (str_eq(u->addresses[i], address)) {
             ptrdiff_t scheme = str_find(address, STR("://"), 0);
-            struct str shown = scheme < 0 ? address : str_sub(address, (size_t)scheme + 3, SIZE_MAX);
-            return error_set(b->e, ERROR_INTERNAL, "%s address " STR_FMT " already configured for %s", name,
+            struct str shown =
+                scheme < 0 ? address : str_sub(address, (size_t)scheme + 3, SIZE_MAX);
+            return error_set(b->e, ERROR_INTERNAL,
+                             "%s address " STR_FMT " already configured for %s", name,
                              STR_ARG(shown), u->names[i]);
         }
     if (u->len < u->cap) {
@@ -251,8 +240,7 @@ static bool use_address(struct config_builder *b, struct used *u, const char *na
 }
 
 static bool use_list(struct config_builder *b, struct used *u, const char *name, struct list list,
-                     const char *network)
-{
+                     const char *network) {
     for (uint32_t i = 0; i < list.len; i++) {
         struct str text =
             listen_address_format(b->arena, &LIST_AT(list, struct listen_address, i), network);
@@ -262,19 +250,19 @@ static bool use_list(struct config_builder *b, struct used *u, const char *name,
     return true;
 }
 
-static bool use_port(struct config_builder *b, struct used *u, const char *name, struct str ip, int port)
-{
+static bool use_port(struct config_builder *b, struct used *u, const char *name, struct str ip,
+                     int port) {
     struct listen_address a = {LISTEN_TCP, ip, port};
     return port < 0 || use_address(b, u, name, listen_address_format(b->arena, &a, "tcp"));
 }
 
-static bool validate_unique(struct config_builder *b)
-{
+static bool validate_unique(struct config_builder *b) {
     struct config *c = b->c;
     size_t cap = 2u * c->dns_addrs.len + c->http_addrs.len + c->https_addrs.len + 3u;
     struct used u = {b->arena, ARENA_ARRAY(b->arena, struct str, cap),
                      ARENA_ARRAY(b->arena, const char *, cap), 0, cap};
-    return use_list(b, &u, "DNS", c->dns_addrs, "tcp") && use_list(b, &u, "DNS", c->dns_addrs, "udp") &&
+    return use_list(b, &u, "DNS", c->dns_addrs, "tcp") &&
+           use_list(b, &u, "DNS", c->dns_addrs, "udp") &&
            use_list(b, &u, "HTTP", c->http_addrs, "tcp") &&
            use_list(b, &u, "HTTPS", c->https_addrs, "tcp") &&
            use_port(b, &u, "RPC Advertise", c->advertise_addr_lan, c->server_port) &&
@@ -284,8 +272,7 @@ static bool validate_unique(struct config_builder *b)
 
 /* ---- services ---- */
 
-static bool validate_services(struct config_builder *b)
-{
+static bool validate_services(struct config_builder *b) {
     for (uint32_t i = 0; i < b->c->services.len; i++) {
         const struct service_definition *s = &LIST_AT(b->c->services, struct service_definition, i);
         if (!service_definition_validate(s, b->e))
@@ -294,8 +281,7 @@ static bool validate_services(struct config_builder *b)
     return true;
 }
 
-static bool validate_connect(struct config_builder *b)
-{
+static bool validate_connect(struct config_builder *b) {
     struct config *c = b->c;
     static const char *const providers[] = {"", "consul", "vault", "aws-pca"};
     bool known = false;
@@ -313,69 +299,71 @@ static bool validate_connect(struct config_builder *b)
 
 #define DEPLOYMENT_TABLE "See https://www.consul.io/docs/internals/consensus.html#deployment-table"
 
-static void server_warnings(struct config_builder *b)
-{
+static void server_warnings(struct config_builder *b) {
     struct config *c = b->c;
     if (!c->server_mode)
         return;
     if (c->bootstrap_expect == 2 && !c->dev_mode)
-        texts_add(&b->warnings,
-                  STR("bootstrap_expect = 2: A cluster with 2 servers will provide no failure tolerance. "
-                      DEPLOYMENT_TABLE));
+        texts_add(&b->warnings, STR("bootstrap_expect = 2: A cluster with 2 servers will provide "
+                                    "no failure tolerance. " DEPLOYMENT_TABLE));
     if (c->bootstrap_expect > 2 && c->bootstrap_expect % 2 == 0)
-        texts_add(&b->warnings,
-                  STR("bootstrap_expect is even number: A cluster with an even number of servers does not "
-                      "achieve optimum fault tolerance. " DEPLOYMENT_TABLE));
+        texts_add(&b->warnings, STR("bootstrap_expect is even number: A cluster with an even "
+                                    "number of servers does not "
+                                    "achieve optimum fault tolerance. " DEPLOYMENT_TABLE));
     if (c->bootstrap)
         texts_add(&b->warnings, STR("bootstrap = true: do not enable unless necessary"));
     if (c->bootstrap_expect > 1 && !c->dev_mode)
         texts_addf(&b->warnings, "bootstrap_expect > 0: expecting %lld servers",
                    (long long)c->bootstrap_expect);
     if (c->auto_encrypt_allow_tls && !c->tls.verify_incoming && !c->tls.verify_incoming_rpc)
-        texts_add(&b->warnings,
-                  STR("if auto_encrypt.allow_tls is turned on, either verify_incoming or verify_incoming_rpc "
-                      "should be enabled. It is necessary to turn it off during a migration to TLS, but it "
-                      "should definitely be turned on afterwards."));
+        texts_add(&b->warnings, STR("if auto_encrypt.allow_tls is turned on, either "
+                                    "verify_incoming or verify_incoming_rpc "
+                                    "should be enabled. It is necessary to turn it off during a "
+                                    "migration to TLS, but it "
+                                    "should definitely be turned on afterwards."));
 }
 
-static bool validate_descriptors(struct config_builder *b)
-{
+static bool validate_descriptors(struct config_builder *b) {
     int64_t wanted = b->c->limits.http_max_conns_per_client;
     struct rlimit limit;
     if (wanted <= 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return true;
     if (limit.rlim_cur >= (rlim_t)wanted + 20)
         return true;
-    return error_set(b->e, ERROR_INTERNAL,
-                     "system allows a max of %llu file descriptors, but limits.http_max_conns_per_client: "
-                     "%lld needs at least %lld",
-                     (unsigned long long)limit.rlim_cur, (long long)wanted, (long long)wanted + 20);
+    return error_set(
+        b->e, ERROR_INTERNAL,
+        "system allows a max of %llu file descriptors, but limits.http_max_conns_per_client: "
+        "%lld needs at least %lld",
+        (unsigned long long)limit.rlim_cur, (long long)wanted, (long long)wanted + 20);
 }
 
-static bool validate_auto_config(struct config_builder *b)
-{
+static bool validate_auto_config(struct config_builder *b) {
     struct config *c = b->c;
     if (c->auto_encrypt_tls && c->auto_config.enabled)
         return fail(b, "both auto_encrypt.tls and auto_config.enabled cannot be set to true.");
     if (c->auto_config.authorizer_enabled && !c->server_mode)
         return fail(b, "auto_config.authorization.enabled cannot be set to true for client agents");
     if (c->auto_config.authorizer_enabled && c->tls.cert_file.len == 0)
-        return fail(b, "auto_config.authorization.enabled cannot be set without providing a TLS certificate "
-                       "for the server");
+        return fail(
+            b,
+            "auto_config.authorization.enabled cannot be set without providing a TLS certificate "
+            "for the server");
     if (!c->auto_config.enabled)
         return true;
     if (!c->tls.verify_outgoing && !c->tls.verify_server_hostname)
-        return fail(b, "auto_config.enabled cannot be set without configuring TLS for server communications");
+        return fail(
+            b,
+            "auto_config.enabled cannot be set without configuring TLS for server communications");
     if (c->server_mode)
         return fail(b, "auto_config.enabled cannot be set to true for server agents.");
     return true;
 }
 
-bool config_validate(struct config_builder *b)
-{
+bool config_validate(struct config_builder *b) {
     struct config *c = b->c;
-    if (!validate_datacenter(b) || !validate_data_dir(b) || (c->dev_mode && !validate_content_path(b)) ||
-        !validate_node_name(b) || !validate_addresses(b) || !validate_bootstrap(b) || !validate_limits(b) ||
+    if (!validate_datacenter(b) || !validate_data_dir(b) ||
+        (c->dev_mode && !validate_content_path(b)) || !validate_node_name(b) ||
+        !validate_addresses(b) || !validate_bootstrap(b) || !validate_limits(b) ||
         !validate_node_meta(b) || !validate_federation(b) || !validate_data_folder(b) ||
         !validate_unique(b))
         return false;
@@ -390,7 +378,8 @@ bool config_validate(struct config_builder *b)
         return false;
     if (c->enable_remote_script_checks && !c->acl.enabled && c->http.allow_write_http_from.len == 0)
         texts_add(&b->warnings,
-                  STR("using enable-script-checks without ACLs and without allow_write_http_from is DANGEROUS, "
+                  STR("using enable-script-checks without ACLs and without allow_write_http_from "
+                      "is DANGEROUS, "
                       "use enable-local-script-checks instead, see https://www.hashicorp.com/blog/"
                       "protecting-consul-from-rce-risk-in-specific-configurations/"));
     return true;

@@ -1,4 +1,5 @@
-/* The rules for services and checks that the HTTP API and the configuration share (agent.md 2.1–2.3).
+/* The rules for services and checks that the HTTP API and the configuration share
+ * (agent.md 2.1–2.3).
  */
 #include <stdlib.h>
 
@@ -12,13 +13,13 @@
 
 /* ---- metadata ---- */
 
-static const char *meta_fault(const struct str_pair *pair, bool mesh_gateway)
-{
+static const char *meta_fault(const struct str_pair *pair, bool mesh_gateway) {
     if (pair->key.len == 0)
         return "Key cannot be blank";
     for (size_t i = 0; i < pair->key.len; i++) {
         char c = pair->key.data[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '_'))
             return "Key contains invalid characters";
     }
     if (pair->key.len > META_KEY_MAX)
@@ -29,10 +30,10 @@ static const char *meta_fault(const struct str_pair *pair, bool mesh_gateway)
     return pair->value.len > META_VALUE_MAX ? "Value is too long (limit: 512 characters)" : NULL;
 }
 
-bool service_meta_validate(const struct list *meta, bool mesh_gateway, struct error *e)
-{
+bool service_meta_validate(const struct list *meta, bool mesh_gateway, struct error *e) {
     if (meta->len > META_PAIRS_MAX)
-        return error_set(e, ERROR_BAD_REQUEST, "Node metadata cannot contain more than 64 key/value pairs");
+        return error_set(e, ERROR_BAD_REQUEST,
+                         "Node metadata cannot contain more than 64 key/value pairs");
     for (uint32_t i = 0; i < meta->len; i++) {
         const struct str_pair *pair = &LIST_AT(*meta, struct str_pair, i);
         const char *fault = meta_fault(pair, mesh_gateway);
@@ -44,8 +45,7 @@ bool service_meta_validate(const struct list *meta, bool mesh_gateway, struct er
     return true;
 }
 
-bool weights_validate(const struct weights *w, struct error *e)
-{
+bool weights_validate(const struct weights *w, struct error *e) {
     if (w->passing < 1)
         return error_set(e, ERROR_BAD_REQUEST, "Passing must be greater than 0");
     if (w->warning < 0)
@@ -55,20 +55,29 @@ bool weights_validate(const struct weights *w, struct error *e)
     return true;
 }
 
+/* ---- names ---- */
+
+bool dns_label_valid(struct str s) {
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '\\'))
+            return false;
+    }
+    return true;
+}
+
 /* ---- checks ---- */
 
-static bool has_probe(const struct check_type *t)
-{
+static bool has_probe(const struct check_type *t) {
     return t->script_args.len > 0 || t->http.len > 0 || t->tcp.len > 0 || t->grpc.len > 0;
 }
 
-static bool is_alias(const struct check_type *t)
-{
+static bool is_alias(const struct check_type *t) {
     return t->alias_node.len > 0 || t->alias_service.len > 0;
 }
 
-bool check_type_validate(const struct check_type *t, struct error *e)
-{
+bool check_type_validate(const struct check_type *t, struct error *e) {
     const char *fault = NULL;
     if (t->interval > 0 && t->ttl > 0)
         fault = "Interval and TTL cannot both be specified";
@@ -85,33 +94,34 @@ bool check_type_validate(const struct check_type *t, struct error *e)
     return fault == NULL || error_set(e, ERROR_BAD_REQUEST, "%s", fault);
 }
 
-bool check_type_supported(const struct check_type *t, const struct config *c, bool from_api, struct error *e)
-{
+bool check_type_supported(const struct check_type *t, const struct config *c, bool from_api,
+                          struct error *e) {
     bool script = t->script_args.len > 0;
     if (script && from_api && !c->enable_remote_script_checks)
-        return error_set(e, ERROR_INTERNAL,
-                         "Scripts are disabled on this agent from remote calls; to enable, configure "
-                         "'enable_script_checks' to true");
+        return error_set(
+            e, ERROR_INTERNAL,
+            "Scripts are disabled on this agent from remote calls; to enable, configure "
+            "'enable_script_checks' to true");
     if (script && !from_api && !c->enable_local_script_checks)
-        return error_set(e, ERROR_INTERNAL,
-                         "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or "
-                         "'enable_local_script_checks' to true");
+        return error_set(
+            e, ERROR_INTERNAL,
+            "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or "
+            "'enable_local_script_checks' to true");
     if (t->ttl > 0)
         return true;
     struct str shown = check_type_shown(t);
     return error_set(e, ERROR_BAD_REQUEST,
-                     "Invalid check: type \"" STR_FMT "\" is not supported yet by this version of Praetor",
+                     "Invalid check: type \"" STR_FMT
+                     "\" is not supported yet by this version of Praetor",
                      STR_ARG(shown));
 }
 
-bool check_type_empty(const struct check_type *t)
-{
+bool check_type_empty(const struct check_type *t) {
     static const struct check_type none;
     return schema_equal(&check_type_shape, t, &none);
 }
 
-struct str check_type_shown(const struct check_type *t)
-{
+struct str check_type_shown(const struct check_type *t) {
     if (t->grpc.len > 0)
         return STR("grpc");
     if (t->http.len > 0)
@@ -129,10 +139,11 @@ struct str check_type_shown(const struct check_type *t)
 
 /* ---- proxies and gateways ---- */
 
-static const char *or_empty(struct str s) { return s.data ? s.data : ""; }
+static const char *or_empty(struct str s) {
+    return s.data ? s.data : "";
+}
 
-static void validate_upstream(const struct upstream *u, struct texts *errors)
-{
+static void validate_upstream(const struct upstream *u, struct texts *errors) {
     struct str type = u->destination_type;
     if (type.len > 0 && !str_is(type, "service") && !str_is(type, "prepared_query"))
         texts_addf(errors, "unknown upstream destination type: \"" STR_FMT "\"", STR_ARG(type));
@@ -142,21 +153,19 @@ static void validate_upstream(const struct upstream *u, struct texts *errors)
         texts_add(errors, STR("upstream local bind port cannot be zero"));
 }
 
-static struct str upstream_bind(const struct upstream *u, struct arena *arena)
-{
+static struct str upstream_bind(const struct upstream *u, struct arena *arena) {
     struct str address = u->local_bind_address.len > 0 ? u->local_bind_address : STR("127.0.0.1");
     return str_format(arena, STR_FMT ":%lld", STR_ARG(address), (long long)u->local_bind_port);
 }
 
-static bool same_destination(const struct upstream *a, const struct upstream *b)
-{
+static bool same_destination(const struct upstream *a, const struct upstream *b) {
     return str_eq(a->destination_type, b->destination_type) &&
            str_eq(a->destination_name, b->destination_name) &&
-           str_eq(a->destination_namespace, b->destination_namespace) && str_eq(a->datacenter, b->datacenter);
+           str_eq(a->destination_namespace, b->destination_namespace) &&
+           str_eq(a->datacenter, b->datacenter);
 }
 
-static void validate_upstreams(const struct list *list, struct texts *errors)
-{
+static void validate_upstreams(const struct list *list, struct texts *errors) {
     for (uint32_t i = 0; i < list->len; i++) {
         const struct upstream *u = &LIST_AT(*list, struct upstream, i);
         validate_upstream(u, errors);
@@ -169,19 +178,21 @@ static void validate_upstreams(const struct list *list, struct texts *errors)
         }
         if (twice)
             texts_addf(errors,
-                       "upstreams cannot contain duplicates of [type=\"" STR_FMT "\", name=\"" STR_FMT
-                       "\", namespace=\"" STR_FMT "\", datacenter=\"" STR_FMT "\"]",
+                       "upstreams cannot contain duplicates of [type=\"" STR_FMT
+                       "\", name=\"" STR_FMT "\", namespace=\"" STR_FMT "\", datacenter=\"" STR_FMT
+                       "\"]",
                        STR_ARG(u->destination_type), STR_ARG(u->destination_name),
                        STR_ARG(u->destination_namespace), STR_ARG(u->datacenter));
         if (bound)
-            texts_addf(errors,
-                       "upstreams cannot contain duplicates by local bind address and port; \"" STR_FMT
-                       "\" is specified twice", STR_ARG(bind));
+            texts_addf(
+                errors,
+                "upstreams cannot contain duplicates by local bind address and port; \"" STR_FMT
+                "\" is specified twice",
+                STR_ARG(bind));
     }
 }
 
-static void validate_paths(const struct list *paths, struct texts *errors)
-{
+static void validate_paths(const struct list *paths, struct texts *errors) {
     for (uint32_t i = 0; i < paths->len; i++) {
         const struct expose_path *p = &LIST_AT(*paths, struct expose_path, i);
         if (p->path.len == 0)
@@ -197,19 +208,22 @@ static void validate_paths(const struct list *paths, struct texts *errors)
                 break;
             }
         if (p->listener_port <= 0 || p->listener_port > 65535)
-            texts_addf(errors, "expose.paths: invalid listener port: %lld", (long long)p->listener_port);
+            texts_addf(errors, "expose.paths: invalid listener port: %lld",
+                       (long long)p->listener_port);
         if (p->protocol.len > 0 && !str_is(p->protocol, "http") && !str_is(p->protocol, "http2"))
-            texts_addf(errors, "protocol '" STR_FMT "' not supported for path: " STR_FMT
-                       ", must be in: [http http2]", STR_ARG(p->protocol), STR_ARG(p->path));
+            texts_addf(errors,
+                       "protocol '" STR_FMT "' not supported for path: " STR_FMT
+                       ", must be in: [http http2]",
+                       STR_ARG(p->protocol), STR_ARG(p->path));
     }
 }
 
-static void validate_proxy(const struct service_definition *d, struct texts *errors)
-{
+static void validate_proxy(const struct service_definition *d, struct texts *errors) {
     static const struct connect_proxy_config none;
     const struct connect_proxy_config *proxy = d->proxy ? d->proxy : &none;
     if (str_trim(proxy->destination_service_name).len == 0)
-        texts_add(errors, STR("Proxy.DestinationServiceName must be non-empty for Connect proxy services"));
+        texts_add(errors,
+                  STR("Proxy.DestinationServiceName must be non-empty for Connect proxy services"));
     if (d->port == 0)
         texts_add(errors, STR("Port must be set for a Connect proxy"));
     if (d->connect != NULL && d->connect->native)
@@ -218,8 +232,7 @@ static void validate_proxy(const struct service_definition *d, struct texts *err
     validate_paths(&proxy->expose.paths, errors);
 }
 
-static void validate_gateway(const struct service_definition *d, struct texts *errors)
-{
+static void validate_gateway(const struct service_definition *d, struct texts *errors) {
     static const struct connect_proxy_config none;
     const struct connect_proxy_config *proxy = d->proxy ? d->proxy : &none;
     const char *kind = or_empty(d->kind);
@@ -239,11 +252,11 @@ static void validate_gateway(const struct service_definition *d, struct texts *e
     };
     for (size_t i = 0; i < COUNT_OF(fields); i++)
         if (fields[i].set)
-            texts_addf(errors, "The Proxy.%s configuration is invalid for a %s", fields[i].name, kind);
+            texts_addf(errors, "The Proxy.%s configuration is invalid for a %s", fields[i].name,
+                       kind);
 }
 
-bool service_definition_validate(const struct service_definition *d, struct error *e)
-{
+bool service_definition_validate(const struct service_definition *d, struct error *e) {
     struct arena arena = ARENA_INIT;
     struct texts errors = {.arena = &arena};
     if (str_is(d->kind, "connect-proxy"))
@@ -254,7 +267,8 @@ bool service_definition_validate(const struct service_definition *d, struct erro
     if (d->connect != NULL && d->connect->sidecar_service != NULL) {
         const struct service_definition *sidecar = d->connect->sidecar_service;
         if (sidecar->id.len > 0)
-            texts_add(&errors, STR("A SidecarService cannot specify an ID as this is managed by the agent"));
+            texts_add(&errors,
+                      STR("A SidecarService cannot specify an ID as this is managed by the agent"));
         if (sidecar->connect != NULL && sidecar->connect->sidecar_service != NULL)
             texts_add(&errors, STR("A SidecarService cannot have a nested SidecarService"));
     }

@@ -1,16 +1,16 @@
-/* The agent's services and checks in memory: registering, removing, updating. Syncing, files and timers
- * are in local_sync.c, local_file.c and local_ttl.c; what is read at start in local_load.c.
+/* The agent's services and checks in memory: registering, removing, updating. Syncing, files and
+ * timers are in local_sync.c, local_file.c and local_ttl.c; what is read at start in local_load.c.
  */
 #include "agent/local.h"
 
+#include "agent/config_table.h"
 #include "agent/local_state.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 #define LOGGER "agent"
 
-struct local *local_new(const struct local_options *options)
-{
+struct local *local_new(const struct local_options *options) {
     struct local *l = MEM_NEW(struct local);
     l->config = config_hold(options->config);
     l->server = options->server;
@@ -27,39 +27,40 @@ struct local *local_new(const struct local_options *options)
     return l;
 }
 
-void local_start(struct local *l)
-{
+void local_start(struct local *l) {
     sync_init(l);
     local_reap_start(l);
 }
 
 /* ---- handles that take time to close ---- */
 
-static void maybe_stopped(struct local *l)
-{
-    if (l->stopping && l->open_handles == 0 && l->in_flight == 0 && files_idle(l) && l->stopped != NULL) {
+static void maybe_stopped(struct local *l) {
+    if (l->stopping && l->open_handles == 0 && l->in_flight == 0 && files_idle(l) &&
+        l->stopped != NULL) {
         void (*stopped)(void *arg) = l->stopped;
         l->stopped = NULL;
         stopped(l->stopped_arg);
     }
 }
 
-void local_closed_one(struct local *l)
-{
+void local_closed_one(struct local *l) {
     l->open_handles--;
     maybe_stopped(l);
 }
 
-void local_handle_closed(struct loop_timer *t) { local_closed_one(t->owner); }
-void local_ended_one(struct local *l) { maybe_stopped(l); }
+void local_handle_closed(struct loop_timer *t) {
+    local_closed_one(t->owner);
+}
+void local_ended_one(struct local *l) {
+    maybe_stopped(l);
+}
 
 struct owned_timer {
     struct loop_timer timer;
     struct local *local;
 };
 
-struct loop_timer *local_timer_new(struct local *l, void (*fn)(struct loop_timer *), void *owner)
-{
+struct loop_timer *local_timer_new(struct local *l, void (*fn)(struct loop_timer *), void *owner) {
     struct owned_timer *t = MEM_NEW(struct owned_timer);
     t->local = l;
     loop_timer_init(l->loop, &t->timer, fn, owner);
@@ -67,29 +68,25 @@ struct loop_timer *local_timer_new(struct local *l, void (*fn)(struct loop_timer
     return &t->timer;
 }
 
-struct local *local_timer_local(struct loop_timer *t)
-{
+struct local *local_timer_local(struct loop_timer *t) {
     return CONTAINER_OF(t, struct owned_timer, timer)->local;
 }
 
-static void owned_timer_closed(struct loop_timer *timer)
-{
+static void owned_timer_closed(struct loop_timer *timer) {
     struct owned_timer *t = CONTAINER_OF(timer, struct owned_timer, timer);
     struct local *l = t->local;
     mem_free(t);
     local_closed_one(l);
 }
 
-void local_timer_free(struct loop_timer *t)
-{
+void local_timer_free(struct loop_timer *t) {
     if (t == NULL)
         return;
     loop_timer_stop(t);
     loop_timer_close(t, owned_timer_closed);
 }
 
-void local_stop(struct local *l, void (*stopped)(void *arg), void *arg)
-{
+void local_stop(struct local *l, void (*stopped)(void *arg), void *arg) {
     l->stopping = true;
     l->stopped = stopped;
     l->stopped_arg = arg;
@@ -107,15 +104,13 @@ void local_stop(struct local *l, void (*stopped)(void *arg), void *arg)
     maybe_stopped(l);
 }
 
-static void service_free(struct local_service *s)
-{
+static void service_free(struct local_service *s) {
     struct arena arena = s->arena;
     mem_free(s);
     arena_free(&arena);
 }
 
-void local_check_free(struct local *l, struct local_check *c)
-{
+void local_check_free(struct local *l, struct local_check *c) {
     (void)l;
     ttl_stop(c);
     sync_cancel_deferral(c);
@@ -125,8 +120,7 @@ void local_check_free(struct local *l, struct local_check *c)
     arena_free(&arena);
 }
 
-void local_free(struct local *l)
-{
+void local_free(struct local *l) {
     if (l == NULL)
         return;
     void *value;
@@ -143,23 +137,24 @@ void local_free(struct local *l)
 
 /* ---- reading ---- */
 
-const struct map *local_services(const struct local *l) { return &l->services; }
-const struct map *local_checks(const struct local *l) { return &l->checks; }
+const struct map *local_services(const struct local *l) {
+    return &l->services;
+}
+const struct map *local_checks(const struct local *l) {
+    return &l->checks;
+}
 
-struct local_service *local_service_find(const struct local *l, struct str id)
-{
+struct local_service *local_service_find(const struct local *l, struct str id) {
     struct local_service *s = map_get(&l->services, id);
     return s != NULL && !s->deleted ? s : NULL;
 }
 
-struct local_check *local_check_find(const struct local *l, struct str id)
-{
+struct local_check *local_check_find(const struct local *l, struct str id) {
     struct local_check *c = map_get(&l->checks, id);
     return c != NULL && !c->deleted ? c : NULL;
 }
 
-size_t local_service_count(const struct local *l)
-{
+size_t local_service_count(const struct local *l) {
     size_t count = 0;
     void *value;
     for (size_t i = 0; map_next(&l->services, &i, NULL, &value);)
@@ -167,8 +162,7 @@ size_t local_service_count(const struct local *l)
     return count;
 }
 
-static size_t count_checks(const struct local *l, bool ttl_only)
-{
+static size_t count_checks(const struct local *l, bool ttl_only) {
     size_t count = 0;
     void *value;
     for (size_t i = 0; map_next(&l->checks, &i, NULL, &value);) {
@@ -178,11 +172,14 @@ static size_t count_checks(const struct local *l, bool ttl_only)
     return count;
 }
 
-size_t local_check_count(const struct local *l) { return count_checks(l, false); }
-size_t local_ttl_count(const struct local *l) { return count_checks(l, true); }
+size_t local_check_count(const struct local *l) {
+    return count_checks(l, false);
+}
+size_t local_ttl_count(const struct local *l) {
+    return count_checks(l, true);
+}
 
-uint64_t local_service_hash(const struct local_service *s)
-{
+uint64_t local_service_hash(const struct local_service *s) {
     struct buf encoded = BUF_INIT;
     struct node_service copy = s->service;
     copy.create_index = copy.modify_index = 0;
@@ -194,8 +191,7 @@ uint64_t local_service_hash(const struct local_service *s)
 
 /* ---- changes are told ---- */
 
-void local_watch_add(struct local *l, struct local_watch *w)
-{
+void local_watch_add(struct local *l, struct local_watch *w) {
     w->next = &l->watches;
     w->previous = l->watches.previous;
     w->previous->next = w;
@@ -203,8 +199,7 @@ void local_watch_add(struct local *l, struct local_watch *w)
     w->listed = true;
 }
 
-void local_watch_remove(struct local_watch *w)
-{
+void local_watch_remove(struct local_watch *w) {
     if (!w->listed)
         return;
     w->previous->next = w->next;
@@ -212,8 +207,7 @@ void local_watch_remove(struct local_watch *w)
     w->listed = false;
 }
 
-void local_notify(struct local *l, struct str service_id)
-{
+void local_notify(struct local *l, struct str service_id) {
     for (struct local_watch *w = l->watches.next, *next; w != &l->watches; w = next) {
         next = w->next;
         if (!str_eq(w->service_id, service_id))
@@ -223,15 +217,13 @@ void local_notify(struct local *l, struct str service_id)
     }
 }
 
-void local_touch_service(struct local *l, struct local_service *s)
-{
+void local_touch_service(struct local *l, struct local_service *s) {
     s->in_sync = false;
     s->generation = ++l->generation;
     sync_trigger(l);
 }
 
-void local_touch_check(struct local *l, struct local_check *c)
-{
+void local_touch_check(struct local *l, struct local_check *c) {
     c->in_sync = false;
     c->generation = ++l->generation;
     sync_trigger(l);
@@ -239,58 +231,39 @@ void local_touch_check(struct local *l, struct local_check *c)
 
 /* ---- services ---- */
 
-static bool dns_label(struct str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.data[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-              c == '\\'))
-            return false;
-    }
-    return true;
-}
-
-#define BAD_CHARACTERS                                                                               \
-    " will not be discoverable via DNS due to invalid characters. Valid characters include all " \
+#define BAD_CHARACTERS                                                                             \
+    " will not be discoverable via DNS due to invalid characters. Valid characters include all "   \
     "alpha-numerics and dashes."
-#define TOO_LONG                                                                                  \
-    " will not be discoverable via DNS due to it being too long. Valid lengths are between 1 and 63 " \
+#define TOO_LONG                                                                                   \
+    " will not be discoverable via DNS due to it being too long. Valid lengths are between 1 and " \
+    "63 "                                                                                          \
     "bytes."
 
-static void warn_of_names(const struct service_definition *d)
-{
-    if (!dns_label(d->name))
+static void warn_of_names(const struct service_definition *d) {
+    if (!dns_label_valid(d->name))
         log_at(LOG_WARN, LOGGER, "Service name" BAD_CHARACTERS, LOG_S("service", d->name));
     else if (d->name.len > 63)
         log_at(LOG_WARN, LOGGER, "Service name" TOO_LONG, LOG_S("service", d->name));
     for (uint32_t i = 0; i < d->tags.len; i++) {
         struct str tag = LIST_AT(d->tags, struct str, i);
-        if (!dns_label(tag))
+        if (!dns_label_valid(tag))
             log_at(LOG_DEBUG, LOGGER, "Service tag" BAD_CHARACTERS, LOG_S("tag", tag));
         else if (tag.len > 63)
             log_at(LOG_DEBUG, LOGGER, "Service tag" TOO_LONG, LOG_S("tag", tag));
     }
 }
 
-struct tagged_pair {
-    struct str key;
-    struct service_address address;
-};
-
-bool address_is_ip(struct str text, bool *v6); /* config_address.c */
-
 /* What the definition says, and the families' addresses that follow from a literal address. */
-static bool tagged_addresses(const struct service_definition *d, struct list *out, struct arena *arena,
-                             struct error *e)
-{
+static bool tagged_addresses(const struct service_definition *d, struct list *out,
+                             struct arena *arena, struct error *e) {
     struct list given = d->tagged_addresses;
-    struct list all = LIST_NEW(arena, struct tagged_pair, given.len + 2);
+    struct list all = LIST_NEW(arena, struct tagged_address, given.len + 2);
     all.len = 0;
     bool v6, has_address = address_is_ip(d->address, &v6);
     struct str implied[2] = {has_address && v6 ? STR("lan_ipv6") : STR("lan_ipv4"),
                              has_address && v6 ? STR("wan_ipv6") : STR("wan_ipv4")};
     for (uint32_t i = 0; i < given.len; i++) {
-        struct tagged_pair *pair = &LIST_AT(given, struct tagged_pair, i);
+        struct tagged_address *pair = &LIST_AT(given, struct tagged_address, i);
         bool six, ip = address_is_ip(pair->address.address, &six);
         bool want4 = str_is(pair->key, "lan_ipv4") || str_is(pair->key, "wan_ipv4");
         bool want6 = str_is(pair->key, "lan_ipv6"); /* the peer does not look at wan_ipv6 */
@@ -298,27 +271,26 @@ static bool tagged_addresses(const struct service_definition *d, struct list *ou
             return error_set(e, ERROR_INTERNAL,
                              "Service tagged address \"" STR_FMT "\" must be a valid %s address",
                              STR_ARG(pair->key), want4 ? "ipv4" : "ipv6");
-        LIST_AT(all, struct tagged_pair, all.len++) = *pair;
+        LIST_AT(all, struct tagged_address, all.len++) = *pair;
     }
     for (size_t i = 0; has_address && i < 2; i++) {
-        if (map_pair_value(&all, sizeof(struct tagged_pair), implied[i]) != NULL)
+        if (map_pair_value(&all, sizeof(struct tagged_address), implied[i]) != NULL)
             continue;
-        struct tagged_pair *items = all.items;
+        struct tagged_address *items = all.items;
         uint32_t at = all.len++;
         while (at > 0 && str_compare(items[at - 1].key, implied[i]) > 0) {
             items[at] = items[at - 1];
             at--;
         }
-        items[at] = (struct tagged_pair){implied[i], {d->address, d->port}};
+        items[at] = (struct tagged_address){implied[i], {d->address, d->port}};
     }
     *out = all;
     return true;
 }
 
 /* The service as it is stored and sent, pointing into the definition. */
-static bool make_service(const struct service_definition *d, struct node_service *out, struct arena *arena,
-                         struct error *e)
-{
+static bool make_service(const struct service_definition *d, struct node_service *out,
+                         struct arena *arena, struct error *e) {
     static struct weights even = {1, 1};
     *out = (struct node_service){
         .address = d->address,
@@ -340,8 +312,7 @@ static bool make_service(const struct service_definition *d, struct node_service
 
 static bool add_check(struct local *l, struct local_check *c);
 
-static struct local_check *check_new(struct local *l)
-{
+static struct local_check *check_new(struct local *l) {
     struct local_check *c = MEM_NEW(struct local_check);
     c->check.node = str_copy(&c->arena, l->config->node_name);
     return c;
@@ -350,8 +321,7 @@ static struct local_check *check_new(struct local *l)
 /* A check of a service, number `position` of `count` (agent.md 2.4). */
 static struct local_check *make_service_check(struct local *l, const struct node_service *service,
                                               const struct check_type *type, uint32_t position,
-                                              uint32_t count)
-{
+                                              uint32_t count) {
     struct local_check *c = check_new(l);
     struct arena *arena = &c->arena;
     schema_copy(&check_type_shape, &c->type, type, arena);
@@ -363,8 +333,9 @@ static struct local_check *make_service_check(struct local *l, const struct node
         h->check_id = str_format(arena, "service:" STR_FMT ":%u", STR_ARG(service->id), position);
     else
         h->check_id = str_format(arena, "service:" STR_FMT, STR_ARG(service->id));
-    h->name = type->name.len > 0 ? str_copy(arena, type->name)
-                                 : str_format(arena, "Service '" STR_FMT "' check", STR_ARG(service->service));
+    h->name = type->name.len > 0
+                  ? str_copy(arena, type->name)
+                  : str_format(arena, "Service '" STR_FMT "' check", STR_ARG(service->service));
     h->status = type->status.len > 0 ? str_copy(arena, type->status) : STR("critical");
     h->notes = str_copy(arena, type->notes);
     h->service_id = str_copy(arena, service->id);
@@ -376,8 +347,7 @@ static struct local_check *make_service_check(struct local *l, const struct node
     return c;
 }
 
-static void remove_other_checks(struct local *l, struct str service_id, const struct list *keep)
-{
+static void remove_other_checks(struct local *l, struct str service_id, const struct list *keep) {
     void *value;
     for (size_t i = 0; map_next(&l->checks, &i, NULL, &value);) {
         struct local_check *c = value;
@@ -391,15 +361,13 @@ static void remove_other_checks(struct local *l, struct str service_id, const st
     }
 }
 
-static bool service_equal(const struct local_service *a, const struct local_service *b)
-{
+static bool service_equal(const struct local_service *a, const struct local_service *b) {
     static const char *const skip[] = {"CreateIndex", "ModifyIndex", NULL};
     return schema_equal_but(&node_service_shape, &a->service, &b->service, skip) &&
            str_eq(a->token, b->token);
 }
 
-static void put_service(struct local *l, struct local_service *s)
-{
+static void put_service(struct local *l, struct local_service *s) {
     struct local_service *old = map_put(&l->services, s->service.id, s);
     bool same = old != NULL && !old->deleted && service_equal(old, s);
     if (old != NULL)
@@ -409,16 +377,15 @@ static void put_service(struct local *l, struct local_service *s)
         local_notify(l, s->service.id);
 }
 
-static bool check_checks(const struct local *l, const struct list *checks, bool from_api, struct error *e)
-{
+static bool check_checks(const struct local *l, const struct list *checks, bool from_api,
+                         struct error *e) {
     for (uint32_t i = 0; i < checks->len; i++)
         if (!check_type_supported(LIST_AT(*checks, struct check_type *, i), l->config, from_api, e))
             return false;
     return true;
 }
 
-bool local_register_service(struct local *l, const struct local_registration *r, struct error *e)
-{
+bool local_register_service(struct local *l, const struct local_registration *r, struct error *e) {
     const struct service_definition *d = r->definition;
     struct arena scratch = ARENA_INIT;
     struct node_service made;
@@ -454,22 +421,22 @@ bool local_register_service(struct local *l, const struct local_registration *r,
     return true;
 }
 
-void local_service_drop(struct local *l, struct local_service *s)
-{
+void local_service_drop(struct local *l, struct local_service *s) {
     struct str id = s->service.id;
     map_remove(&l->services, id);
     service_free(s); /* id is gone */
 }
 
-bool local_deregister_service(struct local *l, struct str id, struct error *e)
-{
+bool local_deregister_service(struct local *l, struct str id, struct error *e) {
     if (id.len == 0)
         return error_set(e, ERROR_INTERNAL, "ServiceID missing");
     struct local_service *s = local_service_find(l, id);
     if (s == NULL) {
         struct arena scratch = ARENA_INIT;
-        struct str text = str_format(&scratch, "Service {\"" STR_FMT "\" {}} does not exist", STR_ARG(id));
-        log_at(LOG_WARN, LOGGER, "Failed to deregister service", LOG_S("service", id), LOG_S("error", text));
+        struct str text =
+            str_format(&scratch, "Service {\"" STR_FMT "\" {}} does not exist", STR_ARG(id));
+        log_at(LOG_WARN, LOGGER, "Failed to deregister service", LOG_S("service", id),
+               LOG_S("error", text));
         arena_free(&scratch);
         return true;
     }
@@ -486,8 +453,7 @@ bool local_deregister_service(struct local *l, struct str id, struct error *e)
 
 /* ---- checks ---- */
 
-void local_set_output(struct local_check *c, struct str output)
-{
+void local_set_output(struct local_check *c, struct str output) {
     mem_free(c->output);
     c->output = NULL;
     c->check.output = STR("");
@@ -500,8 +466,7 @@ void local_set_output(struct local_check *c, struct str output)
 }
 
 /* Puts a new check in place of what had its ID, whose status and output it keeps. */
-static bool add_check(struct local *l, struct local_check *c)
-{
+static bool add_check(struct local *l, struct local_check *c) {
     struct local_check *old = map_get(&l->checks, c->check.check_id);
     if (old != NULL && !old->deleted) {
         c->check.status = str_copy(&c->arena, old->check.status);
@@ -520,8 +485,7 @@ static bool add_check(struct local *l, struct local_check *c)
 }
 
 bool local_register_check(struct local *l, const struct config_check *d, enum check_source source,
-                          struct error *e)
-{
+                          struct error *e) {
     struct str id = d->type.check_id.len > 0 ? d->type.check_id : d->type.name;
     if (id.len == 0)
         return error_set(e, ERROR_INTERNAL, "CheckID missing");
@@ -545,7 +509,8 @@ bool local_register_check(struct local *l, const struct config_check *d, enum ch
     c->check.status = d->type.status.len > 0 ? str_copy(arena, d->type.status) : STR("critical");
     c->check.notes = str_copy(arena, d->type.notes);
     /* Node checks of the files have no type: agent.md 1.9. */
-    c->check.type = source == CHECK_FROM_CONFIG && service == NULL ? STR("") : check_type_shown(&d->type);
+    c->check.type =
+        source == CHECK_FROM_CONFIG && service == NULL ? STR("") : check_type_shown(&d->type);
     if (service != NULL) {
         struct health_check tags = {.service_tags = service->service.tags}, copy;
         schema_copy(&health_check_shape, &copy, &tags, arena);
@@ -557,8 +522,7 @@ bool local_register_check(struct local *l, const struct config_check *d, enum ch
 }
 
 /* Marks the check as deleted until the catalog confirms. */
-void local_check_drop(struct local *l, struct local_check *c)
-{
+void local_check_drop(struct local *l, struct local_check *c) {
     ttl_stop(c);
     sync_cancel_deferral(c);
     file_remove_check(l, c->check.check_id);
@@ -567,15 +531,16 @@ void local_check_drop(struct local *l, struct local_check *c)
     local_touch_check(l, c);
 }
 
-bool local_deregister_check(struct local *l, struct str id, struct error *e)
-{
+bool local_deregister_check(struct local *l, struct str id, struct error *e) {
     if (id.len == 0)
         return error_set(e, ERROR_INTERNAL, "CheckID missing");
     struct local_check *c = local_check_find(l, id);
     if (c == NULL) {
         struct arena scratch = ARENA_INIT;
-        struct str text = str_format(&scratch, "Check {\"" STR_FMT "\" {}} does not exist", STR_ARG(id));
-        log_at(LOG_WARN, LOGGER, "Failed to deregister check", LOG_S("check", id), LOG_S("error", text));
+        struct str text =
+            str_format(&scratch, "Check {\"" STR_FMT "\" {}} does not exist", STR_ARG(id));
+        log_at(LOG_WARN, LOGGER, "Failed to deregister check", LOG_S("check", id),
+               LOG_S("error", text));
         arena_free(&scratch);
         return true;
     }
@@ -584,8 +549,8 @@ bool local_deregister_check(struct local *l, struct str id, struct error *e)
     return true;
 }
 
-void local_check_update(struct local *l, struct local_check *c, struct str status, struct str output)
-{
+void local_check_update(struct local *l, struct local_check *c, struct str status,
+                        struct str output) {
     if (l->config->discard_check_output)
         output = STR("");
     bool status_changed = !str_eq(c->check.status, status);
@@ -607,8 +572,7 @@ void local_check_update(struct local *l, struct local_check *c, struct str statu
 /* ---- maintenance ---- */
 
 static void maintenance_check(struct local *l, struct str id, const struct node_service *service,
-                              struct str notes, struct str token)
-{
+                              struct str notes, struct str token) {
     struct local_check *c = check_new(l);
     c->check.check_id = str_copy(&c->arena, id);
     c->check.name = service ? STR("Service Maintenance Mode") : STR("Node Maintenance Mode");
@@ -624,18 +588,19 @@ static void maintenance_check(struct local *l, struct str id, const struct node_
     add_check(l, c);
 }
 
-void local_maintenance_service(struct local *l, struct local_service *s, bool enable, struct str reason,
-                               struct str token)
-{
+void local_maintenance_service(struct local *l, struct local_service *s, bool enable,
+                               struct str reason, struct str token) {
     struct arena scratch = ARENA_INIT;
     struct str id = str_format(&scratch, "_service_maintenance:" STR_FMT, STR_ARG(s->service.id));
     struct local_check *c = local_check_find(l, id);
     if (enable && c == NULL) {
         if (reason.len == 0)
-            reason = STR("Maintenance mode is enabled for this service, but no reason was provided. This is a "
+            reason = STR("Maintenance mode is enabled for this service, but no reason was "
+                         "provided. This is a "
                          "default message.");
         maintenance_check(l, id, &s->service, reason, token);
-        log_at(LOG_INFO, LOGGER, "Service entered maintenance mode", LOG_S("service", s->service.id));
+        log_at(LOG_INFO, LOGGER, "Service entered maintenance mode",
+               LOG_S("service", s->service.id));
     } else if (!enable && c != NULL) {
         local_check_drop(l, c);
         log_at(LOG_INFO, LOGGER, "Service left maintenance mode", LOG_S("service", s->service.id));
@@ -643,13 +608,13 @@ void local_maintenance_service(struct local *l, struct local_service *s, bool en
     arena_free(&scratch);
 }
 
-void local_maintenance_node(struct local *l, bool enable, struct str reason, struct str token)
-{
+void local_maintenance_node(struct local *l, bool enable, struct str reason, struct str token) {
     struct local_check *c = local_check_find(l, STR("_node_maintenance"));
     if (enable && c == NULL) {
         if (reason.len == 0)
-            reason = STR("Maintenance mode is enabled for this node, but no reason was provided. This is a "
-                         "default message.");
+            reason = STR(
+                "Maintenance mode is enabled for this node, but no reason was provided. This is a "
+                "default message.");
         maintenance_check(l, STR("_node_maintenance"), NULL, reason, token);
         log_at(LOG_INFO, LOGGER, "Node entered maintenance mode");
     } else if (!enable && c != NULL) {

@@ -1,7 +1,7 @@
-/* The agent's own services and checks, their status, and anti-entropy: what keeps the catalog equal to
- * them (agent.md 2 and 4). Everything here runs on the core thread only (agent_run_on_core), except
- * where said otherwise. Checks that run by themselves (HTTP, TCP, scripts…) are refused until they are
- * built; TTL and maintenance checks are here.
+/* The agent's own services and checks, their status, and anti-entropy: what keeps the catalog equal
+ * to them (agent.md 2 and 4). Everything here runs on the core thread only (agent_run_on_core),
+ * except where said otherwise. Checks that run by themselves (HTTP, TCP, scripts…) are refused
+ * until they are built; TTL and maintenance checks are here.
  */
 #ifndef PRAETOR_AGENT_LOCAL_H
 #define PRAETOR_AGENT_LOCAL_H
@@ -12,21 +12,22 @@
 
 struct local;
 
-/* Both structs are replaced as a whole by a new registration, and changed in place only where said. */
+/* Both structs are replaced as a whole by a new registration, and changed in place only where said.
+ */
 struct local_service {
     struct arena arena;
     struct node_service service;
     struct str token;
-    bool in_sync, deleted;  /* deleted: waits for the catalog to confirm; invisible to all reads */
-    bool from_api;          /* persisted, source "remote" */
-    bool is_sidecar;        /* goes away with its parent */
-    uint64_t generation;    /* grows with every change */
+    bool in_sync, deleted; /* deleted: waits for the catalog to confirm; invisible to all reads */
+    bool from_api;         /* persisted, source "remote" */
+    bool is_sidecar;       /* goes away with its parent */
+    uint64_t generation;   /* grows with every change */
 };
 
 enum check_source { CHECK_FROM_CONFIG, CHECK_FROM_API, CHECK_FROM_LOCAL };
 
 struct local_check {
-    struct arena arena; /* of all but the output */
+    struct arena arena;        /* of all but the output */
     struct health_check check; /* status is a literal or in the arena; output is owned */
     struct check_type type;
     bool has_type; /* false: a maintenance check */
@@ -34,9 +35,9 @@ struct local_check {
     bool in_sync, deleted;
     enum check_source source;
     uint64_t generation;
-    int64_t critical_since;    /* monotonic; 0: is not, or never became so by an update */
-    char *output;              /* check.output points here; NULL: empty */
-    struct ttl_timer *ttl;     /* of a TTL check */
+    int64_t critical_since;      /* monotonic; 0: is not, or never became so by an update */
+    char *output;                /* check.output points here; NULL: empty */
+    struct ttl_timer *ttl;       /* of a TTL check */
     struct loop_timer *deferral; /* a changed output waits to be synced */
 };
 
@@ -58,7 +59,8 @@ bool local_load(struct local *l, const struct config *config, struct error *e);
 /* The same on a reload: unloads everything, loads anew, keeps status and output by check ID. */
 bool local_reload(struct local *l, const struct config *config, struct error *e);
 
-/* Iterate with map_next: values are struct local_service * / struct local_check *; skip the deleted. */
+/* Iterate with map_next: values are struct local_service * / struct local_check *; skip the
+ * deleted. */
 const struct map *local_services(const struct local *l);
 const struct map *local_checks(const struct local *l);
 /* Not the deleted ones; NULL when unknown. */
@@ -90,12 +92,13 @@ bool local_deregister_check(struct local *l, struct str id, struct error *e);
 bool local_update_ttl(struct local *l, struct str check_id, struct str status, struct str output,
                       struct error *e);
 /* reason "": the default text. Being in that state already changes nothing. */
-void local_maintenance_service(struct local *l, struct local_service *s, bool enable, struct str reason,
-                               struct str token);
+void local_maintenance_service(struct local *l, struct local_service *s, bool enable,
+                               struct str reason, struct str token);
 void local_maintenance_node(struct local *l, bool enable, struct str reason, struct str token);
 
-/* One pass of pushing changes; done (not NULL) runs when it is over, whatever came of it, and what was
- * to be written is written (agent.md 4.2: every changing endpoint runs one before it answers). */
+/* One pass of pushing changes; done (not NULL) runs when it is over, whatever came of it, and what
+ * was to be written is written (agent.md 4.2: every changing endpoint runs one before it answers).
+ */
 void local_sync_changes(struct local *l, void (*done)(void *arg), void *arg);
 void local_full_sync_soon(struct local *l);
 
@@ -110,15 +113,25 @@ struct local_watch {
 void local_watch_add(struct local *l, struct local_watch *w);
 void local_watch_remove(struct local_watch *w);
 
+/* A pair of the map service_definition.tagged_addresses. */
+struct tagged_address {
+    struct str key;
+    struct service_address address;
+};
+
 /* Definitions: what the HTTP API and the files share. Any thread. Errors have the bare text. */
 bool check_type_validate(const struct check_type *t, struct error *e);
-/* False when it may not or cannot run: scripts that the configuration does not allow (ERROR_INTERNAL, the
- * peer's text), and types that are not built yet (a text that names the type). */
-bool check_type_supported(const struct check_type *t, const struct config *c, bool from_api, struct error *e);
+/* False when it may not or cannot run: scripts that the configuration does not allow
+ * (ERROR_INTERNAL, the peer's text), and types that are not built yet (a text that names the type).
+ */
+bool check_type_supported(const struct check_type *t, const struct config *c, bool from_api,
+                          struct error *e);
 bool check_type_empty(const struct check_type *t);
 struct str check_type_shown(const struct check_type *t); /* "ttl", "http", …: agent.md 1.9 */
 bool service_meta_validate(const struct list *meta, bool mesh_gateway, struct error *e);
 bool weights_validate(const struct weights *w, struct error *e);
+/* Only characters that a DNS label may have (and, by a slip of the peer, backslashes). */
+bool dns_label_valid(struct str s);
 /* Kind, proxy and sidecar rules (agent.md 2.2), a multi-error. */
 bool service_definition_validate(const struct service_definition *d, struct error *e);
 

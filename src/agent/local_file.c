@@ -1,5 +1,5 @@
-/* Services and checks on disk, in the peer's format (agent.md 4.7). Writing happens in order on a worker
- * thread, so that the core never waits for the disk; reading happens at start.
+/* Services and checks on disk, in the peer's format (agent.md 4.7). Writing happens in order on a
+ * worker thread, so that the core never waits for the disk; reading happens at start.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -35,8 +35,7 @@ struct file_batch {
 
 /* ---- paths ---- */
 
-static char *file_path(const struct local *l, const char *folder, struct str id)
-{
+static char *file_path(const struct local *l, const char *folder, struct str id) {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned len = 0;
     EVP_Digest(id.data ? id.data : "", id.len, digest, &len, EVP_md5(), NULL);
@@ -49,8 +48,7 @@ static char *file_path(const struct local *l, const char *folder, struct str id)
 }
 
 /* The directories above the file, 0700. */
-static void make_directories(const char *path)
-{
+static void make_directories(const char *path) {
     char *copy = mem_strdup(path);
     for (char *slash = strchr(copy + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
@@ -62,8 +60,7 @@ static void make_directories(const char *path)
 
 /* ---- the worker ---- */
 
-static int write_file(const struct file_job *job)
-{
+static int write_file(const struct file_job *job) {
     char id[37];
     uuid_random(id);
     struct buf name = BUF_INIT;
@@ -93,8 +90,7 @@ static int write_file(const struct file_job *job)
     return failed;
 }
 
-static void work(uv_work_t *w)
-{
+static void work(uv_work_t *w) {
     struct file_batch *batch = CONTAINER_OF(w, struct file_batch, work);
     for (struct file_job *job = batch->jobs; job != NULL; job = job->next) {
         if (job->content != NULL)
@@ -106,8 +102,7 @@ static void work(uv_work_t *w)
 
 static void start_batch(struct local *l);
 
-static void work_done(uv_work_t *w, int status)
-{
+static void work_done(uv_work_t *w, int status) {
     (void)status;
     struct file_batch *batch = CONTAINER_OF(w, struct file_batch, work);
     struct local *l = batch->local;
@@ -128,8 +123,7 @@ static void work_done(uv_work_t *w, int status)
     local_ended_one(l);
 }
 
-static void start_batch(struct local *l)
-{
+static void start_batch(struct local *l) {
     if (l->writing || l->jobs == NULL)
         return;
     struct file_batch *batch = MEM_NEW(struct file_batch);
@@ -143,11 +137,12 @@ static void start_batch(struct local *l)
     ASSERT(rc == 0);
 }
 
-bool files_idle(const struct local *l) { return !l->writing && l->jobs == NULL; }
+bool files_idle(const struct local *l) {
+    return !l->writing && l->jobs == NULL;
+}
 
 /* Takes path and content over. */
-static void queue_job(struct local *l, char *path, char *content, size_t len, bool sync)
-{
+static void queue_job(struct local *l, char *path, char *content, size_t len, bool sync) {
     struct file_job *job = MEM_NEW(struct file_job);
     *job = (struct file_job){.path = path, .content = content, .len = len, .sync = sync};
     *l->jobs_end = job;
@@ -156,24 +151,24 @@ static void queue_job(struct local *l, char *path, char *content, size_t len, bo
     start_batch(l);
 }
 
-static bool persists(const struct local *l) { return l->config->data_dir.len > 0 && !l->loading; }
+static bool persists(const struct local *l) {
+    return l->config->data_dir.len > 0 && !l->loading;
+}
 
-static void queue_write(struct local *l, const char *folder, struct str id, struct buf *content, bool sync)
-{
+static void queue_write(struct local *l, const char *folder, struct str id, struct buf *content,
+                        bool sync) {
     queue_job(l, file_path(l, folder, id), content->data, content->len, sync);
     *content = BUF_INIT;
 }
 
-static void queue_remove(struct local *l, const char *folder, struct str id)
-{
+static void queue_remove(struct local *l, const char *folder, struct str id) {
     if (persists(l))
         queue_job(l, file_path(l, folder, id), NULL, 0, false);
 }
 
 /* ---- what is written ---- */
 
-void file_store_service(struct local *l, const struct local_service *s)
-{
+void file_store_service(struct local *l, const struct local_service *s) {
     if (!persists(l))
         return;
     struct buf out = BUF_INIT;
@@ -197,10 +192,11 @@ void file_store_service(struct local *l, const struct local_service *s)
     queue_write(l, "services", s->service.id, &out, true);
 }
 
-void file_remove_service(struct local *l, struct str id) { queue_remove(l, "services", id); }
+void file_remove_service(struct local *l, struct str id) {
+    queue_remove(l, "services", id);
+}
 
-void file_store_check(struct local *l, const struct local_check *c)
-{
+void file_store_check(struct local *l, const struct local_check *c) {
     if (!persists(l))
         return;
     struct buf out = BUF_INIT;
@@ -223,10 +219,11 @@ void file_store_check(struct local *l, const struct local_check *c)
     queue_write(l, "checks", c->check.check_id, &out, true);
 }
 
-void file_remove_check(struct local *l, struct str id) { queue_remove(l, "checks", id); }
+void file_remove_check(struct local *l, struct str id) {
+    queue_remove(l, "checks", id);
+}
 
-void file_store_state(struct local *l, const struct local_check *c, int64_t ttl)
-{
+void file_store_state(struct local *l, const struct local_check *c, int64_t ttl) {
     if (!persists(l))
         return;
     struct buf out = BUF_INIT;
@@ -246,12 +243,13 @@ void file_store_state(struct local *l, const struct local_check *c, int64_t ttl)
     queue_write(l, "checks/state", c->check.check_id, &out, false);
 }
 
-void file_remove_state(struct local *l, struct str check_id) { queue_remove(l, "checks/state", check_id); }
+void file_remove_state(struct local *l, struct str check_id) {
+    queue_remove(l, "checks/state", check_id);
+}
 
 /* ---- what is read ---- */
 
-static bool read_file(const char *path, struct str *out, struct arena *arena, struct error *e)
-{
+static bool read_file(const char *path, struct str *out, struct arena *arena, struct error *e) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat info;
     if (fd < 0 || fstat(fd, &info) != 0) {
@@ -274,27 +272,26 @@ static bool read_file(const char *path, struct str *out, struct arena *arena, st
     return true;
 }
 
-static bool read_json(const char *path, struct value *out, struct arena *arena, struct error *e)
-{
+static bool read_json(const char *path, struct value *out, struct arena *arena, struct error *e) {
     struct str text;
     return read_file(path, &text, arena, e) && json_parse(text, out, NULL, arena, e);
 }
 
-static struct str text_of(const struct value *map, const char *key)
-{
+static struct str text_of(const struct value *map, const char *key) {
     const struct value *v = value_get(map, key);
     return v != NULL && v->kind == VALUE_STRING ? v->string : STR("");
 }
 
 typedef void each_file(struct local *l, const char *name, const char *path, struct error *failed);
 
-static void for_each_file(struct local *l, const char *folder, each_file *fn, struct error *failed)
-{
+static void for_each_file(struct local *l, const char *folder, each_file *fn,
+                          struct error *failed) {
     struct buf directory = BUF_INIT;
     buf_add_format(&directory, STR_FMT "/%s", STR_ARG(l->config->data_dir), folder);
     buf_add_char(&directory, '\0');
     DIR *d = opendir(directory.data);
-    for (struct dirent *entry; d != NULL && (entry = readdir(d)) != NULL && !error_is_set(failed);) {
+    for (struct dirent *entry;
+         d != NULL && (entry = readdir(d)) != NULL && !error_is_set(failed);) {
         struct buf path = BUF_INIT;
         buf_add_format(&path, "%s/%s", directory.data, entry->d_name);
         buf_add_char(&path, '\0');
@@ -309,8 +306,8 @@ static void for_each_file(struct local *l, const char *folder, each_file *fn, st
 }
 
 /* From the stored form back to a definition, since registering fills in what follows from it. */
-static void definition_of(const struct node_service *s, struct service_definition *d, struct arena *arena)
-{
+static void definition_of(const struct node_service *s, struct service_definition *d,
+                          struct arena *arena) {
     *d = (struct service_definition){
         .address = s->address,
         .enable_tag_override = s->enable_tag_override,
@@ -330,21 +327,21 @@ static void definition_of(const struct node_service *s, struct service_definitio
 }
 
 static void restore_service(struct local *l, const struct value *json, const char *path,
-                            struct arena *arena, struct error *failed)
-{
+                            struct arena *arena, struct error *failed) {
     const struct value *body = value_get(json, "Service");
     bool bare = body == NULL || body->kind != VALUE_MAP; /* as before 0.5.1 */
     struct node_service s = {0};
     struct error e = ERROR_IN(arena);
     struct json_options lenient = {.ignore_unknown = true};
     if (!schema_from_json(bare ? json : body, &node_service_shape, &s, &lenient, arena, &e)) {
-        log_at(LOG_ERROR, LOGGER, "Failed decoding service file", LOG_C("file", path), LOG_S("error", e.text));
+        log_at(LOG_ERROR, LOGGER, "Failed decoding service file", LOG_C("file", path),
+               LOG_S("error", e.text));
         return;
     }
     struct str source = text_of(json, "Source");
     if (source.len > 0 && !str_is(source, "remote") && !str_is(source, "local")) {
-        log_at(LOG_WARN, LOGGER, "service exists with invalid source, purging", LOG_S("service", s.id),
-               LOG_S("source", source));
+        log_at(LOG_WARN, LOGGER, "service exists with invalid source, purging",
+               LOG_S("service", s.id), LOG_S("source", source));
         unlink(path);
         return;
     }
@@ -358,34 +355,34 @@ static void restore_service(struct local *l, const struct value *json, const cha
            LOG_C("file", path));
     struct service_definition d;
     definition_of(&s, &d, arena);
-    struct local_registration r = {.definition = &d, .token = text_of(json, "Token"), .from_api = true};
+    struct local_registration r = {
+        .definition = &d, .token = text_of(json, "Token"), .from_api = true};
     if (!local_register_service(l, &r, &e))
-        error_set(failed, ERROR_INTERNAL, "failed adding service \"" STR_FMT "\": " STR_FMT, STR_ARG(s.id),
-                  STR_ARG(e.text));
+        error_set(failed, ERROR_INTERNAL, "failed adding service \"" STR_FMT "\": " STR_FMT,
+                  STR_ARG(s.id), STR_ARG(e.text));
 }
 
-static void load_service(struct local *l, const char *name, const char *path, struct error *failed)
-{
+static void load_service(struct local *l, const char *name, const char *path,
+                         struct error *failed) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     struct value json;
     if (str_has_suffix(str_from(name), STR("tmp")))
         log_at(LOG_WARN, LOGGER, "Ignoring temporary service file", LOG_C("file", path));
     else if (!read_json(path, &json, &arena, &e))
-        log_at(LOG_ERROR, LOGGER, "Failed decoding service file", LOG_C("file", path), LOG_S("error", e.text));
+        log_at(LOG_ERROR, LOGGER, "Failed decoding service file", LOG_C("file", path),
+               LOG_S("error", e.text));
     else
         restore_service(l, &json, path, &arena, failed);
     arena_free(&arena);
 }
 
-bool file_load_services(struct local *l, struct error *e)
-{
+bool file_load_services(struct local *l, struct error *e) {
     for_each_file(l, "services", load_service, e);
     return !error_is_set(e);
 }
 
-static void restore_maintenance(struct local *l, const struct health_check *h, struct str token)
-{
+static void restore_maintenance(struct local *l, const struct health_check *h, struct str token) {
     struct local_service *s = h->service_id.len > 0 ? local_service_find(l, h->service_id) : NULL;
     if (s != NULL)
         local_maintenance_service(l, s, true, h->notes, token);
@@ -393,8 +390,8 @@ static void restore_maintenance(struct local *l, const struct health_check *h, s
         local_maintenance_node(l, true, h->notes, token);
 }
 
-static void restore_check(struct local *l, const struct value *json, const char *path, struct arena *arena)
-{
+static void restore_check(struct local *l, const struct value *json, const char *path,
+                          struct arena *arena) {
     struct health_check h = {0};
     struct config_check d = {0};
     struct error e = ERROR_IN(arena);
@@ -403,12 +400,13 @@ static void restore_check(struct local *l, const struct value *json, const char 
     bool has_type = type != NULL && type->kind == VALUE_MAP;
     if (check == NULL || !schema_from_json(check, &health_check_shape, &h, &lenient, arena, &e) ||
         (has_type && !schema_from_json(type, &check_type_shape, &d.type, &lenient, arena, &e))) {
-        log_at(LOG_ERROR, LOGGER, "Failed decoding check file", LOG_C("file", path), LOG_S("error", e.text));
+        log_at(LOG_ERROR, LOGGER, "Failed decoding check file", LOG_C("file", path),
+               LOG_S("error", e.text));
         return;
     }
     if (local_check_find(l, h.check_id) != NULL) {
-        log_at(LOG_DEBUG, LOGGER, "check exists, not restoring from file", LOG_S("check", h.check_id),
-               LOG_C("file", path));
+        log_at(LOG_DEBUG, LOGGER, "check exists, not restoring from file",
+               LOG_S("check", h.check_id), LOG_C("file", path));
         unlink(path);
         return;
     }
@@ -421,7 +419,8 @@ static void restore_check(struct local *l, const struct value *json, const char 
     if (!has_type) {
         restore_maintenance(l, &h, d.token);
     } else if (!local_register_check(l, &d, CHECK_FROM_API, &e)) {
-        log_at(LOG_WARN, LOGGER, "Failed to restore check", LOG_S("check", h.check_id), LOG_S("error", e.text));
+        log_at(LOG_WARN, LOGGER, "Failed to restore check", LOG_S("check", h.check_id),
+               LOG_S("error", e.text));
         unlink(path);
         return;
     } else {
@@ -433,28 +432,26 @@ static void restore_check(struct local *l, const struct value *json, const char 
            LOG_C("file", path));
 }
 
-static void load_check(struct local *l, const char *name, const char *path, struct error *failed)
-{
+static void load_check(struct local *l, const char *name, const char *path, struct error *failed) {
     (void)name;
     (void)failed;
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     struct value json;
     if (!read_json(path, &json, &arena, &e))
-        log_at(LOG_ERROR, LOGGER, "Failed decoding check file", LOG_C("file", path), LOG_S("error", e.text));
+        log_at(LOG_ERROR, LOGGER, "Failed decoding check file", LOG_C("file", path),
+               LOG_S("error", e.text));
     else
         restore_check(l, &json, path, &arena);
     arena_free(&arena);
 }
 
-bool file_load_checks(struct local *l, struct error *e)
-{
+bool file_load_checks(struct local *l, struct error *e) {
     for_each_file(l, "checks", load_check, e);
     return !error_is_set(e);
 }
 
-void file_load_state(struct local *l, struct local_check *c)
-{
+void file_load_state(struct local *l, struct local_check *c) {
     if (l->config->data_dir.len == 0 || c->ttl == NULL)
         return;
     struct arena arena = ARENA_INIT;
@@ -472,7 +469,8 @@ void file_load_state(struct local *l, struct local_check *c)
             c->ttl->had_output = output.len > 0;
         } else {
             if (valid)
-                log_at(LOG_DEBUG, LOGGER, "check state expired, not restoring", LOG_S("check", c->check.check_id));
+                log_at(LOG_DEBUG, LOGGER, "check state expired, not restoring",
+                       LOG_S("check", c->check.check_id));
             unlink(path);
         }
     }

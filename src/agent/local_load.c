@@ -1,17 +1,20 @@
-/* What the agent starts with: services and checks of the configuration, then those that were registered
- * over HTTP and kept in the data directory (agent.md 4.7); and doing it all again on a reload (8.4).
+/* What the agent starts with: services and checks of the configuration, then those that were
+ * registered over HTTP and kept in the data directory (agent.md 4.7); and doing it all again on a
+ * reload (8.4).
  */
 #include "agent/local_state.h"
 #include "base/log.h"
 #include "base/mem.h"
 
-static bool load_config_service(struct local *l, const struct service_definition *d, struct error *e)
-{
+static bool load_config_service(struct local *l, const struct service_definition *d,
+                                struct error *e) {
     if (d->name.len == 0)
-        return error_set(e, ERROR_INTERNAL, "Failed to register service \"\": Service name missing");
+        return error_set(e, ERROR_INTERNAL,
+                         "Failed to register service \"\": Service name missing");
     for (uint32_t i = 0; i < d->checks.len; i++)
         if (!check_type_validate(LIST_AT(d->checks, struct check_type *, i), e))
-            return error_prefix(e, "Failed to validate checks for service \"" STR_FMT "\": ", STR_ARG(d->name));
+            return error_prefix(
+                e, "Failed to validate checks for service \"" STR_FMT "\": ", STR_ARG(d->name));
     struct local_registration r = {.definition = d, .checks = d->checks, .token = d->token};
     if (!local_register_service(l, &r, e))
         return error_prefix(e, "Failed to register service \"" STR_FMT "\": ", STR_ARG(d->name));
@@ -19,8 +22,7 @@ static bool load_config_service(struct local *l, const struct service_definition
 }
 
 /* The definition as the peer's error texts dump it. */
-static struct str dump_check(const struct config_check *c, struct arena *arena)
-{
+static struct str dump_check(const struct config_check *c, struct arena *arena) {
     const struct check_type *t = &c->type;
     struct buf out = BUF_INIT;
     const struct str texts[] = {t->check_id, t->name, t->notes, c->service_id, c->token, t->status};
@@ -28,33 +30,38 @@ static struct str dump_check(const struct config_check *c, struct arena *arena)
         buf_add_format(&out, STR_FMT " ", STR_ARG(texts[i]));
     buf_add_char(&out, '[');
     for (uint32_t i = 0; i < t->script_args.len; i++)
-        buf_add_format(&out, "%s" STR_FMT, i ? " " : "", STR_ARG(LIST_AT(t->script_args, struct str, i)));
+        buf_add_format(&out, "%s" STR_FMT, i ? " " : "",
+                       STR_ARG(LIST_AT(t->script_args, struct str, i)));
     buf_add_format(&out, "] " STR_FMT " map[", STR_ARG(t->http));
     for (uint32_t i = 0; i < t->header.len; i++) {
         const struct list_pair *pair = &LIST_AT(t->header, struct list_pair, i);
         buf_add_format(&out, "%s" STR_FMT ":[", i ? " " : "", STR_ARG(pair->key));
         for (uint32_t j = 0; j < pair->value.len; j++)
-            buf_add_format(&out, "%s" STR_FMT, j ? " " : "", STR_ARG(LIST_AT(pair->value, struct str, j)));
+            buf_add_format(&out, "%s" STR_FMT, j ? " " : "",
+                           STR_ARG(LIST_AT(pair->value, struct str, j)));
         buf_add_char(&out, ']');
     }
-    struct str interval = duration_format(arena, t->interval), timeout = duration_format(arena, t->timeout);
+    struct str interval = duration_format(arena, t->interval),
+               timeout = duration_format(arena, t->timeout);
     struct str ttl = duration_format(arena, t->ttl);
     struct str after = duration_format(arena, t->deregister_critical_service_after);
-    buf_add_format(&out, "] " STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT,
-                   STR_ARG(t->method), STR_ARG(t->body), STR_ARG(t->tcp), STR_ARG(interval),
-                   STR_ARG(t->docker_container_id), STR_ARG(t->shell), STR_ARG(t->grpc));
-    buf_add_format(&out, " %s %s " STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT " %lld %lld " STR_FMT " %lld {}",
-                   t->grpc_use_tls ? "true" : "false", t->tls_skip_verify ? "true" : "false",
-                   STR_ARG(t->alias_node), STR_ARG(t->alias_service), STR_ARG(timeout), STR_ARG(ttl),
-                   (long long)t->success_before_passing, (long long)t->failures_before_critical, STR_ARG(after),
-                   (long long)t->output_max_size);
+    buf_add_format(
+        &out, "] " STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT,
+        STR_ARG(t->method), STR_ARG(t->body), STR_ARG(t->tcp), STR_ARG(interval),
+        STR_ARG(t->docker_container_id), STR_ARG(t->shell), STR_ARG(t->grpc));
+    buf_add_format(
+        &out,
+        " %s %s " STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT " %lld %lld " STR_FMT " %lld {}",
+        t->grpc_use_tls ? "true" : "false", t->tls_skip_verify ? "true" : "false",
+        STR_ARG(t->alias_node), STR_ARG(t->alias_service), STR_ARG(timeout), STR_ARG(ttl),
+        (long long)t->success_before_passing, (long long)t->failures_before_critical,
+        STR_ARG(after), (long long)t->output_max_size);
     struct str text = str_copy(arena, buf_str(&out));
     buf_free(&out);
     return text;
 }
 
-static bool load_config_check(struct local *l, const struct config_check *c, struct error *e)
-{
+static bool load_config_check(struct local *l, const struct config_check *c, struct error *e) {
     struct str name = c->type.check_id.len > 0 ? c->type.check_id : c->type.name;
     bool ok = true;
     if (name.len > 0 && !check_type_validate(&c->type, e))
@@ -64,13 +71,13 @@ static bool load_config_check(struct local *l, const struct config_check *c, str
         return true;
     }
     struct str text = e->text, dump = dump_check(c, e->arena);
-    return error_set(e, ERROR_INTERNAL, "Failed to register check '" STR_FMT "': " STR_FMT " &{" STR_FMT "}",
+    return error_set(e, ERROR_INTERNAL,
+                     "Failed to register check '" STR_FMT "': " STR_FMT " &{" STR_FMT "}",
                      STR_ARG(c->type.name), STR_ARG(text), STR_ARG(dump));
 }
 
 /* TTL checks inside of services get back what they were. */
-static void load_states(struct local *l)
-{
+static void load_states(struct local *l) {
     void *value;
     for (size_t i = 0; map_next(&l->checks, &i, NULL, &value);) {
         struct local_check *c = value;
@@ -79,8 +86,7 @@ static void load_states(struct local *l)
     }
 }
 
-static bool load_all(struct local *l, struct error *e)
-{
+static bool load_all(struct local *l, struct error *e) {
     const struct config *config = l->config;
     for (uint32_t i = 0; i < config->services.len; i++)
         if (!load_config_service(l, &LIST_AT(config->services, struct service_definition, i), e))
@@ -94,8 +100,7 @@ static bool load_all(struct local *l, struct error *e)
     return config->data_dir.len == 0 || file_load_checks(l, e);
 }
 
-bool local_load(struct local *l, const struct config *config, struct error *e)
-{
+bool local_load(struct local *l, const struct config *config, struct error *e) {
     const struct config *old = l->config;
     l->config = config_hold(config);
     config_release(old);
@@ -112,23 +117,21 @@ struct remembered {
     int64_t critical_since;
 };
 
-static struct list remember(const struct local *l, struct arena *arena)
-{
+static struct list remember(const struct local *l, struct arena *arena) {
     struct list all = LIST_NEW(arena, struct remembered, l->checks.count);
     all.len = 0;
     void *value;
     for (size_t i = 0; map_next(&l->checks, &i, NULL, &value);) {
         const struct local_check *c = value;
         if (!c->deleted)
-            LIST_AT(all, struct remembered, all.len++) =
-                (struct remembered){str_copy(arena, c->check.check_id), str_copy(arena, c->check.status),
-                                    str_copy(arena, c->check.output), c->critical_since};
+            LIST_AT(all, struct remembered, all.len++) = (struct remembered){
+                str_copy(arena, c->check.check_id), str_copy(arena, c->check.status),
+                str_copy(arena, c->check.output), c->critical_since};
     }
     return all;
 }
 
-static void give_back(struct local *l, const struct list *all)
-{
+static void give_back(struct local *l, const struct list *all) {
     for (uint32_t i = 0; i < all->len; i++) {
         const struct remembered *r = &LIST_AT(*all, struct remembered, i);
         struct local_check *c = local_check_find(l, r->id);
@@ -141,8 +144,7 @@ static void give_back(struct local *l, const struct list *all)
 }
 
 /* Marks all as deleted; what comes back takes the place of what was. Files stay. */
-static void unload(struct local *l)
-{
+static void unload(struct local *l) {
     void *value;
     l->loading = true;
     for (size_t i = 0; map_next(&l->checks, &i, NULL, &value);) {
@@ -158,8 +160,7 @@ static void unload(struct local *l)
     l->loading = false;
 }
 
-bool local_reload(struct local *l, const struct config *config, struct error *e)
-{
+bool local_reload(struct local *l, const struct config *config, struct error *e) {
     struct arena scratch = ARENA_INIT;
     struct list states = remember(l, &scratch);
     unload(l);

@@ -23,7 +23,14 @@ struct sync_waiter {
 };
 
 enum sync_state { SYNC_FULL, SYNC_RETRY_FULL, SYNC_PARTIAL };
-enum sync_stage { STAGE_IDLE, STAGE_READ_SERVICES, STAGE_READ_CHECKS, STAGE_NODE, STAGE_SERVICES, STAGE_CHECKS };
+enum sync_stage {
+    STAGE_IDLE,
+    STAGE_READ_SERVICES,
+    STAGE_READ_CHECKS,
+    STAGE_NODE,
+    STAGE_SERVICES,
+    STAGE_CHECKS
+};
 
 struct local {
     const struct config *config;
@@ -40,11 +47,14 @@ struct local {
     bool node_in_sync;
     enum sync_state state;
     enum sync_stage stage;
-    bool full_wanted;     /* a full sync is to run when the pass is over */
-    bool again;           /* changes came after the pass took its list */
-    bool failed;          /* a hard error: the pass ends */
-    struct arena pass;    /* of one pass */
-    struct str *todo;     /* IDs of the stage */
+    bool full_wanted;  /* a full sync is to run when the pass is over */
+    bool again;        /* changes came after the pass took its list */
+    bool failed;       /* the servers refuse: the pass ends */
+    bool incomplete;   /* some entry could not be pushed */
+    bool full;         /* the pass belongs to a full sync */
+    bool leaderless;   /* why the last sync failed */
+    struct arena pass; /* of one pass */
+    struct str *todo;  /* IDs of the stage */
     size_t todo_len, todo_next;
     unsigned in_flight;
     struct sync_waiter *waiting, *waiting_next; /* for this pass, for the next */
@@ -78,9 +88,10 @@ void local_notify(struct local *l, struct str service_id);
 void local_service_drop(struct local *l, struct local_service *s);
 void local_check_drop(struct local *l, struct local_check *c);
 /* Status and output by an update (agent.md 4.5). */
-void local_check_update(struct local *l, struct local_check *c, struct str status, struct str output);
-/* A handle is closed; the second form as loop_timer_close wants it, for timers whose owner is the local
- * state. */
+void local_check_update(struct local *l, struct local_check *c, struct str status,
+                        struct str output);
+/* A handle is closed; the second form as loop_timer_close wants it, for timers whose owner is the
+ * local state. */
 void local_closed_one(struct local *l);
 void local_handle_closed(struct loop_timer *t);
 /* A call or a file is over: perhaps it was the last. */

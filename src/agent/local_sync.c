@@ -1,6 +1,6 @@
-/* Anti-entropy (agent.md 4.2–4.5): a pass pushes what is dirty to the catalog; a full sync first reads
- * what the catalog has of this node. At most one of them runs at a time; calls of one stage go out
- * together. What changes meanwhile is pushed by the next pass.
+/* Anti-entropy (agent.md 4.2–4.5): a pass pushes what is dirty to the catalog; a full sync first
+ * reads what the catalog has of this node. At most one of them runs at a time; calls of one stage
+ * go out together. What changes meanwhile is pushed by the next pass.
  */
 #include "agent/local_state.h"
 #include "base/log.h"
@@ -9,12 +9,20 @@
 
 #define LOGGER "agent"
 #define AE_LOGGER "agent.anti_entropy"
-#define WINDOW 64           /* calls under way */
+#define WINDOW 64 /* calls under way */
 #define RETRY_MIN (15 * SECOND)
 #define LEADER_POLL (100 * MILLISECOND)
 #define MAX_STALE (2 * SECOND)
 
-enum sync_kind { PUSH_NODE, PUSH_SERVICE, PUSH_CHECK, DROP_SERVICE, DROP_CHECK, READ_SERVICES, READ_CHECKS };
+enum sync_kind {
+    PUSH_NODE,
+    PUSH_SERVICE,
+    PUSH_CHECK,
+    DROP_SERVICE,
+    DROP_CHECK,
+    READ_SERVICES,
+    READ_CHECKS
+};
 
 struct sync_item {
     struct str id;
@@ -37,15 +45,13 @@ static void full_start(struct local *l);
 
 /* ---- waiters ---- */
 
-static void waiters_append(struct sync_waiter **to, struct sync_waiter *more)
-{
+static void waiters_append(struct sync_waiter **to, struct sync_waiter *more) {
     while (*to != NULL)
         to = &(*to)->next;
     *to = more;
 }
 
-void sync_files_written(struct local *l)
-{
+void sync_files_written(struct local *l) {
     struct sync_waiter **at = &l->written;
     while (*at != NULL) {
         struct sync_waiter *w = *at;
@@ -62,8 +68,7 @@ void sync_files_written(struct local *l)
 
 /* ---- calls ---- */
 
-static void call_free(struct sync_call *c)
-{
+static void call_free(struct sync_call *c) {
     *c->back = c->next;
     if (c->next != NULL)
         c->next->back = c->back;
@@ -73,8 +78,8 @@ static void call_free(struct sync_call *c)
     arena_free(&arena);
 }
 
-static struct sync_call *call_new(struct local *l, enum sync_kind kind, struct str id, uint64_t generation)
-{
+static struct sync_call *call_new(struct local *l, enum sync_kind kind, struct str id,
+                                  uint64_t generation) {
     struct sync_call *c = MEM_NEW(struct sync_call);
     c->local = l;
     c->kind = kind;
@@ -91,29 +96,27 @@ static struct sync_call *call_new(struct local *l, enum sync_kind kind, struct s
 static void call_done_push(struct call *call);
 static void call_done_read(struct call *call);
 
-static void call_go(struct sync_call *c, const struct endpoint *endpoint, void *request)
-{
+static void call_go(struct sync_call *c, const struct endpoint *endpoint, void *request) {
     c->call.endpoint = endpoint;
     c->call.arena = &c->arena;
     c->call.request = request;
     c->call.owner = c;
-    c->call.done = c->kind == READ_SERVICES || c->kind == READ_CHECKS ? call_done_read : call_done_push;
+    c->call.done =
+        c->kind == READ_SERVICES || c->kind == READ_CHECKS ? call_done_read : call_done_push;
     call_start(c->local->server, &c->call);
 }
 
-static struct str effective_token(const struct local *l, struct str own)
-{
+static struct str effective_token(const struct local *l, struct str own) {
     return own.len > 0 ? own : l->config->acl.token_default;
 }
 
-static struct str agent_token(const struct local *l)
-{
-    return l->config->acl.token_agent.len > 0 ? l->config->acl.token_agent : l->config->acl.token_default;
+static struct str agent_token(const struct local *l) {
+    return l->config->acl.token_agent.len > 0 ? l->config->acl.token_agent
+                                              : l->config->acl.token_default;
 }
 
 /* node_meta and what the agent adds. */
-static struct list own_meta(const struct local *l, struct arena *arena)
-{
+static struct list own_meta(const struct local *l, struct arena *arena) {
     struct list given = l->config->node_meta;
     struct list all = LIST_NEW(arena, struct str_pair, given.len + 1);
     struct str key = STR("consul-network-segment");
@@ -126,10 +129,9 @@ static struct list own_meta(const struct local *l, struct arena *arena)
     return all;
 }
 
-/* Everything points into memory that lives as long as the call: the configuration is copied, since a
- * reload may replace it. */
-static struct register_request *new_register(struct sync_call *c, struct str token)
-{
+/* Everything points into memory that lives as long as the call: the configuration is copied, since
+ * a reload may replace it. */
+static struct register_request *new_register(struct sync_call *c, struct str token) {
     struct local *l = c->local;
     struct register_request from = {
         .address = l->config->advertise_addr_lan,
@@ -147,30 +149,26 @@ static struct register_request *new_register(struct sync_call *c, struct str tok
     return r;
 }
 
-static struct health_check *copy_check(const struct local_check *from, struct arena *arena)
-{
+static struct health_check *copy_check(const struct local_check *from, struct arena *arena) {
     struct health_check *to = ARENA_NEW(arena, struct health_check);
     schema_copy(&health_check_shape, to, &from->check, arena);
     return to;
 }
 
-static struct node_service *copy_service(const struct local_service *from, struct arena *arena)
-{
+static struct node_service *copy_service(const struct local_service *from, struct arena *arena) {
     struct node_service *to = ARENA_NEW(arena, struct node_service);
     schema_copy(&node_service_shape, to, &from->service, arena);
     return to;
 }
 
-static void push_node(struct local *l)
-{
+static void push_node(struct local *l) {
     struct sync_call *c = call_new(l, PUSH_NODE, STR(""), 0);
     call_go(c, &endpoint_catalog_register, new_register(c, agent_token(l)));
 }
 
-/* A service and those dirty checks of it that have its token: exactly one goes into Check, more into
- * Checks. */
-static void push_service(struct local *l, struct local_service *s)
-{
+/* A service and those dirty checks of it that have its token: exactly one goes into Check, more
+ * into Checks. */
+static void push_service(struct local *l, struct local_service *s) {
     struct sync_call *c = call_new(l, PUSH_SERVICE, s->service.id, s->generation);
     struct register_request *r = new_register(c, effective_token(l, s->token));
     r->service = copy_service(s, &c->arena);
@@ -194,8 +192,7 @@ static void push_service(struct local *l, struct local_service *s)
     call_go(c, &endpoint_catalog_register, r);
 }
 
-static void push_check(struct local *l, struct local_check *check)
-{
+static void push_check(struct local *l, struct local_check *check) {
     struct sync_call *c = call_new(l, PUSH_CHECK, check->check.check_id, check->generation);
     struct register_request *r = new_register(c, effective_token(l, check->token));
     r->check = copy_check(check, &c->arena);
@@ -207,8 +204,7 @@ static void push_check(struct local *l, struct local_check *check)
 }
 
 static void drop_remote(struct local *l, enum sync_kind kind, struct str id, uint64_t generation,
-                        struct str token)
-{
+                        struct str token) {
     struct sync_call *c = call_new(l, kind, id, generation);
     struct deregister_request *r = ARENA_NEW(&c->arena, struct deregister_request);
     r->datacenter = str_copy(&c->arena, l->config->datacenter);
@@ -220,8 +216,7 @@ static void drop_remote(struct local *l, enum sync_kind kind, struct str id, uin
 
 /* ---- answers ---- */
 
-static void log_failure(const struct sync_call *c, struct str error)
-{
+static void log_failure(const struct sync_call *c, struct str error) {
     switch (c->kind) {
     case PUSH_NODE:
         log_at(LOG_WARN, LOGGER, "Syncing node info failed.", LOG_S("error", error));
@@ -231,7 +226,8 @@ static void log_failure(const struct sync_call *c, struct str error)
                LOG_S("error", error));
         break;
     case PUSH_CHECK:
-        log_at(LOG_WARN, LOGGER, "Syncing check failed.", LOG_S("check", c->item.id), LOG_S("error", error));
+        log_at(LOG_WARN, LOGGER, "Syncing check failed.", LOG_S("check", c->item.id),
+               LOG_S("error", error));
         break;
     case DROP_SERVICE:
         log_at(LOG_WARN, LOGGER, "Deregistering service failed.", LOG_S("service", c->item.id),
@@ -244,20 +240,19 @@ static void log_failure(const struct sync_call *c, struct str error)
     }
 }
 
-static void log_denied(const struct sync_call *c)
-{
+static void log_denied(const struct sync_call *c) {
     switch (c->kind) {
     case PUSH_NODE:
         log_at(LOG_WARN, LOGGER, "Node info update blocked by ACLs",
                LOG_C("node", c->local->node_id), LOG_C("accessorID", ""));
         break;
     case PUSH_SERVICE:
-        log_at(LOG_WARN, LOGGER, "Service registration blocked by ACLs", LOG_S("service", c->item.id),
-               LOG_C("accessorID", ""));
+        log_at(LOG_WARN, LOGGER, "Service registration blocked by ACLs",
+               LOG_S("service", c->item.id), LOG_C("accessorID", ""));
         break;
     case DROP_SERVICE:
-        log_at(LOG_WARN, LOGGER, "Service deregistration blocked by ACLs", LOG_S("service", c->item.id),
-               LOG_C("accessorID", ""));
+        log_at(LOG_WARN, LOGGER, "Service deregistration blocked by ACLs",
+               LOG_S("service", c->item.id), LOG_C("accessorID", ""));
         break;
     case PUSH_CHECK:
         log_at(LOG_WARN, LOGGER, "Check registration blocked by ACLs", LOG_S("check", c->item.id),
@@ -271,21 +266,18 @@ static void log_denied(const struct sync_call *c)
 }
 
 /* Whether the entry is as it was when the call was sent. */
-static struct local_service *unchanged_service(const struct local *l, struct sync_item item)
-{
+static struct local_service *unchanged_service(const struct local *l, struct sync_item item) {
     struct local_service *s = map_get(&l->services, item.id);
     return s != NULL && s->generation == item.generation ? s : NULL;
 }
 
-static struct local_check *unchanged_check(const struct local *l, struct sync_item item)
-{
+static struct local_check *unchanged_check(const struct local *l, struct sync_item item) {
     struct local_check *c = map_get(&l->checks, item.id);
     return c != NULL && c->generation == item.generation ? c : NULL;
 }
 
 /* The server removed the service's checks with it. */
-static void forget_checks_of(struct local *l, struct str service_id)
-{
+static void forget_checks_of(struct local *l, struct str service_id) {
     void *value;
     for (size_t i = 0; map_next(&l->checks, &i, NULL, &value);) {
         struct local_check *c = value;
@@ -296,8 +288,7 @@ static void forget_checks_of(struct local *l, struct str service_id)
     }
 }
 
-static void settle(struct local *l, const struct sync_call *c, bool denied)
-{
+static void settle(struct local *l, const struct sync_call *c, bool denied) {
     struct local_service *s;
     struct local_check *check;
     switch (c->kind) {
@@ -333,8 +324,7 @@ static void settle(struct local *l, const struct sync_call *c, bool denied)
     }
 }
 
-static void log_success(const struct sync_call *c)
-{
+static void log_success(const struct sync_call *c) {
     switch (c->kind) {
     case PUSH_NODE:
         log_at(LOG_INFO, LOGGER, "Synced node info");
@@ -354,14 +344,12 @@ static void log_success(const struct sync_call *c)
     }
 }
 
-static bool drop_is_done(const struct sync_call *c, const struct error *e)
-{
+static bool drop_is_done(const struct sync_call *c, const struct error *e) {
     return (c->kind == DROP_SERVICE && str_has_prefix(e->text, STR("Unknown service"))) ||
            (c->kind == DROP_CHECK && str_has_prefix(e->text, STR("Unknown check")));
 }
 
-static void call_done_push(struct call *call)
-{
+static void call_done_push(struct call *call) {
     struct sync_call *c = call->owner;
     struct local *l = c->local;
     struct answer *a = call->answer;
@@ -374,7 +362,12 @@ static void call_done_push(struct call *call)
         settle(l, c, true);
         log_denied(c);
     } else {
-        l->failed = true;
+        /* What is wrong with one entry does not keep the others waiting (the peer stops at it, and
+         * goes on in another order the next time); what is wrong with the servers does. */
+        enum error_kind kind = a->error.kind;
+        l->failed =
+            l->failed || kind == ERROR_NO_LEADER || kind == ERROR_IO || kind == ERROR_RATE_LIMIT;
+        l->incomplete = true;
         log_failure(c, a->error.text);
         log_at(LOG_ERROR, AE_LOGGER, "failed to sync changes", LOG_S("error", a->error.text));
     }
@@ -385,8 +378,20 @@ static void call_done_push(struct call *call)
 
 /* ---- a pass ---- */
 
-static void pass_end(struct local *l)
-{
+/* A full sync later: soon after a leader has come when there is none, else when the time is up. */
+static void retry_later(struct local *l) {
+    char leader[64];
+    l->state = SYNC_RETRY_FULL;
+    l->leaderless = server_leader_address(l->server, leader) == 0;
+    l->retry_at =
+        time_now_monotonic() + RETRY_MIN + (int64_t)prng_below(&l->random, (uint64_t)RETRY_MIN);
+    loop_timer_set(&l->retry_timer, LEADER_POLL);
+}
+
+static void pass_end(struct local *l) {
+    if (l->incomplete && !l->stopping && (l->full || l->failed))
+        retry_later(l);
+    l->full = false;
     l->stage = STAGE_IDLE;
     l->todo = NULL;
     l->todo_len = l->todo_next = 0;
@@ -409,8 +414,7 @@ static void pass_end(struct local *l)
         loop_timer_set(&l->trigger_timer, 0);
 }
 
-static void collect(struct local *l, const struct map *map, bool services)
-{
+static void collect(struct local *l, const struct map *map, bool services) {
     l->todo = ARENA_ARRAY(&l->pass, struct str, map->count);
     l->todo_len = l->todo_next = 0;
     struct str id;
@@ -423,8 +427,7 @@ static void collect(struct local *l, const struct map *map, bool services)
     }
 }
 
-static void push_next_service(struct local *l)
-{
+static void push_next_service(struct local *l) {
     struct local_service *s = map_get(&l->services, l->todo[l->todo_next++]);
     if (s == NULL || s->in_sync)
         return;
@@ -434,8 +437,7 @@ static void push_next_service(struct local *l)
         push_service(l, s);
 }
 
-static void push_next_check(struct local *l)
-{
+static void push_next_check(struct local *l) {
     struct local_check *c = map_get(&l->checks, l->todo[l->todo_next++]);
     if (c == NULL || c->in_sync)
         return;
@@ -446,8 +448,7 @@ static void push_next_check(struct local *l)
 }
 
 /* Answers that are at hand come while their call is started: the guard keeps the loop flat. */
-static void pass_continue(struct local *l)
-{
+static void pass_continue(struct local *l) {
     static _Thread_local bool inside;
     if (inside)
         return;
@@ -479,12 +480,11 @@ static void pass_continue(struct local *l)
     inside = false;
 }
 
-static void pass_start(struct local *l)
-{
+static void pass_start(struct local *l) {
     ASSERT(l->stage == STAGE_IDLE || l->stage == STAGE_READ_CHECKS);
     loop_timer_stop(&l->trigger_timer);
     l->stage = STAGE_NODE;
-    l->failed = false;
+    l->failed = l->incomplete = false;
     l->again = false;
     waiters_append(&l->waiting, l->waiting_next);
     l->waiting_next = NULL;
@@ -493,8 +493,7 @@ static void pass_start(struct local *l)
     pass_continue(l);
 }
 
-void sync_trigger(struct local *l)
-{
+void sync_trigger(struct local *l) {
     if (!l->started || l->stopping)
         return;
     if (l->stage == STAGE_IDLE)
@@ -503,15 +502,13 @@ void sync_trigger(struct local *l)
         l->again = true;
 }
 
-static void trigger_fired(struct loop_timer *t)
-{
+static void trigger_fired(struct loop_timer *t) {
     struct local *l = t->owner;
     if (l->stage == STAGE_IDLE && !l->stopping)
         pass_start(l);
 }
 
-void local_sync_changes(struct local *l, void (*done)(void *arg), void *arg)
-{
+void local_sync_changes(struct local *l, void (*done)(void *arg), void *arg) {
     struct sync_waiter *w = MEM_NEW(struct sync_waiter);
     w->done = done;
     w->arg = arg;
@@ -527,39 +524,33 @@ void local_sync_changes(struct local *l, void (*done)(void *arg), void *arg)
 
 /* ---- a full sync ---- */
 
-static void full_again_later(struct local *l)
-{
+static void full_again_later(struct local *l) {
     int64_t interval = l->config->ae_interval > 0 ? l->config->ae_interval : MINUTE;
     loop_timer_set(&l->full_timer, interval + (int64_t)prng_below(&l->random, (uint64_t)interval));
 }
 
-static void full_failed(struct local *l, struct str error)
-{
+static void full_failed(struct local *l, struct str error) {
     log_at(LOG_ERROR, AE_LOGGER, "failed to sync remote state", LOG_S("error", error));
-    l->state = SYNC_RETRY_FULL;
-    l->retry_at = time_now_monotonic() + RETRY_MIN + (int64_t)prng_below(&l->random, (uint64_t)RETRY_MIN);
+    retry_later(l);
     l->stage = STAGE_IDLE;
-    loop_timer_set(&l->retry_timer, LEADER_POLL);
     if (l->waiting_next != NULL)
         pass_start(l);
 }
 
-/* A leader has come, or the time is up. */
-static void retry_fired(struct loop_timer *t)
-{
+static void retry_fired(struct loop_timer *t) {
     struct local *l = t->owner;
     char leader[64];
     if (l->state != SYNC_RETRY_FULL || l->stopping)
         return;
-    bool ready = server_leader_address(l->server, leader) > 0 || time_now_monotonic() >= l->retry_at;
+    bool news = l->leaderless && server_leader_address(l->server, leader) > 0;
+    bool ready = news || time_now_monotonic() >= l->retry_at;
     if (ready && l->stage == STAGE_IDLE)
         full_start(l);
     else
         loop_timer_set(&l->retry_timer, LEADER_POLL);
 }
 
-static void full_fired(struct loop_timer *t)
-{
+static void full_fired(struct loop_timer *t) {
     struct local *l = t->owner;
     if (l->stopping)
         return;
@@ -567,8 +558,7 @@ static void full_fired(struct loop_timer *t)
     local_full_sync_soon(l);
 }
 
-void local_full_sync_soon(struct local *l)
-{
+void local_full_sync_soon(struct local *l) {
     if (!l->started || l->stopping)
         return;
     if (l->stage == STAGE_IDLE)
@@ -577,8 +567,7 @@ void local_full_sync_soon(struct local *l)
         l->full_wanted = true;
 }
 
-static void start_read(struct local *l, enum sync_kind kind, const struct endpoint *endpoint)
-{
+static void start_read(struct local *l, enum sync_kind kind, const struct endpoint *endpoint) {
     struct sync_call *c = call_new(l, kind, STR(""), 0);
     struct node_request *r = ARENA_NEW(&c->arena, struct node_request);
     r->datacenter = str_copy(&c->arena, l->config->datacenter);
@@ -589,8 +578,7 @@ static void start_read(struct local *l, enum sync_kind kind, const struct endpoi
     call_go(c, endpoint, r);
 }
 
-static void full_start(struct local *l)
-{
+static void full_start(struct local *l) {
     loop_timer_stop(&l->retry_timer);
     l->full_wanted = false;
     l->state = SYNC_FULL;
@@ -599,8 +587,7 @@ static void full_start(struct local *l)
 }
 
 /* Lists and maps that are nil and empty count as equal. */
-static bool same_map(const struct list *a, const struct list *b)
-{
+static bool same_map(const struct list *a, const struct list *b) {
     if (a->len != b->len)
         return false;
     for (uint32_t i = 0; i < a->len; i++)
@@ -610,8 +597,7 @@ static bool same_map(const struct list *a, const struct list *b)
     return true;
 }
 
-static bool same_strings(const struct list *a, const struct list *b)
-{
+static bool same_strings(const struct list *a, const struct list *b) {
     if (a->len != b->len)
         return false;
     for (uint32_t i = 0; i < a->len; i++)
@@ -620,8 +606,7 @@ static bool same_strings(const struct list *a, const struct list *b)
     return true;
 }
 
-static struct node_service comparable(const struct node_service *s)
-{
+static struct node_service comparable(const struct node_service *s) {
     static struct weights none;
     struct node_service copy = *s;
     copy.create_index = copy.modify_index = 0;
@@ -634,8 +619,7 @@ static struct node_service comparable(const struct node_service *s)
     return copy;
 }
 
-static void compare_service(struct local *l, const struct node_service *remote, struct map *seen)
-{
+static void compare_service(struct local *l, const struct node_service *remote, struct map *seen) {
     struct local_service *s = map_get(&l->services, remote->id);
     if (s == NULL) {
         if (!str_is(remote->id, "consul"))
@@ -655,8 +639,7 @@ static void compare_service(struct local *l, const struct node_service *remote, 
     s->in_sync = schema_equal(&node_service_shape, &here, &there);
 }
 
-static void compare_services(struct local *l, const struct node_service_list *remote)
-{
+static void compare_services(struct local *l, const struct node_service_list *remote) {
     const struct node *node = remote->node;
     struct list meta = own_meta(l, &l->pass);
     l->node_in_sync = node != NULL && str_is(node->id, l->node_id) &&
@@ -680,20 +663,19 @@ static void compare_services(struct local *l, const struct node_service_list *re
     map_free(&seen);
 }
 
-static bool same_check(const struct local_check *c, const struct health_check *remote)
-{
+static bool same_check(const struct local_check *c, const struct health_check *remote) {
     static const struct health_check_definition none;
     const struct health_check *here = &c->check;
     return str_eq(here->node, remote->node) && str_eq(here->name, remote->name) &&
            str_eq(here->status, remote->status) && str_eq(here->notes, remote->notes) &&
            (c->deferral != NULL || str_eq(here->output, remote->output)) &&
-           str_eq(here->service_id, remote->service_id) && str_eq(here->service_name, remote->service_name) &&
+           str_eq(here->service_id, remote->service_id) &&
+           str_eq(here->service_name, remote->service_name) &&
            same_strings(&here->service_tags, &remote->service_tags) &&
            schema_equal(&health_check_definition_shape, &remote->definition, &none);
 }
 
-static void compare_checks(struct local *l, const struct list *remote)
-{
+static void compare_checks(struct local *l, const struct list *remote) {
     struct map seen = MAP_INIT;
     for (uint32_t i = 0; i < remote->len; i++) {
         const struct health_check *r = LIST_AT(*remote, struct health_check *, i);
@@ -725,8 +707,7 @@ static void compare_checks(struct local *l, const struct list *remote)
     map_free(&seen);
 }
 
-static void call_done_read(struct call *call)
-{
+static void call_done_read(struct call *call) {
     struct sync_call *c = call->owner;
     struct local *l = c->local;
     struct answer *a = call->answer;
@@ -756,21 +737,20 @@ static void call_done_read(struct call *call)
         return;
     }
     l->state = SYNC_PARTIAL;
+    l->full = true;
     pass_start(l);
 }
 
 /* ---- deferred output ---- */
 
-static void deferral_fired(struct loop_timer *t)
-{
+static void deferral_fired(struct loop_timer *t) {
     struct local_check *c = t->owner;
     struct local *l = local_timer_local(t);
     sync_cancel_deferral(c);
     local_touch_check(l, c);
 }
 
-void sync_defer(struct local *l, struct local_check *c)
-{
+void sync_defer(struct local *l, struct local_check *c) {
     if (c->deferral != NULL || l->stopping)
         return;
     int64_t interval = l->config->check_update_interval;
@@ -778,8 +758,7 @@ void sync_defer(struct local *l, struct local_check *c)
     loop_timer_set(c->deferral, interval / 2 + (int64_t)prng_below(&l->random, (uint64_t)interval));
 }
 
-void sync_cancel_deferral(struct local_check *c)
-{
+void sync_cancel_deferral(struct local_check *c) {
     struct loop_timer *t = c->deferral;
     c->deferral = NULL;
     local_timer_free(t);
@@ -787,8 +766,7 @@ void sync_cancel_deferral(struct local_check *c)
 
 /* ---- life ---- */
 
-void sync_init(struct local *l)
-{
+void sync_init(struct local *l) {
     loop_timer_init(l->loop, &l->full_timer, full_fired, l);
     loop_timer_init(l->loop, &l->retry_timer, retry_fired, l);
     loop_timer_init(l->loop, &l->trigger_timer, trigger_fired, l);
@@ -798,16 +776,14 @@ void sync_init(struct local *l)
     full_start(l);
 }
 
-static void call_freed(void *owner)
-{
+static void call_freed(void *owner) {
     struct sync_call *c = owner;
     struct local *l = c->local;
     call_free(c);
     local_ended_one(l);
 }
 
-void sync_stop(struct local *l)
-{
+void sync_stop(struct local *l) {
     struct loop_timer *timers[] = {&l->full_timer, &l->retry_timer, &l->trigger_timer};
     for (size_t i = 0; i < COUNT_OF(timers); i++) {
         loop_timer_stop(timers[i]);

@@ -1,5 +1,5 @@
-/* TTL checks: their timers, beats and expiry (agent.md 3.5), and services that go because a check of
- * theirs was critical for too long (3.8).
+/* TTL checks: their timers, beats and expiry (agent.md 3.5), and services that go because a check
+ * of theirs was critical for too long (3.8).
  */
 #include "agent/local_state.h"
 #include "base/log.h"
@@ -7,8 +7,7 @@
 
 #define LOGGER "agent"
 
-struct str status_literal(struct str status)
-{
+struct str status_literal(struct str status) {
     static const char *const known[] = {"passing", "warning", "critical"};
     for (size_t i = 0; i < COUNT_OF(known); i++)
         if (str_is(status, known[i]))
@@ -16,14 +15,14 @@ struct str status_literal(struct str status)
     return STR("critical");
 }
 
-static void ttl_expired(struct loop_timer *timer)
-{
+static void ttl_expired(struct loop_timer *timer) {
     struct ttl_timer *t = timer->owner;
     struct local *l = t->local;
     struct local_check *c = local_check_find(l, t->check_id);
     if (c == NULL || c->ttl != t)
         return;
-    log_at(LOG_WARN, LOGGER, "Check missed TTL, is now critical", LOG_S("check", c->check.check_id));
+    log_at(LOG_WARN, LOGGER, "Check missed TTL, is now critical",
+           LOG_S("check", c->check.check_id));
     struct arena scratch = ARENA_INIT;
     struct str output = STR("TTL expired");
     if (t->had_output)
@@ -34,16 +33,14 @@ static void ttl_expired(struct loop_timer *timer)
     arena_free(&scratch);
 }
 
-static void ttl_closed(struct loop_timer *timer)
-{
+static void ttl_closed(struct loop_timer *timer) {
     struct ttl_timer *t = CONTAINER_OF(timer, struct ttl_timer, timer);
     struct local *l = t->local;
     mem_free(t);
     local_closed_one(l);
 }
 
-void ttl_start(struct local *l, struct local_check *c)
-{
+void ttl_start(struct local *l, struct local_check *c) {
     struct ttl_timer *t = MEM_NEW(struct ttl_timer);
     t->local = l;
     t->ttl = c->type.ttl;
@@ -54,8 +51,7 @@ void ttl_start(struct local *l, struct local_check *c)
     loop_timer_set(&t->timer, t->ttl);
 }
 
-void ttl_stop(struct local_check *c)
-{
+void ttl_stop(struct local_check *c) {
     struct ttl_timer *t = c->ttl;
     if (t == NULL)
         return;
@@ -65,15 +61,13 @@ void ttl_stop(struct local_check *c)
     loop_timer_close(&t->timer, ttl_closed);
 }
 
-void ttl_restart(struct local_check *c)
-{
+void ttl_restart(struct local_check *c) {
     if (c->ttl != NULL)
         loop_timer_set(&c->ttl->timer, c->ttl->ttl);
 }
 
 bool local_update_ttl(struct local *l, struct str check_id, struct str status, struct str output,
-                      struct error *e)
-{
+                      struct error *e) {
     struct local_check *c = local_check_find(l, check_id);
     if (c == NULL || c->ttl == NULL)
         return error_set(e, ERROR_INTERNAL, "CheckID \"" STR_FMT "\" does not have associated TTL",
@@ -83,9 +77,10 @@ bool local_update_ttl(struct local *l, struct str check_id, struct str status, s
         limit = c->type.output_max_size;
     struct arena scratch = ARENA_INIT;
     if ((int64_t)output.len > limit)
-        output = str_format(&scratch, "%.*s ... (captured %lld of %zu bytes)", (int)limit, output.data,
-                            (long long)limit, output.len);
-    log_at(LOG_DEBUG, LOGGER, "Check status updated", LOG_S("check", check_id), LOG_S("status", status));
+        output = str_format(&scratch, "%.*s ... (captured %lld of %zu bytes)", (int)limit,
+                            output.data, (long long)limit, output.len);
+    log_at(LOG_DEBUG, LOGGER, "Check status updated", LOG_S("check", check_id),
+           LOG_S("status", status));
     local_check_update(l, c, status_literal(status), output);
     c->ttl->had_output = output.len > 0;
     ttl_restart(c);
@@ -98,8 +93,7 @@ bool local_update_ttl(struct local *l, struct str check_id, struct str status, s
 
 #define REAP_MINIMUM MINUTE
 
-static void reap(struct loop_timer *timer)
-{
+static void reap(struct loop_timer *timer) {
     struct local *l = timer->owner;
     int64_t now = time_now_monotonic();
     struct arena scratch = ARENA_INIT;
@@ -123,16 +117,17 @@ static void reap(struct loop_timer *timer)
         struct str check = str_copy(&scratch, due->check.check_id);
         due->critical_since = 0;
         local_deregister_service(l, service, &e);
-        log_at(LOG_INFO, LOGGER, "Check for service has been critical for too long; deregistered service",
+        log_at(LOG_INFO, LOGGER,
+               "Check for service has been critical for too long; deregistered service",
                LOG_S("service", service), LOG_S("check", check));
     } while (due != NULL);
     arena_free(&scratch);
-    loop_timer_set(&l->reap_timer, l->config->check_reap_interval > 0 ? l->config->check_reap_interval
-                                                                       : 30 * SECOND);
+    loop_timer_set(&l->reap_timer, l->config->check_reap_interval > 0
+                                       ? l->config->check_reap_interval
+                                       : 30 * SECOND);
 }
 
-void local_reap_start(struct local *l)
-{
+void local_reap_start(struct local *l) {
     loop_timer_init(l->loop, &l->reap_timer, reap, l);
     l->open_handles++;
     loop_timer_set(&l->reap_timer, 30 * SECOND);

@@ -14,11 +14,12 @@
 
 /* ---- names ---- */
 
-static struct str shown_name(const struct config *c, const struct metric_point *p, struct arena *arena)
-{
+static struct str shown_name(const struct config *c, const struct metric_point *p,
+                             struct arena *arena) {
     struct str prefix = c->telemetry.metrics_prefix;
-    struct str name = prefix.len > 0 ? str_format(arena, STR_FMT "." STR_FMT, STR_ARG(prefix), STR_ARG(p->name))
-                                     : str_copy(arena, p->name);
+    struct str name =
+        prefix.len > 0 ? str_format(arena, STR_FMT "." STR_FMT, STR_ARG(prefix), STR_ARG(p->name))
+                       : str_copy(arena, p->name);
     char *text = (char *)(uintptr_t)name.data; /* our own copy */
     for (size_t i = 0; i < name.len; i++)
         if (text[i] == ' ')
@@ -26,8 +27,7 @@ static struct str shown_name(const struct config *c, const struct metric_point *
     return name;
 }
 
-static size_t longest_match(const struct list *prefixes, struct str name)
-{
+static size_t longest_match(const struct list *prefixes, struct str name) {
     size_t best = 0;
     for (uint32_t i = 0; i < prefixes->len; i++) {
         struct str prefix = LIST_AT(*prefixes, struct str, i);
@@ -37,8 +37,7 @@ static size_t longest_match(const struct list *prefixes, struct str name)
     return best;
 }
 
-static bool allowed(const struct config *c, struct str name)
-{
+static bool allowed(const struct config *c, struct str name) {
     size_t yes = longest_match(&c->telemetry.allowed_prefixes, name);
     size_t no = longest_match(&c->telemetry.blocked_prefixes, name);
     return yes == 0 && no == 0 ? c->telemetry.filter_default : yes > no;
@@ -46,10 +45,11 @@ static bool allowed(const struct config *c, struct str name)
 
 /* ---- numbers ---- */
 
-static double mean(const struct metric_point *p) { return p->count == 0 ? 0 : p->sum / (double)p->count; }
+static double mean(const struct metric_point *p) {
+    return p->count == 0 ? 0 : p->sum / (double)p->count;
+}
 
-static double deviation(const struct metric_point *p)
-{
+static double deviation(const struct metric_point *p) {
     double n = (double)p->count;
     if (p->count < 2)
         return 0;
@@ -59,14 +59,12 @@ static double deviation(const struct metric_point *p)
 
 /* ---- JSON ---- */
 
-static void write_number(struct json_writer *w, const char *key, double value)
-{
+static void write_number(struct json_writer *w, const char *key, double value) {
     json_key(w, str_from(key));
     json_f64(w, value);
 }
 
-static void write_labels(struct json_writer *w, struct str labels)
-{
+static void write_labels(struct json_writer *w, struct str labels) {
     json_key(w, STR("Labels"));
     json_open_object(w);
     while (labels.len > 0) {
@@ -78,8 +76,7 @@ static void write_labels(struct json_writer *w, struct str labels)
     json_close_object(w);
 }
 
-static void write_point(struct json_writer *w, struct str name, const struct metric_point *p)
-{
+static void write_point(struct json_writer *w, struct str name, const struct metric_point *p) {
     json_open_object(w);
     json_key(w, STR("Name"));
     json_str(w, name);
@@ -100,9 +97,9 @@ static void write_point(struct json_writer *w, struct str name, const struct met
     json_close_object(w);
 }
 
-static void write_kind(struct json_writer *w, const struct config *c, const char *key, enum metric_kind kind,
-                       const struct metric_interval *interval, struct arena *arena)
-{
+static void write_kind(struct json_writer *w, const struct config *c, const char *key,
+                       enum metric_kind kind, const struct metric_interval *interval,
+                       struct arena *arena) {
     json_key(w, str_from(key));
     json_open_array(w);
     for (size_t i = 0; i < interval->len; i++) { /* sorted by name and labels already */
@@ -114,16 +111,14 @@ static void write_kind(struct json_writer *w, const struct config *c, const char
     json_close_array(w);
 }
 
-static void format_time(char out[64], int64_t ns)
-{
+static void format_time(char out[64], int64_t ns) {
     time_t seconds = (time_t)(ns / SECOND);
     struct tm parts;
     gmtime_r(&seconds, &parts);
     strftime(out, 64, "%Y-%m-%d %H:%M:%S +0000 UTC", &parts);
 }
 
-void telemetry_write_json(struct json_writer *w, const struct config *c)
-{
+void telemetry_write_json(struct json_writer *w, const struct config *c) {
     struct arena arena = ARENA_INIT;
     struct metric_interval interval = metrics_newest(&arena);
     char start[64];
@@ -143,8 +138,8 @@ void telemetry_write_json(struct json_writer *w, const struct config *c)
 
 /* ---- the dump ---- */
 
-static void dump_point(FILE *out, const char *start, struct str name, const struct metric_point *p)
-{
+static void dump_point(FILE *out, const char *start, struct str name,
+                       const struct metric_point *p) {
     char updated[64];
     format_time(updated, p->updated);
     if (p->kind == METRIC_GAUGE) {
@@ -157,14 +152,14 @@ static void dump_point(FILE *out, const char *start, struct str name, const stru
                 STR_ARG(name), (unsigned long long)p->count, p->sum, updated);
     else
         fprintf(out,
-                "[%s][%c] '" STR_FMT "': Count: %llu Min: %.3f Mean: %.3f Max: %.3f Stddev: %.3f Sum: %.3f "
+                "[%s][%c] '" STR_FMT
+                "': Count: %llu Min: %.3f Mean: %.3f Max: %.3f Stddev: %.3f Sum: %.3f "
                 "LastUpdated: %s\n",
                 start, kind, STR_ARG(name), (unsigned long long)p->count, p->min, mean(p), p->max,
                 deviation(p), p->sum, updated);
 }
 
-void telemetry_dump(FILE *out, const struct config *c)
-{
+void telemetry_dump(FILE *out, const struct config *c) {
     struct arena arena = ARENA_INIT;
     struct metric_interval *intervals;
     size_t len = metrics_finished(&arena, &intervals);
@@ -190,8 +185,7 @@ void telemetry_dump(FILE *out, const struct config *c)
 
 /* ---- the process ---- */
 
-static long thread_count(void)
-{
+static long thread_count(void) {
     FILE *status = fopen("/proc/self/status", "re");
     char line[128];
     long threads = 0;
@@ -203,8 +197,7 @@ static long thread_count(void)
     return threads;
 }
 
-void telemetry_sample_runtime(void)
-{
+void telemetry_sample_runtime(void) {
     struct mallinfo2 memory = mallinfo2();
     metric_gauge("runtime.num_goroutines", (double)thread_count());
     metric_gauge("runtime.alloc_bytes", (double)memory.uordblks);

@@ -1,6 +1,6 @@
 /* The metrics as users see them (agent.md 6): names with prefix and host name, filters, the JSON of
- * /v1/agent/metrics, and the dump of SIGUSR1. Gathering is base/metrics.h's; sinks over the network are
- * not built yet.
+ * /v1/agent/metrics, and the dump of SIGUSR1. Gathering is base/metrics.h's; sinks over the network
+ * are not built yet.
  */
 #ifndef PRAETOR_AGENT_TELEMETRY_H
 #define PRAETOR_AGENT_TELEMETRY_H

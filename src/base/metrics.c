@@ -45,15 +45,13 @@ static int64_t current_start;
 
 /* ---- adding ---- */
 
-static struct shard *own_shard(void)
-{
+static struct shard *own_shard(void) {
     if (my_shard == 0)
         my_shard = 1 + atomic_fetch_add(&next_shard, 1u) % SHARDS;
     return &shards[my_shard - 1];
 }
 
-static struct point *point_new(struct str key, enum metric_kind kind, size_t name_len)
-{
+static struct point *point_new(struct str key, enum metric_kind kind, size_t name_len) {
     struct point *point = mem_zalloc(1, sizeof(*point) + key.len + 1);
     memcpy(point->key, key.data, key.len);
     point->p.kind = kind;
@@ -62,8 +60,7 @@ static struct point *point_new(struct str key, enum metric_kind kind, size_t nam
     return point;
 }
 
-static void point_add(struct metric_point *p, double value)
-{
+static void point_add(struct metric_point *p, double value) {
     p->min = p->count == 0 || value < p->min ? value : p->min;
     p->max = p->count == 0 || value > p->max ? value : p->max;
     p->count++;
@@ -74,8 +71,7 @@ static void point_add(struct metric_point *p, double value)
 
 /* kind, name, NUL, labels. 0: does not fit. */
 static size_t make_key(char key[KEY_MAX], enum metric_kind kind, const char *name,
-                       const struct metric_label *labels, size_t *name_len)
-{
+                       const struct metric_label *labels, size_t *name_len) {
     *name_len = strlen(name);
     if (*name_len + 2 > KEY_MAX)
         return 0;
@@ -97,8 +93,8 @@ static size_t make_key(char key[KEY_MAX], enum metric_kind kind, const char *nam
     return len;
 }
 
-void metric_add(enum metric_kind kind, const char *name, double value, const struct metric_label *labels)
-{
+void metric_add(enum metric_kind kind, const char *name, double value,
+                const struct metric_label *labels) {
     char key[KEY_MAX];
     size_t name_len;
     size_t len = make_key(key, kind, name, labels, &name_len);
@@ -119,18 +115,23 @@ void metric_add(enum metric_kind kind, const char *name, double value, const str
     pthread_mutex_unlock(&s->mutex);
 }
 
-void metric_count(const char *name, double by) { metric_add(METRIC_COUNTER, name, by, NULL); }
-void metric_gauge(const char *name, double value) { metric_add(METRIC_GAUGE, name, value, NULL); }
-void metric_sample(const char *name, double value) { metric_add(METRIC_SAMPLE, name, value, NULL); }
-void metric_since(const char *name, int64_t start)
-{
-    metric_add(METRIC_SAMPLE, name, (double)(time_now_monotonic() - start) / (double)MILLISECOND, NULL);
+void metric_count(const char *name, double by) {
+    metric_add(METRIC_COUNTER, name, by, NULL);
+}
+void metric_gauge(const char *name, double value) {
+    metric_add(METRIC_GAUGE, name, value, NULL);
+}
+void metric_sample(const char *name, double value) {
+    metric_add(METRIC_SAMPLE, name, value, NULL);
+}
+void metric_since(const char *name, int64_t start) {
+    metric_add(METRIC_SAMPLE, name, (double)(time_now_monotonic() - start) / (double)MILLISECOND,
+               NULL);
 }
 
 /* ---- summing up ---- */
 
-static void point_merge(struct metric_point *to, const struct metric_point *from)
-{
+static void point_merge(struct metric_point *to, const struct metric_point *from) {
     if (from->kind == METRIC_GAUGE) { /* the newest wins, whatever thread it came from */
         if (from->updated >= to->updated) {
             to->last = from->last;
@@ -146,8 +147,7 @@ static void point_merge(struct metric_point *to, const struct metric_point *from
     to->sum_of_squares += from->sum_of_squares;
 }
 
-static int compare_points(const void *a, const void *b)
-{
+static int compare_points(const void *a, const void *b) {
     const struct metric_point *x = a, *y = b;
     int order = str_compare(x->name, y->name);
     if (order != 0)
@@ -157,8 +157,7 @@ static int compare_points(const void *a, const void *b)
 }
 
 /* All shards' points, those of one name summed up, sorted, in the arena. */
-static void gather(struct metric_interval *out, struct arena *arena, bool clear)
-{
+static void gather(struct metric_interval *out, struct arena *arena, bool clear) {
     size_t count = 0, cap = 64;
     struct metric_point *points = mem_zalloc(cap, sizeof(*points));
     for (size_t i = 0; i < SHARDS; i++) {
@@ -195,8 +194,7 @@ static void gather(struct metric_interval *out, struct arena *arena, bool clear)
     mem_free(points);
 }
 
-void metrics_rotate(int64_t now_wall)
-{
+void metrics_rotate(int64_t now_wall) {
     int64_t start = now_wall - now_wall % METRIC_INTERVAL;
     pthread_mutex_lock(&history_mutex);
     if (current_start == 0)
@@ -221,8 +219,8 @@ void metrics_rotate(int64_t now_wall)
 
 /* ---- reading ---- */
 
-static struct metric_interval interval_copy(const struct metric_interval *from, struct arena *arena)
-{
+static struct metric_interval interval_copy(const struct metric_interval *from,
+                                            struct arena *arena) {
     struct metric_interval to = *from;
     to.points = arena_copy(arena, from->points, from->len * sizeof(*from->points));
     for (size_t i = 0; i < to.len; i++) {
@@ -232,8 +230,7 @@ static struct metric_interval interval_copy(const struct metric_interval *from, 
     return to;
 }
 
-struct metric_interval metrics_newest(struct arena *arena)
-{
+struct metric_interval metrics_newest(struct arena *arena) {
     struct metric_interval out = {0};
     pthread_mutex_lock(&history_mutex);
     if (history_len > 0) {
@@ -246,8 +243,7 @@ struct metric_interval metrics_newest(struct arena *arena)
     return out;
 }
 
-size_t metrics_finished(struct arena *arena, struct metric_interval **out)
-{
+size_t metrics_finished(struct arena *arena, struct metric_interval **out) {
     pthread_mutex_lock(&history_mutex);
     size_t len = history_len;
     *out = ARENA_ARRAY(arena, struct metric_interval, len);
@@ -257,8 +253,7 @@ size_t metrics_finished(struct arena *arena, struct metric_interval **out)
     return len;
 }
 
-void metrics_reset(void)
-{
+void metrics_reset(void) {
     pthread_mutex_lock(&history_mutex);
     for (size_t i = 0; i < SHARDS; i++) {
         pthread_mutex_lock(&shards[i].mutex);

@@ -3,8 +3,8 @@
  * name, JSON and the sinks are agent/telemetry.h's.
  *
  * Names are the peer's without the prefix ("kvs.apply", "http.GET.v1.kv._"). Cost of a call: a
- * look-up in a table of the calling thread's shard, some 50 ns. At most 4096 names an interval; more
- * are dropped.
+ * look-up in a table of the calling thread's shard, some 50 ns. At most 4096 names an interval;
+ * more are dropped.
  */
 #ifndef PRAETOR_BASE_METRICS_H
 #define PRAETOR_BASE_METRICS_H
@@ -35,7 +35,7 @@ struct metric_point {
     enum metric_kind kind;
     uint64_t count;
     double sum, sum_of_squares, min, max;
-    double last; /* gauges: the value; others: the newest */
+    double last;     /* gauges: the value; others: the newest */
     int64_t updated; /* wall clock, ns; 0 in an interval that is not finished */
 };
 struct metric_interval {
@@ -49,7 +49,8 @@ struct metric_interval {
 /* Ends the current interval if now_wall lies beyond it. Called by a timer at each multiple of ten
  * seconds; one thread. */
 void metrics_rotate(int64_t now_wall);
-/* The newest finished interval, or the current one when it is the only one, copied into the arena. */
+/* The newest finished interval, or the current one when it is the only one, copied into the arena.
+ */
 struct metric_interval metrics_newest(struct arena *arena);
 /* All finished ones, oldest first. Returns how many; *out in the arena. */
 size_t metrics_finished(struct arena *arena, struct metric_interval **out);

@@ -143,7 +143,8 @@ static bool parse_item(struct parser *p, struct hcl_item *item, bool *end) {
     struct hcl_token t = scan(p);
     if (t.type == HCL_ASSIGN) {
         t = scan(p);
-        /* The peer drops such an item, and with it the brace that ended it: "a { b = }}" is whole. */
+        /* The peer drops such an item, and with it the brace that ended it: "a { b = }}" is whole.
+         */
         if (t.type == HCL_EOF || (t.type == HCL_RBRACE && p->depth > 0)) {
             *end = true;
             return true;

@@ -1,5 +1,5 @@
-/* /v1/agent: the table of its routes, and the short ones: metrics, reload, leave, join, force-leave,
- * tokens (agent.md 1).
+/* /v1/agent: the table of its routes, and the short ones: metrics, reload, leave, join,
+ * force-leave, tokens (agent.md 1).
  */
 #include "agent/telemetry.h"
 #include "base/mem.h"
@@ -10,8 +10,7 @@
 /* ---- metrics ---- */
 
 /* Whether the client asks for the text form, in the peer's own way of looking. */
-static bool wants_prometheus(const struct http_request *r)
-{
+static bool wants_prometheus(const struct http_request *r) {
     if (str_is(http_param(r, "format"), "prometheus"))
         return true;
     struct str accept = http_header(r, "Accept");
@@ -26,12 +25,11 @@ static bool wants_prometheus(const struct http_request *r)
     return false;
 }
 
-static void agent_metrics(struct http_request *r)
-{
+static void agent_metrics(struct http_request *r) {
     if (wants_prometheus(r)) {
         if (agent_config(r->agent)->telemetry.prometheus_retention_time <= 0)
-            http_answer_text(r, 415,
-                             STR("Prometheus is not enabled since its retention time is not positive"));
+            http_answer_text(
+                r, 415, STR("Prometheus is not enabled since its retention time is not positive"));
         else
             http_answer_text(r, 500, STR("the Prometheus form " NOT_YET));
         return;
@@ -42,8 +40,7 @@ static void agent_metrics(struct http_request *r)
 
 /* ---- reload and leave ---- */
 
-static void reloaded(void *arg)
-{
+static void reloaded(void *arg) {
     struct http_request *r = arg;
     const struct error *e = r->state;
     if (error_is_set(e))
@@ -52,8 +49,7 @@ static void reloaded(void *arg)
         http_answer_empty(r, 200);
 }
 
-static void agent_reload_now(struct http_request *r)
-{
+static void agent_reload_now(struct http_request *r) {
     struct error *e = ARENA_NEW(&r->arena, struct error);
     *e = ERROR_IN(&r->arena);
     r->state = e;
@@ -61,40 +57,38 @@ static void agent_reload_now(struct http_request *r)
         http_answer_text(r, 500, STR("too many requests are waiting for the agent"));
 }
 
-static void left(void *arg) { http_answer_empty(arg, 200); }
+static void left(void *arg) {
+    http_answer_empty(arg, 200);
+}
 
-static void agent_leave_now(struct http_request *r)
-{
+static void agent_leave_now(struct http_request *r) {
     if (!agent_leave(r->agent, left, r))
         http_answer_text(r, 500, STR("too many requests are waiting for the agent"));
 }
 
 /* ---- other agents ---- */
 
-static void agent_join(struct http_request *r)
-{
+static void agent_join(struct http_request *r) {
     http_answer_text(r, 500, STR("joining a cluster " NOT_YET));
 }
 
 /* The one member that there is refutes it. */
-static void agent_force_leave(struct http_request *r)
-{
+static void agent_force_leave(struct http_request *r) {
     const struct config *c = agent_config(r->agent);
     if (str_eq(r->argument, c->node_name))
         http_answer_empty(r, 200);
     else
-        http_answer_format(r, 500, "agent: No node found with name '" STR_FMT "'", STR_ARG(r->argument));
+        http_answer_format(r, 500, "agent: No node found with name '" STR_FMT "'",
+                           STR_ARG(r->argument));
 }
 
 /* ---- of later issues ---- */
 
-static void agent_token(struct http_request *r)
-{
+static void agent_token(struct http_request *r) {
     http_answer_text(r, 401, STR("ACL support disabled"));
 }
 
-static void agent_connect(struct http_request *r)
-{
+static void agent_connect(struct http_request *r) {
     http_answer_text(r, 500, STR("Connect must be enabled in order to use this endpoint"));
 }
 

@@ -8,18 +8,18 @@
 #include "schema/filter.h"
 #include "schema/table.h"
 
-void agent_write_check(struct json_writer *w, const struct health_check *c) { http_write_check(w, c); }
+void agent_write_check(struct json_writer *w, const struct health_check *c) {
+    http_write_check(w, c);
+}
 
 /* ---- list ---- */
 
-static int compare_checks(const void *a, const void *b)
-{
+static int compare_checks(const void *a, const void *b) {
     return str_compare((*(struct local_check *const *)a)->check.check_id,
                        (*(struct local_check *const *)b)->check.check_id);
 }
 
-static bool list_checks(struct agent_work *work, struct error *e)
-{
+static bool list_checks(struct agent_work *work, struct error *e) {
     (void)e;
     const struct filter *filter = work->data;
     const struct map *map = local_checks(work->local);
@@ -43,14 +43,12 @@ static bool list_checks(struct agent_work *work, struct error *e)
     return true;
 }
 
-static void checks_listed(struct agent_work *w)
-{
+static void checks_listed(struct agent_work *w) {
     filter_free(w->data);
     agent_work_answer_json(w);
 }
 
-void agent_checks(struct http_request *r)
-{
+void agent_checks(struct http_request *r) {
     if (!http_check_namespace(r))
         return;
     struct str text = http_param(r, "filter");
@@ -70,8 +68,7 @@ void agent_checks(struct http_request *r)
 
 /* ---- register, deregister ---- */
 
-static void type_of(const struct check_definition *d, struct check_type *t)
-{
+static void type_of(const struct check_definition *d, struct check_type *t) {
     *t = (struct check_type){
         .alias_node = d->alias_node,
         .alias_service = d->alias_service,
@@ -100,18 +97,11 @@ static void type_of(const struct check_definition *d, struct check_type *t)
     };
 }
 
-static bool known_status(struct str s)
-{
-    return str_is(s, "passing") || str_is(s, "warning") || str_is(s, "critical");
-}
-
-static bool do_register(struct agent_work *w, struct error *e)
-{
+static bool do_register(struct agent_work *w, struct error *e) {
     return local_register_check(w->local, w->data, CHECK_FROM_API, e);
 }
 
-static void register_body(struct http_request *r)
-{
+static void register_body(struct http_request *r) {
     struct check_definition d = {0};
     struct error e = ERROR_IN(&r->arena);
     if (!http_body_from_json(r, &check_definition_shape, &d, NULL, &e)) {
@@ -122,7 +112,7 @@ static void register_body(struct http_request *r)
         http_answer_text(r, 400, STR("Missing check name"));
         return;
     }
-    if (d.status.len > 0 && !known_status(d.status)) {
+    if (d.status.len > 0 && !agent_known_status(d.status)) {
         http_answer_text(r, 400, STR("Bad check status"));
         return;
     }
@@ -137,19 +127,16 @@ static void register_body(struct http_request *r)
     agent_work_start(r, do_register, NULL, true, c);
 }
 
-void agent_check_register(struct http_request *r)
-{
+void agent_check_register(struct http_request *r) {
     if (http_check_namespace(r))
         http_read_body(r, 0, register_body);
 }
 
-static bool do_deregister(struct agent_work *w, struct error *e)
-{
+static bool do_deregister(struct agent_work *w, struct error *e) {
     return local_deregister_check(w->local, w->r->argument, e);
 }
 
-void agent_check_deregister(struct http_request *r)
-{
+void agent_check_deregister(struct http_request *r) {
     if (http_check_namespace(r))
         agent_work_start(r, do_deregister, NULL, true, NULL);
 }
@@ -160,28 +147,31 @@ struct beat {
     struct str status, output;
 };
 
-static bool do_beat(struct agent_work *w, struct error *e)
-{
+static bool do_beat(struct agent_work *w, struct error *e) {
     const struct beat *b = w->data;
     return local_update_ttl(w->local, w->r->argument, b->status, b->output, e);
 }
 
-static void beat(struct http_request *r, struct str status, struct str output)
-{
+static void beat(struct http_request *r, struct str status, struct str output) {
     struct beat *b = ARENA_NEW(&r->arena, struct beat);
     *b = (struct beat){status, output};
     agent_work_start(r, do_beat, NULL, true, b);
 }
 
-static void beat_with_note(struct http_request *r, const char *status)
-{
+static void beat_with_note(struct http_request *r, const char *status) {
     if (http_check_namespace(r))
         beat(r, str_from(status), http_param(r, "note"));
 }
 
-void agent_check_pass(struct http_request *r) { beat_with_note(r, "passing"); }
-void agent_check_warn(struct http_request *r) { beat_with_note(r, "warning"); }
-void agent_check_fail(struct http_request *r) { beat_with_note(r, "critical"); }
+void agent_check_pass(struct http_request *r) {
+    beat_with_note(r, "passing");
+}
+void agent_check_warn(struct http_request *r) {
+    beat_with_note(r, "warning");
+}
+void agent_check_fail(struct http_request *r) {
+    beat_with_note(r, "critical");
+}
 
 #define OF struct beat
 static const struct field beat_fields[] = {
@@ -191,20 +181,18 @@ static const struct field beat_fields[] = {
 #undef OF
 SHAPE(beat, "");
 
-static void update_body(struct http_request *r)
-{
+static void update_body(struct http_request *r) {
     struct beat b = {0};
     struct error e = ERROR_IN(&r->arena);
     if (!http_body_from_json(r, &beat_shape, &b, NULL, &e))
         http_answer_format(r, 400, "Request decode failed: " STR_FMT, STR_ARG(e.text));
-    else if (!known_status(b.status))
+    else if (!agent_known_status(b.status))
         http_answer_format(r, 400, "Invalid check status: '" STR_FMT "'", STR_ARG(b.status));
     else
         beat(r, b.status, b.output);
 }
 
-void agent_check_update(struct http_request *r)
-{
+void agent_check_update(struct http_request *r) {
     if (http_check_namespace(r))
         http_read_body(r, 0, update_body);
 }
@@ -215,8 +203,7 @@ enum aggregate { PASSING, WARNING, CRITICAL, MAINTENANCE, UNKNOWN };
 static const char *const aggregate_names[] = {"passing", "warning", "critical", "maintenance", ""};
 static const int aggregate_statuses[] = {200, 429, 503, 503, 503};
 
-static enum aggregate aggregate_of(const struct health_check *c)
-{
+static enum aggregate aggregate_of(const struct health_check *c) {
     if (str_is(c->check_id, "_node_maintenance") ||
         str_has_prefix(c->check_id, STR("_service_maintenance:")))
         return MAINTENANCE;
@@ -227,15 +214,15 @@ static enum aggregate aggregate_of(const struct health_check *c)
 }
 
 /* Checks of the service and of the node, by ID. */
-static struct list checks_of(const struct local *l, struct str service_id, struct arena *arena)
-{
+static struct list checks_of(const struct local *l, struct str service_id, struct arena *arena) {
     const struct map *map = local_checks(l);
     struct list out = LIST_NEW(arena, struct local_check *, map->count);
     out.len = 0;
     void *value;
     for (size_t i = 0; map_next(map, &i, NULL, &value);) {
         struct local_check *c = value;
-        if (!c->deleted && (c->check.service_id.len == 0 || str_eq(c->check.service_id, service_id)))
+        if (!c->deleted &&
+            (c->check.service_id.len == 0 || str_eq(c->check.service_id, service_id)))
             LIST_AT(out, struct local_check *, out.len++) = c;
     }
     if (out.len > 1)
@@ -243,8 +230,7 @@ static struct list checks_of(const struct local *l, struct str service_id, struc
     return out;
 }
 
-static enum aggregate aggregate_list(const struct list *checks)
-{
+static enum aggregate aggregate_list(const struct list *checks) {
     enum aggregate worst = PASSING;
     for (uint32_t i = 0; i < checks->len; i++) {
         enum aggregate one = aggregate_of(&LIST_AT(*checks, struct local_check *, i)->check);
@@ -256,15 +242,19 @@ static enum aggregate aggregate_list(const struct list *checks)
 }
 
 /* The form of the API client's structs. */
-static void write_client_check(struct json_writer *w, const struct health_check *c)
-{
+static void write_client_check(struct json_writer *w, const struct health_check *c) {
     const struct {
         const char *key;
         struct str value;
     } head[] = {
-        {"Node", c->node},       {"CheckID", c->check_id}, {"Name", c->name},
-        {"Status", c->status},   {"Notes", c->notes},      {"Output", c->output},
-        {"ServiceID", c->service_id}, {"ServiceName", c->service_name},
+        {"Node", c->node},
+        {"CheckID", c->check_id},
+        {"Name", c->name},
+        {"Status", c->status},
+        {"Notes", c->notes},
+        {"Output", c->output},
+        {"ServiceID", c->service_id},
+        {"ServiceName", c->service_name},
     };
     json_open_object(w);
     for (size_t i = 0; i < COUNT_OF(head); i++) {
@@ -280,7 +270,8 @@ static void write_client_check(struct json_writer *w, const struct health_check 
     json_str(w, STR(""));
     json_key(w, STR("Definition"));
     json_open_object(w);
-    static const char *const durations[] = {"Interval", "Timeout", "DeregisterCriticalServiceAfter"};
+    static const char *const durations[] = {"Interval", "Timeout",
+                                            "DeregisterCriticalServiceAfter"};
     for (size_t i = 0; i < COUNT_OF(durations); i++) {
         json_key(w, str_from(durations[i]));
         json_str(w, STR("0s"));
@@ -312,9 +303,8 @@ struct health {
     enum aggregate status;
 };
 
-static void write_health(struct json_writer *w, const struct local_service *s, const struct list *checks,
-                         enum aggregate status)
-{
+static void write_health(struct json_writer *w, const struct local_service *s,
+                         const struct list *checks, enum aggregate status) {
     json_open_object(w);
     json_key(w, STR("AggregatedStatus"));
     json_str(w, str_from(aggregate_names[status]));
@@ -328,8 +318,7 @@ static void write_health(struct json_writer *w, const struct local_service *s, c
     json_close_object(w);
 }
 
-static void health_of_one(struct agent_work *work, struct health *h, struct json_writer *w)
-{
+static void health_of_one(struct agent_work *work, struct health *h, struct json_writer *w) {
     struct local_service *s = local_service_find(work->local, h->key);
     h->found = s != NULL;
     h->status = CRITICAL;
@@ -350,8 +339,7 @@ static void health_of_one(struct agent_work *work, struct health *h, struct json
     }
 }
 
-static void health_of_all(struct agent_work *work, struct health *h, struct json_writer *w)
-{
+static void health_of_all(struct agent_work *work, struct health *h, struct json_writer *w) {
     void *value;
     h->status = PASSING;
     if (w != NULL)
@@ -373,8 +361,7 @@ static void health_of_all(struct agent_work *work, struct health *h, struct json
         h->status = CRITICAL;
 }
 
-static bool find_health(struct agent_work *work, struct error *e)
-{
+static bool find_health(struct agent_work *work, struct error *e) {
     (void)e;
     struct health *h = work->data;
     struct json_writer *w = h->as_text ? NULL : http_json_begin(work->r);
@@ -385,15 +372,15 @@ static bool find_health(struct agent_work *work, struct error *e)
     return true;
 }
 
-static void answer_health(struct agent_work *work)
-{
+static void answer_health(struct agent_work *work) {
     struct http_request *r = work->r;
     const struct health *h = work->data;
     struct str reason = str_from(aggregate_names[h->status]);
     int status = h->found ? aggregate_statuses[h->status] : 404;
     if (!h->found)
-        reason = h->by_name ? str_format(&r->arena, "ServiceName " STR_FMT " Not Found", STR_ARG(h->key))
-                            : str_format(&r->arena, "ServiceId " STR_FMT " not found", STR_ARG(h->key));
+        reason = h->by_name
+                     ? str_format(&r->arena, "ServiceName " STR_FMT " Not Found", STR_ARG(h->key))
+                     : str_format(&r->arena, "ServiceId " STR_FMT " not found", STR_ARG(h->key));
     if (reason.len > 0)
         http_set_header(r, "X-Consul-Reason", reason);
     if (!h->as_text) {
@@ -406,8 +393,7 @@ static void answer_health(struct agent_work *work)
     }
 }
 
-static void start_health(struct http_request *r, bool by_name, const char *missing)
-{
+static void start_health(struct http_request *r, bool by_name, const char *missing) {
     if (!http_check_namespace(r))
         return;
     if (r->argument.len == 0) {
@@ -422,12 +408,10 @@ static void start_health(struct http_request *r, bool by_name, const char *missi
     agent_work_start(r, find_health, answer_health, false, h);
 }
 
-void agent_health_by_id(struct http_request *r)
-{
+void agent_health_by_id(struct http_request *r) {
     start_health(r, false, "Bad request: Missing serviceID");
 }
 
-void agent_health_by_name(struct http_request *r)
-{
+void agent_health_by_name(struct http_request *r) {
     start_health(r, true, "Bad request: Missing service Name");
 }

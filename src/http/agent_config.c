@@ -1,5 +1,5 @@
-/* DebugConfig of GET /v1/agent/self: the configuration with which the agent started, as one flat map in
- * the peer's names and order (agent.md 1.3). A table says what each entry is.
+/* DebugConfig of GET /v1/agent/self: the configuration with which the agent started, as one flat
+ * map in the peer's names and order (agent.md 1.3). A table says what each entry is.
  */
 #include <float.h>
 #include <math.h>
@@ -18,13 +18,13 @@ enum shown_kind {
     SHOW_DUR,
     SHOW_STRS,
     SHOW_MAP,
-    SHOW_VALUES,   /* list of struct value */
-    SHOW_FREE,     /* map str to struct value */
-    SHOW_TCP,      /* list of listen_address */
-    SHOW_IPS,      /* the same, bare */
-    SHOW_CONST,    /* JSON as it is */
+    SHOW_VALUES, /* list of struct value */
+    SHOW_FREE,   /* map str to struct value */
+    SHOW_TCP,    /* list of listen_address */
+    SHOW_IPS,    /* the same, bare */
+    SHOW_CONST,  /* JSON as it is */
     SHOW_FUNCTION,
-    SHOW_OPEN,     /* begins a nested map */
+    SHOW_OPEN, /* begins a nested map */
     SHOW_CLOSE,
 };
 
@@ -42,79 +42,69 @@ struct shown {
 
 /* ---- what needs code ---- */
 
-static void show_node_id(struct json_writer *w, struct agent *agent, const struct config *c)
-{
+static void show_node_id(struct json_writer *w, struct agent *agent, const struct config *c) {
     (void)c;
     json_str(w, agent_node_id(agent));
 }
 
-static void show_dns_addresses(struct json_writer *w, struct agent *agent, const struct config *c)
-{
+static void show_dns_addresses(struct json_writer *w, struct agent *agent, const struct config *c) {
     (void)agent;
     struct arena arena = ARENA_INIT;
     static const char *const networks[] = {"tcp", "udp"};
     json_open_array(w);
     for (uint32_t i = 0; i < c->dns_addrs.len; i++)
         for (size_t n = 0; n < COUNT_OF(networks); n++)
-            json_str(w, listen_address_format(&arena, &LIST_AT(c->dns_addrs, struct listen_address, i),
-                                              networks[n]));
+            json_str(w, listen_address_format(
+                            &arena, &LIST_AT(c->dns_addrs, struct listen_address, i), networks[n]));
     json_close_array(w);
     arena_free(&arena);
 }
 
-static void show_address(struct json_writer *w, struct str ip, int port)
-{
+static void show_address(struct json_writer *w, struct str ip, int port) {
     struct arena arena = ARENA_INIT;
     struct listen_address a = {LISTEN_TCP, ip, port};
     json_str(w, port < 0 ? STR("") : listen_address_format(&arena, &a, "tcp"));
     arena_free(&arena);
 }
 
-static void show_rpc_advertise(struct json_writer *w, struct agent *agent, const struct config *c)
-{
+static void show_rpc_advertise(struct json_writer *w, struct agent *agent, const struct config *c) {
     (void)agent;
     show_address(w, c->advertise_addr_lan, c->server_port);
 }
-static void show_rpc_bind(struct json_writer *w, struct agent *agent, const struct config *c)
-{
+static void show_rpc_bind(struct json_writer *w, struct agent *agent, const struct config *c) {
     (void)agent;
     show_address(w, c->bind_addr, c->server_port);
 }
-static void show_serf_advertise_lan(struct json_writer *w, struct agent *agent, const struct config *c)
-{
+static void show_serf_advertise_lan(struct json_writer *w, struct agent *agent,
+                                    const struct config *c) {
     (void)agent;
     show_address(w, c->advertise_addr_lan, c->serf_port_lan);
 }
-static void show_serf_advertise_wan(struct json_writer *w, struct agent *agent, const struct config *c)
-{
+static void show_serf_advertise_wan(struct json_writer *w, struct agent *agent,
+                                    const struct config *c) {
     (void)agent;
     show_address(w, c->advertise_addr_wan, c->serf_port_wan);
 }
-static void show_serf_bind_lan(struct json_writer *w, struct agent *agent, const struct config *c)
-{
+static void show_serf_bind_lan(struct json_writer *w, struct agent *agent, const struct config *c) {
     (void)agent;
     show_address(w, c->serf_bind_addr_lan, c->serf_port_lan);
 }
-static void show_serf_bind_wan(struct json_writer *w, struct agent *agent, const struct config *c)
-{
+static void show_serf_bind_wan(struct json_writer *w, struct agent *agent, const struct config *c) {
     (void)agent;
     show_address(w, c->serf_bind_addr_wan, c->serf_port_wan);
 }
 
-static void show_fetch_rate(struct json_writer *w, struct agent *agent, const struct config *c)
-{
+static void show_fetch_rate(struct json_writer *w, struct agent *agent, const struct config *c) {
     (void)agent;
     json_f64(w, isinf(c->cache_entry_fetch_rate) ? DBL_MAX : c->cache_entry_fetch_rate);
 }
 
-static void show_rpc_rate(struct json_writer *w, struct agent *agent, const struct config *c)
-{
+static void show_rpc_rate(struct json_writer *w, struct agent *agent, const struct config *c) {
     (void)agent;
     json_f64(w, isinf(c->limits.rpc_rate) ? -1 : c->limits.rpc_rate);
 }
 
-static void show_recursors(struct json_writer *w, struct agent *agent, const struct config *c)
-{
+static void show_recursors(struct json_writer *w, struct agent *agent, const struct config *c) {
     (void)agent;
     json_open_array(w);
     for (uint32_t i = 0; i < c->dns.recursors.len; i++) {
@@ -128,13 +118,13 @@ static void show_recursors(struct json_writer *w, struct agent *agent, const str
     json_close_array(w);
 }
 
-static void show_service_ttls(struct json_writer *w, struct agent *agent, const struct config *c)
-{
+static void show_service_ttls(struct json_writer *w, struct agent *agent, const struct config *c) {
     (void)agent;
     struct arena arena = ARENA_INIT;
     json_open_object(w);
     for (uint32_t i = 0; i < c->dns.service_ttl.len; i++) {
-        const struct config_service_ttl *ttl = &LIST_AT(c->dns.service_ttl, struct config_service_ttl, i);
+        const struct config_service_ttl *ttl =
+            &LIST_AT(c->dns.service_ttl, struct config_service_ttl, i);
         json_key(w, ttl->name);
         json_str(w, duration_format(&arena, ttl->ttl));
     }
@@ -144,51 +134,12 @@ static void show_service_ttls(struct json_writer *w, struct agent *agent, const 
 
 /* ---- services and checks, under the names of memory ---- */
 
-static void key_str(struct json_writer *w, const char *key, struct str value)
-{
-    json_key(w, str_from(key));
-    json_str(w, value);
-}
-static void key_i64(struct json_writer *w, const char *key, int64_t value)
-{
-    json_key(w, str_from(key));
-    json_i64(w, value);
-}
-static void key_bool(struct json_writer *w, const char *key, bool value)
-{
-    json_key(w, str_from(key));
-    json_bool(w, value);
-}
-static void key_duration(struct json_writer *w, const char *key, int64_t value)
-{
+static void key_duration(struct json_writer *w, const char *key, int64_t value) {
     struct arena arena = ARENA_INIT;
-    key_str(w, key, duration_format(&arena, value));
+    agent_key_str(w, key, duration_format(&arena, value));
     arena_free(&arena);
 }
-static void strings(struct json_writer *w, const struct list *list)
-{
-    json_open_array(w);
-    for (uint32_t i = 0; i < list->len; i++)
-        json_str(w, LIST_AT(*list, struct str, i));
-    json_close_array(w);
-}
-static void key_strings(struct json_writer *w, const char *key, const struct list *list)
-{
-    json_key(w, str_from(key));
-    strings(w, list);
-}
-static void key_map(struct json_writer *w, const char *key, const struct list *map)
-{
-    json_key(w, str_from(key));
-    json_open_object(w);
-    for (uint32_t i = 0; i < map->len; i++) {
-        json_key(w, LIST_AT(*map, struct str_pair, i).key);
-        json_str(w, LIST_AT(*map, struct str_pair, i).value);
-    }
-    json_close_object(w);
-}
-static void key_free(struct json_writer *w, const char *key, const struct value *v)
-{
+static void key_free(struct json_writer *w, const char *key, const struct value *v) {
     json_key(w, str_from(key));
     if (v != NULL) {
         json_value(w, v);
@@ -198,66 +149,66 @@ static void key_free(struct json_writer *w, const char *key, const struct value 
     }
 }
 
-static void write_headers(struct json_writer *w, const struct list *map)
-{
+static void write_headers(struct json_writer *w, const struct list *map) {
+    struct arena arena = ARENA_INIT;
     json_key(w, STR("Header"));
     json_open_object(w);
     for (uint32_t i = 0; i < map->len; i++) {
-        json_key(w, LIST_AT(*map, struct list_pair, i).key);
-        strings(w, &LIST_AT(*map, struct list_pair, i).value);
+        const struct list_pair *pair = &LIST_AT(*map, struct list_pair, i);
+        agent_key_strings(w, str_terminated(&arena, pair->key), &pair->value);
     }
     json_close_object(w);
+    arena_free(&arena);
 }
 
 /* with: a node check's own keys, NULL inside of services. */
-static void write_check(struct json_writer *w, const struct check_type *t, const struct config_check *with)
-{
+static void write_check(struct json_writer *w, const struct check_type *t,
+                        const struct config_check *with) {
     json_open_object(w);
-    key_str(w, "AliasNode", t->alias_node);
-    key_str(w, "AliasService", t->alias_service);
-    key_str(w, "Body", t->body);
+    agent_key_str(w, "AliasNode", t->alias_node);
+    agent_key_str(w, "AliasService", t->alias_service);
+    agent_key_str(w, "Body", t->body);
     if (with == NULL)
-        key_str(w, "CheckID", t->check_id);
+        agent_key_str(w, "CheckID", t->check_id);
     key_duration(w, "DeregisterCriticalServiceAfter", t->deregister_critical_service_after);
-    key_str(w, "DockerContainerID", t->docker_container_id);
+    agent_key_str(w, "DockerContainerID", t->docker_container_id);
     if (with != NULL) {
         json_key(w, STR("EnterpriseMeta"));
         json_open_object(w);
         json_close_object(w);
     }
-    key_i64(w, "FailuresBeforeCritical", t->failures_before_critical);
-    key_str(w, "GRPC", t->grpc);
-    key_bool(w, "GRPCUseTLS", t->grpc_use_tls);
-    key_str(w, "HTTP", t->http);
+    agent_key_i64(w, "FailuresBeforeCritical", t->failures_before_critical);
+    agent_key_str(w, "GRPC", t->grpc);
+    agent_key_bool(w, "GRPCUseTLS", t->grpc_use_tls);
+    agent_key_str(w, "HTTP", t->http);
     write_headers(w, &t->header);
     if (with != NULL)
-        key_str(w, "ID", t->check_id);
+        agent_key_str(w, "ID", t->check_id);
     key_duration(w, "Interval", t->interval);
-    key_str(w, "Method", t->method);
-    key_str(w, "Name", t->name);
-    key_str(w, "Notes", t->notes);
-    key_i64(w, "OutputMaxSize", t->output_max_size);
+    agent_key_str(w, "Method", t->method);
+    agent_key_str(w, "Name", t->name);
+    agent_key_str(w, "Notes", t->notes);
+    agent_key_i64(w, "OutputMaxSize", t->output_max_size);
     if (with == NULL) {
-        key_str(w, "ProxyGRPC", t->proxy_grpc);
-        key_str(w, "ProxyHTTP", t->proxy_http);
+        agent_key_str(w, "ProxyGRPC", t->proxy_grpc);
+        agent_key_str(w, "ProxyHTTP", t->proxy_http);
     }
-    key_strings(w, "ScriptArgs", &t->script_args);
+    agent_key_strings(w, "ScriptArgs", &t->script_args);
     if (with != NULL)
-        key_str(w, "ServiceID", with->service_id);
-    key_str(w, "Shell", t->shell);
-    key_str(w, "Status", t->status);
-    key_i64(w, "SuccessBeforePassing", t->success_before_passing);
-    key_str(w, "TCP", t->tcp);
-    key_bool(w, "TLSSkipVerify", t->tls_skip_verify);
+        agent_key_str(w, "ServiceID", with->service_id);
+    agent_key_str(w, "Shell", t->shell);
+    agent_key_str(w, "Status", t->status);
+    agent_key_i64(w, "SuccessBeforePassing", t->success_before_passing);
+    agent_key_str(w, "TCP", t->tcp);
+    agent_key_bool(w, "TLSSkipVerify", t->tls_skip_verify);
     key_duration(w, "TTL", t->ttl);
     key_duration(w, "Timeout", t->timeout);
     if (with != NULL)
-        key_str(w, "Token", STR("hidden"));
+        agent_key_str(w, "Token", STR("hidden"));
     json_close_object(w);
 }
 
-static void show_checks(struct json_writer *w, struct agent *agent, const struct config *c)
-{
+static void show_checks(struct json_writer *w, struct agent *agent, const struct config *c) {
     (void)agent;
     json_open_array(w);
     for (uint32_t i = 0; i < c->checks.len; i++) {
@@ -267,52 +218,48 @@ static void show_checks(struct json_writer *w, struct agent *agent, const struct
     json_close_array(w);
 }
 
-static void write_gateway_mode(struct json_writer *w, const struct mesh_gateway_config *g)
-{
+static void write_gateway_mode(struct json_writer *w, const struct mesh_gateway_config *g) {
     json_key(w, STR("MeshGateway"));
     json_open_object(w);
-    key_str(w, "Mode", g->mode);
+    agent_key_str(w, "Mode", g->mode);
     json_close_object(w);
 }
 
-static void write_upstream(struct json_writer *w, const struct upstream *u)
-{
+static void write_upstream(struct json_writer *w, const struct upstream *u) {
     json_open_object(w);
     key_free(w, "Config", u->config);
-    key_str(w, "Datacenter", u->datacenter);
-    key_str(w, "DestinationName", u->destination_name);
-    key_str(w, "DestinationNamespace", u->destination_namespace);
-    key_str(w, "DestinationType", u->destination_type);
-    key_strings(w, "IngressHosts", &u->ingress_hosts);
-    key_str(w, "LocalBindAddress", u->local_bind_address);
-    key_i64(w, "LocalBindPort", u->local_bind_port);
+    agent_key_str(w, "Datacenter", u->datacenter);
+    agent_key_str(w, "DestinationName", u->destination_name);
+    agent_key_str(w, "DestinationNamespace", u->destination_namespace);
+    agent_key_str(w, "DestinationType", u->destination_type);
+    agent_key_strings(w, "IngressHosts", &u->ingress_hosts);
+    agent_key_str(w, "LocalBindAddress", u->local_bind_address);
+    agent_key_i64(w, "LocalBindPort", u->local_bind_port);
     write_gateway_mode(w, &u->mesh_gateway);
     json_close_object(w);
 }
 
-static void write_expose(struct json_writer *w, const struct expose_config *e)
-{
+static void write_expose(struct json_writer *w, const struct expose_config *e) {
     json_key(w, STR("Expose"));
     json_open_object(w);
-    key_bool(w, "Checks", e->checks);
+    agent_key_bool(w, "Checks", e->checks);
     json_key(w, STR("Paths"));
     json_open_array(w);
     for (uint32_t i = 0; i < e->paths.len; i++) {
         const struct expose_path *p = &LIST_AT(e->paths, struct expose_path, i);
         json_open_object(w);
-        key_i64(w, "ListenerPort", p->listener_port);
-        key_i64(w, "LocalPathPort", p->local_path_port);
-        key_bool(w, "ParsedFromCheck", p->parsed_from_check);
-        key_str(w, "Path", p->path);
-        key_str(w, "Protocol", p->protocol);
+        agent_key_i64(w, "ListenerPort", p->listener_port);
+        agent_key_i64(w, "LocalPathPort", p->local_path_port);
+        agent_key_bool(w, "ParsedFromCheck", p->parsed_from_check);
+        agent_key_str(w, "Path", p->path);
+        agent_key_str(w, "Protocol", p->protocol);
         json_close_object(w);
     }
     json_close_array(w);
     json_close_object(w);
 }
 
-static void write_proxy(struct json_writer *w, const struct connect_proxy_config *p)
-{
+static void write_proxy(struct json_writer *w, const struct connect_proxy_config *p) {
     json_key(w, STR("Proxy"));
     if (p == NULL) {
         json_null(w);
@@ -320,11 +267,11 @@ static void write_proxy(struct json_writer *w, const struct connect_proxy_config
     }
     json_open_object(w);
     key_free(w, "Config", p->config);
-    key_str(w, "DestinationServiceID", p->destination_service_id);
-    key_str(w, "DestinationServiceName", p->destination_service_name);
+    agent_key_str(w, "DestinationServiceID", p->destination_service_id);
+    agent_key_str(w, "DestinationServiceName", p->destination_service_name);
     write_expose(w, &p->expose);
-    key_str(w, "LocalServiceAddress", p->local_service_address);
-    key_i64(w, "LocalServicePort", p->local_service_port);
+    agent_key_str(w, "LocalServiceAddress", p->local_service_address);
+    agent_key_i64(w, "LocalServicePort", p->local_service_port);
     write_gateway_mode(w, &p->mesh_gateway);
     json_key(w, STR("Upstreams"));
     json_open_array(w);
@@ -334,22 +281,16 @@ static void write_proxy(struct json_writer *w, const struct connect_proxy_config
     json_close_object(w);
 }
 
-struct tagged_pair {
-    struct str key;
-    struct service_address address;
-};
-
 static void write_service(struct json_writer *w, const struct service_definition *d);
 
-static void write_connect(struct json_writer *w, const struct service_connect *connect)
-{
+static void write_connect(struct json_writer *w, const struct service_connect *connect) {
     json_key(w, STR("Connect"));
     if (connect == NULL) {
         json_null(w);
         return;
     }
     json_open_object(w);
-    key_bool(w, "Native", connect->native);
+    agent_key_bool(w, "Native", connect->native);
     json_key(w, STR("SidecarService"));
     if (connect->sidecar_service != NULL)
         write_service(w, connect->sidecar_service);
@@ -358,10 +299,9 @@ static void write_connect(struct json_writer *w, const struct service_connect *c
     json_close_object(w);
 }
 
-static void write_service(struct json_writer *w, const struct service_definition *d)
-{
+static void write_service(struct json_writer *w, const struct service_definition *d) {
     json_open_object(w);
-    key_str(w, "Address", d->address);
+    agent_key_str(w, "Address", d->address);
     json_key(w, STR("Check"));
     write_check(w, &d->check, NULL);
     json_key(w, STR("Checks"));
@@ -370,39 +310,28 @@ static void write_service(struct json_writer *w, const struct service_definition
         write_check(w, LIST_AT(d->checks, struct check_type *, i), NULL);
     json_close_array(w);
     write_connect(w, d->connect);
-    key_bool(w, "EnableTagOverride", d->enable_tag_override);
+    agent_key_bool(w, "EnableTagOverride", d->enable_tag_override);
     json_key(w, STR("EnterpriseMeta"));
     json_open_object(w);
     json_close_object(w);
-    key_str(w, "ID", d->id);
-    key_str(w, "Kind", d->kind);
-    key_map(w, "Meta", &d->meta);
-    key_str(w, "Name", d->name);
-    key_i64(w, "Port", d->port);
+    agent_key_str(w, "ID", d->id);
+    agent_key_str(w, "Kind", d->kind);
+    agent_key_map(w, "Meta", &d->meta);
+    agent_key_str(w, "Name", d->name);
+    agent_key_i64(w, "Port", d->port);
     write_proxy(w, d->proxy);
-    json_key(w, STR("TaggedAddresses"));
-    json_open_object(w);
-    for (uint32_t i = 0; i < d->tagged_addresses.len; i++) {
-        const struct tagged_pair *pair = &LIST_AT(d->tagged_addresses, struct tagged_pair, i);
-        json_key(w, pair->key);
-        json_open_object(w);
-        key_str(w, "Address", pair->address.address);
-        key_i64(w, "Port", pair->address.port);
-        json_close_object(w);
-    }
-    json_close_object(w);
-    key_strings(w, "Tags", &d->tags);
-    key_str(w, "Token", STR("hidden"));
+    agent_key_addresses(w, "TaggedAddresses", &d->tagged_addresses);
+    agent_key_strings(w, "Tags", &d->tags);
+    agent_key_str(w, "Token", STR("hidden"));
     json_key(w, STR("Weights"));
     json_open_object(w);
-    key_i64(w, "Passing", d->weights ? d->weights->passing : 1);
-    key_i64(w, "Warning", d->weights ? d->weights->warning : 1);
+    agent_key_i64(w, "Passing", d->weights ? d->weights->passing : 1);
+    agent_key_i64(w, "Warning", d->weights ? d->weights->warning : 1);
     json_close_object(w);
     json_close_object(w);
 }
 
-static void show_services(struct json_writer *w, struct agent *agent, const struct config *c)
-{
+static void show_services(struct json_writer *w, struct agent *agent, const struct config *c) {
     (void)agent;
     json_open_array(w);
     for (uint32_t i = 0; i < c->services.len; i++)
@@ -412,25 +341,37 @@ static void show_services(struct json_writer *w, struct agent *agent, const stru
 
 /* ---- the table ---- */
 
-#define S(key, member) {key, SHOW_STR, AT(member)}
-#define B(key, member) {key, SHOW_BOOL, AT(member)}
-#define N(key, member) {key, SHOW_I64, AT(member)}
-#define I(key, member) {key, SHOW_INT, AT(member)}
-#define D(key, member) {key, SHOW_DUR, AT(member)}
-#define L(key, member) {key, SHOW_STRS, AT(member)}
-#define M(key, member) {key, SHOW_MAP, AT(member)}
-#define H(key) {key, SHOW_HIDDEN}
-#define C(key, json) {key, SHOW_CONST, 0, json}
-#define F(key, fn) {key, SHOW_FUNCTION, 0, NULL, fn}
-#define OPEN(key) {key, SHOW_OPEN}
-#define CLOSE {NULL, SHOW_CLOSE}
-#define GOSSIP(name, member)                                 \
-    D("Gossip" name "GossipInterval", member.gossip_interval), \
-    N("Gossip" name "GossipNodes", member.gossip_nodes),       \
-    D("Gossip" name "ProbeInterval", member.probe_interval),   \
-    D("Gossip" name "ProbeTimeout", member.probe_timeout),     \
-    N("Gossip" name "RetransmitMult", member.retransmit_mult), \
-    N("Gossip" name "SuspicionMult", member.suspicion_mult)
+#define S(key, member)                                                                             \
+    { key, SHOW_STR, AT(member) }
+#define B(key, member)                                                                             \
+    { key, SHOW_BOOL, AT(member) }
+#define N(key, member)                                                                             \
+    { key, SHOW_I64, AT(member) }
+#define I(key, member)                                                                             \
+    { key, SHOW_INT, AT(member) }
+#define D(key, member)                                                                             \
+    { key, SHOW_DUR, AT(member) }
+#define L(key, member)                                                                             \
+    { key, SHOW_STRS, AT(member) }
+#define M(key, member)                                                                             \
+    { key, SHOW_MAP, AT(member) }
+#define H(key)                                                                                     \
+    { key, SHOW_HIDDEN }
+#define C(key, json)                                                                               \
+    { key, SHOW_CONST, 0, json }
+#define F(key, fn)                                                                                 \
+    { key, SHOW_FUNCTION, 0, NULL, fn }
+#define OPEN(key)                                                                                  \
+    { key, SHOW_OPEN }
+#define CLOSE                                                                                      \
+    { NULL, SHOW_CLOSE }
+#define GOSSIP(name, member)                                                                       \
+    D("Gossip" name "GossipInterval", member.gossip_interval),                                     \
+        N("Gossip" name "GossipNodes", member.gossip_nodes),                                       \
+        D("Gossip" name "ProbeInterval", member.probe_interval),                                   \
+        D("Gossip" name "ProbeTimeout", member.probe_timeout),                                     \
+        N("Gossip" name "RetransmitMult", member.retransmit_mult),                                 \
+        N("Gossip" name "SuspicionMult", member.suspicion_mult)
 
 static const struct shown table[] = {
     H("ACLAgentMasterToken"),
@@ -718,8 +659,7 @@ static const struct shown table[] = {
 /* ---- writing ---- */
 
 /* Secrets in free-form content and in join entries: config keys that look like one are hidden. */
-static bool looks_secret(struct str key)
-{
+static bool looks_secret(struct str key) {
     static const char *const words[] = {"key", "token", "secret"};
     struct arena arena = ARENA_INIT;
     struct str lower = str_lower(&arena, key);
@@ -730,8 +670,7 @@ static bool looks_secret(struct str key)
     return secret;
 }
 
-static void write_value(struct json_writer *w, const struct value *v, bool secret)
-{
+static void write_value(struct json_writer *w, const struct value *v, bool secret) {
     if (v->kind == VALUE_STRING && secret) {
         json_str(w, STR("hidden"));
     } else if (v->kind == VALUE_LIST) {
@@ -752,8 +691,7 @@ static void write_value(struct json_writer *w, const struct value *v, bool secre
 }
 
 /* "provider=aws secret_access_key=x": the values of words that look like secrets. */
-static void write_words(struct json_writer *w, struct str text)
-{
+static void write_words(struct json_writer *w, struct str text) {
     struct buf out = BUF_INIT;
     bool first = true;
     while (text.data != NULL) {
@@ -772,8 +710,7 @@ static void write_words(struct json_writer *w, struct str text)
     buf_free(&out);
 }
 
-static void write_addresses(struct json_writer *w, const struct list *list, bool bare)
-{
+static void write_addresses(struct json_writer *w, const struct list *list, bool bare) {
     struct arena arena = ARENA_INIT;
     json_open_array(w);
     for (uint32_t i = 0; i < list->len; i++) {
@@ -784,8 +721,7 @@ static void write_addresses(struct json_writer *w, const struct list *list, bool
     arena_free(&arena);
 }
 
-static void write_strings(struct json_writer *w, const struct shown *s, const struct list *list)
-{
+static void write_strings(struct json_writer *w, const struct shown *s, const struct list *list) {
     bool joins = strncmp(s->key, "RetryJoin", 9) == 0;
     json_open_array(w);
     for (uint32_t i = 0; i < list->len; i++) {
@@ -797,8 +733,7 @@ static void write_strings(struct json_writer *w, const struct shown *s, const st
     json_close_array(w);
 }
 
-static void write_map(struct json_writer *w, const struct list *map)
-{
+static void write_map(struct json_writer *w, const struct list *map) {
     json_open_object(w);
     for (uint32_t i = 0; i < map->len; i++) {
         const struct str_pair *pair = &LIST_AT(*map, struct str_pair, i);
@@ -808,16 +743,14 @@ static void write_map(struct json_writer *w, const struct list *map)
     json_close_object(w);
 }
 
-static void write_values(struct json_writer *w, const struct list *list)
-{
+static void write_values(struct json_writer *w, const struct list *list) {
     json_open_array(w);
     for (uint32_t i = 0; i < list->len; i++)
         write_value(w, &LIST_AT(*list, struct value, i), false);
     json_close_array(w);
 }
 
-static void write_free(struct json_writer *w, const struct list *map)
-{
+static void write_free(struct json_writer *w, const struct list *map) {
     json_open_object(w);
     for (uint32_t i = 0; i < map->len; i++) {
         const struct value_pair *pair = &LIST_AT(*map, struct value_pair, i);
@@ -827,8 +760,7 @@ static void write_free(struct json_writer *w, const struct list *map)
     json_close_object(w);
 }
 
-static void write_const(struct json_writer *w, const char *text)
-{
+static void write_const(struct json_writer *w, const char *text) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     struct value v;
@@ -839,35 +771,66 @@ static void write_const(struct json_writer *w, const char *text)
 }
 
 static void write_entry(struct json_writer *w, const struct shown *s, struct agent *agent,
-                        const struct config *c)
-{
+                        const struct config *c) {
     struct arena arena = ARENA_INIT;
     const void *at = (const char *)c + s->offset;
     json_key(w, str_from(s->key));
     switch (s->kind) {
-    case SHOW_STR: json_str(w, *(const struct str *)at); break;
-    case SHOW_HIDDEN: json_str(w, STR("hidden")); break;
-    case SHOW_BOOL: json_bool(w, *(const bool *)at); break;
-    case SHOW_I64: json_i64(w, *(const int64_t *)at); break;
-    case SHOW_INT: json_i64(w, *(const int *)at); break;
-    case SHOW_F64: json_f64(w, *(const double *)at); break;
-    case SHOW_DUR: json_str(w, duration_format(&arena, *(const int64_t *)at)); break;
-    case SHOW_STRS: write_strings(w, s, at); break;
-    case SHOW_MAP: write_map(w, at); break;
-    case SHOW_VALUES: write_values(w, at); break;
-    case SHOW_FREE: write_free(w, at); break;
-    case SHOW_TCP: write_addresses(w, at, false); break;
-    case SHOW_IPS: write_addresses(w, at, true); break;
-    case SHOW_CONST: write_const(w, s->text); break;
-    case SHOW_FUNCTION: s->function(w, agent, c); break;
-    case SHOW_OPEN: json_open_object(w); break;
-    case SHOW_CLOSE: break;
+    case SHOW_STR:
+        json_str(w, *(const struct str *)at);
+        break;
+    case SHOW_HIDDEN:
+        json_str(w, STR("hidden"));
+        break;
+    case SHOW_BOOL:
+        json_bool(w, *(const bool *)at);
+        break;
+    case SHOW_I64:
+        json_i64(w, *(const int64_t *)at);
+        break;
+    case SHOW_INT:
+        json_i64(w, *(const int *)at);
+        break;
+    case SHOW_F64:
+        json_f64(w, *(const double *)at);
+        break;
+    case SHOW_DUR:
+        json_str(w, duration_format(&arena, *(const int64_t *)at));
+        break;
+    case SHOW_STRS:
+        write_strings(w, s, at);
+        break;
+    case SHOW_MAP:
+        write_map(w, at);
+        break;
+    case SHOW_VALUES:
+        write_values(w, at);
+        break;
+    case SHOW_FREE:
+        write_free(w, at);
+        break;
+    case SHOW_TCP:
+        write_addresses(w, at, false);
+        break;
+    case SHOW_IPS:
+        write_addresses(w, at, true);
+        break;
+    case SHOW_CONST:
+        write_const(w, s->text);
+        break;
+    case SHOW_FUNCTION:
+        s->function(w, agent, c);
+        break;
+    case SHOW_OPEN:
+        json_open_object(w);
+        break;
+    case SHOW_CLOSE:
+        break;
     }
     arena_free(&arena);
 }
 
-void agent_write_debug_config(struct json_writer *w, struct agent *agent)
-{
+void agent_write_debug_config(struct json_writer *w, struct agent *agent) {
     const struct config *c = agent_config(agent);
     json_open_object(w);
     for (size_t i = 0; i < COUNT_OF(table); i++) {

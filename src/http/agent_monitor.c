@@ -1,5 +1,5 @@
-/* GET /v1/agent/monitor: the agent's log as it is written (agent.md 1.5). Lines come from any thread; up
- * to 512 wait for the request's own, those that do not fit are dropped and counted.
+/* GET /v1/agent/monitor: the agent's log as it is written (agent.md 1.5). Lines come from any
+ * thread; up to 512 wait for the request's own, those that do not fit are dropped and counted.
  */
 #include <pthread.h>
 
@@ -25,8 +25,7 @@ struct monitor {
 static void flush(struct message *m);
 
 /* Any thread; under the log's lock. */
-static void take_line(void *owner, enum log_level level, struct str line)
-{
+static void take_line(void *owner, enum log_level level, struct str line) {
     struct monitor *mon = owner;
     (void)level;
     pthread_mutex_lock(&mon->mutex);
@@ -47,8 +46,7 @@ static void take_line(void *owner, enum log_level level, struct str line)
     pthread_mutex_unlock(&mon->mutex);
 }
 
-static void end(struct monitor *mon)
-{
+static void end(struct monitor *mon) {
     uint64_t dropped = mon->dropped;
     struct http_request *r = mon->r;
     for (size_t i = 0; i < LINES_MAX; i++)
@@ -58,12 +56,12 @@ static void end(struct monitor *mon)
     mem_free(mon);
     http_stream_end(r);
     if (dropped > 0)
-        log_at(LOG_WARN, "agent", "Dropped logs during monitor request", LOG_I("dropped_count", dropped));
+        log_at(LOG_WARN, "agent", "Dropped logs during monitor request",
+               LOG_I("dropped_count", dropped));
 }
 
 /* On the request's thread. */
-static void flush(struct message *m)
-{
+static void flush(struct message *m) {
     struct monitor *mon = CONTAINER_OF(m, struct monitor, message);
     struct buf ready[LINES_MAX];
     pthread_mutex_lock(&mon->mutex);
@@ -88,8 +86,7 @@ static void flush(struct message *m)
         end(mon);
 }
 
-static void client_gone(struct http_request *r)
-{
+static void client_gone(struct http_request *r) {
     struct monitor *mon = r->state;
     log_remove_sink(mon->sink); /* from here on no line comes */
     mon->ended = true;
@@ -97,8 +94,7 @@ static void client_gone(struct http_request *r)
         end(mon);
 }
 
-void agent_monitor(struct http_request *r)
-{
+void agent_monitor(struct http_request *r) {
     struct str text = http_param(r, "loglevel");
     enum log_level level = LOG_INFO;
     if (text.len > 0 && !log_level_parse(text, &level)) {

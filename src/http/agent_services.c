@@ -1,5 +1,5 @@
-/* /v1/agent/service(s): listing, registering, maintenance, and waiting for one to change (agent.md 1.7,
- * 1.8, 1.12).
+/* /v1/agent/service(s): listing, registering, maintenance, and waiting for one to change
+ * (agent.md 1.7, 1.8, 1.12).
  */
 #include <stdlib.h>
 
@@ -11,33 +11,19 @@
 
 /* ---- the agent's form of a service ---- */
 
-static void write_str(struct json_writer *w, const char *key, struct str value)
-{
-    json_key(w, str_from(key));
-    json_str(w, value);
-}
-
-static void write_str_set(struct json_writer *w, const char *key, struct str value)
-{
+static void write_str_set(struct json_writer *w, const char *key, struct str value) {
     if (value.len > 0)
-        write_str(w, key, value);
+        agent_key_str(w, key, value);
 }
 
-static void write_i64(struct json_writer *w, const char *key, int64_t value)
-{
-    json_key(w, str_from(key));
-    json_i64(w, value);
-}
-
-static void write_upstream(struct json_writer *w, const struct upstream *u)
-{
+static void write_upstream(struct json_writer *w, const struct upstream *u) {
     json_open_object(w);
-    write_str(w, "DestinationType", u->destination_type);
+    agent_key_str(w, "DestinationType", u->destination_type);
     write_str_set(w, "DestinationNamespace", u->destination_namespace);
-    write_str(w, "DestinationName", u->destination_name);
+    agent_key_str(w, "DestinationName", u->destination_name);
     write_str_set(w, "Datacenter", u->datacenter);
     write_str_set(w, "LocalBindAddress", u->local_bind_address);
-    write_i64(w, "LocalBindPort", u->local_bind_port);
+    agent_key_i64(w, "LocalBindPort", u->local_bind_port);
     if (u->config != NULL && u->config->map.len > 0) {
         json_key(w, STR("Config"));
         json_value(w, u->config);
@@ -47,8 +33,7 @@ static void write_upstream(struct json_writer *w, const struct upstream *u)
     json_close_object(w);
 }
 
-static void write_expose(struct json_writer *w, const struct expose_config *e)
-{
+static void write_expose(struct json_writer *w, const struct expose_config *e) {
     json_open_object(w);
     if (e->checks) {
         json_key(w, STR("Checks"));
@@ -61,10 +46,10 @@ static void write_expose(struct json_writer *w, const struct expose_config *e)
             const struct expose_path *p = &LIST_AT(e->paths, struct expose_path, i);
             json_open_object(w);
             if (p->listener_port != 0)
-                write_i64(w, "ListenerPort", p->listener_port);
+                agent_key_i64(w, "ListenerPort", p->listener_port);
             write_str_set(w, "Path", p->path);
             if (p->local_path_port != 0)
-                write_i64(w, "LocalPathPort", p->local_path_port);
+                agent_key_i64(w, "LocalPathPort", p->local_path_port);
             write_str_set(w, "Protocol", p->protocol);
             json_key(w, STR("ParsedFromCheck"));
             json_bool(w, p->parsed_from_check);
@@ -75,14 +60,13 @@ static void write_expose(struct json_writer *w, const struct expose_config *e)
     json_close_object(w);
 }
 
-static void write_proxy(struct json_writer *w, const struct connect_proxy_config *p)
-{
+static void write_proxy(struct json_writer *w, const struct connect_proxy_config *p) {
     json_open_object(w);
     write_str_set(w, "DestinationServiceName", p->destination_service_name);
     write_str_set(w, "DestinationServiceID", p->destination_service_id);
     write_str_set(w, "LocalServiceAddress", p->local_service_address);
     if (p->local_service_port != 0)
-        write_i64(w, "LocalServicePort", p->local_service_port);
+        agent_key_i64(w, "LocalServicePort", p->local_service_port);
     if (p->config != NULL && p->config->map.len > 0) {
         json_key(w, STR("Config"));
         json_value(w, p->config);
@@ -101,69 +85,28 @@ static void write_proxy(struct json_writer *w, const struct connect_proxy_config
     json_close_object(w);
 }
 
-static void write_str_list(struct json_writer *w, const struct list *list)
-{
-    json_open_array(w);
-    for (uint32_t i = 0; i < list->len; i++)
-        json_str(w, LIST_AT(*list, struct str, i));
-    json_close_array(w);
-}
-
-static void write_str_map(struct json_writer *w, const struct list *map)
-{
-    json_open_object(w);
-    for (uint32_t i = 0; i < map->len; i++) {
-        json_key(w, LIST_AT(*map, struct str_pair, i).key);
-        json_str(w, LIST_AT(*map, struct str_pair, i).value);
-    }
-    json_close_object(w);
-}
-
-struct tagged_pair {
-    struct str key;
-    struct service_address address;
-};
-
-static void write_addresses(struct json_writer *w, const struct list *map)
-{
-    if (map->len == 0)
-        return;
-    json_key(w, STR("TaggedAddresses"));
-    json_open_object(w);
-    for (uint32_t i = 0; i < map->len; i++) {
-        const struct tagged_pair *pair = &LIST_AT(*map, struct tagged_pair, i);
-        json_key(w, pair->key);
-        json_open_object(w);
-        write_str(w, "Address", pair->address.address);
-        write_i64(w, "Port", pair->address.port);
-        json_close_object(w);
-    }
-    json_close_object(w);
-}
-
-static bool has_proxy(struct str kind)
-{
+static bool has_proxy(struct str kind) {
     return str_is(kind, "connect-proxy") || str_is(kind, "mesh-gateway") ||
            str_is(kind, "terminating-gateway") || str_is(kind, "ingress-gateway");
 }
 
-void agent_write_service(struct json_writer *w, const struct node_service *s, struct str content_hash)
-{
+void agent_write_service(struct json_writer *w, const struct node_service *s,
+                         struct str content_hash) {
     json_open_object(w);
     write_str_set(w, "Kind", s->kind);
-    write_str(w, "ID", s->id);
-    write_str(w, "Service", s->service);
-    json_key(w, STR("Tags"));
-    write_str_list(w, &s->tags);
-    json_key(w, STR("Meta"));
-    write_str_map(w, &s->meta);
-    write_i64(w, "Port", s->port);
-    write_str(w, "Address", s->address);
-    write_addresses(w, &s->tagged_addresses);
+    agent_key_str(w, "ID", s->id);
+    agent_key_str(w, "Service", s->service);
+    agent_key_strings(w, "Tags", &s->tags);
+    agent_key_map(w, "Meta", &s->meta);
+    agent_key_i64(w, "Port", s->port);
+    agent_key_str(w, "Address", s->address);
+    if (s->tagged_addresses.len > 0)
+        agent_key_addresses(w, "TaggedAddresses", &s->tagged_addresses);
     json_key(w, STR("Weights"));
     json_open_object(w);
-    write_i64(w, "Passing", s->weights != NULL && s->weights->passing > 0 ? s->weights->passing : 1);
-    write_i64(w, "Warning", s->weights != NULL ? s->weights->warning : 1);
+    agent_key_i64(w, "Passing",
+                  s->weights != NULL && s->weights->passing > 0 ? s->weights->passing : 1);
+    agent_key_i64(w, "Warning", s->weights != NULL ? s->weights->warning : 1);
     json_close_object(w);
     json_key(w, STR("EnableTagOverride"));
     json_bool(w, s->enable_tag_override);
@@ -184,14 +127,12 @@ void agent_write_service(struct json_writer *w, const struct node_service *s, st
 
 /* ---- list ---- */
 
-static int compare_services(const void *a, const void *b)
-{
+static int compare_services(const void *a, const void *b) {
     return str_compare((*(struct local_service *const *)a)->service.id,
                        (*(struct local_service *const *)b)->service.id);
 }
 
-static bool list_services(struct agent_work *work, struct error *e)
-{
+static bool list_services(struct agent_work *work, struct error *e) {
     (void)e;
     const struct filter *filter = work->data;
     const struct map *map = local_services(work->local);
@@ -215,14 +156,12 @@ static bool list_services(struct agent_work *work, struct error *e)
     return true;
 }
 
-static void services_listed(struct agent_work *w)
-{
+static void services_listed(struct agent_work *w) {
     filter_free(w->data);
     agent_work_answer_json(w);
 }
 
-void agent_services(struct http_request *r)
-{
+void agent_services(struct http_request *r) {
     if (!http_check_namespace(r))
         return;
     struct str text = http_param(r, "filter");
@@ -245,8 +184,8 @@ void agent_services(struct http_request *r)
 #define WAIT_DEFAULT (300 * SECOND)
 #define WAIT_MAX (600 * SECOND)
 
-/* The watch belongs to the core; the timer to the request's thread. Whoever comes first asks the core to
- * write the answer. */
+/* The watch belongs to the core; the timer to the request's thread. Whoever comes first asks the
+ * core to write the answer. */
 struct service_wait {
     struct agent_work work; /* of the answer */
     struct http_request *r;
@@ -257,33 +196,29 @@ struct service_wait {
     struct message woken;
     struct loop_timer timer;
     bool timer_open;
-    bool ended;     /* the timer or the client: the core was asked to answer whatever there is */
-    bool end_done;  /* … and will not look at this any more */
-    bool answered;  /* the core's answer is here */
-    bool parked;    /* waits at the core */
+    bool ended;    /* the timer or the client: the core was asked to answer whatever there is */
+    bool end_done; /* … and will not look at this any more */
+    bool answered; /* the core's answer is here */
+    bool parked;   /* waits at the core */
 };
 
-static struct str hash_text(struct arena *arena, const struct local_service *s)
-{
+static struct str hash_text(struct arena *arena, const struct local_service *s) {
     return str_format(arena, "%llx", (unsigned long long)local_service_hash(s));
 }
 
-static void timer_closed(struct loop_timer *t)
-{
+static void timer_closed(struct loop_timer *t) {
     struct service_wait *wait = t->owner;
     wait->timer_open = false;
     agent_work_answer_json(&wait->work);
 }
 
-static void not_found_closed(struct loop_timer *t)
-{
+static void not_found_closed(struct loop_timer *t) {
     struct service_wait *wait = t->owner;
     http_answer_error(wait->r, &wait->work.error);
 }
 
 /* On the request's thread, when the core has no more business with this. */
-static void wait_over(struct service_wait *wait)
-{
+static void wait_over(struct service_wait *wait) {
     if (!wait->answered || (wait->ended && !wait->end_done))
         return;
     if (!wait->work.ok) {
@@ -304,27 +239,25 @@ static void wait_over(struct service_wait *wait)
     }
 }
 
-static void wait_answered(struct message *m)
-{
+static void wait_answered(struct message *m) {
     struct service_wait *wait = CONTAINER_OF(m, struct service_wait, woken);
     wait->answered = true;
     wait_over(wait);
 }
 
-static void answer_home(struct service_wait *wait)
-{
+static void answer_home(struct service_wait *wait) {
     wait->woken.run = wait_answered;
     loop_post_reply(wait->r->loop, &wait->woken);
 }
 
-static void core_answer(struct service_wait *wait)
-{
+static void core_answer(struct service_wait *wait) {
     struct local_service *s = local_service_find(wait->local, wait->id);
     wait->work.r = wait->r;
     wait->work.error = ERROR_IN(&wait->r->arena);
     wait->work.ok = s != NULL;
     if (s == NULL) {
-        error_set(&wait->work.error, ERROR_NOT_FOUND, "unknown service ID: " STR_FMT, STR_ARG(wait->id));
+        error_set(&wait->work.error, ERROR_NOT_FOUND, "unknown service ID: " STR_FMT,
+                  STR_ARG(wait->id));
     } else {
         wait->hash = hash_text(&wait->r->arena, s);
         agent_write_service(http_json_begin(wait->r), &s->service, wait->hash);
@@ -333,8 +266,7 @@ static void core_answer(struct service_wait *wait)
 }
 
 /* On the core: the service has changed or gone. */
-static void service_changed(struct local_watch *watch)
-{
+static void service_changed(struct local_watch *watch) {
     struct service_wait *wait = CONTAINER_OF(watch, struct service_wait, watch);
     struct local_service *s = local_service_find(wait->local, wait->id);
     struct arena scratch = ARENA_INIT;
@@ -348,8 +280,7 @@ static void service_changed(struct local_watch *watch)
     core_answer(wait);
 }
 
-static void core_ask(void *arg)
-{
+static void core_ask(void *arg) {
     struct service_wait *wait = arg;
     struct local_service *s = local_service_find(wait->local, wait->id);
     if (wait->waits && s != NULL && str_eq(hash_text(&wait->r->arena, s), wait->hash)) {
@@ -363,8 +294,7 @@ static void core_ask(void *arg)
 }
 
 /* On the core. If it is no longer parked, the answer is already on its way. */
-static void core_end(void *arg)
-{
+static void core_end(void *arg) {
     struct service_wait *wait = arg;
     if (!wait->parked)
         return;
@@ -373,15 +303,13 @@ static void core_end(void *arg)
     core_answer(wait);
 }
 
-static void end_seen(void *arg)
-{
+static void end_seen(void *arg) {
     struct service_wait *wait = arg;
     wait->end_done = true;
     wait_over(wait);
 }
 
-static void end_wait(struct service_wait *wait)
-{
+static void end_wait(struct service_wait *wait) {
     if (wait->ended || wait->answered)
         return;
     wait->ended = true;
@@ -391,17 +319,19 @@ static void end_wait(struct service_wait *wait)
     }
 }
 
-static void wait_timed_out(struct loop_timer *t) { end_wait(t->owner); }
-static void wait_gone(struct http_request *r) { end_wait(r->state); }
+static void wait_timed_out(struct loop_timer *t) {
+    end_wait(t->owner);
+}
+static void wait_gone(struct http_request *r) {
+    end_wait(r->state);
+}
 
-static void ask_core(struct service_wait *wait)
-{
+static void ask_core(struct service_wait *wait) {
     if (!server_run_on_core(wait->r->server, core_ask, NULL, wait))
         http_answer_text(wait->r, 500, STR("too many requests are waiting for the agent's core"));
 }
 
-void agent_service(struct http_request *r)
-{
+void agent_service(struct http_request *r) {
     if (!http_check_namespace(r))
         return;
     struct service_wait *wait = ARENA_NEW(&r->arena, struct service_wait);
@@ -441,8 +371,7 @@ struct registration {
 };
 
 /* `Check`, unless it is empty, then `Checks`. */
-static void collect_checks(struct http_request *r, struct registration *reg)
-{
+static void collect_checks(struct http_request *r, struct registration *reg) {
     struct service_definition *d = &reg->definition;
     bool has_one = !check_type_empty(&d->check);
     reg->checks = LIST_NEW(&r->arena, struct check_type *, d->checks.len + has_one);
@@ -456,26 +385,18 @@ static void collect_checks(struct http_request *r, struct registration *reg)
     }
 }
 
-static bool known_status(struct str s)
-{
-    return s.len == 0 || str_is(s, "passing") || str_is(s, "warning") || str_is(s, "critical");
-}
-
-static bool bad_request(struct http_request *r, const char *prefix, const struct error *e)
-{
+static bool bad_request(struct http_request *r, const char *prefix, const struct error *e) {
     http_answer_format(r, 400, "%s" STR_FMT, prefix, STR_ARG(e->text));
     return false;
 }
 
-static bool bad_text(struct http_request *r, const char *text)
-{
+static bool bad_text(struct http_request *r, const char *text) {
     http_answer_text(r, 400, str_from(text));
     return false;
 }
 
 /* In the order of agent.md 1.12. False: answered. */
-static bool validate(struct http_request *r, struct registration *reg)
-{
+static bool validate(struct http_request *r, struct registration *reg) {
     struct service_definition *d = &reg->definition;
     struct error e = ERROR_IN(&r->arena);
     if (d->name.len == 0)
@@ -493,23 +414,23 @@ static bool validate(struct http_request *r, struct registration *reg)
         const struct check_type *check = LIST_AT(reg->checks, struct check_type *, i);
         if (!check_type_validate(check, &e))
             return bad_request(r, "Invalid check: ", &e);
-        if (!known_status(check->status))
+        if (check->status.len > 0 && !agent_known_status(check->status))
             return bad_text(r, "Status for checks must 'passing', 'warning', 'critical'");
     }
     return true;
 }
 
-static bool do_register(struct agent_work *w, struct error *e)
-{
+static bool do_register(struct agent_work *w, struct error *e) {
     struct registration *reg = w->data;
-    struct local_registration l = {.definition = &reg->definition, .checks = reg->checks,
-                                   .token = reg->token, .from_api = true,
+    struct local_registration l = {.definition = &reg->definition,
+                                   .checks = reg->checks,
+                                   .token = reg->token,
+                                   .from_api = true,
                                    .replace_checks = reg->replace_checks};
     return local_register_service(w->local, &l, e);
 }
 
-static void register_body(struct http_request *r)
-{
+static void register_body(struct http_request *r) {
     struct registration *reg = ARENA_NEW(&r->arena, struct registration);
     struct error e = ERROR_IN(&r->arena);
     if (!http_body_from_json(r, &service_definition_shape, &reg->definition, NULL, &e)) {
@@ -524,17 +445,17 @@ static void register_body(struct http_request *r)
     agent_work_start(r, do_register, NULL, true, reg);
 }
 
-void agent_service_register(struct http_request *r) { http_read_body(r, 0, register_body); }
+void agent_service_register(struct http_request *r) {
+    http_read_body(r, 0, register_body);
+}
 
 /* ---- deregister, maintenance ---- */
 
-static bool do_deregister(struct agent_work *w, struct error *e)
-{
+static bool do_deregister(struct agent_work *w, struct error *e) {
     return local_deregister_service(w->local, w->r->argument, e);
 }
 
-void agent_service_deregister(struct http_request *r)
-{
+void agent_service_deregister(struct http_request *r) {
     agent_work_start(r, do_deregister, NULL, true, NULL);
 }
 
@@ -543,28 +464,15 @@ struct maintenance {
     struct str reason, token;
 };
 
-static bool parse_bool(struct str s, bool *out)
-{
-    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
-    static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
-    for (size_t i = 0; i < COUNT_OF(yes); i++)
-        if (str_is(s, yes[i]) || str_is(s, no[i])) {
-            *out = str_is(s, yes[i]);
-            return true;
-        }
-    return false;
-}
-
 /* NULL: answered. */
-static struct maintenance *read_maintenance(struct http_request *r)
-{
+static struct maintenance *read_maintenance(struct http_request *r) {
     struct maintenance *m = ARENA_NEW(&r->arena, struct maintenance);
     struct str enable = http_param(r, "enable");
     if (enable.data == NULL) {
         bad_text(r, "Missing value for enable");
         return NULL;
     }
-    if (!parse_bool(enable, &m->enable)) {
+    if (!config_parse_bool(enable, &m->enable)) {
         http_answer_format(r, 400, "Invalid value for enable: " STR_FMT,
                            STR_ARG(str_quote(&r->arena, enable)));
         return NULL;
@@ -574,8 +482,7 @@ static struct maintenance *read_maintenance(struct http_request *r)
     return m;
 }
 
-static bool do_service_maintenance(struct agent_work *w, struct error *e)
-{
+static bool do_service_maintenance(struct agent_work *w, struct error *e) {
     const struct maintenance *m = w->data;
     struct local_service *s = local_service_find(w->local, w->r->argument);
     if (s == NULL)
@@ -585,8 +492,7 @@ static bool do_service_maintenance(struct agent_work *w, struct error *e)
     return true;
 }
 
-void agent_service_maintenance(struct http_request *r)
-{
+void agent_service_maintenance(struct http_request *r) {
     if (!http_need_argument(r, "Missing service ID"))
         return;
     struct maintenance *m = read_maintenance(r);
@@ -594,16 +500,14 @@ void agent_service_maintenance(struct http_request *r)
         agent_work_start(r, do_service_maintenance, NULL, true, m);
 }
 
-static bool do_node_maintenance(struct agent_work *w, struct error *e)
-{
+static bool do_node_maintenance(struct agent_work *w, struct error *e) {
     (void)e;
     const struct maintenance *m = w->data;
     local_maintenance_node(w->local, m->enable, m->reason, m->token);
     return true;
 }
 
-void agent_maintenance(struct http_request *r)
-{
+void agent_maintenance(struct http_request *r) {
     struct maintenance *m = read_maintenance(r);
     if (m != NULL)
         agent_work_start(r, do_node_maintenance, NULL, true, m);

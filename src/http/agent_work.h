@@ -1,5 +1,6 @@
-/* What the files of /v1/agent share: going to the core thread, where the agent's local state lives, and
- * back; and the agent's own forms of services and checks (agent.md 1.7, 1.9). Only for http/agent*.c.
+/* What the files of /v1/agent share: going to the core thread, where the agent's local state lives,
+ * and back; and the agent's own forms of services and checks (agent.md 1.7, 1.9). Only for
+ * http/agent*.c.
  */
 #ifndef PRAETOR_HTTP_AGENT_WORK_H
 #define PRAETOR_HTTP_AGENT_WORK_H
@@ -17,7 +18,7 @@ struct agent_work {
     bool (*run)(struct agent_work *w, struct error *e);
     /* On the request's thread, when run gave true. NULL: 200, empty. */
     void (*finish)(struct agent_work *w);
-    bool sync; /* push changes before finishing: agent.md 4.2 */
+    bool sync;  /* push changes before finishing: agent.md 4.2 */
     void *data; /* the caller's */
 
     /* agent_work.c's own */
@@ -32,11 +33,23 @@ void agent_work_start(struct http_request *r, bool (*run)(struct agent_work *w, 
 /* For run functions that write JSON into the request: finish = this. */
 void agent_work_answer_json(struct agent_work *w);
 
-/* The error of an argument that is missing and the like: status and text. */
-void agent_write_service(struct json_writer *w, const struct node_service *s, struct str content_hash);
+void agent_write_service(struct json_writer *w, const struct node_service *s,
+                         struct str content_hash);
 void agent_write_check(struct json_writer *w, const struct health_check *c);
 
-/* What the handlers in other files are. */
+/* passing, warning or critical. */
+bool agent_known_status(struct str status);
+
+/* A key and its value. */
+void agent_key_str(struct json_writer *w, const char *key, struct str value);
+void agent_key_i64(struct json_writer *w, const char *key, int64_t value);
+void agent_key_u64(struct json_writer *w, const char *key, uint64_t value);
+void agent_key_bool(struct json_writer *w, const char *key, bool value);
+void agent_key_strings(struct json_writer *w, const char *key, const struct list *list);
+void agent_key_map(struct json_writer *w, const char *key, const struct list *map);
+void agent_key_addresses(struct json_writer *w, const char *key, const struct list *map);
+
+/* The handlers that are in other files than the table. */
 void agent_self(struct http_request *r);
 void agent_host(struct http_request *r);
 void agent_members(struct http_request *r);
@@ -58,7 +71,8 @@ void agent_check_fail(struct http_request *r);
 void agent_check_update(struct http_request *r);
 
 /* The member that this agent is (agent.md 1.6). */
-void agent_write_member(struct json_writer *w, struct agent *agent, const struct config *c, bool wan);
+void agent_write_member(struct json_writer *w, struct agent *agent, const struct config *c,
+                        bool wan);
 /* DebugConfig (agent.md 1.3). */
 void agent_write_debug_config(struct json_writer *w, struct agent *agent);
 

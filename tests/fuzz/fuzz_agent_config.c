@@ -1,13 +1,12 @@
-/* A configuration fragment of any bytes, in dev mode (bit 0 of the first byte) or as a server's: loaded or
- * refused with a text, never anything else.
+/* A configuration fragment of any bytes, in dev mode (bit 0 of the first byte) or as a server's:
+ * loaded or refused with a text, never anything else.
  */
 #include <stdint.h>
 
 #include "agent/config.h"
 #include "base/mem.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     struct config_inputs in;

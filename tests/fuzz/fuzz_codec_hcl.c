@@ -1,11 +1,11 @@
-/* HCL of any bytes: no crash, no leak, and what is read is a map whose places lie inside of the text. */
+/* HCL of any bytes: no crash, no leak, and what is read is a map whose places lie inside of the
+ * text. */
 #include <stdint.h>
 
 #include "base/mem.h"
 #include "codec/hcl.h"
 
-static void walk(const struct value *v, size_t size)
-{
+static void walk(const struct value *v, size_t size) {
     ASSERT(v->position <= size);
     if (v->kind == VALUE_LIST)
         for (size_t i = 0; i < v->list.len; i++)
@@ -15,8 +15,7 @@ static void walk(const struct value *v, size_t size)
             walk(&v->map.pairs[i].value, size);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     struct value v = {0};

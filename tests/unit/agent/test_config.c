@@ -1,5 +1,5 @@
-/* The configuration against what the peer was seen to do (config.md 1–3): merging, types, unknown keys,
- * validation texts, flags, files.
+/* The configuration against what the peer was seen to do (config.md 1–3): merging, types, unknown
+ * keys, validation texts, flags, files.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,15 +24,13 @@ struct loaded {
     struct error e;
 };
 
-static void setup(struct loaded *l)
-{
+static void setup(struct loaded *l) {
     memset(l, 0, sizeof(*l));
     config_inputs_init(&l->in);
     l->e = ERROR_IN(&l->arena);
 }
 
-static void add_fragment(struct loaded *l, const char *text)
-{
+static void add_fragment(struct loaded *l, const char *text) {
     struct list longer = LIST_NEW(&l->in.arena, struct str, l->in.fragments.len + 1);
     for (uint32_t i = 0; i < l->in.fragments.len; i++)
         LIST_AT(longer, struct str, i) = LIST_AT(l->in.fragments, struct str, i);
@@ -40,20 +38,17 @@ static void add_fragment(struct loaded *l, const char *text)
     l->in.fragments = longer;
 }
 
-static void load(struct loaded *l)
-{
+static void load(struct loaded *l) {
     l->c = config_load(&l->in, &l->warnings, &l->arena, &l->e);
 }
 
-static void teardown(struct loaded *l)
-{
+static void teardown(struct loaded *l) {
     config_release(l->c);
     config_inputs_free(&l->in);
     arena_free(&l->arena);
 }
 
-static void fails(const char *hcl, const char *expected)
-{
+static void fails(const char *hcl, const char *expected) {
     struct loaded l;
     setup(&l);
     add_fragment(&l, hcl);
@@ -65,8 +60,7 @@ static void fails(const char *hcl, const char *expected)
     teardown(&l);
 }
 
-static void loads(struct loaded *l, const char *hcl)
-{
+static void loads(struct loaded *l, const char *hcl) {
     setup(l);
     add_fragment(l, BASE);
     add_fragment(l, hcl);
@@ -75,16 +69,14 @@ static void loads(struct loaded *l, const char *hcl)
         fail_msg("%s\n   refused: %.*s", hcl, (int)l->e.text.len, l->e.text.data);
 }
 
-static bool warned(const struct loaded *l, const char *text)
-{
+static bool warned(const struct loaded *l, const char *text) {
     for (uint32_t i = 0; i < l->warnings.len; i++)
         if (str_is(LIST_AT(l->warnings, struct str, i), text))
             return true;
     return false;
 }
 
-static void test_defaults(void **state)
-{
+static void test_defaults(void **state) {
     struct loaded l;
     loads(&l, "");
     const struct config *c = l.c;
@@ -105,8 +97,7 @@ static void test_defaults(void **state)
     teardown(&l);
 }
 
-static void test_dev(void **state)
-{
+static void test_dev(void **state) {
     struct loaded l;
     setup(&l);
     l.in.dev_mode = true;
@@ -124,8 +115,7 @@ static void test_dev(void **state)
 }
 
 /* The example of config.md 1.3. */
-static void test_merge(void **state)
-{
+static void test_merge(void **state) {
     char a[] = "/tmp/praetor-config-a-XXXXXX.hcl", b[] = "/tmp/praetor-config-b-XXXXXX.hcl";
     int fa = mkstemps(a, 4), fb = mkstemps(b, 4);
     dprintf(fa, BASE "recursors=[\"1.1.1.1\"] node_meta{ a=\"1\" b=\"1\" }\n"
@@ -133,9 +123,23 @@ static void test_merge(void **state)
     dprintf(fb, "recursors=[\"2.2.2.2\"] node_meta{ b=\"2\" c=\"2\" }");
     close(fa);
     close(fb);
-    char *argv[] = {"agent", "-config-file", a, "-config-file", b, "-recursor=3.3.3.3", "-node-meta", "c:3",
-                    "-node-meta=d", "--datacenter", "DCF", "-allow-write-http-from", "11.0.0.0/8", "-hcl",
-                    "recursors=[\"4.4.4.4\"] datacenter=\"dch\"", "-hcl", "node_meta{ c=\"4\" }"};
+    char *argv[] = {"agent",
+                    "-config-file",
+                    a,
+                    "-config-file",
+                    b,
+                    "-recursor=3.3.3.3",
+                    "-node-meta",
+                    "c:3",
+                    "-node-meta=d",
+                    "--datacenter",
+                    "DCF",
+                    "-allow-write-http-from",
+                    "11.0.0.0/8",
+                    "-hcl",
+                    "recursors=[\"4.4.4.4\"] datacenter=\"dch\"",
+                    "-hcl",
+                    "node_meta{ c=\"4\" }"};
     struct loaded l;
     bool help;
     int rest;
@@ -163,11 +167,10 @@ static void test_merge(void **state)
     teardown(&l);
 }
 
-static void test_types(void **state)
-{
-    fails("datacenter = 5",
-          "failed to parse flags-0.hcl: 1 error(s) decoding:\n\n* 'datacenter' expected type 'string', got "
-          "unconvertible type 'int'");
+static void test_types(void **state) {
+    fails("datacenter = 5", "failed to parse flags-0.hcl: 1 error(s) decoding:\n\n* 'datacenter' "
+                            "expected type 'string', got "
+                            "unconvertible type 'int'");
     fails("recursors = [1, 2]",
           "failed to parse flags-0.hcl: 2 error(s) decoding:\n\n"
           "* 'recursors[0]' expected type 'string', got unconvertible type 'int'\n"
@@ -181,70 +184,84 @@ static void test_types(void **state)
     fails("ports = 1", "failed to parse flags-0.hcl: 1 error(s) decoding:\n\n"
                        "* 'ports' expected a map, got 'int'");
     fails("ports { dns = 1 } ports { http = 1 }",
-          "failed to parse flags-0.hcl: 1 error(s) decoding:\n\n* 'ports' expected a map, got 'slice'");
-    fails("limits { kv_max_value_size = -1 }", "failed to parse flags-0.hcl: 1 error(s) decoding:\n\n"
-                                               "* cannot parse 'limits.kv_max_value_size', -1 overflows uint64");
+          "failed to parse flags-0.hcl: 1 error(s) decoding:\n\n* 'ports' expected a map, got "
+          "'slice'");
+    fails("limits { kv_max_value_size = -1 }",
+          "failed to parse flags-0.hcl: 1 error(s) decoding:\n\n"
+          "* cannot parse 'limits.kv_max_value_size', -1 overflows uint64");
     fails("datacenter { a = 1 } datacenter { b = 2 }",
-          "failed to parse flags-0.hcl: 1 error(s) decoding:\n\n* 'datacenter' expected type 'string', got "
+          "failed to parse flags-0.hcl: 1 error(s) decoding:\n\n* 'datacenter' expected type "
+          "'string', got "
           "unconvertible type '[]map[string]interface {}'");
-    fails("node_meta { a = 1 }", "failed to parse flags-0.hcl: 1 error(s) decoding:\n\n"
-                                 "* 'node_meta[a]' expected type 'string', got unconvertible type 'int'");
+    fails("node_meta { a = 1 }",
+          "failed to parse flags-0.hcl: 1 error(s) decoding:\n\n"
+          "* 'node_meta[a]' expected type 'string', got unconvertible type 'int'");
     fails("services { check { header { a = 1 } } }",
           "failed to parse flags-0.hcl: 1 error(s) decoding:\n\n"
           "* 'services[0].check.header[a]': source data must be an array or slice, got int");
     struct loaded l;
-    loads(&l, "datacenter = [\"dc7\"] server = [[true]] ports = [{http=1}] recursors = [[\"1.1.1.1\"]]");
+    loads(
+        &l,
+        "datacenter = [\"dc7\"] server = [[true]] ports = [{http=1}] recursors = [[\"1.1.1.1\"]]");
     assert_true(str_is(l.c->datacenter, "dc7"));
     assert_int_equal(l.c->http_port, 1);
     teardown(&l);
-    loads(&l, "DataCenter = \"dc8\" service { Name = \"a\" Port = 8500.9 check { ScriptArgs = [\"x\"] interval = \"1s\" } }");
+    loads(&l, "DataCenter = \"dc8\" service { Name = \"a\" Port = 8500.9 check { ScriptArgs = "
+              "[\"x\"] interval = \"1s\" } }");
     assert_true(str_is(l.c->datacenter, "dc8"));
     assert_int_equal(LIST_AT(l.c->services, struct service_definition, 0).port, 8500);
     teardown(&l);
 }
 
-static void test_unknown_keys(void **state)
-{
-    fails("dns_config { foo = 1 }",
-          "failed to parse flags-0.hcl: 1 error occurred:\n\t* invalid config key dns_config.foo\n\n");
-    fails("ui_config { a = 1 } rpc = 5", "failed to parse flags-0.hcl: 2 errors occurred:\n"
-                                         "\t* invalid config key ui_config\n\t* invalid config key rpc\n\n");
-    fails("services { check { bogus = 1 } }",
-          "failed to parse flags-0.hcl: 1 error occurred:\n\t* invalid config key services[0].check.bogus\n\n");
+static void test_unknown_keys(void **state) {
+    fails("dns_config { foo = 1 }", "failed to parse flags-0.hcl: 1 error occurred:\n\t* invalid "
+                                    "config key dns_config.foo\n\n");
+    fails("ui_config { a = 1 } rpc = 5",
+          "failed to parse flags-0.hcl: 2 errors occurred:\n"
+          "\t* invalid config key rpc\n\t* invalid config key ui_config\n\n");
+    fails("services { check { bogus = 1 } }", "failed to parse flags-0.hcl: 1 error occurred:\n\t* "
+                                              "invalid config key services[0].check.bogus\n\n");
     fails("service \"web\" { port = 80 }",
           "failed to parse flags-0.hcl: 1 error occurred:\n\t* invalid config key service.web\n\n");
     fails("advertise_addr_wan_ipv6 = \"::1\"",
-          "failed to parse flags-0.hcl: 1 error occurred:\n\t* invalid config key advertise_addr_wan_ipv6\n\n");
+          "failed to parse flags-0.hcl: 1 error occurred:\n\t* invalid config key "
+          "advertise_addr_wan_ipv6\n\n");
     struct loaded l;
     loads(&l, "acl_enforce_version_8 = true");
-    assert_true(warned(&l, "config key \"acl_enforce_version_8\" is deprecated and should be removed"));
+    assert_true(
+        warned(&l, "config key \"acl_enforce_version_8\" is deprecated and should be removed"));
     teardown(&l);
     loads(&l, "non_voting_server = true autopilot { redundancy_zone_tag = \"z\" }");
     assert_int_equal(l.warnings.len, 2);
-    assert_true(warned(&l, "\"autopilot.redundancy_zone_tag\" is a Consul Enterprise configuration and will "
-                           "have no effect"));
+    assert_true(warned(
+        &l, "\"autopilot.redundancy_zone_tag\" is a Consul Enterprise configuration and will "
+            "have no effect"));
     teardown(&l);
 }
 
-static void test_validation(void **state)
-{
+static void test_validation(void **state) {
     fails("", "data_dir cannot be empty");
     fails(BASE "datacenter = \"\"", "datacenter cannot be empty");
     fails(BASE "datacenter = \"a b\"", "datacenter cannot be \"a b\". Please use only [a-z0-9-_]");
     fails(BASE "bootstrap = true", "'bootstrap = true' requires 'server = true'");
-    fails(BASE "bootstrap_expect = -1", "bootstrap_expect cannot be -1. Must be greater than or equal to zero");
+    fails(BASE "bootstrap_expect = -1",
+          "bootstrap_expect cannot be -1. Must be greater than or equal to zero");
     fails(BASE "bootstrap_expect = 3", "'bootstrap_expect > 0' requires 'server = true'");
     fails(BASE "server = true bootstrap = true bootstrap_expect = 3",
           "'bootstrap_expect > 0' and 'bootstrap = true' are mutually exclusive");
-    fails(BASE "check_output_max_size = 0",
-          "check_output_max_size must be positive, to discard check output use the discard_check_output flag");
+    fails(BASE "check_output_max_size = 0", "check_output_max_size must be positive, to discard "
+                                            "check output use the discard_check_output flag");
     fails(BASE "performance { raft_multiplier = 0 }",
           "performance.raft_multiplier cannot be 0. Must be between 1 and 10");
-    fails(BASE "ports { http = 70000 }", "1 error occurred:\n\t* ports.http: invalid port: 70000\n\n");
-    fails(BASE "ports { http = 8300 }", "RPC Advertise address 127.0.0.1:8300 already configured for HTTP");
-    fails(BASE "client_addr = \"foo\"", "1 error occurred:\n\t* client_addr: invalid ip address: foo\n\n");
+    fails(BASE "ports { http = 70000 }",
+          "1 error occurred:\n\t* ports.http: invalid port: 70000\n\n");
+    fails(BASE "ports { http = 8300 }",
+          "RPC Advertise address 127.0.0.1:8300 already configured for HTTP");
+    fails(BASE "client_addr = \"foo\"",
+          "1 error occurred:\n\t* client_addr: invalid ip address: foo\n\n");
     fails(BASE "client_addr = \"{{ foo }}\"",
-          "1 error occurred:\n\t* client_addr: error parsing \"{{ foo }}\": unable to parse template \"{{ foo }}\": "
+          "1 error occurred:\n\t* client_addr: error parsing \"{{ foo }}\": unable to parse "
+          "template \"{{ foo }}\": "
           "template: sockaddr.Parse:1: function \"foo\" not defined\n\n");
     fails("data_dir = \"/x\" bind_addr = \"\"", "bind_addr cannot be empty");
     fails("data_dir = \"/x\" bind_addr = \"1.1.1.1 2.2.2.2\"",
@@ -252,8 +269,8 @@ static void test_validation(void **state)
     fails("data_dir = \"/x\" bind_addr = \"unix:///x\"", "bind_addr cannot be a unix socket");
     fails(BASE "addresses { dns = \"unix:///x\" }", "DNS address cannot be a unix socket");
     fails(BASE "advertise_addr = \"0.0.0.0\"", "Advertise address cannot be 0.0.0.0, :: or [::]");
-    fails(BASE "node_meta { \"a b\" = \"x\" }",
-          "node_meta invalid: Couldn't load metadata pair ('a b', 'x'): Key contains invalid characters");
+    fails(BASE "node_meta { \"a b\" = \"x\" }", "node_meta invalid: Couldn't load metadata pair "
+                                                "('a b', 'x'): Key contains invalid characters");
     fails(BASE "encrypt = \"!\"", "encrypt has invalid key: illegal base64 data at input byte 0");
     fails(BASE "serf_lan_allowed_cidrs = [\"x\"]",
           "serf_lan_allowed_cidrs: 1 error occurred:\n\t* invalid cidr: x\n\n");
@@ -267,36 +284,42 @@ static void test_validation(void **state)
           "dns_config.a_record_limit cannot be -1. Must be greater than or equal to zero");
     fails(BASE "ports { sidecar_min_port = 5 sidecar_max_port = 4 }",
           "sidecar_min_port must be less than sidecar_max_port. To disable, set both to zero.");
-    fails(BASE "ui_content_path = \"/v1/\"", "ui-content-path cannot have 'v[0-9]'. received: /v1/");
+    fails(BASE "ui_content_path = \"/v1/\"",
+          "ui-content-path cannot have 'v[0-9]'. received: /v1/");
 }
 
-static void test_durations(void **state)
-{
-    fails(BASE "session_ttl_min = \"x\"",
-          "1 error occurred:\n\t* session_ttl_min: invalid duration: \"x\": time: invalid duration \"x\"\n\n");
+static void test_durations(void **state) {
+    fails(BASE "session_ttl_min = \"x\"", "1 error occurred:\n\t* session_ttl_min: invalid "
+                                          "duration: \"x\": time: invalid duration \"x\"\n\n");
     fails(BASE "gossip_lan { probe_interval = \"5\" }",
-          "1 error occurred:\n\t* gossip_lan..probe_interval: invalid duration: \"5\": time: missing unit in "
+          "1 error occurred:\n\t* gossip_lan..probe_interval: invalid duration: \"5\": time: "
+          "missing unit in "
           "duration \"5\"\n\n");
     fails(BASE "check { id = \"c\" name = \"c\" ttl = \"1d\" }",
-          "1 error occurred:\n\t* check[c].ttl: invalid duration: \"1d\": time: unknown unit \"d\" in duration "
+          "1 error occurred:\n\t* check[c].ttl: invalid duration: \"1d\": time: unknown unit \"d\" "
+          "in duration "
           "\"1d\"\n\n");
     fails(BASE "dns_config { service_ttl { web = \"x\" } }",
-          "1 error occurred:\n\t* dns_config.service_ttl[\"web\"]: invalid duration: \"x\": time: invalid "
+          "1 error occurred:\n\t* dns_config.service_ttl[\"web\"]: invalid duration: \"x\": time: "
+          "invalid "
           "duration \"x\"\n\n");
     /* A bad duration discards what was accumulated before. */
     fails(BASE "ports { http = 70000 } session_ttl_min = \"x\"",
-          "1 error occurred:\n\t* session_ttl_min: invalid duration: \"x\": time: invalid duration \"x\"\n\n");
+          "1 error occurred:\n\t* session_ttl_min: invalid duration: \"x\": time: invalid duration "
+          "\"x\"\n\n");
 }
 
-static void test_services(void **state)
-{
+static void test_services(void **state) {
     fails(BASE "service { name = \"a\" meta { \"consul-x\" = \"y\" } }",
-          "1 error occurred:\n\t* invalid meta for service a: Couldn't load metadata pair ('consul-x', 'y'): Key "
+          "1 error occurred:\n\t* invalid meta for service a: Couldn't load metadata pair "
+          "('consul-x', 'y'): Key "
           "prefix 'consul-' is reserved for internal use\n\n");
     fails(BASE "service { name = \"a\" weights { passing = 0 } }",
-          "1 error occurred:\n\t* Invalid weight definition for service a: Passing must be greater than 0\n\n");
+          "1 error occurred:\n\t* Invalid weight definition for service a: Passing must be greater "
+          "than 0\n\n");
     fails(BASE "service { name = \"a\" kind = \"connect-proxy\" }",
-          "service \"a\": 2 errors occurred:\n\t* Proxy.DestinationServiceName must be non-empty for Connect "
+          "service \"a\": 2 errors occurred:\n\t* Proxy.DestinationServiceName must be non-empty "
+          "for Connect "
           "proxy services\n\t* Port must be set for a Connect proxy\n\n");
     struct loaded l;
     loads(&l, "services { name = \"a\" checks = [{ttl = \"1s\"}] check { ttl = \"2s\" } }\n"
@@ -317,10 +340,10 @@ static void test_services(void **state)
     teardown(&l);
 }
 
-static void test_later(void **state)
-{
+static void test_later(void **state) {
     struct loaded l;
-    loads(&l, "retry_join = [\"1.2.3.4\"] acl { enabled = true tokens { master = \"x\" } } ports { https = -1 } "
+    loads(&l, "retry_join = [\"1.2.3.4\"] acl { enabled = true tokens { master = \"x\" } } ports { "
+              "https = -1 } "
               "connect { enabled = false } leave_on_terminate = true");
     static const char *const expected[] = {"acl.enabled", "acl.tokens.master", "retry_join"};
     assert_int_equal(l.c->ineffective.len, 3);
@@ -329,11 +352,11 @@ static void test_later(void **state)
     teardown(&l);
 }
 
-static void test_addresses(void **state)
-{
+static void test_addresses(void **state) {
     struct loaded l;
-    loads(&l, "client_addr = \"127.0.0.1 ::1\" addresses { http = \"unix:///run/x.sock 127.0.0.2\" } "
-              "advertise_addr_wan = \"10.9.8.7\"");
+    loads(&l,
+          "client_addr = \"127.0.0.1 ::1\" addresses { http = \"unix:///run/x.sock 127.0.0.2\" } "
+          "advertise_addr_wan = \"10.9.8.7\"");
     assert_int_equal(l.c->client_addrs.len, 2);
     assert_int_equal(l.c->dns_addrs.len, 2);
     assert_int_equal(l.c->http_addrs.len, 2);
@@ -341,8 +364,10 @@ static void test_addresses(void **state)
     assert_int_equal(http[0].network, LISTEN_UNIX);
     assert_true(str_is(http[0].text, "/run/x.sock"));
     assert_int_equal(http[1].port, 8500);
-    static const char *const tagged[][2] = {
-        {"lan", "127.0.0.1"}, {"lan_ipv4", "127.0.0.1"}, {"wan", "10.9.8.7"}, {"wan_ipv4", "10.9.8.7"}};
+    static const char *const tagged[][2] = {{"lan", "127.0.0.1"},
+                                            {"lan_ipv4", "127.0.0.1"},
+                                            {"wan", "10.9.8.7"},
+                                            {"wan_ipv4", "10.9.8.7"}};
     assert_int_equal(l.c->tagged_addresses.len, 4);
     for (uint32_t i = 0; i < 4; i++) {
         assert_true(str_is(LIST_AT(l.c->tagged_addresses, struct str_pair, i).key, tagged[i][0]));
@@ -351,8 +376,7 @@ static void test_addresses(void **state)
     teardown(&l);
 }
 
-static void flag_fails(int argc, char **argv, const char *expected)
-{
+static void flag_fails(int argc, char **argv, const char *expected) {
     struct loaded l;
     bool help;
     int rest;
@@ -362,24 +386,26 @@ static void flag_fails(int argc, char **argv, const char *expected)
         fail_msg("%s gave %.*s", argv[1], (int)l.e.text.len, l.e.text.data);
     teardown(&l);
 }
-#define FLAG_FAILS(expected, ...)                            \
-    do {                                                     \
-        char *argv[] = {"agent", __VA_ARGS__};               \
-        flag_fails(COUNT_OF(argv), argv, expected);          \
+#define FLAG_FAILS(expected, ...)                                                                  \
+    do {                                                                                           \
+        char *argv[] = {"agent", __VA_ARGS__};                                                     \
+        flag_fails(COUNT_OF(argv), argv, expected);                                                \
     } while (0)
 
-static void test_flags(void **state)
-{
+static void test_flags(void **state) {
     FLAG_FAILS("flag provided but not defined: -foo", "-foo");
     FLAG_FAILS("flag needs an argument: -node", "-node");
     FLAG_FAILS("bad flag syntax: ---x", "---x");
     FLAG_FAILS("bad flag syntax: -=x", "-=x");
-    FLAG_FAILS("invalid boolean value \"foo\" for -server: strconv.ParseBool: parsing \"foo\": invalid syntax",
+    FLAG_FAILS("invalid boolean value \"foo\" for -server: strconv.ParseBool: parsing \"foo\": "
+               "invalid syntax",
                "-server=foo");
-    FLAG_FAILS("invalid value \"x\" for flag -bootstrap-expect: strconv.Atoi: parsing \"x\": invalid syntax",
+    FLAG_FAILS("invalid value \"x\" for flag -bootstrap-expect: strconv.Atoi: parsing \"x\": "
+               "invalid syntax",
                "-bootstrap-expect=x");
     FLAG_FAILS("invalid value \"99999999999999999999\" for flag -http-port: strconv.Atoi: parsing "
-               "\"99999999999999999999\": value out of range", "-http-port", "99999999999999999999");
+               "\"99999999999999999999\": value out of range",
+               "-http-port", "99999999999999999999");
     struct loaded l;
     bool help;
     int rest;
@@ -398,20 +424,19 @@ static void test_flags(void **state)
     teardown(&l);
 }
 
-static void add_path(struct loaded *l, const char *path)
-{
+static void add_path(struct loaded *l, const char *path) {
     l->in.paths = LIST_NEW(&l->in.arena, struct str, 1);
     LIST_AT(l->in.paths, struct str, 0) = str_from(path);
 }
 
-static void test_files(void **state)
-{
+static void test_files(void **state) {
     char folder[] = "/tmp/praetor-config-XXXXXX", path[128];
     assert_non_null(mkdtemp(folder));
     struct loaded l;
     snprintf(path, sizeof(path), "%s/b.json", folder);
     FILE *f = fopen(path, "w");
-    fputs("{\"datacenter\":\"b\",\"node_name\":null,\"services\":[{\"name\":\"x\",\"port\":1.9}]}", f);
+    fputs("{\"datacenter\":\"b\",\"node_name\":null,\"services\":[{\"name\":\"x\",\"port\":1.9}]}",
+          f);
     fclose(f);
     snprintf(path, sizeof(path), "%s/.a.hcl", folder);
     f = fopen(path, "w");
@@ -435,7 +460,8 @@ static void test_files(void **state)
     fclose(f);
     char expected[256];
     snprintf(expected, sizeof(expected),
-             "failed to parse %s: json: cannot unmarshal array into Go value of type map[string]interface {}",
+             "failed to parse %s: json: cannot unmarshal array into Go value of type "
+             "map[string]interface {}",
              path);
     setup(&l);
     add_path(&l, path);
@@ -447,8 +473,9 @@ static void test_files(void **state)
     setup(&l);
     add_path(&l, "/nonexistent.hcl");
     load(&l);
-    assert_true(str_is(l.e.text, "config: Open failed on /nonexistent.hcl. open /nonexistent.hcl: no such file "
-                                 "or directory"));
+    assert_true(str_is(
+        l.e.text, "config: Open failed on /nonexistent.hcl. open /nonexistent.hcl: no such file "
+                  "or directory"));
     teardown(&l);
     setup(&l);
     l.in.config_format = STR("toml");
@@ -463,15 +490,14 @@ static void test_files(void **state)
     rmdir(folder);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_dev),
-        cmocka_unit_test(test_merge),      cmocka_unit_test(test_types),
+        cmocka_unit_test(test_defaults),     cmocka_unit_test(test_dev),
+        cmocka_unit_test(test_merge),        cmocka_unit_test(test_types),
         cmocka_unit_test(test_unknown_keys), cmocka_unit_test(test_validation),
-        cmocka_unit_test(test_durations),  cmocka_unit_test(test_services),
-        cmocka_unit_test(test_later),      cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_flags),      cmocka_unit_test(test_files),
+        cmocka_unit_test(test_durations),    cmocka_unit_test(test_services),
+        cmocka_unit_test(test_later),        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_flags),        cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* The local state on a real server in memory: what is registered arrives in the catalog and leaves it
- * again, a full sync repairs, TTLs run out, and what is kept on disk comes back.
+/* The local state on a real server in memory: what is registered arrives in the catalog and leaves
+ * it again, a full sync repairs, TTLs run out, and what is kept on disk comes back.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,8 +45,7 @@ struct job {
     size_t count;
 };
 
-static void run_job(void *arg)
-{
+static void run_job(void *arg) {
     struct job *job = arg;
     bool posts = job->posts; /* who posts may end the job at once */
     job->fn(job);
@@ -54,8 +53,7 @@ static void run_job(void *arg)
         uv_sem_post(&job->over);
 }
 
-static void on_core(struct world *w, struct job *job, void (*fn)(struct job *job))
-{
+static void on_core(struct world *w, struct job *job, void (*fn)(struct job *job)) {
     job->w = w;
     job->fn = fn;
     job->e = ERROR_IN(&w->arena);
@@ -65,45 +63,51 @@ static void on_core(struct world *w, struct job *job, void (*fn)(struct job *job
     uv_sem_destroy(&job->over);
 }
 
-static void synced(void *arg) { uv_sem_post(&((struct job *)arg)->over); }
-static void do_sync(struct job *job) { local_sync_changes(job->w->local, synced, job); }
-static void push(struct world *w)
-{
+static void synced(void *arg) {
+    uv_sem_post(&((struct job *)arg)->over);
+}
+static void do_sync(struct job *job) {
+    local_sync_changes(job->w->local, synced, job);
+}
+static void push(struct world *w) {
     struct job job = {.posts = true};
     on_core(w, &job, do_sync);
 }
 
-static void do_start(struct job *job) { local_start(job->w->local); }
-static void do_stop(struct job *job) { local_stop(job->w->local, synced, job); }
-static void do_load(struct job *job) { job->ok = local_load(job->w->local, job->w->config, &job->e); }
-static void do_reload(struct job *job) { job->ok = local_reload(job->w->local, job->config, &job->e); }
-static void do_full(struct job *job) { local_full_sync_soon(job->w->local); }
-static void do_register(struct job *job)
-{
+static void do_start(struct job *job) {
+    local_start(job->w->local);
+}
+static void do_stop(struct job *job) {
+    local_stop(job->w->local, synced, job);
+}
+static void do_load(struct job *job) {
+    job->ok = local_load(job->w->local, job->w->config, &job->e);
+}
+static void do_reload(struct job *job) {
+    job->ok = local_reload(job->w->local, job->config, &job->e);
+}
+static void do_full(struct job *job) {
+    local_full_sync_soon(job->w->local);
+}
+static void do_register(struct job *job) {
     job->ok = local_register_service(job->w->local, job->registration, &job->e);
 }
-static void do_check(struct job *job)
-{
+static void do_check(struct job *job) {
     job->ok = local_register_check(job->w->local, job->check, CHECK_FROM_API, &job->e);
 }
-static void do_deregister(struct job *job)
-{
+static void do_deregister(struct job *job) {
     job->ok = local_deregister_service(job->w->local, job->id, &job->e);
 }
-static void do_deregister_check(struct job *job)
-{
+static void do_deregister_check(struct job *job) {
     job->ok = local_deregister_check(job->w->local, job->id, &job->e);
 }
-static void do_beat(struct job *job)
-{
+static void do_beat(struct job *job) {
     job->ok = local_update_ttl(job->w->local, job->id, job->status, job->output, &job->e);
 }
-static void do_maintenance(struct job *job)
-{
+static void do_maintenance(struct job *job) {
     local_maintenance_node(job->w->local, job->enable, STR("why"), STR(""));
 }
-static void do_look(struct job *job)
-{
+static void do_look(struct job *job) {
     const struct local_check *c = local_check_find(job->w->local, job->id);
     job->ok = c != NULL;
     if (c != NULL) {
@@ -111,12 +115,13 @@ static void do_look(struct job *job)
         job->output = str_copy(&job->w->arena, c->check.output);
     }
 }
-static void do_count(struct job *job) { job->count = local_service_count(job->w->local); }
+static void do_count(struct job *job) {
+    job->count = local_service_count(job->w->local);
+}
 
 /* ---- calls from the core ---- */
 
-static void call_over(struct call *c)
-{
+static void call_over(struct call *c) {
     struct job *job = c->owner;
     job->ok = !error_is_set(&c->answer->error);
     if (job->ok && job->got != NULL)
@@ -124,16 +129,14 @@ static void call_over(struct call *c)
     answer_release(c->answer);
     uv_sem_post(&job->over);
 }
-static void do_call(struct job *job)
-{
+static void do_call(struct job *job) {
     job->call.arena = &job->arena;
     job->call.owner = job;
     job->call.done = call_over;
     call_start(job->w->server, &job->call);
 }
 static bool call(struct world *w, const struct endpoint *endpoint, void *request,
-                 void (*got)(struct job *, const void *), struct job *job)
-{
+                 void (*got)(struct job *, const void *), struct job *job) {
     *job = (struct job){.posts = true, .got = got};
     job->call.endpoint = endpoint;
     job->call.request = request;
@@ -142,21 +145,22 @@ static bool call(struct world *w, const struct endpoint *endpoint, void *request
     return job->ok;
 }
 
-static void got_services(struct job *job, const void *reply)
-{
+static void got_services(struct job *job, const void *reply) {
     const struct indexed_node_service_list *list = reply;
     for (uint32_t i = 0; i < list->node_services.services.len; i++) {
-        const struct node_service *s = LIST_AT(list->node_services.services, struct node_service *, i);
+        const struct node_service *s =
+            LIST_AT(list->node_services.services, struct node_service *, i);
         if (str_eq(s->id, job->id)) {
             job->count++;
-            job->output = s->tags.len > 0 ? str_copy(&job->w->arena, LIST_AT(s->tags, struct str, 0)) : STR("");
+            job->output = s->tags.len > 0
+                              ? str_copy(&job->w->arena, LIST_AT(s->tags, struct str, 0))
+                              : STR("");
         }
     }
 }
 
 /* How often the catalog has the service on this node; *tag: its first tag. */
-static size_t catalog_has(struct world *w, const char *id, struct str *tag)
-{
+static size_t catalog_has(struct world *w, const char *id, struct str *tag) {
     struct node_request *r = ARENA_NEW(&w->arena, struct node_request);
     r->node = STR("n1");
     struct job job = {.posts = true, .got = got_services, .id = str_from(id)};
@@ -170,8 +174,7 @@ static size_t catalog_has(struct world *w, const char *id, struct str *tag)
     return job.count;
 }
 
-static void got_checks(struct job *job, const void *reply)
-{
+static void got_checks(struct job *job, const void *reply) {
     const struct indexed_health_checks *list = reply;
     for (uint32_t i = 0; i < list->health_checks.len; i++) {
         const struct health_check *c = LIST_AT(list->health_checks, struct health_check *, i);
@@ -183,8 +186,7 @@ static void got_checks(struct job *job, const void *reply)
     }
 }
 
-static bool catalog_check(struct world *w, const char *id, struct str *status, struct str *output)
-{
+static bool catalog_check(struct world *w, const char *id, struct str *status, struct str *output) {
     struct node_request *r = ARENA_NEW(&w->arena, struct node_request);
     r->node = STR("n1");
     struct job job = {.posts = true, .got = got_checks, .id = str_from(id)};
@@ -199,28 +201,28 @@ static bool catalog_check(struct world *w, const char *id, struct str *status, s
 }
 
 /* Asks until it is so, for at most ten seconds. */
-#define UNTIL(condition)                              \
-    do {                                              \
-        int64_t end = time_now_monotonic() + 10 * SECOND; \
-        while (!(condition)) {                        \
-            assert_true(time_now_monotonic() < end);  \
-            usleep(5000);                             \
-        }                                             \
+#define UNTIL(condition)                                                                           \
+    do {                                                                                           \
+        int64_t end = time_now_monotonic() + 10 * SECOND;                                          \
+        while (!(condition)) {                                                                     \
+            assert_true(time_now_monotonic() < end);                                               \
+            usleep(5000);                                                                          \
+        }                                                                                          \
     } while (0)
 
 /* ---- the world ---- */
 
-static const struct config *make_config(struct world *w, const char *hcl)
-{
+static const struct config *make_config(struct world *w, const char *hcl) {
     struct error e = ERROR_IN(&w->arena);
     struct list warnings;
     config_inputs_free(&w->in);
     config_inputs_init(&w->in);
     w->in.dev_mode = w->folder[0] == '\0';
     w->in.fragments = LIST_NEW(&w->in.arena, struct str, 2);
-    LIST_AT(w->in.fragments, struct str, 0) =
-        str_format(&w->in.arena, "node_name=\"n1\" bind_addr=\"127.47.0.9\" server=true bootstrap=true data_dir=\"%s\"",
-                   w->folder);
+    LIST_AT(w->in.fragments, struct str, 0) = str_format(
+        &w->in.arena,
+        "node_name=\"n1\" bind_addr=\"127.47.0.9\" server=true bootstrap=true data_dir=\"%s\"",
+        w->folder);
     LIST_AT(w->in.fragments, struct str, 1) = str_from(hcl);
     const struct config *c = config_load(&w->in, &warnings, &w->arena, &e);
     if (c == NULL)
@@ -228,14 +230,18 @@ static const struct config *make_config(struct world *w, const char *hcl)
     return c;
 }
 
-static void start_world(struct world *w, const char *hcl)
-{
+static void start_world(struct world *w, const char *hcl) {
     struct error e = ERROR_IN(&w->arena);
     w->config = make_config(w, hcl);
-    struct server_options options = {.node_name = STR("n1"), .node_id = STR(NODE_ID), .datacenter = STR("dc1"),
-                                     .dev_mode = true, .bootstrap = true,
-                                     .advertise_address = STR("127.47.0.9"), .server_port = 8300,
-                                     .io_threads = 1, .raft_multiplier = 1};
+    struct server_options options = {.node_name = STR("n1"),
+                                     .node_id = STR(NODE_ID),
+                                     .datacenter = STR("dc1"),
+                                     .dev_mode = true,
+                                     .bootstrap = true,
+                                     .advertise_address = STR("127.47.0.9"),
+                                     .server_port = 8300,
+                                     .io_threads = 1,
+                                     .raft_multiplier = 1};
     w->server = server_new(&options, &e);
     assert_non_null(w->server);
     assert_true(server_start(w->server, &e));
@@ -250,8 +256,7 @@ static void start_world(struct world *w, const char *hcl)
     push(w);
 }
 
-static void end_world(struct world *w)
-{
+static void end_world(struct world *w) {
     struct job job = {.posts = true};
     on_core(w, &job, do_stop);
     server_stop(w->server);
@@ -262,8 +267,8 @@ static void end_world(struct world *w)
     arena_free(&w->arena);
 }
 
-static bool register_service(struct world *w, const char *id, const char *tag, bool override, int64_t ttl)
-{
+static bool register_service(struct world *w, const char *id, const char *tag, bool override,
+                             int64_t ttl) {
     struct service_definition *d = ARENA_NEW(&w->arena, struct service_definition);
     d->name = str_from(id);
     d->port = 80;
@@ -283,8 +288,7 @@ static bool register_service(struct world *w, const char *id, const char *tag, b
     return job.ok;
 }
 
-static void test_register(void **state)
-{
+static void test_register(void **state) {
     struct world w = {0};
     struct str tag, status, output;
     start_world(&w, "");
@@ -320,8 +324,7 @@ static void test_register(void **state)
     end_world(&w);
 }
 
-static void test_many(void **state)
-{
+static void test_many(void **state) {
     struct world w = {0};
     start_world(&w, "");
     for (int i = 0; i < 300; i++) {
@@ -339,15 +342,15 @@ static void test_many(void **state)
     end_world(&w);
 }
 
-static void test_refused(void **state)
-{
+static void test_refused(void **state) {
     struct world w = {0};
     start_world(&w, "");
     struct job beat = {.id = STR("nope"), .status = STR("passing")};
     on_core(&w, &beat, do_beat);
     assert_false(beat.ok);
     assert_true(str_is(beat.e.text, "CheckID \"nope\" does not have associated TTL"));
-    struct config_check check = {.service_id = STR("none"), .type.name = STR("c"), .type.ttl = SECOND};
+    struct config_check check = {
+        .service_id = STR("none"), .type.name = STR("c"), .type.ttl = SECOND};
     struct job reg = {.check = &check};
     on_core(&w, &reg, do_check);
     assert_true(str_is(reg.e.text, "ServiceID \"none\" does not exist"));
@@ -355,24 +358,37 @@ static void test_refused(void **state)
     script.type.script_args = LIST_NEW(&w.arena, struct str, 1);
     reg.check = &script;
     on_core(&w, &reg, do_check);
-    assert_true(str_has_prefix(reg.e.text, STR("Scripts are disabled on this agent from remote calls")));
-    struct config_check http = {.type.name = STR("c"), .type.interval = SECOND, .type.http = STR("http://x")};
+    assert_true(
+        str_has_prefix(reg.e.text, STR("Scripts are disabled on this agent from remote calls")));
+    struct config_check http = {
+        .type.name = STR("c"), .type.interval = SECOND, .type.http = STR("http://x")};
     reg.check = &http;
     on_core(&w, &reg, do_check);
-    assert_true(str_has_prefix(reg.e.text, STR("Invalid check: type \"http\" is not supported yet")));
+    assert_true(
+        str_has_prefix(reg.e.text, STR("Invalid check: type \"http\" is not supported yet")));
     struct job gone = {.id = STR("")};
     on_core(&w, &gone, do_deregister);
     assert_true(str_is(gone.e.text, "ServiceID missing"));
     end_world(&w);
 }
 
-static void test_expiry(void **state)
-{
+/* What the catalog refuses does not keep the rest from it. */
+static void test_one_bad(void **state) {
+    struct world w = {0};
+    start_world(&w, "services { name = \"any\" address = \"0.0.0.0\" } services { name = \"a\" } "
+                    "services { name = \"b\" }");
+    assert_int_equal(catalog_has(&w, "a", NULL), 1);
+    assert_int_equal(catalog_has(&w, "b", NULL), 1);
+    assert_int_equal(catalog_has(&w, "any", NULL), 0);
+    end_world(&w);
+}
+
+static void test_expiry(void **state) {
     struct world w = {0};
     struct str status, output;
     start_world(&w, "");
-    struct config_check check = {.type.name = STR("t"), .type.ttl = 60 * MILLISECOND,
-                                 .type.status = STR("passing")};
+    struct config_check check = {
+        .type.name = STR("t"), .type.ttl = 60 * MILLISECOND, .type.status = STR("passing")};
     struct job reg = {.check = &check};
     on_core(&w, &reg, do_check);
     assert_true(reg.ok);
@@ -390,8 +406,7 @@ static void test_expiry(void **state)
     end_world(&w);
 }
 
-static void test_output_limit(void **state)
-{
+static void test_output_limit(void **state) {
     struct world w = {0};
     start_world(&w, "check_output_max_size = 4");
     struct config_check check = {.type.name = STR("t"), .type.ttl = MINUTE};
@@ -406,12 +421,12 @@ static void test_output_limit(void **state)
 }
 
 /* A changed output alone waits before it is synced, half of the interval at least. */
-static void test_deferral(void **state)
-{
+static void test_deferral(void **state) {
     struct world w = {0};
     struct str status, output;
     start_world(&w, "check_update_interval = \"100ms\"");
-    struct config_check check = {.type.name = STR("t"), .type.ttl = MINUTE, .type.status = STR("passing")};
+    struct config_check check = {
+        .type.name = STR("t"), .type.ttl = MINUTE, .type.status = STR("passing")};
     struct job reg = {.check = &check};
     on_core(&w, &reg, do_check);
     push(&w);
@@ -423,8 +438,7 @@ static void test_deferral(void **state)
     end_world(&w);
 }
 
-static void test_full_sync(void **state)
-{
+static void test_full_sync(void **state) {
     struct world w = {0};
     struct str tag, status, output;
     start_world(&w, "");
@@ -437,8 +451,8 @@ static void test_full_sync(void **state)
     d->node = STR("n1");
     d->service_id = STR("mine");
     assert_true(call(&w, &endpoint_catalog_deregister, d, NULL, &job));
-    struct node_service loose = {.id = STR("loose"), .service = STR("loose"), .port = 80,
-                                 .enable_tag_override = true};
+    struct node_service loose = {
+        .id = STR("loose"), .service = STR("loose"), .port = 80, .enable_tag_override = true};
     loose.tags = LIST_NEW(&w.arena, struct str, 1);
     LIST_AT(loose.tags, struct str, 0) = STR("changed");
     struct register_request *r = ARENA_NEW(&w.arena, struct register_request);
@@ -448,8 +462,8 @@ static void test_full_sync(void **state)
     r->service = &loose;
     assert_true(call(&w, &endpoint_catalog_register, r, NULL, &job));
     struct node_service foreign = {.id = STR("foreign"), .service = STR("foreign")};
-    struct health_check check = {.check_id = STR("foreign"), .name = STR("f"), .node = STR("n1"),
-                                 .status = STR("passing")};
+    struct health_check check = {
+        .check_id = STR("foreign"), .name = STR("f"), .node = STR("n1"), .status = STR("passing")};
     r = ARENA_NEW(&w.arena, struct register_request);
     r->node = STR("n1");
     r->address = STR("127.47.0.9");
@@ -473,8 +487,7 @@ static void test_full_sync(void **state)
     end_world(&w);
 }
 
-static void test_maintenance(void **state)
-{
+static void test_maintenance(void **state) {
     struct world w = {0};
     struct str status, output;
     start_world(&w, "");
@@ -490,15 +503,13 @@ static void test_maintenance(void **state)
     end_world(&w);
 }
 
-static void remove_folder(const char *folder)
-{
+static void remove_folder(const char *folder) {
     char command[128];
     snprintf(command, sizeof(command), "rm -rf '%s'", folder);
     assert_int_equal(system(command), 0);
 }
 
-static void test_persistence(void **state)
-{
+static void test_persistence(void **state) {
     struct world w = {.folder = "/tmp/praetor-local-XXXXXX"};
     struct str status, output;
     char folder[64];
@@ -538,18 +549,19 @@ static void test_persistence(void **state)
     remove_folder(folder);
 }
 
-static void test_reload(void **state)
-{
+static void test_reload(void **state) {
     struct world w = {.folder = "/tmp/praetor-local-XXXXXX"};
     struct str status, output;
     char folder[64];
     assert_non_null(mkdtemp(w.folder));
     memcpy(folder, w.folder, sizeof(folder));
-    start_world(&w, "services { name = \"one\" check { ttl = \"10m\" } } services { name = \"two\" }");
+    start_world(&w,
+                "services { name = \"one\" check { ttl = \"10m\" } } services { name = \"two\" }");
     assert_true(register_service(&w, "api", "a", false, 0));
     struct job beat = {.id = STR("service:one"), .status = STR("warning"), .output = STR("kept")};
     on_core(&w, &beat, do_beat);
-    const struct config *next = make_config(&w, "services { name = \"one\" check { ttl = \"10m\" } }");
+    const struct config *next =
+        make_config(&w, "services { name = \"one\" check { ttl = \"10m\" } }");
     struct job job = {.config = next};
     on_core(&w, &job, do_reload);
     assert_true(job.ok);
@@ -565,15 +577,15 @@ static void test_reload(void **state)
     remove_folder(folder);
 }
 
-int main(void)
-{
+int main(void) {
     log_set_level(LOG_OFF);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_register),     cmocka_unit_test(test_many),
-        cmocka_unit_test(test_refused),      cmocka_unit_test(test_expiry),
-        cmocka_unit_test(test_output_limit), cmocka_unit_test(test_deferral),
-        cmocka_unit_test(test_full_sync),    cmocka_unit_test(test_maintenance),
-        cmocka_unit_test(test_persistence),  cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_register),    cmocka_unit_test(test_many),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_one_bad),
+        cmocka_unit_test(test_expiry),      cmocka_unit_test(test_output_limit),
+        cmocka_unit_test(test_deferral),    cmocka_unit_test(test_full_sync),
+        cmocka_unit_test(test_maintenance), cmocka_unit_test(test_persistence),
+        cmocka_unit_test(test_reload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

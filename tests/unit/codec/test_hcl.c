@@ -1,5 +1,5 @@
-/* The HCL reader against what the peer was seen to do (config.md 1.5; the error texts and places come
- * from runs of it).
+/* The HCL reader against what the peer was seen to do (config.md 1.5; the error texts and places
+ * come from runs of it).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,8 +11,7 @@
 #include "codec/hcl.h"
 #include "codec/json.h"
 
-static struct str parse(const char *text, size_t len, struct arena *arena)
-{
+static struct str parse(const char *text, size_t len, struct arena *arena) {
     struct value v = {0};
     struct error e = ERROR_IN(arena);
     if (!hcl_parse(str_of(text, len), &v, arena, &e))
@@ -27,8 +26,7 @@ static struct str parse(const char *text, size_t len, struct arena *arena)
     return json;
 }
 
-static void check(const char *text, const char *expected)
-{
+static void check(const char *text, const char *expected) {
     struct arena arena = ARENA_INIT;
     struct str got = parse(text, strlen(text), &arena);
     if (!str_is(got, expected))
@@ -36,14 +34,15 @@ static void check(const char *text, const char *expected)
     arena_free(&arena);
 }
 
-static void test_values(void **state)
-{
+static void test_values(void **state) {
     check("", "{}");
     check("a = 1", "{\"a\":1}");
     check("a = 010 b = 0x1F c = -0x3 d = -7", "{\"a\":8,\"b\":31,\"c\":-3,\"d\":-7}");
-    check("a = 1.5 b = .5 c = 1. d = 1e3 e = 1.5E-3", "{\"a\":1.5,\"b\":0.5,\"c\":1,\"d\":1000,\"e\":0.0015}");
+    check("a = 1.5 b = .5 c = 1. d = 1e3 e = 1.5E-3",
+          "{\"a\":1.5,\"b\":0.5,\"c\":1,\"d\":1000,\"e\":0.0015}");
     check("a = true b = false", "{\"a\":true,\"b\":false}");
-    check("a = \"x\\n\\\"\\\\\\u00e9\\x41\\101\"", "{\"a\":\"x\\n\\\"\\\\\xc3\xa9" "AA\"}");
+    check("a = \"x\\n\\\"\\\\\\u00e9\\x41\\101\"", "{\"a\":\"x\\n\\\"\\\\\xc3\xa9"
+                                                   "AA\"}");
     check("a = \"${foo \"bar\" {x} \\n}\"", "{\"a\":\"${foo \\\"bar\\\" {x} \\\\n}\"}");
     check("a = \"${b\n}\"", "{\"a\":\"${b\\n}\"}");
     check("a = [1, \"x\", true,]", "{\"a\":[1,\"x\",true]}");
@@ -56,8 +55,7 @@ static void test_values(void **state)
     check("\xc3\xa9 = 1", "{\"\xc3\xa9\":1}");
 }
 
-static void test_heredocs(void **state)
-{
+static void test_heredocs(void **state) {
     check("a = <<EOF\nfoo\nEOF\n", "{\"a\":\"foo\\n\"}");
     check("a = <<EOF\nfoo\n  EOF\n", "{\"a\":\"foo\\n  \"}");
     check("a = <<EOF\nEOF\n", "{\"a\":\"\"}");
@@ -71,8 +69,7 @@ static void test_heredocs(void **state)
     check("a = <E", "error: At 1:6: heredoc expected second '<', didn't see it");
 }
 
-static void test_blocks(void **state)
-{
+static void test_blocks(void **state) {
     check("a { b = 1 }", "{\"a\":[{\"b\":1}]}");
     check("a = { b = 1 }", "{\"a\":[{\"b\":1}]}");
     check("a { b = 1 } a { c = 2 }", "{\"a\":[{\"b\":1},{\"c\":2}]}");
@@ -85,8 +82,7 @@ static void test_blocks(void **state)
     check("a \"b\" \"c\" { d = 1 }\na = 5", "error: At -: root.a[1]: map must have string keys");
 }
 
-static void test_repeated_scalars(void **state)
-{
+static void test_repeated_scalars(void **state) {
     check("a=\"x\"\na=5", "{\"a\":\"5\"}");
     check("a=1\na=\"7\"", "{\"a\":7}");
     check("a=1\na=\"x\"", "error: strconv.ParseInt: parsing \"x\": invalid syntax");
@@ -96,11 +92,11 @@ static void test_repeated_scalars(void **state)
     check("a=\"x\"\na=[\"b\"]", "error: At 2:3: root.a: unknown type for string *ast.ListType");
     check("a=1\na={b=1}", "error: At 2:3: root.a: unknown type *ast.ObjectType");
     check("a=[\"x\"]\na=\"b\"", "error: At 2:3: unknown slice type: *ast.LiteralType");
-    check("service{ id=1\n id=true}", "error: At 2:5: root.service[0].id: unknown type *ast.LiteralType");
+    check("service{ id=1\n id=true}",
+          "error: At 2:5: root.service[0].id: unknown type *ast.LiteralType");
 }
 
-static void test_errors(void **state)
-{
+static void test_errors(void **state) {
     check("a = 08", "error: strconv.ParseInt: parsing \"08\": invalid syntax");
     check("a = 1e", "error: strconv.ParseFloat: parsing \"1e\": invalid syntax");
     check("a = 1e999", "error: strconv.ParseFloat: parsing \"1e999\": value out of range");
@@ -120,14 +116,17 @@ static void test_errors(void **state)
     check("/x", "error: At 1:1: expected '/' for comment");
     check("a = \"\xff\"", "error: At 1:6: illegal UTF-8 encoding");
     check("a = 1 \xff", "error: At 1:7: illegal char");
-    check("\xef\xbb\xbf" "a=1", "error: At 1:1: illegal char");
+    check("\xef\xbb\xbf"
+          "a=1",
+          "error: At 1:1: illegal char");
     check("= 5", "error: At 1:1: no object keys found!");
     check("}", "error: At 1:1: expected: IDENT | STRING | ASSIGN | LBRACE got: RBRACE");
     check("1a = 2", "error: At 1:1: expected: IDENT | STRING | ASSIGN | LBRACE got: NUMBER");
     check("[1]", "error: At 1:1: expected: IDENT | STRING | ASSIGN | LBRACE got: LBRACK");
     check("a,,", "error: At 1:2: expected: IDENT | STRING | ASSIGN | LBRACE got: COMMA");
     check("a=1,,b=2", "error: At 1:5: expected: IDENT | STRING | ASSIGN | LBRACE got: COMMA");
-    check("ports { http }", "error: At 1:14: key 'http' expected start of object ('{') or assignment ('=')");
+    check("ports { http }",
+          "error: At 1:14: key 'http' expected start of object ('{') or assignment ('=')");
     check("a b = 5", "error: At 1:5: nested object expected: LBRACE got: ASSIGN");
     check("datacenter = foo", "error: At 1:14: Unknown token: 1:14 IDENT foo");
     check("x = +5", "error: At 1:5: Unknown token: 1:5 ADD +");
@@ -135,14 +134,14 @@ static void test_errors(void **state)
     check("recursors = [\"a\" \"b\"]",
           "error: At 1:18: error parsing list, expected comma or list end, got: STRING");
     check("recursors=[foo]", "error: At 1:12: unexpected token while parsing list: IDENT");
-    check("recursors=[ {a=foo} ]", "error: At 1:13: error while trying to parse object within list: "
-                                   "At 1:16: Unknown token: 1:16 IDENT foo");
+    check("recursors=[ {a=foo} ]",
+          "error: At 1:13: error while trying to parse object within list: "
+          "At 1:16: Unknown token: 1:16 IDENT foo");
     check("recursors=[[foo]]", "error: At 1:12: error while trying to parse list within list: "
                                "At 1:13: unexpected token while parsing list: IDENT");
 }
 
-static void test_nul(void **state)
-{
+static void test_nul(void **state) {
     struct arena arena = ARENA_INIT;
     static const char text[] = "a = \0 b";
     assert_true(str_is(parse(text, sizeof(text) - 1, &arena),
@@ -150,8 +149,7 @@ static void test_nul(void **state)
     arena_free(&arena);
 }
 
-static void test_json_dialect(void **state)
-{
+static void test_json_dialect(void **state) {
     check("{\"a\":5", "{\"a\":5}");
     check(" {\"a\":\"x\" \"b\":true", "{\"a\":\"x\",\"b\":true}");
     check("{\"a\":null}", "{\"a\":\"\"}");
@@ -169,8 +167,7 @@ static void test_json_dialect(void **state)
     check("{", "{}");
 }
 
-static void test_depth(void **state)
-{
+static void test_depth(void **state) {
     struct arena arena = ARENA_INIT;
     char deep[4096];
     memset(deep, '[', sizeof(deep));
@@ -180,12 +177,11 @@ static void test_depth(void **state)
     arena_free(&arena);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),  cmocka_unit_test(test_heredocs),
-        cmocka_unit_test(test_blocks),  cmocka_unit_test(test_repeated_scalars),
-        cmocka_unit_test(test_errors),  cmocka_unit_test(test_nul),
+        cmocka_unit_test(test_values),       cmocka_unit_test(test_heredocs),
+        cmocka_unit_test(test_blocks),       cmocka_unit_test(test_repeated_scalars),
+        cmocka_unit_test(test_errors),       cmocka_unit_test(test_nul),
         cmocka_unit_test(test_json_dialect), cmocka_unit_test(test_depth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
