@@ -24,8 +24,14 @@ static bool no_arguments(struct cli *cli) {
     return cli->arg_count == 0;
 }
 
+static bool node_meta_fits(struct cli *cli, const struct flag_list *pairs) {
+    if (pairs->len / 2 > CLIENT_REPEATS_MAX)
+        cli_err(cli, "Too many -node-meta flags (at most %d)", CLIENT_REPEATS_MAX);
+    return pairs->len / 2 <= CLIENT_REPEATS_MAX;
+}
+
 static void add_node_meta(struct call *call, const struct flag_list *pairs, struct arena *arena) {
-    for (size_t i = 0; i + 1 < pairs->len && call->param_count + 8 < CLIENT_PARAMS_MAX; i += 2)
+    for (size_t i = 0; i + 1 < pairs->len; i += 2)
         call_param(call, "node-meta",
                    str_format(arena, STR_FMT ":" STR_FMT, STR_ARG(pairs->items[i]),
                               STR_ARG(pairs->items[i + 1])));
@@ -142,7 +148,7 @@ static int run_nodes(struct cli *cli, const void *given) {
     const struct nodes_options *options = given;
     struct error e = ERROR_IN(cli->arena);
     struct str filter = STR("");
-    if (!no_arguments(cli))
+    if (!no_arguments(cli) || !node_meta_fits(cli, &options->node_meta))
         return CLI_FAILED;
     struct client *c = client_open(cli);
     if (c == NULL)
@@ -316,7 +322,7 @@ static bool fetch_services(struct cli *cli, struct client *c,
 
 static int run_services(struct cli *cli, const void *given) {
     const struct services_options *options = given;
-    if (!no_arguments(cli))
+    if (!no_arguments(cli) || !node_meta_fits(cli, &options->node_meta))
         return CLI_FAILED;
     struct client *c = client_open(cli);
     if (c == NULL)

@@ -89,7 +89,10 @@ static bool build_service(struct plan *plan, struct error *e) {
     call_init(
         &plan->call, "GET",
         str_format(plan->cli->arena, "/v1/health/service/" STR_FMT, STR_ARG(options->service)));
-    for (size_t i = 0; i < options->tags.len && i + 8 < CLIENT_PARAMS_MAX; i++)
+    if (options->tags.len > CLIENT_REPEATS_MAX)
+        return error_set(e, ERROR_BAD_REQUEST, "Too many -tag flags (at most %d)",
+                         CLIENT_REPEATS_MAX);
+    for (size_t i = 0; i < options->tags.len; i++)
         call_param(&plan->call, "tag", options->tags.items[i]);
     if (plan->passing_only)
         call_param(&plan->call, "passing", STR("1"));

@@ -137,7 +137,8 @@ static void test_install(void **state) {
     put_file(".zshrc", "z\n");
     mkdir(path("config"), 0755);
     mkdir(path("config/fish"), 0755);
-    expect_install(true, "already installed in"); /* where it is missing it is put in spite of that */
+    expect_install(true,
+                   "already installed in"); /* where it is missing it is put in spite of that */
     expect_file(".zshrc", "z\n\nautoload -U +X bashcompinit && bashcompinit\n"
                           "complete -o nospace -C /opt/consul consul\n");
     assert_int_equal(access(path("config/fish/completions/consul.fish"), R_OK), 0);

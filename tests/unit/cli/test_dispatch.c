@@ -1,4 +1,5 @@
-/* cli.c, help.c, commands.c: which command runs, and what is said when none does (cli.md 1.1, 1.2). */
+/* cli.c, help.c, commands.c: which command runs, and what is said when none does (cli.md 1.1, 1.2).
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +9,8 @@
 
 #include "unit/cli/run.h"
 
-#define MAIN_HELP "Usage: consul [--version] [--help] <command> [<args>]\n\nAvailable commands are:\n"
+#define MAIN_HELP                                                                                  \
+    "Usage: consul [--version] [--help] <command> [<args>]\n\nAvailable commands are:\n"
 
 static void expect(struct ran r, int code, const char *out_starts, const char *err_starts) {
     assert_int_equal(r.code, code);
@@ -60,7 +62,8 @@ static void test_help_anywhere(void **state) {
 }
 
 static void test_flag_errors(void **state) {
-    expect(RUN("members", "-zz"), 1, "", "flag provided but not defined: -zz\nUsage:\n  -ca-file value\n");
+    expect(RUN("members", "-zz"), 1, "",
+           "flag provided but not defined: -zz\nUsage:\n  -ca-file value\n");
     expect(RUN("intention", "check", "-zz"), 2, "", "flag provided but not defined: -zz\nUsage:\n");
     struct ran r = RUN("operator", "raft", "list-peers", "-zz");
     assert_int_equal(r.code, 1);
@@ -136,10 +139,11 @@ static void test_all_commands(void **state) {
 
 static void test_main_list(void **state) {
     static const char *const names[] = {
-        "acl",    "agent",   "catalog", "config",    "connect", "debug",   "event",    "exec",
-        "force-leave", "info", "intention", "join",  "keygen",  "keyring", "kv",       "leave",
-        "lock",   "login",   "logout",  "maint",     "members", "monitor", "operator", "reload",
-        "rtt",    "services", "snapshot", "tls",     "validate", "version", "watch"};
+        "acl",      "agent",       "catalog", "config",    "connect",  "debug",    "event",
+        "exec",     "force-leave", "info",    "intention", "join",     "keygen",   "keyring",
+        "kv",       "leave",       "lock",    "login",     "logout",   "maint",    "members",
+        "monitor",  "operator",    "reload",  "rtt",       "services", "snapshot", "tls",
+        "validate", "version",     "watch"};
     struct buf help = BUF_INIT;
     help_main(&help);
     struct str text = buf_str(&help);
@@ -177,8 +181,8 @@ static bool validate_hook(char *const *paths, size_t count, const char *format,
 
 static void test_agent_hook(void **state) {
     struct cli_hooks hooks = {.agent = agent_hook};
-    struct ran r = run_with("consul", &hooks, NULL,
-                            (char *const[]){"agent", "-dev", "-zz", "--", "x", NULL});
+    struct ran r =
+        run_with("consul", &hooks, NULL, (char *const[]){"agent", "-dev", "-zz", "--", "x", NULL});
     assert_int_equal(r.code, 7);
     assert_string_equal(hook_args, "agent|-dev|-zz|--|x|");
     run_free(&r);
@@ -205,11 +209,11 @@ static void test_validate_hook(void **state) {
 int main(void) {
     unsetenv("COMP_LINE");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_command),    cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_no_command),      cmocka_unit_test(test_groups),
         cmocka_unit_test(test_misplaced_flags), cmocka_unit_test(test_help_anywhere),
-        cmocka_unit_test(test_flag_errors),   cmocka_unit_test(test_version),
-        cmocka_unit_test(test_matching),      cmocka_unit_test(test_all_commands),
-        cmocka_unit_test(test_main_list),     cmocka_unit_test(test_agent_hook),
+        cmocka_unit_test(test_flag_errors),     cmocka_unit_test(test_version),
+        cmocka_unit_test(test_matching),        cmocka_unit_test(test_all_commands),
+        cmocka_unit_test(test_main_list),       cmocka_unit_test(test_agent_hook),
         cmocka_unit_test(test_validate_hook),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

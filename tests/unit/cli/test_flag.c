@@ -95,8 +95,10 @@ static void test_numbers(void **state) {
     static const struct {
         char *text;
         uint64_t value;
-    } good[] = {{"0", 0},       {"42", 42},       {"0x1F", 31},  {"0X_1f", 31},
-                {"017", 15},    {"0o17", 15},     {"0_7", 7},    {"0b11", 3},
+    } good[] = {{"0", 0},        {"42", 42},
+                {"0x1F", 31},    {"0X_1f", 31},
+                {"017", 15},     {"0o17", 15},
+                {"0_7", 7},      {"0b11", 3},
                 {"1_000", 1000}, {"18446744073709551615", UINT64_MAX}};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         assert_int_equal(PARSE("-flags", good[i].text), 2);
@@ -126,8 +128,10 @@ static void test_numbers(void **state) {
 }
 
 static void test_booleans(void **state) {
-    static char *const yes[] = {"-wan=1", "-wan=t", "-wan=T", "-wan=TRUE", "-wan=true", "-wan=True"};
-    static char *const no[] = {"-wan=0", "-wan=f", "-wan=F", "-wan=FALSE", "-wan=false", "-wan=False"};
+    static char *const yes[] = {"-wan=1",    "-wan=t",    "-wan=T",
+                                "-wan=TRUE", "-wan=true", "-wan=True"};
+    static char *const no[] = {"-wan=0",     "-wan=f",     "-wan=F",
+                               "-wan=FALSE", "-wan=false", "-wan=False"};
     for (size_t i = 0; i < 6; i++) {
         assert_int_equal(PARSE(yes[i]), 1);
         assert_true(options.wan);
@@ -151,15 +155,17 @@ static void test_others(void **state) {
     assert_int_equal(PARSE("-tag", "a", "-tag=b", "-tag="), 4);
     assert_int_equal(options.tags.len, 3);
     assert_str(options.tags.items[1], "b");
-    assert_int_equal(PARSE("-meta", "a=1", "-meta", "b=x=y", "-meta", "a=2", "-meta="
-                                                                             "=q"),
+    assert_int_equal(PARSE("-meta", "a=1", "-meta", "b=x=y", "-meta", "a=2",
+                           "-meta="
+                           "=q"),
                      7);
     assert_int_equal(options.meta.len, 6); /* a key that comes again replaces */
     assert_str(options.meta.items[0], "a");
     assert_str(options.meta.items[1], "2");
     assert_str(options.meta.items[3], "x=y");
     assert_str(options.meta.items[5], "q");
-    FAILS("invalid value \"foo\" for flag -meta: Missing \"=\" value in argument: foo", "-meta=foo");
+    FAILS("invalid value \"foo\" for flag -meta: Missing \"=\" value in argument: foo",
+          "-meta=foo");
     assert_int_equal(PARSE("-zone="), 1);
     assert_true(options.zone.set && options.zone.value.len == 0);
     assert_int_equal(PARSE("x"), 0);
@@ -196,7 +202,8 @@ static void test_listing(void **state) {
 static void test_description(void **state) {
     static const struct flag one[] = {
         {"a-flag", FLAG_LIST, 0, NULL,
-         "Words that go on until the line would be longer than seventy-two columns, and then more."},
+         "Words that go on until the line would be longer than seventy-two columns, and then "
+         "more."},
         {"b", FLAG_BOOL, 0, NULL, "Short."},
     };
     const struct flag *sorted[] = {&one[0], &one[1]};
@@ -217,10 +224,10 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),     cmocka_unit_test(test_syntax_errors),
-        cmocka_unit_test(test_numbers),   cmocka_unit_test(test_booleans),
-        cmocka_unit_test(test_others),    cmocka_unit_test(test_many_values),
-        cmocka_unit_test(test_listing),   cmocka_unit_test(test_description),
+        cmocka_unit_test(test_forms),   cmocka_unit_test(test_syntax_errors),
+        cmocka_unit_test(test_numbers), cmocka_unit_test(test_booleans),
+        cmocka_unit_test(test_others),  cmocka_unit_test(test_many_values),
+        cmocka_unit_test(test_listing), cmocka_unit_test(test_description),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
 }
