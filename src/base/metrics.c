@@ -87,7 +87,8 @@ static size_t make_key(char key[KEY_MAX], enum metric_kind kind, const char *nam
         memcpy(key + len, labels->name, n);
         len += n;
         key[len++] = '=';
-        memcpy(key + len, labels->value.data, labels->value.len);
+        if (labels->value.len > 0)
+            memcpy(key + len, labels->value.data, labels->value.len);
         len += labels->value.len;
     }
     return len;
