@@ -30,7 +30,7 @@ int agent_help(struct cli *cli) {
 
 const struct command command_agent = {
     .name = "agent",
-    .synopsis = "Runs a Consul agent",
+    .synopsis = "Runs an agent",
     .usage = "agent [options]",
     .raw = true,
     .run = run,

@@ -10,7 +10,7 @@
 
 const struct command command_catalog = {
     .name = "catalog",
-    .synopsis = "Interact with the catalog",
+    .synopsis = "Nodes and services that the cluster knows",
     .usage = "catalog <subcommand> [options] [args]",
     .about = "  What the cluster knows: datacenters, nodes and services.\n\n"
              "      $ consul catalog datacenters\n"
@@ -61,7 +61,7 @@ static int run_datacenters(struct cli *cli, const void *options) {
 
 const struct command command_catalog_datacenters = {
     .name = "catalog datacenters",
-    .synopsis = "Lists all known datacenters",
+    .synopsis = "Lists datacenters",
     .usage = "catalog datacenters [options]",
     .about = "  Lists all datacenters that the servers know, the nearest first.\n",
     .groups = GROUP_CLIENT | GROUP_SERVER,
@@ -184,7 +184,7 @@ static const struct flag nodes_flags[] = {
 
 const struct command command_catalog_nodes = {
     .name = "catalog nodes",
-    .synopsis = "Lists all nodes in the given datacenter",
+    .synopsis = "Lists nodes",
     .usage = "catalog nodes [options]",
     .about = "  Lists the nodes of a datacenter: all, those with a service, those with certain\n"
              "  metadata.\n\n"
@@ -350,7 +350,7 @@ static const struct flag services_flags[] = {
 
 const struct command command_catalog_services = {
     .name = "catalog services",
-    .synopsis = "Lists all registered services in a datacenter",
+    .synopsis = "Lists services",
     .usage = "catalog services [options]",
     .about = "  Lists the names of the services in a datacenter or of one node.\n\n"
              "      $ consul catalog services -tags\n"

@@ -47,7 +47,7 @@ static const struct flag join_flags[] = {
 
 const struct command command_join = {
     .name = "join",
-    .synopsis = "Tell Consul agent to join cluster",
+    .synopsis = "Makes an agent join a cluster",
     .usage = "join [options] address ...",
     .about = "  Makes a running agent join the cluster of the agents at the given addresses; one\n"
              "  that can be reached is enough.\n",
@@ -94,7 +94,7 @@ static int run_leave(struct cli *cli, const void *options) {
 
 const struct command command_leave = {
     .name = "leave",
-    .synopsis = "Gracefully leaves the Consul cluster and shuts down",
+    .synopsis = "Makes an agent leave its cluster and stop",
     .usage = "leave [options]",
     .about =
         "  Makes the agent leave its cluster and then stop. Other members do not take that for\n"
@@ -111,7 +111,7 @@ static int run_reload(struct cli *cli, const void *options) {
 
 const struct command command_reload = {
     .name = "reload",
-    .synopsis = "Triggers the agent to reload configuration files",
+    .synopsis = "Makes an agent read its configuration again",
     .usage = "reload",
     .about = "  Makes the agent read its configuration files again, as SIGHUP does. Not every\n"
              "  setting takes effect without a restart.\n",
@@ -140,7 +140,7 @@ static const struct flag force_leave_flags[] = {
 
 const struct command command_force_leave = {
     .name = "force-leave",
-    .synopsis = "Forces a member of the cluster to enter the \"left\" state",
+    .synopsis = "Declares a failed member gone",
     .usage = "force-leave [options] name",
     .about = "  Marks a member that failed and will not come back as having left, so that nobody\n"
              "  tries to reach it any more. One that is alive will join again.\n",

@@ -6,7 +6,7 @@
 
 const struct command command_config = {
     .name = "config",
-    .synopsis = "Interact with Consul's Centralized Configurations",
+    .synopsis = "Configuration entries that the servers keep",
     .usage = "config <subcommand> [options] [args]",
     .about = "  Configuration entries: settings that the servers keep for all.\n\n"
              "      $ consul config list -kind service-defaults\n"
@@ -53,7 +53,7 @@ static const struct flag list_flags[] = {
 
 const struct command command_config_list = {
     .name = "config list",
-    .synopsis = "List centralized config entries of a given kind",
+    .synopsis = "Lists the configuration entries of a kind",
     .usage = "config list [options] -kind <config kind>",
     .about = "  Prints the names of all entries of a kind.\n",
     .groups = GROUP_CLIENT | GROUP_SERVER | GROUP_NAMESPACE,
@@ -93,7 +93,7 @@ static const struct flag delete_flags[] = {
 
 const struct command command_config_delete = {
     .name = "config delete",
-    .synopsis = "Delete a centralized config entry",
+    .synopsis = "Deletes a configuration entry",
     .usage = "config delete [options] -kind <config kind> -name <config name>",
     .about = "  Deletes an entry. One that is not there is no error.\n",
     .groups = GROUP_CLIENT | GROUP_SERVER | GROUP_NAMESPACE,

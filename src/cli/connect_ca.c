@@ -9,13 +9,13 @@
 
 const struct command command_connect = {
     .name = "connect",
-    .synopsis = "Interact with Consul Connect",
+    .synopsis = "Services that know each other by certificate",
     .usage = "connect <subcommand> [options] [args]",
     .about = "  Connect: services that know each other by certificate.\n",
 };
 const struct command command_connect_ca = {
     .name = "connect ca",
-    .synopsis = "Interact with the Consul Connect Certificate Authority (CA)",
+    .synopsis = "The authority that signs for services",
     .usage = "connect ca <subcommand> [options] [args]",
     .about = "  The authority that signs the services' certificates.\n\n"
              "      $ consul connect ca get-config\n"
@@ -73,7 +73,7 @@ static int run_get_config(struct cli *cli, const void *options) {
 
 const struct command command_connect_ca_get_config = {
     .name = "connect ca get-config",
-    .synopsis = "Display the current Connect Certificate Authority (CA) configuration",
+    .synopsis = "Shows the authority's settings",
     .usage = "connect ca get-config [options]",
     .about = "  Prints which authority is in use, and its settings.\n",
     .groups = GROUP_CLIENT | GROUP_SERVER,
@@ -128,7 +128,7 @@ static const struct flag flags[] = {
 
 const struct command command_connect_ca_set_config = {
     .name = "connect ca set-config",
-    .synopsis = "Modify the current Connect CA configuration",
+    .synopsis = "Changes the authority's settings",
     .usage = "connect ca set-config [options]",
     .about =
         "  Changes the authority or its settings. That may start a change to new certificates.\n",

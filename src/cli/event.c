@@ -54,7 +54,7 @@ static const struct flag flags[] = {
 
 const struct command command_event = {
     .name = "event",
-    .synopsis = "Fire a new event",
+    .synopsis = "Fires an event",
     .usage = "event [options] [payload]",
     .about = "  Tells all nodes of a datacenter, or those that the options choose, that something\n"
              "  happened. Watches of the type \"event\" see it. Delivery is not certain.\n\n"

@@ -442,7 +442,7 @@ static const struct options defaults = {.prefix = STR_INIT("_rexec"),
 
 const struct command command_exec = {
     .name = "exec",
-    .synopsis = "Executes a command on Consul nodes",
+    .synopsis = "Runs a command on many nodes",
     .usage = "exec [options] [-|command...]",
     .about = "  Runs a command on all nodes, or on those that the options choose, and shows what\n"
              "  they print. Nodes take part only if their agents allow it (disable_remote_exec =\n"

@@ -42,7 +42,7 @@ static int run(struct cli *cli, const void *options) {
 
 const struct command command_info = {
     .name = "info",
-    .synopsis = "Provides debugging information for operators.",
+    .synopsis = "Shows an agent's statistics",
     .usage = "info [options]",
     .about = "  Prints what an agent counts about itself, its gossip and its Raft log.\n",
     .groups = GROUP_CLIENT,

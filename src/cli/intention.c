@@ -15,7 +15,7 @@ enum { EXIT_ERROR = 2 }; /* of `intention check`, where 1 is an answer */
 
 const struct command command_intention = {
     .name = "intention",
-    .synopsis = "Interact with Connect service intentions",
+    .synopsis = "Which services may talk to which",
     .usage = "intention <subcommand> [options] [args]",
     .about = "  Intentions say which services may open connections to which others.\n\n"
              "      $ consul intention create web db\n"
@@ -123,7 +123,7 @@ static int run_check(struct cli *cli, const void *options) {
 
 const struct command command_intention_check = {
     .name = "intention check",
-    .synopsis = "Check whether a connection between two services is allowed.",
+    .synopsis = "Says whether one service may connect to another",
     .usage = "intention check [options] SRC DST",
     .about =
         "  Says whether the service SRC may open connections to DST. The exit code is 0 when it\n"
@@ -292,7 +292,7 @@ static const struct flag create_flags[] = {
 
 const struct command command_intention_create = {
     .name = "intention create",
-    .synopsis = "Create intentions for service connections.",
+    .synopsis = "Allows or denies connections",
     .usage = "intention create [options] SRC DST",
     .about = "  Allows or denies connections from SRC to DST. \"*\" stands for every service.\n\n"
              "      $ consul intention create -deny web db\n",
@@ -393,7 +393,7 @@ static int run_get(struct cli *cli, const void *options) {
 
 const struct command command_intention_get = {
     .name = "intention get",
-    .synopsis = "Show information about an intention.",
+    .synopsis = "Shows an intention",
     .usage = "intention get [options] SRC DST",
     .about = "  Shows the intention between two services, or the one with an ID.\n",
     .groups = GROUP_CLIENT | GROUP_SERVER,
@@ -433,7 +433,7 @@ static int run_delete(struct cli *cli, const void *options) {
 
 const struct command command_intention_delete = {
     .name = "intention delete",
-    .synopsis = "Delete an intention.",
+    .synopsis = "Deletes an intention",
     .usage = "intention delete [options] SRC DST",
     .about = "  Deletes the intention between two services, or the one with an ID.\n",
     .groups = GROUP_CLIENT | GROUP_SERVER,
@@ -485,7 +485,7 @@ static const struct flag match_flags[] = {
 
 const struct command command_intention_match = {
     .name = "intention match",
-    .synopsis = "Show intentions that match a source or destination.",
+    .synopsis = "Lists the intentions that count for a service",
     .usage = "intention match [options] SRC|DST",
     .about =
         "  Lists the intentions that count for a service, in the order in which they are looked\n"

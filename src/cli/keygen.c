@@ -19,7 +19,7 @@ static int run(struct cli *cli, const void *options) {
 
 const struct command command_keygen = {
     .name = "keygen",
-    .synopsis = "Generates a new encryption key",
+    .synopsis = "Makes a key for encrypting gossip",
     .usage = "keygen",
     .about = "  Prints a random key of 32 bytes as the agent's \"encrypt\" setting takes it.\n",
     .run = run,

@@ -133,7 +133,7 @@ static const struct flag flags[] = {
 
 const struct command command_keyring = {
     .name = "keyring",
-    .synopsis = "Manages gossip layer encryption keys",
+    .synopsis = "Shows and changes the keys that encrypt gossip",
     .usage = "keyring [options]",
     .about = "  Shows and changes the keys that encrypt gossip on all agents. To change to a new\n"
              "  key, install it, use it, then remove the old one.\n",

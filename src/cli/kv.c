@@ -6,7 +6,7 @@
 
 const struct command command_kv = {
     .name = "kv",
-    .synopsis = "Interact with the key-value store",
+    .synopsis = "Keys and values",
     .usage = "kv <subcommand> [options] [args]",
     .about = "  Keys and their values. Write one, read it back, see all about it, delete it:\n\n"
              "      $ consul kv put app/limit 5\n"

@@ -77,7 +77,7 @@ static const struct flag flags[] = {
 
 const struct command command_kv_delete = {
     .name = "kv delete",
-    .synopsis = "Removes data from the KV store",
+    .synopsis = "Deletes keys",
     .usage = "kv delete [options] KEY_OR_PREFIX",
     .about =
         "  Deletes a key, or with -recurse all keys that start with it. To delete one that is\n"

@@ -51,7 +51,7 @@ static int run_export(struct cli *cli, const void *options) {
 
 const struct command command_kv_export = {
     .name = "kv export",
-    .synopsis = "Exports a tree from the KV store as JSON",
+    .synopsis = "Prints a tree of keys as JSON",
     .usage = "kv export [KEY_OR_PREFIX]",
     .about =
         "  Prints all keys that start with the given one, with flags and values in base64, in\n"
@@ -220,7 +220,7 @@ static int run_import(struct cli *cli, const void *options) {
 
 const struct command command_kv_import = {
     .name = "kv import",
-    .synopsis = "Imports a tree stored as JSON to the KV store",
+    .synopsis = "Writes a tree of keys from JSON",
     .usage = "kv import [DATA]",
     .about = "  Writes the keys that \"kv export\" printed: from a file, from standard input, or\n"
              "  given as they are:\n\n"

@@ -137,7 +137,7 @@ static const struct options defaults = {.separator = STR_INIT("/")};
 
 const struct command command_kv_get = {
     .name = "kv get",
-    .synopsis = "Retrieves or lists data from the KV store",
+    .synopsis = "Reads keys",
     .usage = "kv get [options] [KEY_OR_PREFIX]",
     .about = "  Prints the value of a key as it is, and fails when there is no such key:\n\n"
              "      $ consul kv get app/limit\n\n"

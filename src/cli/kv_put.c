@@ -140,7 +140,7 @@ static const struct flag flags[] = {
 
 const struct command command_kv_put = {
     .name = "kv put",
-    .synopsis = "Sets or updates data in the KV store",
+    .synopsis = "Writes a key",
     .usage = "kv put [options] KEY [DATA]",
     .about = "  Writes a value. Without DATA it is empty; \"-\" reads it from standard input, and\n"
              "  \"@name\" from that file:\n\n"

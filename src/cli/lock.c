@@ -230,7 +230,7 @@ static const struct options defaults = {.limit = 1, .monitor_retry = 3, .shell =
 
 const struct command command_lock = {
     .name = "lock",
-    .synopsis = "Execute a command holding a lock",
+    .synopsis = "Runs a program while holding a lock",
     .usage = "lock [options] prefix child...",
     .about =
         "  Waits until it has the lock under the key prefix, then runs the program, and gives\n"

@@ -93,7 +93,7 @@ static const struct flag flags[] = {
 
 const struct command command_login = {
     .name = "login",
-    .synopsis = "Login to Consul using an auth method",
+    .synopsis = "Gets a token for a secret of another system",
     .usage = "login [options]",
     .about =
         "  Exchanges a secret of another system, for example of Kubernetes, for an ACL token,\n"
@@ -120,7 +120,7 @@ static int run_logout(struct cli *cli, const void *options) {
 
 const struct command command_logout = {
     .name = "logout",
-    .synopsis = "Destroy a Consul token created with login",
+    .synopsis = "Deletes the token that login made",
     .usage = "logout [options]",
     .about = "  Deletes the token that \"login\" made. It is the one that the request carries.\n",
     .groups = GROUP_CLIENT | GROUP_SERVER,

@@ -87,7 +87,7 @@ static const struct flag flags[] = {
 
 const struct command command_maint = {
     .name = "maint",
-    .synopsis = "Controls node or service maintenance mode",
+    .synopsis = "Begins and ends maintenance of a node or service",
     .usage = "maint [options]",
     .about =
         "  In maintenance mode a node or service counts as failing, so that nobody is sent to\n"

@@ -171,7 +171,7 @@ static const struct options defaults = {.segment = STR_INIT("_all"), .status = S
 
 const struct command command_members = {
     .name = "members",
-    .synopsis = "Lists the members of a Consul cluster",
+    .synopsis = "Lists the members of the cluster",
     .usage = "members [options]",
     .about = "  Lists the agents that the asked agent knows by gossip, and how they are.\n",
     .groups = GROUP_CLIENT,

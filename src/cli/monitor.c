@@ -53,7 +53,7 @@ static const struct options defaults = {.log_level = STR_INIT("INFO")};
 
 const struct command command_monitor = {
     .name = "monitor",
-    .synopsis = "Stream logs from a Consul agent",
+    .synopsis = "Shows an agent's log as it is written",
     .usage = "monitor [options]",
     .about = "  Shows the last lines of an agent's log and then every new one, until interrupted.\n"
              "  The level may be lower than that at which the agent itself logs.\n",

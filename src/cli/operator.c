@@ -11,20 +11,20 @@
 
 const struct command command_operator = {
     .name = "operator",
-    .synopsis = "Provides cluster-level tools for Consul operators",
+    .synopsis = "Tools for those who run the servers",
     .usage = "operator <subcommand> [options]",
     .about = "  Tools for a cluster's servers: who takes part in Raft, and what autopilot may do.\n"
              "  Meant for repairs; be careful with what changes something.\n",
 };
 const struct command command_operator_raft = {
     .name = "operator raft",
-    .synopsis = "Provides cluster-level tools for Consul operators",
+    .synopsis = "Who takes part in Raft",
     .usage = "operator raft <subcommand> [options]",
     .about = "  Which servers take part in Raft, and taking out one that is gone for good.\n",
 };
 const struct command command_operator_autopilot = {
     .name = "operator autopilot",
-    .synopsis = "Provides tools for modifying Autopilot configuration",
+    .synopsis = "Autopilot's settings",
     .usage = "operator autopilot <subcommand> [options]",
     .about = "  Autopilot keeps the set of servers in order. Shows and changes its settings.\n",
 };
@@ -80,7 +80,7 @@ static int run_list_peers(struct cli *cli, const void *options) {
 
 const struct command command_operator_raft_list_peers = {
     .name = "operator raft list-peers",
-    .synopsis = "Display the current Raft peer configuration",
+    .synopsis = "Lists the servers that take part in Raft",
     .usage = "operator raft list-peers [options]",
     .about = "  Lists the servers that take part in Raft, and which of them leads.\n",
     .groups = GROUP_CLIENT | GROUP_SERVER,
@@ -129,7 +129,7 @@ static const struct flag remove_peer_flags[] = {
 
 const struct command command_operator_raft_remove_peer = {
     .name = "operator raft remove-peer",
-    .synopsis = "Remove a Consul server from the Raft configuration",
+    .synopsis = "Takes a server out of Raft",
     .usage = "operator raft remove-peer [options]",
     .about =
         "  Takes a server that is gone for good out of Raft. A server that still runs is to be\n"
@@ -184,7 +184,7 @@ static int run_get_config(struct cli *cli, const void *options) {
 
 const struct command command_operator_autopilot_get_config = {
     .name = "operator autopilot get-config",
-    .synopsis = "Display the current Autopilot configuration",
+    .synopsis = "Shows autopilot's settings",
     .usage = "operator autopilot get-config [options]",
     .about = "  Prints autopilot's settings.\n",
     .groups = GROUP_CLIENT | GROUP_SERVER,
@@ -294,7 +294,7 @@ static const struct flag set_config_flags[] = {
 
 const struct command command_operator_autopilot_set_config = {
     .name = "operator autopilot set-config",
-    .synopsis = "Modify the current Autopilot configuration",
+    .synopsis = "Changes autopilot's settings",
     .usage = "operator autopilot set-config [options]",
     .about = "  Changes the settings that are given and leaves the others as they are.\n",
     .groups = GROUP_CLIENT | GROUP_SERVER,

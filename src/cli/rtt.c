@@ -167,7 +167,7 @@ static const struct flag flags[] = {
 
 const struct command command_rtt = {
     .name = "rtt",
-    .synopsis = "Estimates network round trip time between nodes",
+    .synopsis = "Estimates the round trip time between nodes",
     .usage = "rtt [options] node1 [node2]",
     .about = "  Says how long a packet takes from one node to the other and back, by the nodes'\n"
              "  network coordinates. Without node2 it is the asked agent's node.\n",

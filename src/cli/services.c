@@ -10,7 +10,7 @@
 
 const struct command command_services = {
     .name = "services",
-    .synopsis = "Interact with services",
+    .synopsis = "Services of the local agent",
     .usage = "services <subcommand> [options] [args]",
     .about =
         "  Registers services with the local agent and takes them off it again, from files as\n"
@@ -209,7 +209,7 @@ static const struct flag register_flags[] = {
 
 const struct command command_services_register = {
     .name = "services register",
-    .synopsis = "Register services with the local agent",
+    .synopsis = "Registers services with the local agent",
     .usage = "services register [options] [FILE...]",
     .about =
         "  Registers the services of the files, or the one that the options describe. It stays\n"
@@ -265,7 +265,7 @@ static const struct flag deregister_flags[] = {
 
 const struct command command_services_deregister = {
     .name = "services deregister",
-    .synopsis = "Deregister services with the local agent",
+    .synopsis = "Takes services off the local agent",
     .usage = "services deregister [options] [FILE...]",
     .about =
         "  Takes the services of the files, or the one with -id, off the local agent. One that\n"

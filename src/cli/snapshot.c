@@ -16,7 +16,7 @@
 
 const struct command command_snapshot = {
     .name = "snapshot",
-    .synopsis = "Saves, restores and inspects snapshots of Consul server state",
+    .synopsis = "Saves, restores and checks snapshots",
     .usage = "snapshot <subcommand> [options] [args]",
     .about = "  Snapshots of all that the servers hold: keys, catalog, sessions, queries, ACLs.\n\n"
              "      $ consul snapshot save backup.snap\n"
@@ -126,7 +126,7 @@ static int run_save(struct cli *cli, const void *options) {
 
 const struct command command_snapshot_save = {
     .name = "snapshot save",
-    .synopsis = "Saves snapshot of Consul server state",
+    .synopsis = "Saves a snapshot",
     .usage = "snapshot save [options] FILE",
     .about = "  Fetches a snapshot from the leader, or with -stale from any server, checks it and\n"
              "  gives it its name only then. The file is readable for its owner alone.\n",
@@ -165,7 +165,7 @@ static int run_restore(struct cli *cli, const void *options) {
 
 const struct command command_snapshot_restore = {
     .name = "snapshot restore",
-    .synopsis = "Restores snapshot of Consul server state",
+    .synopsis = "Restores a snapshot",
     .usage = "snapshot restore [options] FILE",
     .about =
         "  Puts the servers back to what the snapshot holds. Everything that was written since\n"
@@ -203,7 +203,7 @@ static int run_inspect(struct cli *cli, const void *options) {
 
 const struct command command_snapshot_inspect = {
     .name = "snapshot inspect",
-    .synopsis = "Displays information about a Consul snapshot file",
+    .synopsis = "Checks a snapshot file and says what it is",
     .usage = "snapshot inspect [options] FILE",
     .about = "  Checks a snapshot file and prints which one it is. Needs no agent.\n",
     .run = run_inspect,

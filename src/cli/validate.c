@@ -38,7 +38,7 @@ static const struct flag flags[] = {
 
 const struct command command_validate = {
     .name = "validate",
-    .synopsis = "Validate config files/directories",
+    .synopsis = "Checks configuration files",
     .usage = "validate [options] FILE_OR_DIRECTORY...",
     .about = "  Reads configuration files as the agent would and says what is wrong with them, as\n"
              "  far as that can be told without starting. Give all files that the agent gets: a\n"

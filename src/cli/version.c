@@ -37,7 +37,7 @@ static const struct options defaults = {.format = STR_INIT("pretty")};
 
 const struct command command_version = {
     .name = "version",
-    .synopsis = "Prints the Consul version",
+    .synopsis = "Prints the version",
     .usage = "version [options]",
     .about = "  Prints this program's version, and which versions of the protocol it speaks.\n",
     COMMAND_FLAGS(flags, struct options, &defaults),

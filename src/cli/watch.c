@@ -408,7 +408,7 @@ static const struct options defaults = {.shell = true};
 
 const struct command command_watch = {
     .name = "watch",
-    .synopsis = "Watch for changes in Consul",
+    .synopsis = "Shows changes, or runs a program at each",
     .usage = "watch [options] [child...]",
     .about =
         "  Without a program this prints what it sees as JSON and ends. With one, it runs it at\n"
