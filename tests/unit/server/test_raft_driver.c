@@ -177,9 +177,9 @@ static void test_stop_answers(void **state) {
 static void test_lock(void **state) {
     struct fixture f, second;
     fixture_options(&f, false);
+    fixture_options(&second, true);
+    second.options.data_dir = str_from(f.dir);
     fixture_start(&f);
-    second = f;
-    second.arena = ARENA_INIT;
     struct error e = ERROR_IN(&second.arena);
     assert_false(fixture_open(&second, &e));
     assert_true(str_find(e.text, STR("in use by another process"), 0) >= 0);
