@@ -4,6 +4,8 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -87,6 +89,20 @@ static bool add_folder(struct str path, struct buf *pem, int depth, struct arena
     return ok;
 }
 
+/* Whether the key is the one that the certificate names. What cannot be read is left to libcurl. */
+static bool key_fits(struct str cert_pem, struct str key_pem) {
+    BIO *cert_bio = BIO_new_mem_buf(cert_pem.data, (int)cert_pem.len);
+    BIO *key_bio = BIO_new_mem_buf(key_pem.data, (int)key_pem.len);
+    X509 *cert = PEM_read_bio_X509(cert_bio, NULL, NULL, NULL);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(key_bio, NULL, NULL, (void *)"");
+    bool fits = cert == NULL || key == NULL || X509_check_private_key(cert, key) == 1;
+    EVP_PKEY_free(key);
+    X509_free(cert);
+    BIO_free(key_bio);
+    BIO_free(cert_bio);
+    return fits;
+}
+
 static bool read_tls(struct cli *cli, struct settings *to, struct error *e) {
     struct http_options *http = &cli->http;
     struct str ca_file = flag_or_env(&http->ca_file, "CONSUL_CACERT");
@@ -108,6 +124,8 @@ static bool read_tls(struct cli *cli, struct settings *to, struct error *e) {
                              "tls: failed to find any PEM data in certificate input");
         if (str_find(key, STR("-----BEGIN "), 0) < 0)
             return error_set(e, ERROR_BAD_REQUEST, "tls: failed to find any PEM data in key input");
+        if (!key_fits(cert, key))
+            return error_set(e, ERROR_BAD_REQUEST, "tls: private key does not match public key");
     }
     struct buf pem = BUF_INIT;
     bool ok = true;

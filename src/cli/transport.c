@@ -124,6 +124,12 @@ static bool tls_failed(const struct failure *f, struct error *e) {
     return error_set(e, ERROR_IO, "EOF");
 }
 
+static bool stream_failed(const struct failure *f, const char *doing, struct error *e) {
+    return error_set(e, ERROR_IO, "%s tcp %s:%ld->" STR_FMT ": %s: %s", doing, f->local_ip,
+                     f->local_port, STR_ARG(peer_text(f, e->arena)), doing,
+                     errno_text(f->os_errno != 0 ? f->os_errno : ECONNRESET));
+}
+
 bool transport_error(const struct failure *f, struct error *e) {
     switch (f->code) {
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -140,10 +146,9 @@ bool transport_error(const struct failure *f, struct error *e) {
     case CURLE_PARTIAL_FILE:
         return error_set(e, ERROR_IO, "unexpected EOF");
     case CURLE_SEND_ERROR:
+        return stream_failed(f, "write", e);
     case CURLE_RECV_ERROR:
-        return error_set(e, ERROR_IO, "read tcp %s:%ld->" STR_FMT ": read: %s", f->local_ip,
-                         f->local_port, STR_ARG(peer_text(f, e->arena)),
-                         errno_text(f->os_errno != 0 ? f->os_errno : ECONNRESET));
+        return stream_failed(f, "read", e);
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CERTPROBLEM:
