@@ -55,23 +55,45 @@ static bool names_of(struct snapshots *s, struct names *n, struct arena *arena, 
     return true;
 }
 
+static int remove_file(struct snapshots *s, struct str id, const char *file) {
+    char *path = path_of(s, id, file);
+    int code = s->io.unlink(s->io.owner, path);
+    mem_free(path);
+    return code == -ENOENT ? 0 : code;
+}
+
+/* meta.json goes first, for good: without it the rest is no snapshot any more. */
 bool snapshots_remove(struct snapshots *s, struct str id, struct error *e) {
-    int code = 0;
-    const char *files[] = {"meta.json", "state.bin"};
-    for (size_t i = 0; i < COUNT_OF(files) && code >= 0; i++) {
-        char *path = path_of(s, id, files[i]);
-        code = s->io.unlink(s->io.owner, path);
-        if (code == -ENOENT)
-            code = 0;
-        mem_free(path);
-    }
     char *path = path_of(s, id, "");
+    int code = remove_file(s, id, "meta.json");
+    if (code >= 0)
+        code = s->io.sync_dir(s->io.owner, path);
+    if (code >= 0)
+        code = remove_file(s, id, "state.bin");
     if (code >= 0)
         code = s->io.rmdir(s->io.owner, path);
     if (code < 0)
         error_set_errno(e, -code, "failed to remove snapshot %s", path);
     mem_free(path);
     return code >= 0;
+}
+
+/* What a removal left that did not come to its end: a snapshot's name without a meta.json. */
+static bool is_remains(struct snapshots *s, struct str name) {
+    struct str rest = name;
+    uint64_t number;
+    for (int i = 0; i < 3; i++) {
+        if (!str_to_u64(str_cut(&rest, '-'), &number))
+            return false;
+    }
+    if (rest.data != NULL)
+        return false;
+    char *path = path_of(s, name, "meta.json");
+    int handle = s->io.open(s->io.owner, path, DISK_READ);
+    mem_free(path);
+    if (handle >= 0)
+        s->io.close(s->io.owner, handle);
+    return handle == -ENOENT;
 }
 
 struct snapshots *snapshots_open(const struct disk_io *io, const char *directory, struct error *e) {
@@ -87,7 +109,7 @@ struct snapshots *snapshots_open(const struct disk_io *io, const char *directory
     struct names names;
     bool ok = names_of(s, &names, &arena, e);
     for (size_t i = 0; ok && i < names.count; i++) {
-        if (str_has_suffix(names.items[i], STR(".tmp")))
+        if (str_has_suffix(names.items[i], STR(".tmp")) || is_remains(s, names.items[i]))
             ok = snapshots_remove(s, names.items[i], e);
     }
     arena_free(&arena);

@@ -142,6 +142,8 @@ void wal_put_reset(struct wal *w, uint64_t index) {
 
 size_t wal_batch_bytes(const struct wal *w) { return w->batch.len; }
 
+bool wal_is_broken(const struct wal *w) { return w->broken; }
+
 static void batch_forget(struct wal *w) {
     w->place_count = 0;
     if (w->batch.cap > BATCH_KEEP)
@@ -214,8 +216,12 @@ static bool spare_finish(struct wal *w, const struct wal_header *h, struct error
         code = w->io.rename(w->io.owner, from, wal_segment_path(w, h->number));
         mem_free(from);
     }
-    if (code >= 0)
+    if (code >= 0) {
         code = w->io.sync_dir(w->io.owner, w->directory);
+        /* The new segment may or may not be there after a crash. It says where the one before ends: that
+         * one must not grow any more, and this one is not usable. Only a restart can tell. */
+        w->broken = code < 0;
+    }
     if (code < 0)
         return error_set_errno(e, -code, "write-ahead log: cannot create %s",
                                wal_segment_path(w, h->number));

@@ -50,6 +50,7 @@ size_t wal_batch_bytes(const struct wal *w);
 /* On failure nothing of the batch has happened, and it is forgotten. After a failed sync every later
  * commit fails too: only a restart can tell what is on the disk. */
 bool wal_commit(struct wal *w, struct error *e);
+bool wal_is_broken(const struct wal *w); /* a sync failed */
 
 /* Reads entries first..last (which are in the log), but stops after max_bytes when it has one at least.
  * The caller owns the references. */

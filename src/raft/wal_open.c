@@ -154,14 +154,36 @@ struct visitor {
     struct wal *w;
     bool nonsense;
     uint64_t nonsense_at;
+    uint64_t batch; /* offset of the last one */
 };
 
 static void on_record(void *owner, const struct wal_record *r) {
     struct visitor *v = owner;
+    v->batch = r->batch;
     if (!v->nonsense && !wal_note(v->w, r)) {
         v->nonsense = true;
         v->nonsense_at = r->offset;
     }
+}
+
+/* What was read from the end of the log counts from now on, so it must be on the disk. The last batch may
+ * be in memory only: the process ended before its sync, or the sync failed and the kernel took its pages
+ * for clean; so it is written once more, and synced. The torn end goes at once: what lies there must never
+ * become the continuation of a later record. batch: where the last one begins; 0: there is none. */
+static bool settle_tail(struct wal *w, const struct wal_segment *s, const struct wal_scan *scan,
+                        struct str bytes, uint64_t batch, struct error *e) {
+    if (scan->dirty_to > scan->end && !wal_zero(w, s->handle, scan->end, scan->dirty_to, e))
+        return false;
+    int code = 0;
+    if (batch > 0)
+        code = w->io.pwrite(w->io.owner, s->handle, bytes.data + batch, (size_t)(scan->end - batch),
+                            batch);
+    if (code < 0)
+        return error_set_errno(e, -code, "write-ahead log: cannot write %s",
+                               wal_segment_path(w, s->number));
+    code = w->io.fdatasync(w->io.owner, s->handle);
+    return code >= 0 || error_set_errno(e, -code, "write-ahead log: cannot sync %s",
+                                        wal_segment_path(w, s->number));
 }
 
 /* Reads all records. expected_end: where they must end, 0 for the last segment, which may be torn. */
@@ -182,25 +204,10 @@ static bool read_records(struct wal *w, struct wal_segment *s, uint64_t expected
         else if (scan.damaged || (expected_end > 0 && scan.end != expected_end))
             ok = damaged(w, s->number, scan.end, e);
         else if (expected_end == 0)
-            w->dirty_to = scan.dirty_to > scan.end ? scan.dirty_to : 0;
+            ok = settle_tail(w, s, &scan, buf_str(&bytes), v.batch, e);
     }
     buf_free(&bytes);
     return ok;
-}
-
-/* The torn end goes at once: what lies there must never become the continuation of a later record. */
-static bool clean_tail(struct wal *w, struct error *e) {
-    struct wal_segment *tail = wal_tail(w);
-    if (w->dirty_to <= tail->end)
-        return true;
-    if (!wal_zero(w, tail->handle, tail->end, w->dirty_to, e))
-        return false;
-    int code = w->io.fdatasync(w->io.owner, tail->handle);
-    if (code < 0)
-        return error_set_errno(e, -code, "write-ahead log: cannot sync %s",
-                               wal_segment_path(w, tail->number));
-    w->dirty_to = 0;
-    return true;
 }
 
 /* ---- all of them ---- */
@@ -236,7 +243,7 @@ static bool open_all(struct wal *w, const struct found *f, struct error *e) {
     bool ok = true;
     for (size_t i = 0; i < f->count && ok; i++)
         ok = open_segment(w, f->numbers[i], &all[i], e);
-    ok = ok && load(w, all, f->count, e) && clean_tail(w, e);
+    ok = ok && load(w, all, f->count, e);
     for (size_t i = 0; i < f->count; i++) {
         if (all[i].segment != NULL) {
             w->io.close(w->io.owner, all[i].segment->handle);
