@@ -88,26 +88,16 @@ static bool line_is_empty(struct str bytes, size_t at, size_t *behind) {
     return false;
 }
 
-/* Robustness of RFC 9112 2.2: a few empty lines before a request line. */
-static size_t skip_empty_lines(struct str bytes) {
-    size_t at = 0;
-    while (line_is_empty(bytes, at, &at))
-        continue;
-    return at;
-}
-
-static bool check_first_line(struct str bytes, size_t start, size_t newline,
-                             struct http_refusal *refusal) {
+static bool check_first_line(struct str bytes, size_t newline, struct http_refusal *refusal) {
     struct request_line line;
-    if (!parse_request_line(without_cr(str_sub(bytes, start, newline - start)), &line))
+    if (!parse_request_line(without_cr(str_sub(bytes, 0, newline)), &line))
         return refuse_bad(refusal);
     return true;
 }
 
 enum http_progress http_head_find(struct http_head_scan *scan, struct str bytes, size_t *end,
                                   struct http_refusal *refusal) {
-    size_t start = skip_empty_lines(bytes);
-    size_t at = scan->scanned > start ? scan->scanned : start;
+    size_t at = scan->scanned;
     struct str seen = str_sub(bytes, 0, HTTP_HEAD_MAX);
     while (at < seen.len) {
         const char *found = memchr(seen.data + at, '\n', seen.len - at);
@@ -115,7 +105,7 @@ enum http_progress http_head_find(struct http_head_scan *scan, struct str bytes,
             break;
         size_t newline = (size_t)(found - seen.data);
         if (!scan->line_checked) {
-            if (!check_first_line(bytes, start, newline, refusal))
+            if (!check_first_line(bytes, newline, refusal))
                 return HTTP_REFUSED;
             scan->line_checked = true;
         }
@@ -142,7 +132,7 @@ more:
 /* What decides where the message ends, gathered from all lines before it is judged. */
 struct framing {
     unsigned hosts, lengths, encodings;
-    bool length_bad, encoding_unknown;
+    bool length_bad, encoding_unknown, name_bad, value_bad;
     bool close, keep;
     bool expect_other, gzip_seen;
 };
@@ -207,9 +197,9 @@ static void note_header(struct http_head *head, struct framing *f, struct str na
     case 14:
         if (str_eq_fold(name, STR("Content-Length"))) {
             uint64_t length;
-            f->lengths++;
-            if (!str_to_u64(value, &length) || length > INT64_MAX)
-                f->length_bad = true;
+            if (!str_to_u64(value, &length) || length > INT64_MAX ||
+                (f->lengths++ > 0 && (int64_t)length != head->content_length))
+                f->length_bad = true; /* the same length twice leaves no doubt */
             else
                 head->content_length = (int64_t)length;
         }
@@ -251,7 +241,7 @@ static struct str trim_blanks(struct str s) {
     return s;
 }
 
-static bool parse_header_line(struct str line, struct http_header *out,
+static bool parse_header_line(struct str line, struct http_header *out, struct framing *f,
                               struct http_refusal *refusal) {
     /* A line that begins with a blank would continue the one before; RFC 9112 5.2 lets us refuse.
      */
@@ -262,10 +252,11 @@ static bool parse_header_line(struct str line, struct http_header *out,
     out->value = trim_blanks(str_sub(line, (size_t)colon + 1, line.len));
     if (out->name.len == 0)
         return refuse_bad(refusal);
-    if (!http_is_token(out->name))
-        return refuse(refusal, 400, "400 Bad Request: invalid header name");
-    if (!value_is_valid(out->value))
-        return refuse(refusal, 400, "400 Bad Request: invalid header value");
+    /* Said only after what is wrong with the hosts. */
+    if (!f->value_bad && !http_is_token(out->name))
+        f->name_bad = true;
+    if (!f->name_bad && !value_is_valid(out->value))
+        f->value_bad = true;
     return true;
 }
 
@@ -277,6 +268,17 @@ static size_t count_lines(struct str bytes) {
     return lines;
 }
 
+/* The characters of RFC 3986 3.2.2, not their order. */
+static bool host_is_valid(struct str host) {
+    for (size_t i = 0; i < host.len; i++) {
+        char c = host.data[i];
+        bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!alnum && (c == '\0' || strchr("!$%&'()*+,-.:;=[]_~", c) == NULL))
+            return false;
+    }
+    return true;
+}
+
 static bool judge_framing(const struct framing *f, struct http_head *head,
                           struct http_refusal *refusal) {
     if (f->encodings > 0 && f->encoding_unknown) {
@@ -284,7 +286,7 @@ static bool judge_framing(const struct framing *f, struct http_head *head,
             (struct http_refusal){501, "501 Not Implemented", "Unsupported transfer encoding"};
         return false;
     }
-    if (f->length_bad || f->lengths > 1 || f->encodings > 1)
+    if (f->length_bad || f->encodings > 1)
         return refuse_bad(refusal);
     /* Two ways to say how long the body is, or chunks for a reader that knows none: whoever stands
      * in front of us may have read it otherwise. */
@@ -295,6 +297,12 @@ static bool judge_framing(const struct framing *f, struct http_head *head,
         return refuse(refusal, 400, "400 Bad Request: too many Host headers");
     if (f->hosts == 0 && head->minor >= 1 && !str_is(head->method, "CONNECT"))
         return refuse(refusal, 400, "400 Bad Request: missing required Host header");
+    if (!host_is_valid(head->host))
+        return refuse(refusal, 400, "400 Bad Request: malformed Host header");
+    if (f->name_bad)
+        return refuse(refusal, 400, "400 Bad Request: invalid header name");
+    if (f->value_bad)
+        return refuse(refusal, 400, "400 Bad Request: invalid header value");
     head->keep_alive = head->minor >= 1 ? !f->close : f->keep && !f->close;
     if (f->expect_other) {
         *refusal = (struct http_refusal){417, "417 Expectation Failed", ""};
@@ -324,7 +332,7 @@ bool http_head_parse(struct str bytes, struct http_head *head, struct arena *are
                      struct http_refusal *refusal) {
     memset(head, 0, sizeof *head);
     head->content_length = -1;
-    struct str rest = str_sub(bytes, skip_empty_lines(bytes), bytes.len);
+    struct str rest = bytes;
     if (!parse_first_line(&rest, head, refusal))
         return false;
     size_t lines = count_lines(rest);
@@ -337,7 +345,7 @@ bool http_head_parse(struct str bytes, struct http_head *head, struct arena *are
         if (line.len == 0)
             break;
         struct http_header *h = &head->headers[head->header_count];
-        if (!parse_header_line(line, h, refusal))
+        if (!parse_header_line(line, h, &f, refusal))
             return false;
         head->header_count++;
         note_header(head, &f, h->name, h->value);

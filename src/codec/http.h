@@ -29,8 +29,8 @@ struct http_head_scan {
 };
 enum http_progress { HTTP_MORE, HTTP_COMPLETE, HTTP_REFUSED };
 /* bytes: all of the message that has come. COMPLETE: *end is the length of the head with its blank
- * line. Refuses a malformed request line before the rest is there, and too long heads. Empty lines
- * in front of a message count as part of it. */
+ * line. Refuses a malformed request line before the rest is there, and too long heads. An
+ * empty line in front of a message is malformed, as it is for the peer. */
 enum http_progress http_head_find(struct http_head_scan *scan, struct str bytes, size_t *end,
                                   struct http_refusal *refusal);
 

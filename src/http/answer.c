@@ -10,9 +10,11 @@
 #include "base/time.h"
 #include "http/room.h"
 
+static const char http_text_type[] = "text/plain; charset=utf-8";
+
 /* ---- heads ---- */
 
-static void add_date(struct http_loop *home, struct buf *out) {
+void http_add_date(struct http_loop *home, struct buf *out) {
     int64_t now = time_now_wall() / SECOND;
     if (now != home->date_second) {
         time_t seconds = (time_t)now;
@@ -39,8 +41,12 @@ void http_head_begin(struct http_request *r, struct buf *out, int status, const 
     buf_add_text(out, status == 200 ? "200 OK" : http_status_line(status, spare));
     buf_add_str(out, STR("\r\n"));
     if (is_api(r)) {
-        buf_add_str(out, STR("Vary: Accept-Encoding\r\n"));
+        if (!r->settings->sets_vary)
+            buf_add_str(out, STR("Vary: Accept-Encoding\r\n"));
         buf_add_str(out, r->settings->header_lines);
+        /* A configured type stands where the handler named none; that of texts is only a guess. */
+        if (r->settings->content_type != NULL && (type == NULL || type == http_text_type))
+            type = r->settings->content_type;
     }
     if (type != NULL) {
         buf_add_str(out, STR("Content-Type: "));
@@ -48,7 +54,7 @@ void http_head_begin(struct http_request *r, struct buf *out, int status, const 
         buf_add_str(out, STR("\r\n"));
     }
     buf_add(out, r->extra.data, r->extra.len);
-    add_date(r->home, out);
+    http_add_date(r->home, out);
 }
 
 void http_head_end(struct http_request *r, struct buf *out) {
@@ -147,7 +153,9 @@ static void send_answer(struct http_request *r, int status, const char *type, st
     http_head_begin(r, out, status, type);
     if (body->compressed)
         buf_add_str(out, STR("Content-Encoding: gzip\r\n"));
-    if (sized) {
+    if (sized && http_is_head(r) && body->bytes.len == 0) {
+        /* nothing is known about the length of what was not written */
+    } else if (sized) {
         buf_add_str(out, STR("Content-Length: "));
         buf_add_u64(out, body->bytes.len);
         buf_add_str(out, STR("\r\n"));
@@ -184,7 +192,7 @@ void http_answer_empty(struct http_request *r, int status) {
 }
 
 void http_answer_text(struct http_request *r, int status, struct str text) {
-    http_answer_bytes(r, status, text.len > 0 ? "text/plain; charset=utf-8" : NULL, text, false);
+    http_answer_bytes(r, status, text.len > 0 ? http_text_type : NULL, text, false);
 }
 
 void http_answer_format(struct http_request *r, int status, const char *format, ...) {

@@ -82,17 +82,20 @@ void http_loop_free_spare(struct http_loop *home) {
 
 /* ---- refusals ---- */
 
-/* Of a message that cannot be understood: no Date, no Content-Length (http-core.md 1.2). */
+/* Of a message that cannot be understood: with a text no Date, no Content-Length (http-core.md
+ * 1.2). */
 static void send_refusal(struct http_connection *c, const struct http_refusal *refusal) {
     struct buf *out = stream_out(&c->stream);
-    if (refusal->body[0] == '\0')
-        buf_add_format(out, "HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-                       refusal->line);
-    else
+    if (refusal->body[0] == '\0') {
+        buf_add_format(out, "HTTP/1.1 %s\r\n", refusal->line);
+        http_add_date(c->home, out);
+        buf_add_text(out, "Connection: close\r\nContent-Length: 0\r\n\r\n");
+    } else {
         buf_add_format(out,
                        "HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
                        "Connection: close\r\n\r\n%s",
                        refusal->line, refusal->body);
+    }
     stream_finish(&c->stream);
 }
 

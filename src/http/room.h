@@ -30,6 +30,8 @@ struct http_settings {
     const struct config *config;
     struct str header_lines; /* response_headers, translate: "Name: value\r\n"… */
     struct str plain_lines;  /* response_headers alone */
+    const char *content_type; /* among response_headers, in none of the above; NULL: not there */
+    bool sets_vary;
     struct http_cidr *writers;
     uint32_t writer_count;
     struct arena arena;
@@ -116,6 +118,7 @@ void http_dispatch(struct http_request *r);
 
 /* answer.c */
 bool http_is_head(const struct http_request *r);
+void http_add_date(struct http_loop *home, struct buf *out);
 /* Status line and all headers that do not depend on the body. */
 void http_head_begin(struct http_request *r, struct buf *out, int status, const char *type);
 void http_head_end(struct http_request *r, struct buf *out);

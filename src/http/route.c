@@ -125,7 +125,9 @@ void http_redirect(struct http_request *r, struct str path) {
         buf_add_str(&location, r->raw_query);
     }
     http_set_header(r, "Location", buf_str(&location));
-    if (http_method_is(r, "GET") || http_is_head(r)) {
+    if (http_is_head(r)) {
+        http_answer_bytes(r, 301, "text/html; charset=utf-8", STR(""), false);
+    } else if (http_method_is(r, "GET")) {
         json_begin(&r->writer, &r->out, false);
         buf_add_text(&r->out, "<a href=\"");
         add_html_escaped(&r->out, buf_str(&location));
@@ -154,7 +156,8 @@ static bool find_route(struct http_request *r) {
         return false;
     }
     if (str_is(r->path, "*")) { /* OPTIONS * */
-        http_answer_empty(r, http_method_is(r, "OPTIONS") ? 200 : 404);
+        r->close_after |= !http_method_is(r, "OPTIONS");
+        http_answer_empty(r, http_method_is(r, "OPTIONS") ? 200 : 400);
         return false;
     }
     struct str clean = url_clean_path(r->path, &r->arena);

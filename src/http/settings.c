@@ -31,6 +31,14 @@ static void add_header(struct buf *out, struct str name, struct str value) {
     buf_add_text(out, "\r\n");
 }
 
+static const char *header_value(struct arena *arena, struct str value) {
+    char *text = arena_alloc(arena, value.len + 1);
+    for (size_t i = 0; i < value.len; i++)
+        text[i] = value.data[i] == '\r' || value.data[i] == '\n' ? ' ' : value.data[i];
+    text[value.len] = '\0';
+    return text;
+}
+
 static bool parse_cidr(struct str text, struct http_cidr *out) {
     char ip[64];
     uint64_t bits;
@@ -67,6 +75,11 @@ struct http_settings *http_settings_new(const struct config *config) {
     const struct list *headers = &config->http.response_headers;
     for (uint32_t i = 0; i < headers->len; i++) {
         const struct str_pair *pair = &LIST_AT(*headers, struct str_pair, i);
+        s->sets_vary |= str_eq_fold(pair->key, STR("Vary"));
+        if (str_eq_fold(pair->key, STR("Content-Type"))) {
+            s->content_type = header_value(&s->arena, pair->value);
+            continue;
+        }
         add_header(&lines, pair->key, pair->value);
     }
     s->plain_lines = str_copy(&s->arena, buf_str(&lines));

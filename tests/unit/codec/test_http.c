@@ -56,7 +56,7 @@ static void test_keep_alive(void **state) {
         {"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", false},
         {"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade, Close\r\n\r\n", false},
         {"GET / HTTP/1.1\nHost: x\n\n", true},
-        {"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", true},
+        {"PUT / HTTP/1.1\nHost: [::1]:8500\nContent-Length: 1\nContent-Length: 1\n\n", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct arena arena = ARENA_INIT;
@@ -119,7 +119,9 @@ static const struct {
     {"PUT / HTTP/1.1\r\n" H "Content-Length: 1, 1\r\n\r\n", 400, "400 Bad Request"},
     {"PUT / HTTP/1.1\r\n" H "Content-Length: 99999999999999999999\r\n\r\n", 400, "400 Bad Request"},
     {"PUT / HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "400 Bad Request"},
-    {"PUT / HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", 400, "400 Bad Request"},
+    {"\r\nGET / HTTP/1.1\r\n" H "\r\n", 400, "400 Bad Request"},
+    {"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400, "400 Bad Request: malformed Host header"},
+    {"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400, "400 Bad Request: missing required Host header"},
     {"PUT / HTTP/1.1\r\n" H "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
      "400 Bad Request"},
     {"PUT / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
