@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/agent_files.h"
+#include "agent/crash.h"
 #include "agent/telemetry.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -239,6 +240,7 @@ static bool prepare(struct agent *agent, struct list *warnings, struct arena *ar
         return error_set(
             e, ERROR_INTERNAL,
             "client agents are not supported yet by this version of Praetor; use -server or -dev");
+    crash_catch(c->dev_mode ? STR_NONE : c->data_dir);
     return agent_find_node_id(c, agent->node_id, e) && config_check_tls(c, e);
 }
 

@@ -51,8 +51,9 @@ struct raft_disk_callbacks {
     /* On the core loop. Everything up to sequence is durable. */
     void (*persisted)(void *owner, uint64_t sequence);
     /* What was written after the last `persisted` is lost; all writing jobs are dropped until the driver
-     * calls raft_disk_resume. */
-    void (*failed)(void *owner, const struct error *e);
+     * calls raft_disk_resume. for_good: nothing can be written any more; only a restart can tell what is
+     * on the disk. */
+    void (*failed)(void *owner, const struct error *e, bool for_good);
 };
 
 struct raft_disk *raft_disk_start(struct wal *wal, struct loop *core,

@@ -230,9 +230,13 @@ static void on_persisted(void *owner, uint64_t sequence) {
     driver_step(d, &event);
 }
 
-static void on_failed(void *owner, const struct error *e) {
+static void on_failed(void *owner, const struct error *e, bool for_good) {
     struct raft_driver *d = owner;
     log_at(LOG_ERROR, DRIVER_LOG, "failed to commit logs", LOG_S("error", e->text));
+    if (for_good) {
+        driver_fatal(d, e->text);
+        return;
+    }
     struct raft_event event = {.kind = RAFT_EVENT_PERSIST_FAILED};
     raft_disk_resume(d->disk);
     driver_step(d, &event);

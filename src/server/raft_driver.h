@@ -45,8 +45,8 @@ struct raft_driver_options {
     /* A batch was applied, or the state was replaced (WATCH_ALL). The reference is the owner's. Called
      * before the proposers of the batch get their results. */
     void (*on_touched)(void *owner, struct watch_touched *touched);
-    /* Nothing can go on: an entry that may not be applied, a state that does not restore. The text says
-     * what; the owner should end the process. Nothing is applied from then on. */
+    /* Nothing can go on: an entry that may not be applied, a state that does not restore, a log whose
+     * sync failed. The text says what; the owner should end the process. Nothing is applied from then on. */
     void (*on_fatal)(void *owner, struct str text);
 };
 

@@ -4,11 +4,11 @@
 #include "server/raft_driver_internal.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/signals.h"
 #include "raft/checksum.h"
 #include "server/archive.h"
 
@@ -249,9 +249,8 @@ static bool task_start(struct raft_driver *d, struct snapshot_request *requests,
         return false;
     }
     log_at(LOG_INFO, DRIVER_LOG, "starting snapshot up to", LOG_I("index", t->meta.index));
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t before;
+    signals_block(&before);
     int code = pthread_create(&t->thread, NULL, task_main, t);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (code != 0) {
