@@ -6,6 +6,7 @@
  * the graph costs no stack.
  */
 #include "base/map.h"
+#include "codec/json.h"
 #include "store/config_entry_tables.h"
 
 /* The peer compiles for acceptance in this datacenter, whatever its own. */
@@ -49,6 +50,43 @@ static const void *entry_of(struct compile *c, const char *kind, struct str name
     return config_entry_fetch(c->read, str_from(kind), name);
 }
 
+/* The value of the key in any letter case; the exact spelling wins, then the first in order (the
+ * peer takes any). */
+static const struct value *find_fold(const struct value *map, struct str key) {
+    const struct value_pair *found = NULL;
+    for (size_t i = 0; map != NULL && map->kind == VALUE_MAP && i < map->map.len; i++) {
+        const struct value_pair *pair = &map->map.pairs[i];
+        if (str_eq(pair->key, key))
+            return &pair->value;
+        if (str_eq_fold(pair->key, key) &&
+            (found == NULL || str_compare(pair->key, found->key) < 0))
+            found = pair;
+    }
+    return found != NULL ? &found->value : NULL;
+}
+
+/* What free-form content means where a text is wanted; absent for what has no such meaning. */
+static struct str weak_text(struct arena *arena, const struct value *v) {
+    if (v == NULL || v->kind == VALUE_NULL || v->kind == VALUE_LIST || v->kind == VALUE_MAP)
+        return STR_NONE;
+    if (v->kind == VALUE_STRING)
+        return v->string;
+    if (v->kind == VALUE_BOOL)
+        return v->boolean ? STR("1") : STR("0");
+    struct buf text = BUF_INIT;
+    struct json_writer w;
+    json_begin(&w, &text, false);
+    if (v->kind == VALUE_INT)
+        buf_add_i64(&text, v->integer);
+    else if (v->kind == VALUE_UINT)
+        buf_add_u64(&text, v->uinteger);
+    else
+        json_f64(&w, v->number);
+    struct str copy = str_copy(arena, buf_str(&text));
+    buf_free(&text);
+    return copy;
+}
+
 static struct str protocol_of(struct compile *c, struct str service) {
     const struct service_defaults *defaults = entry_of(c, CONFIG_SERVICE_DEFAULTS, service);
     struct str protocol = STR_NONE;
@@ -56,9 +94,8 @@ static struct str protocol_of(struct compile *c, struct str service) {
         protocol = defaults->protocol;
     } else {
         const struct proxy_defaults *proxy = entry_of(c, CONFIG_PROXY_DEFAULTS, STR("global"));
-        const struct value *value = proxy != NULL ? value_get(proxy->config, "protocol") : NULL;
-        if (value != NULL && value->kind == VALUE_STRING)
-            protocol = value->string;
+        if (proxy != NULL)
+            protocol = weak_text(c->arena, find_fold(proxy->config, STR("protocol")));
     }
     return protocol.len == 0 ? STR("tcp") : name_lower(c->arena, protocol);
 }

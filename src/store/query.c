@@ -2,7 +2,9 @@
  */
 #include "store/query.h"
 
+#include "codec/uuid.h"
 #include "store/apply.h"
+#include "store/query_template.h"
 
 bool query_get(struct store_read *r, struct str id, struct prepared_query **query, uint64_t *index,
                struct error *e) {
@@ -23,6 +25,45 @@ uint64_t query_list(struct store_read *r, struct list *queries) {
     watch_name(r, WATCH_TABLE, STR("prepared-queries"));
     record_list(r, TABLE_QUERIES, STR(""), &prepared_query_shape, queries);
     return INDEX_MAX(r, "prepared-queries");
+}
+
+/* By exact name, or template by the longest prefix of the name. */
+static bool find_by_name(struct store_read *r, struct str name, struct prepared_query *query) {
+    struct str lower = name_lower(r->arena, name), key;
+    for (size_t len = lower.len + 1; len-- > 0;) {
+        struct str lookup = KEY(r->arena, K_LOWER(str_sub(lower, 0, len)));
+        if (!table_get(r, TABLE_QUERIES_NAME, lookup, &key) ||
+            !record_get(r, TABLE_QUERIES, str_copy(r->arena, key), &prepared_query_shape, query))
+            continue;
+        if (len == lower.len || query_is_template(query))
+            return true;
+    }
+    return false;
+}
+
+bool query_resolve(struct store_read *r, struct str id_or_name, struct str segment,
+                   struct prepared_query **query, uint64_t *index, struct error *e) {
+    struct prepared_query *found = ARENA_NEW(r->arena, struct prepared_query);
+    struct error ignored = ERROR_IN(r->arena);
+    struct str key;
+    *query = NULL;
+    *index = INDEX_MAX(r, "prepared-queries");
+    watch_name(r, WATCH_TABLE, STR("prepared-queries"));
+    if (uuid_valid(id_or_name) && uuid_key(r->arena, id_or_name, &key, &ignored) &&
+        record_get(r, TABLE_QUERIES, key, &prepared_query_shape, found)) {
+        if (query_is_template(found)) {
+            return error_set(e, ERROR_INTERNAL, "prepared query templates can only be resolved up "
+                                                "by name, not by ID");
+        }
+        *query = found;
+        return true;
+    }
+    if (id_or_name.len > QUERY_MAX_NAME || !find_by_name(r, id_or_name, found))
+        return true;
+    *query = found;
+    if (query_is_template(found))
+        *query = query_template_render(found, id_or_name, segment, r->arena, e);
+    return *query != NULL;
 }
 
 /* ---- the record and its lookups ---- */
@@ -135,6 +176,8 @@ static bool query_upsert(struct store_batch *b, struct prepared_query *query, st
         return error_prefix(e, "failed prepared query lookup: index error: ");
     if (!query_check_name(b, query, key, e) || !query_check_session(b, query, e))
         return false;
+    if (query_is_template(query) && !query_template_check(query, b->read.arena, e))
+        return error_prefix(e, "failed compiling template: ");
     bool exists = record_get(&b->read, TABLE_QUERIES, key, &prepared_query_shape, &old);
     query->create_index = exists ? old.create_index : b->index;
     query->modify_index = b->index;

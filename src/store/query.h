@@ -11,6 +11,13 @@
  * error: UUID must be 36 characters"). */
 bool query_get(struct store_read *r, struct str id, struct prepared_query **query, uint64_t *index,
                struct error *e);
+/* What is executed for an ID or a name: the query itself, or what a template makes of the name
+ * (http-core.md 11.8). segment: the asking agent's. *query NULL: there is none. False: "prepared
+ * query templates can only be resolved up by name, not by ID", or what is wrong with the name for
+ * the template. Longer names than QUERY_MAX_NAME are none. */
+#define QUERY_MAX_NAME 4096
+bool query_resolve(struct store_read *r, struct str id_or_name, struct str segment,
+                   struct prepared_query **query, uint64_t *index, struct error *e);
 /* struct prepared_query *; nil when there is none. */
 uint64_t query_list(struct store_read *r, struct list *queries);
 
