@@ -7,6 +7,7 @@
 #define APPLY_ENTRIES DRIVER_APPLY_ENTRIES
 #define APPLY_BYTES ((size_t)16 << 20)
 #define PROPOSE_ENTRIES ((size_t)4096)
+#define APPLY_RETRY SECOND
 #define CHUNK_BYTES ((size_t)524288)
 #define ENTRY_KVS_TYPE 2
 #define TYPE_MASK 0x7f
@@ -421,14 +422,35 @@ static bool apply_batch(struct raft_driver *d, struct raft_entry *const *entries
     return store_batch_commit(b, touched, e);
 }
 
-static void apply_entries(struct raft_driver *d, struct raft_entry *const *entries, size_t count) {
+/* A disk that is full may have room again later: what is committed is safe in the log, and its proposers
+ * wait. Anything else that keeps an entry from being applied will do so for ever. */
+static void apply_failed(struct raft_driver *d, uint64_t first, const struct error *e) {
+    if (e->kind != ERROR_IO) {
+        driver_fatal(d, e->text);
+        return;
+    }
+    log_at(LOG_ERROR, DRIVER_LOG, "failed to apply entries, will try again", LOG_I("index", first),
+           LOG_S("error", e->text));
+    d->apply_waits = true;
+    loop_timer_set(&d->retry_timer, APPLY_RETRY);
+}
+
+static void on_retry(struct loop_timer *t) {
+    struct raft_driver *d = t->owner;
+    d->apply_waits = false; /* the round before the next poll does the rest */
+}
+
+static bool apply_entries(struct raft_driver *d, struct raft_entry *const *entries, size_t count) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     struct watch_touched *touched = NULL;
+    uint64_t command_index = d->command_index, command_term = d->command_term;
     if (!apply_batch(d, entries, count, &touched, &e)) {
-        driver_fatal(d, e.text);
+        d->command_index = command_index;
+        d->command_term = command_term;
+        apply_failed(d, entries[0]->index, &e);
         arena_free(&arena);
-        return;
+        return false;
     }
     arena_free(&arena);
     uint64_t first = entries[0]->index;
@@ -441,6 +463,7 @@ static void apply_entries(struct raft_driver *d, struct raft_entry *const *entri
     answer_batch(d, first, count);
     struct raft_event event = {.kind = RAFT_EVENT_APPLIED, .applied = d->applied};
     driver_step(d, &event);
+    return true;
 }
 
 static void on_read(struct raft_disk_job *job) {
@@ -449,9 +472,10 @@ static void on_read(struct raft_disk_job *job) {
     if (!d->stopping && !d->dead) {
         if (!job->ok)
             driver_fatal(d, job->error.text);
-        for (size_t at = 0; at < job->count && !d->dead; at += APPLY_ENTRIES) {
+        bool ok = job->ok;
+        for (size_t at = 0; ok && at < job->count; at += APPLY_ENTRIES) {
             size_t n = job->count - at < APPLY_ENTRIES ? job->count - at : APPLY_ENTRIES;
-            apply_entries(d, job->entries + at, n);
+            ok = apply_entries(d, job->entries + at, n);
         }
     }
     raft_disk_job_free(job);
@@ -468,9 +492,13 @@ static void read_older(struct raft_driver *d, uint64_t first) {
     raft_disk_submit(d->disk, job);
 }
 
+static bool may_apply(const struct raft_driver *d) {
+    return !d->reading && !d->dead && !d->apply_waits && d->applied < d->apply_target;
+}
+
 /* One batch a round: what is committed is applied in one transaction, but the loop must get its turn. */
 static void apply_some(struct raft_driver *d) {
-    if (d->reading || d->dead || d->applied >= d->apply_target)
+    if (!may_apply(d))
         return;
     const struct raft_log *log = raft_get_log(d->raft);
     uint64_t first = d->applied + 1;
@@ -532,7 +560,7 @@ static void set_timer(struct raft_driver *d) {
 
 static bool work_is_left(const struct raft_driver *d) {
     return (d->queued.first != NULL && d->restore == NULL) || d->state_dirty ||
-           (!d->reading && !d->dead && d->applied < d->apply_target);
+           may_apply(d);
 }
 
 static void on_idle(uv_idle_t *idle) { (void)idle; }
@@ -595,6 +623,7 @@ bool raft_driver_start(struct raft_driver *d, struct loop *core, struct error *e
     uv_check_start(&d->check, on_check);
     loop_timer_init(core, &d->timer, on_timer, d);
     loop_timer_init(core, &d->snapshot_timer, driver_snapshot_timer, d);
+    loop_timer_init(core, &d->retry_timer, on_retry, d);
     driver_snapshot_timer_set(d);
     d->started = true;
     d->tick = true;
@@ -632,6 +661,7 @@ void raft_driver_stop(struct raft_driver *d) {
     uv_close((uv_handle_t *)&d->idle, NULL);
     loop_timer_close(&d->timer, NULL);
     loop_timer_close(&d->snapshot_timer, NULL);
+    loop_timer_close(&d->retry_timer, NULL);
 }
 
 /* ---- what the owner asks ---- */

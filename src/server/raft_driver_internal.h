@@ -83,7 +83,7 @@ struct raft_driver {
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle;
-    struct loop_timer timer, snapshot_timer;
+    struct loop_timer timer, snapshot_timer, retry_timer;
     int64_t timer_at;
     bool started, stopping, dead, running, idling;
     bool tick;        /* the timer fired */
@@ -111,6 +111,7 @@ struct raft_driver {
     uint64_t apply_target, applied, applied_term;
     uint64_t command_index, command_term; /* last command or barrier applied since the start or restore */
     bool reading;
+    bool apply_waits; /* the store's disk is full or failing: to be tried again */
     struct store_result *results;
 
     /* leadership as told to the owner */

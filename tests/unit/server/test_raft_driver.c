@@ -461,6 +461,61 @@ static void test_compaction(void **state) {
     fixture_free(&f);
 }
 
+/* The store has no room: nobody is told that a write is done, reads go on, and with a larger map the next
+ * start applies what the log has kept. */
+struct waiting {
+    struct asked asked;
+    _Atomic bool answered;
+};
+
+static void waiting_done(struct raft_proposal *p, const struct raft_outcome *o) {
+    struct waiting *w = CONTAINER_OF(p, struct waiting, asked.proposal);
+    snprintf(w->asked.text, sizeof w->asked.text, "%.*s", STR_ARG(o->error.text));
+    w->answered = true;
+}
+
+static void waiting_run(void *arg) {
+    struct waiting *w = arg;
+    w->asked.proposal.done = waiting_done;
+    raft_driver_propose(w->asked.f->driver, &w->asked.proposal);
+}
+
+static void test_store_is_full(void **state) {
+    struct fixture f;
+    fixture_options(&f, false);
+    f.options.store.map_size = 1 << 20;
+    fixture_start(&f);
+    char value[100000] = {0}, key[32];
+    struct waiting *w = NULL;
+    int written = 0;
+    for (;; written++) {
+        w = mem_zalloc(1, sizeof *w);
+        w->asked.f = &f;
+        snprintf(key, sizeof key, "full/%d", written);
+        entry_kv_set(&w->asked.proposal.entry, str_from(key), str_of(value, sizeof value));
+        fixture_on_core(&f, waiting_run, w);
+        for (int i = 0; i < 300 && !w->answered; i++)
+            usleep(1000);
+        if (!w->answered)
+            break;
+        assert_string_equal(w->asked.text, "");
+        mem_free(w);
+        assert_true(written < 20);
+    }
+    assert_true(written > 2);
+    assert_true(has_key(&f, "full/0", str_of(value, sizeof value)));
+    assert_int_equal(f.fatal, 0);
+    fixture_stop(&f);
+    assert_string_equal(w->asked.text, "raft is already shutdown");
+    mem_free(w);
+    f.options.store.map_size = 1 << 28;
+    fixture_start(&f);
+    struct asked barrier = {.what = WHAT_BARRIER};
+    ask(&f, &barrier);
+    assert_true(has_key(&f, key, str_of(value, sizeof value)));
+    fixture_free(&f);
+}
+
 /* ---- kill -9 ---- */
 
 /* Writes numbered keys, several at a time, and tells of each that was acknowledged. */
@@ -574,6 +629,7 @@ int main(void) {
         cmocka_unit_test(test_membership),    cmocka_unit_test(test_snapshot),
         cmocka_unit_test(test_snapshot_dev),  cmocka_unit_test(test_restore_of_peer),
         cmocka_unit_test(test_restore_bad_state), cmocka_unit_test(test_compaction),
+        cmocka_unit_test(test_store_is_full),
         cmocka_unit_test(test_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
