@@ -139,10 +139,6 @@ struct str check_type_shown(const struct check_type *t) {
 
 /* ---- proxies and gateways ---- */
 
-static const char *or_empty(struct str s) {
-    return s.data ? s.data : "";
-}
-
 static void validate_upstream(const struct upstream *u, struct texts *errors) {
     struct str type = u->destination_type;
     if (type.len > 0 && !str_is(type, "service") && !str_is(type, "prepared_query"))
@@ -235,11 +231,11 @@ static void validate_proxy(const struct service_definition *d, struct texts *err
 static void validate_gateway(const struct service_definition *d, struct texts *errors) {
     static const struct connect_proxy_config none;
     const struct connect_proxy_config *proxy = d->proxy ? d->proxy : &none;
-    const char *kind = or_empty(d->kind);
     if (d->port == 0 && !str_is(d->kind, "ingress-gateway"))
-        texts_addf(errors, "Port must be non-zero for a %s", kind);
+        texts_addf(errors, "Port must be non-zero for a " STR_FMT, STR_ARG(d->kind));
     if (d->connect != NULL && d->connect->sidecar_service != NULL)
-        texts_addf(errors, "A %s cannot have a sidecar service defined", kind);
+        texts_addf(errors, "A " STR_FMT " cannot have a sidecar service defined",
+                   STR_ARG(d->kind));
     const struct {
         const char *name;
         bool set;
@@ -252,8 +248,8 @@ static void validate_gateway(const struct service_definition *d, struct texts *e
     };
     for (size_t i = 0; i < COUNT_OF(fields); i++)
         if (fields[i].set)
-            texts_addf(errors, "The Proxy.%s configuration is invalid for a %s", fields[i].name,
-                       kind);
+            texts_addf(errors, "The Proxy.%s configuration is invalid for a " STR_FMT,
+                       fields[i].name, STR_ARG(d->kind));
 }
 
 bool service_definition_validate(const struct service_definition *d, struct error *e) {

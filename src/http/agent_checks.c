@@ -179,7 +179,7 @@ static const struct field beat_fields[] = {
     F_STR("Output", output),
 };
 #undef OF
-SHAPE(beat, "");
+SHAPE(beat, "checkUpdate", .go = "agent.checkUpdate");
 
 static void update_body(struct http_request *r) {
     struct beat b = {0};
@@ -188,13 +188,12 @@ static void update_body(struct http_request *r) {
         http_answer_format(r, 400, "Request decode failed: " STR_FMT, STR_ARG(e.text));
     else if (!agent_known_status(b.status))
         http_answer_format(r, 400, "Invalid check status: '" STR_FMT "'", STR_ARG(b.status));
-    else
+    else if (http_check_namespace(r))
         beat(r, b.status, b.output);
 }
 
 void agent_check_update(struct http_request *r) {
-    if (http_check_namespace(r))
-        http_read_body(r, 0, update_body);
+    http_read_body(r, 0, update_body);
 }
 
 /* ---- health of local services ---- */
@@ -394,12 +393,12 @@ static void answer_health(struct agent_work *work) {
 }
 
 static void start_health(struct http_request *r, bool by_name, const char *missing) {
-    if (!http_check_namespace(r))
-        return;
     if (r->argument.len == 0) {
         http_answer_text(r, 500, str_from(missing));
         return;
     }
+    if (!http_check_namespace(r))
+        return;
     struct health *h = ARENA_NEW(&r->arena, struct health);
     h->key = r->argument;
     h->by_name = by_name;

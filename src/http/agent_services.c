@@ -430,6 +430,15 @@ static bool do_register(struct agent_work *w, struct error *e) {
     return local_register_service(w->local, &l, e);
 }
 
+/* Only here and in configuration, not in the catalog's register. */
+static void default_upstreams(struct service_definition *d) {
+    for (uint32_t i = 0; d->proxy != NULL && i < d->proxy->upstreams.len; i++) {
+        struct upstream *u = &LIST_AT(d->proxy->upstreams, struct upstream, i);
+        if (u->destination_type.len == 0)
+            u->destination_type = STR("service");
+    }
+}
+
 static void register_body(struct http_request *r) {
     struct registration *reg = ARENA_NEW(&r->arena, struct registration);
     struct error e = ERROR_IN(&r->arena);
@@ -437,6 +446,7 @@ static void register_body(struct http_request *r) {
         bad_request(r, "Request decode failed: ", &e);
         return;
     }
+    default_upstreams(&reg->definition);
     if (!validate(r, reg))
         return;
     struct str replace = http_param(r, "replace-existing-checks");
@@ -446,7 +456,8 @@ static void register_body(struct http_request *r) {
 }
 
 void agent_service_register(struct http_request *r) {
-    http_read_body(r, 0, register_body);
+    if (http_check_namespace(r))
+        http_read_body(r, 0, register_body);
 }
 
 /* ---- deregister, maintenance ---- */
@@ -456,7 +467,8 @@ static bool do_deregister(struct agent_work *w, struct error *e) {
 }
 
 void agent_service_deregister(struct http_request *r) {
-    agent_work_start(r, do_deregister, NULL, true, NULL);
+    if (http_check_namespace(r))
+        agent_work_start(r, do_deregister, NULL, true, NULL);
 }
 
 struct maintenance {
@@ -496,7 +508,7 @@ void agent_service_maintenance(struct http_request *r) {
     if (!http_need_argument(r, "Missing service ID"))
         return;
     struct maintenance *m = read_maintenance(r);
-    if (m != NULL)
+    if (m != NULL && http_check_namespace(r))
         agent_work_start(r, do_service_maintenance, NULL, true, m);
 }
 
