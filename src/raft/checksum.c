@@ -1,5 +1,5 @@
-/* Table-driven checksums, eight bytes a step ("slicing by 8", Kounavis and Berry 2005). The tables are
- * made once, before the first use.
+/* Table-driven checksums, eight bytes a step ("slicing by 8", Kounavis and Berry 2005). The tables
+ * are made once, before the first use.
  */
 #include "raft/checksum.h"
 

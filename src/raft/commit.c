@@ -1,5 +1,5 @@
-/* What is committed (raft.md 4.6), when it may be applied, whether the lease still holds, and whether a
- * quorum still takes this server for the leader.
+/* What is committed (raft.md 4.6), when it may be applied, whether the lease still holds, and
+ * whether a quorum still takes this server for the leader.
  */
 #include <stdlib.h>
 
@@ -15,8 +15,8 @@ void raft_set_commit(struct raft *r, uint64_t commit) {
     raft_configurations_update(r);
 }
 
-/* What is applied survives a crash of the process, so it must be in the synced log first, even where a
- * quorum of others has it already. */
+/* What is applied survives a crash of the process, so it must be in the synced log first, even
+ * where a quorum of others has it already. */
 void raft_emit_apply(struct raft *r) {
     uint64_t to = r->commit < r->durable ? r->commit : r->durable;
     if (to <= r->apply_sent || r->busy)
@@ -48,7 +48,8 @@ static uint64_t quorum_index(const struct raft *r) {
 }
 
 /* "If there exists an N such that N > commitIndex, a majority of matchIndex[i] >= N, and
- * log[N].term == currentTerm: set commitIndex = N." Entries from start_index on are of this term. */
+ * log[N].term == currentTerm: set commitIndex = N." Entries from start_index on are of this term.
+ */
 void raft_advance_commit(struct raft *r) {
     if (r->busy)
         return;
@@ -68,8 +69,7 @@ static void note_contact(struct raft *r, struct raft_peer *p, int64_t silence) {
         return;
     }
     bool recent = silence <= 3 * r->options.lease_timeout;
-    struct raft_action *line =
-        raft_log_line(r, recent ? LOG_WARN : LOG_DEBUG, "failed to contact");
+    struct raft_action *line = raft_log_line(r, recent ? LOG_WARN : LOG_DEBUG, "failed to contact");
     raft_log_str(r, line, "server-id", p->id);
     p->contact_lost = true;
 }

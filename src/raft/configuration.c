@@ -205,8 +205,8 @@ bool raft_configuration_validate(const struct raft_configuration *c, struct erro
             return validate_fail(c, e, "Empty address in configuration");
         for (size_t k = 0; k < i; k++) {
             if (str_eq(c->servers[k].id, s->id))
-                return error_set(e, ERROR_INTERNAL,
-                                 "Found duplicate ID in configuration: " STR_FMT, STR_ARG(s->id));
+                return error_set(e, ERROR_INTERNAL, "Found duplicate ID in configuration: " STR_FMT,
+                                 STR_ARG(s->id));
             if (str_eq(c->servers[k].address, s->address))
                 return error_set(e, ERROR_INTERNAL,
                                  "Found duplicate address in configuration: " STR_FMT,

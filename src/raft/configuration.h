@@ -1,5 +1,6 @@
-/* Who is in the cluster (raft.md 2.3 to 2.5): the list of servers as a shared, immutable value, its two
- * encodings, and what each membership command makes of it. Which configuration counts is membership.c's.
+/* Who is in the cluster (raft.md 2.3 to 2.5): the list of servers as a shared, immutable value, its
+ * two encodings, and what each membership command makes of it. Which configuration counts is
+ * membership.c's.
  */
 #ifndef PRAETOR_RAFT_CONFIGURATION_H
 #define PRAETOR_RAFT_CONFIGURATION_H
@@ -40,7 +41,8 @@ struct raft_configuration *raft_configuration_of_entry(uint8_t type, struct str 
                                                        struct error *e);
 
 /* NULL when there is none. */
-const struct raft_server *raft_configuration_find(const struct raft_configuration *c, struct str id);
+const struct raft_server *raft_configuration_find(const struct raft_configuration *c,
+                                                  struct str id);
 bool raft_configuration_is_voter(const struct raft_configuration *c, struct str id);
 size_t raft_configuration_voters(const struct raft_configuration *c);
 /* Errors of raft.md 2.5: empty or duplicate ID or address, no voter. */

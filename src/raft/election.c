@@ -1,5 +1,5 @@
-/* Elections (raft.md 4.1, 4.2): who may campaign and when, counting votes, becoming and ceasing to be
- * leader.
+/* Elections (raft.md 4.1, 4.2): who may campaign and when, counting votes, becoming and ceasing to
+ * be leader.
  */
 #include "raft/state.h"
 

@@ -10,7 +10,8 @@ static struct raft_entry *entry_alloc(enum raft_entry_type type, size_t more) {
     return e;
 }
 
-struct raft_entry *raft_entry_new(enum raft_entry_type type, struct str data, struct str extensions) {
+struct raft_entry *raft_entry_new(enum raft_entry_type type, struct str data,
+                                  struct str extensions) {
     struct raft_entry *e = entry_alloc(type, data.len + extensions.len);
     char *room = (char *)(e + 1);
     if (data.data != NULL) {

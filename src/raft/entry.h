@@ -1,5 +1,6 @@
-/* One entry of the replicated log: made once, then shared by core, disk, network and applier until the
- * last of them lets go. Its bytes never change; index and term are set before it is first shared.
+/* One entry of the replicated log: made once, then shared by core, disk, network and applier until
+ * the last of them lets go. Its bytes never change; index and term are set before it is first
+ * shared.
  */
 #ifndef PRAETOR_RAFT_ENTRY_H
 #define PRAETOR_RAFT_ENTRY_H
@@ -9,12 +10,12 @@
 #include "base/str.h"
 
 enum raft_entry_type { /* raft.md 2.2; the numbers are on the wire and on disk */
-    RAFT_COMMAND = 0,
-    RAFT_NOOP = 1,
-    RAFT_ADD_PEER = 2,    /* legacy */
-    RAFT_REMOVE_PEER = 3, /* legacy: the whole new peer list */
-    RAFT_BARRIER = 4,
-    RAFT_CONFIGURATION = 5,
+                       RAFT_COMMAND = 0,
+                       RAFT_NOOP = 1,
+                       RAFT_ADD_PEER = 2,    /* legacy */
+                       RAFT_REMOVE_PEER = 3, /* legacy: the whole new peer list */
+                       RAFT_BARRIER = 4,
+                       RAFT_CONFIGURATION = 5,
 };
 #define RAFT_ENTRY_TYPES 6
 
@@ -32,7 +33,8 @@ struct raft_entry {
 };
 
 /* Copies both strings. One reference, the caller's. */
-struct raft_entry *raft_entry_new(enum raft_entry_type type, struct str data, struct str extensions);
+struct raft_entry *raft_entry_new(enum raft_entry_type type, struct str data,
+                                  struct str extensions);
 /* data points into `owned` (from mem_alloc), which the entry takes over. */
 struct raft_entry *raft_entry_take(enum raft_entry_type type, struct str data, void *owned);
 struct raft_entry *raft_entry_hold(struct raft_entry *e);

@@ -1,6 +1,6 @@
-/* What the core knows of the log: which indexes it holds and their terms (as runs of equal terms, so
- * that a million entries cost nothing), and the newest entries themselves. Older entries are only on
- * disk; the driver reads them when it applies or sends them.
+/* What the core knows of the log: which indexes it holds and their terms (as runs of equal terms,
+ * so that a million entries cost nothing), and the newest entries themselves. Older entries are
+ * only on disk; the driver reads them when it applies or sends them.
  *
  * Everything up to the snapshot's index is in the newest snapshot; the log's own entries may start
  * earlier (trailing ones, kept for slow followers) and never later than right behind it.
@@ -37,8 +37,8 @@ void raft_log_free(struct raft_log *l);
 /* Index and term of the newest entry, or of the snapshot when the log is empty. */
 uint64_t raft_log_last_index(const struct raft_log *l);
 uint64_t raft_log_last_term(const struct raft_log *l);
-/* The term at index, also at the snapshot's; false when it is not known (compacted, or not yet there).
- * Index 0 has term 0. */
+/* The term at index, also at the snapshot's; false when it is not known (compacted, or not yet
+ * there). Index 0 has term 0. */
 bool raft_log_term(const struct raft_log *l, uint64_t index, uint64_t *term);
 /* NULL when it is not in memory. No new reference. */
 struct raft_entry *raft_log_cached(const struct raft_log *l, uint64_t index);

@@ -2,9 +2,9 @@
 #include "raft/state.h"
 
 /* "A configuration takes effect when appended, not when committed": `latest` is the newest of all,
- * `committed` the newest at or below the commit index. (The peer keeps just two and takes the one before
- * the newest for committed; a follower that catches up may hold several which can all be cut off.) Those
- * before the newest applied one can never be wanted again. */
+ * `committed` the newest at or below the commit index. (The peer keeps just two and takes the one
+ * before the newest for committed; a follower that catches up may hold several which can all be cut
+ * off.) Those before the newest applied one can never be wanted again. */
 void raft_configurations_update(struct raft *r) {
     size_t drop = 0;
     while (drop + 1 < r->configuration_count && r->configurations[drop + 1].index <= r->applied)
@@ -52,7 +52,8 @@ void raft_configuration_truncated(struct raft *r, uint64_t from) {
     raft_configurations_update(r);
 }
 
-/* The snapshot's is the base; those in the log behind the snapshot, if any stay there, come after it. */
+/* The snapshot's is the base; those in the log behind the snapshot, if any stay there, come after
+ * it. */
 void raft_configuration_installed(struct raft *r, struct raft_configuration *c, uint64_t index,
                                   uint64_t snapshot_index) {
     if (c == NULL)
@@ -155,8 +156,8 @@ static void run_change(struct raft *r, const struct raft_waiting_change *w) {
     append_configuration(r, next, w->token);
 }
 
-/* One at a time, and only after this leader has committed an entry of its own term (without that the
- * single-server change of the Raft thesis is not safe). */
+/* One at a time, and only after this leader has committed an entry of its own term (without that
+ * the single-server change of the Raft thesis is not safe). */
 void raft_run_changes(struct raft *r) {
     while (r->changes != NULL && r->latest_index == r->committed_index &&
            r->commit >= r->start_index && !r->busy && !r->transferring) {

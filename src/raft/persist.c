@@ -1,6 +1,6 @@
-/* What goes to disk and what has come to it. Disk actions are numbered; the disk does them in order, so
- * that one number says what is durable. Messages that promise something wait for the number of what
- * they promise ("before responding to RPCs", figure 2 of the Raft paper).
+/* What goes to disk and what has come to it. Disk actions are numbered; the disk does them in
+ * order, so that one number says what is durable. Messages that promise something wait for the
+ * number of what they promise ("before responding to RPCs", figure 2 of the Raft paper).
  */
 #include "raft/state.h"
 
@@ -90,7 +90,8 @@ void raft_on_persisted(struct raft *r, uint64_t sequence) {
     }
     r->write_count -= done;
     if (done > 0)
-        if (done > 0) memmove(r->writes, r->writes + done, r->write_count * sizeof *r->writes);
+        if (done > 0)
+            memmove(r->writes, r->writes + done, r->write_count * sizeof *r->writes);
     if (r->state == RAFT_CANDIDATE && r->vote_sequence != 0 && r->vote_sequence <= sequence) {
         r->vote_sequence = 0;
         raft_count_vote(r, r->options.id);

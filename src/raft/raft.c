@@ -1,4 +1,5 @@
-/* The core's frame: making it, giving events to those who handle them, and what outsiders may ask. */
+/* The core's frame: making it, giving events to those who handle them, and what outsiders may ask.
+ */
 #include <stdio.h>
 
 #include "raft/state.h"
@@ -44,7 +45,9 @@ struct raft_action *raft_act(struct raft *r, enum raft_action_kind kind) {
     return a;
 }
 
-struct str raft_out_copy(struct raft *r, struct str s) { return str_copy(&r->out->arena, s); }
+struct str raft_out_copy(struct raft *r, struct str s) {
+    return str_copy(&r->out->arena, s);
+}
 
 struct raft_action *raft_log_line(struct raft *r, enum log_level level, const char *text) {
     struct raft_action *a = raft_act(r, RAFT_ACTION_LOG);
@@ -172,7 +175,8 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_init
     for (size_t i = 0; i < in->entry_count; i++)
         raft_log_append(&r->log, raft_entry_hold(in->entries[i]));
     ASSERT(in->applied >= in->snapshot_index && in->applied <= r->log.last);
-    /* What is applied was committed; the peer starts at 0, which only means that it learns it later. */
+    /* What is applied was committed; the peer starts at 0, which only means that it learns it
+     * later. */
     r->commit = r->applied = r->apply_sent = in->applied;
     r->durable = r->log.last;
     r->last_contact = -1;
@@ -378,12 +382,24 @@ int64_t raft_next_wakeup(const struct raft *r) {
 
 /* ---- questions ---- */
 
-enum raft_state raft_get_state(const struct raft *r) { return r->state; }
-uint64_t raft_term(const struct raft *r) { return r->term; }
-struct str raft_leader(const struct raft *r) { return buf_str(&r->leader); }
-uint64_t raft_commit_index(const struct raft *r) { return r->commit; }
-const struct raft_log *raft_get_log(const struct raft *r) { return &r->log; }
-const struct raft_options *raft_get_options(const struct raft *r) { return &r->options; }
+enum raft_state raft_get_state(const struct raft *r) {
+    return r->state;
+}
+uint64_t raft_term(const struct raft *r) {
+    return r->term;
+}
+struct str raft_leader(const struct raft *r) {
+    return buf_str(&r->leader);
+}
+uint64_t raft_commit_index(const struct raft *r) {
+    return r->commit;
+}
+const struct raft_log *raft_get_log(const struct raft *r) {
+    return &r->log;
+}
+const struct raft_options *raft_get_options(const struct raft *r) {
+    return &r->options;
+}
 
 int64_t raft_last_contact(const struct raft *r, int64_t now) {
     return r->last_contact < 0 ? -1 : now - r->last_contact;

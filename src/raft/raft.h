@@ -1,17 +1,18 @@
-/* The Raft core (raft.md 2 to 4): one server's part in the consensus, as a value that events change.
- * It does no I/O, reads no clock, starts no thread and draws no randomness but from its seed: time,
- * messages and the disk's answers come in as events; messages, disk writes, committed entries and log
- * lines go out as actions. The same core runs under the driver (server/raft_driver) and in simulations.
+/* The Raft core (raft.md 2 to 4): one server's part in the consensus, as a value that events
+ * change. It does no I/O, reads no clock, starts no thread and draws no randomness but from its
+ * seed: time, messages and the disk's answers come in as events; messages, disk writes, committed
+ * entries and log lines go out as actions. The same core runs under the driver (server/raft_driver)
+ * and in simulations.
  *
  * What the caller does with actions:
- * - Disk actions (APPEND, TRUNCATE, RESET, TERM) carry a sequence number and are done in that order;
- *   when they are durable it sends RAFT_EVENT_PERSISTED, when one fails RAFT_EVENT_PERSIST_FAILED.
- * - A SEND with `after` > 0 waits until that sequence number is durable; one that waits for a write
- *   which failed is dropped.
+ * - Disk actions (APPEND, TRUNCATE, RESET, TERM) carry a sequence number and are done in that
+ *   order: RAFT_EVENT_PERSISTED when they are durable, RAFT_EVENT_PERSIST_FAILED when one fails.
+ * - A SEND with a sequence number waits until that one is durable; one that waits for a write
+ *   which failed, or for UINT64_MAX, is dropped.
  * - Everything else is done at once, in order.
  *
- * Not here: the log on disk (wal.h), snapshots on disk (snapshots.h), what entries mean (store/), and
- * how messages look on the wire (wire.h).
+ * Not here: the log on disk (wal.h), snapshots on disk (snapshots.h), what entries mean (store/),
+ * and how messages look on the wire (wire.h).
  */
 #ifndef PRAETOR_RAFT_RAFT_H
 #define PRAETOR_RAFT_RAFT_H
@@ -44,16 +45,16 @@ enum raft_error {
 const char *raft_error_text(enum raft_error e);
 
 struct raft_options {
-    struct str id;      /* copied */
-    struct str address; /* copied */
-    unsigned protocol;  /* 3 */
+    struct str id;                                                              /* copied */
+    struct str address;                                                         /* copied */
+    unsigned protocol;                                                          /* 3 */
     int64_t heartbeat_timeout, election_timeout, lease_timeout, commit_timeout; /* ns, raft.md 3 */
-    int64_t rpc_timeout;      /* an unanswered request counts as failed after this */
-    unsigned max_append;      /* entries a message: 64 */
-    unsigned max_in_flight;   /* messages to one follower: 128 */
-    uint64_t trailing_logs;   /* entries kept behind a snapshot */
+    int64_t rpc_timeout;               /* an unanswered request counts as failed after this */
+    unsigned max_append;               /* entries a message: 64 */
+    unsigned max_in_flight;            /* messages to one follower: 128 */
+    uint64_t trailing_logs;            /* entries kept behind a snapshot */
     size_t cache_entries, cache_bytes; /* applied entries that stay in memory, at most */
-    bool keep_all;            /* there is no disk to read from: all entries stay in memory */
+    bool keep_all; /* there is no disk to read from: all entries stay in memory */
     uint64_t seed;
 };
 
@@ -90,14 +91,15 @@ enum raft_message_kind {
     RAFT_TIMEOUT_NOW_RESULT,
 };
 
-/* Belongs to a request and comes back with its result (or failure). It is not on the wire: the sender
- * keeps it beside the request, since results come in the order of requests. */
+/* Belongs to a request and comes back with its result (or failure). It is not on the wire: the
+ * sender keeps it beside the request, since results come in the order of requests. */
 struct raft_tag {
     uint64_t term;
-    uint64_t previous, last; /* APPEND: entries previous+1..last were sent; INSTALL: last is its index */
-    uint64_t round;  /* verification round */
+    /* APPEND: entries previous+1..last were sent; INSTALL: last is its index. */
+    uint64_t previous, last;
+    uint64_t round; /* verification round */
     int64_t sent_at;
-    uint32_t epoch;  /* of the follower's mode; older results do not count */
+    uint32_t epoch; /* of the follower's mode; older results do not count */
     bool heartbeat;
 };
 
@@ -107,9 +109,9 @@ struct raft_append {
     uint64_t previous_index, previous_term;
     uint64_t commit;
     bool heartbeat; /* entries nil on the wire, everything else 0: raft.md 1.3 */
-    /* Entries first..first+count-1. As an action: `entries` is NULL when they are not in memory; the
-     * driver then reads them from the log (and reports a failure when they are gone). Received: always
-     * there; the core holds what it keeps. */
+    /* Entries first..first+count-1. As an action: `entries` is NULL when they are not in memory;
+     * the driver then reads them from the log (and reports a failure when they are gone). Received:
+     * always there; the core holds what it keeps. */
     uint64_t first;
     size_t count;
     struct raft_entry **entries;
@@ -130,8 +132,8 @@ struct raft_vote_result {
     uint64_t term;
     bool granted;
 };
-/* As an action the driver adds the newest snapshot's bytes and takes index, term and configuration from
- * it. Received: its bytes have come completely and wait with the driver. */
+/* As an action the driver adds the newest snapshot's bytes and takes index, term and configuration
+ * from it. Received: its bytes have come completely and wait with the driver. */
 struct raft_install {
     uint64_t term;
     struct str leader;
@@ -166,14 +168,15 @@ struct raft_message {
 /* ---- events ---- */
 
 enum raft_event_kind {
-    RAFT_EVENT_TICK,        /* nothing but time; due at raft_next_wakeup */
-    RAFT_EVENT_PROPOSE,     /* leader: append entries */
-    RAFT_EVENT_CHANGE,      /* leader: change the membership */
-    RAFT_EVENT_VERIFY,      /* leader: ask a quorum whether it still is */
-    RAFT_EVENT_TRANSFER,    /* leader: hand over to another server */
-    RAFT_EVENT_RECEIVE,     /* a message */
-    /* A request that was sent will not be answered. The core also gives up by itself after rpc_timeout,
-     * except for INSTALL, whose time depends on its size: there the driver must always tell. */
+    RAFT_EVENT_TICK,     /* nothing but time; due at raft_next_wakeup */
+    RAFT_EVENT_PROPOSE,  /* leader: append entries */
+    RAFT_EVENT_CHANGE,   /* leader: change the membership */
+    RAFT_EVENT_VERIFY,   /* leader: ask a quorum whether it still is */
+    RAFT_EVENT_TRANSFER, /* leader: hand over to another server */
+    RAFT_EVENT_RECEIVE,  /* a message */
+    /* A request that was sent will not be answered. The core also gives up by itself after
+     * rpc_timeout, except for INSTALL, whose time depends on its size: there the driver must always
+     * tell. */
     RAFT_EVENT_SEND_FAILED,
     RAFT_EVENT_PERSISTED,
     RAFT_EVENT_PERSIST_FAILED,
@@ -205,8 +208,8 @@ struct raft_event {
         struct {
             struct str id; /* empty: the best follower */
         } transfer;
-        struct raft_message *message; /* RECEIVE; SEND_FAILED: the request, of which peer_id, kind and tag
-                                         are looked at */
+        struct raft_message *message; /* RECEIVE; SEND_FAILED: the request, of which peer_id, kind
+                                         and tag are looked at */
         uint64_t sequence; /* PERSISTED: everything up to it. FAILED: what came after `persisted` */
         uint64_t applied;
         struct {
@@ -224,8 +227,8 @@ struct raft_event {
             uint64_t index, term; /* as given by RAFT_ACTION_RESTORE */
         } restored;
     };
-    /* PROPOSE, TRANSFER, RESTORE: set by the core. With RAFT_OK a proposal's entries got the indexes
-     * `index`..index+count-1. text (in the actions' arena) with RAFT_ERROR_MESSAGE. */
+    /* PROPOSE, TRANSFER, RESTORE: set by the core. With RAFT_OK a proposal's entries got the
+     * indexes `index`..index+count-1. text (in the actions' arena) with RAFT_ERROR_MESSAGE. */
     enum raft_error error;
     uint64_t index;
     uint64_t term;
@@ -241,16 +244,17 @@ enum raft_action_kind {
     RAFT_ACTION_RESET,    /* disk: all entries are void, the next has `index` + 1 */
     RAFT_ACTION_COMPACT,  /* entries up to index may be deleted; no hurry, no sequence */
     RAFT_ACTION_SEND,
-    RAFT_ACTION_APPLY,    /* entries up to index may be applied */
-    RAFT_ACTION_COMMIT,   /* everything up to index is committed (APPLY may lag behind the disk) */
-    RAFT_ACTION_STATE,    /* state, term or leader changed: see raft_state, raft_term, raft_leader */
-    RAFT_ACTION_FAIL,     /* proposals with indexes above `index` fail with `error` */
-    RAFT_ACTION_CHANGED,  /* a membership change was appended at index, or refused */
+    RAFT_ACTION_APPLY,   /* entries up to index may be applied */
+    RAFT_ACTION_COMMIT,  /* everything up to index is committed (APPLY may lag behind the disk) */
+    RAFT_ACTION_STATE,   /* state, term or leader changed: see raft_state, raft_term, raft_leader */
+    RAFT_ACTION_FAIL,    /* proposals with indexes above `index` fail with `error` */
+    RAFT_ACTION_CHANGED, /* a membership change was appended at index, or refused */
     RAFT_ACTION_VERIFIED,
     RAFT_ACTION_TRANSFERRED,
-    RAFT_ACTION_INSTALL,  /* take over the snapshot of `message`, then send INSTALLED */
-    RAFT_ACTION_RESTORE,  /* store the user's snapshot as index, term, configuration; then RESTORED */
-    RAFT_ACTION_LOG,      /* a line for the agent's log, logger "raft" */
+    RAFT_ACTION_INSTALL, /* take over the snapshot of `message`, then send INSTALLED */
+    RAFT_ACTION_RESTORE, /* store the user's snapshot as index, term, configuration; then RESTORED
+                          */
+    RAFT_ACTION_LOG,     /* a line for the agent's log, logger "raft" */
 };
 
 #define RAFT_LOG_FIELDS 3

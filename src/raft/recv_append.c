@@ -110,8 +110,8 @@ static void accept(struct raft *r, const struct raft_append *a, struct raft_appe
         }
         if (!entries_are_in_order(a) || !store_entries(r, a))
             return;
-        /* The paper's min(leaderCommit, index of last new entry): only up to there is it certain that
-         * this log is the leader's. (The peer takes its own last index.) */
+        /* The paper's min(leaderCommit, index of last new entry): only up to there is it certain
+         * that this log is the leader's. (The peer takes its own last index.) */
         uint64_t sure = a->previous_index + a->count;
         uint64_t commit = a->commit < sure ? a->commit : sure;
         if (commit > r->commit)

@@ -2,7 +2,8 @@
 #include "raft/state.h"
 
 static void heard_of(struct raft_peer *p, const struct raft_tag *tag) {
-    /* Since it was sent the follower has known of this leader: that is what the lease may count on. */
+    /* Since it was sent the follower has known of this leader: that is what the lease may count on.
+     */
     if (tag->sent_at > p->last_contact)
         p->last_contact = tag->sent_at;
 }

@@ -1,5 +1,5 @@
-/* InstallSnapshot (raft.md 4.4): the leader's snapshot replaces what is here. Its bytes have come; they
- * are with the driver.
+/* InstallSnapshot (raft.md 4.4): the leader's snapshot replaces what is here. Its bytes have come;
+ * they are with the driver.
  */
 #include "raft/state.h"
 

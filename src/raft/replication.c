@@ -1,5 +1,5 @@
-/* The leader's side of replication (raft.md 4.5): for each other server what it has, what is under way
- * to it and what to send next; and heartbeats.
+/* The leader's side of replication (raft.md 4.5): for each other server what it has, what is under
+ * way to it and what to send next; and heartbeats.
  */
 #include "raft/state.h"
 
@@ -91,8 +91,8 @@ static struct raft_message *message_to(struct raft *r, struct raft_peer *p,
     a->message.kind = kind;
     a->message.peer_id = raft_out_copy(r, p->id);
     a->message.peer_address = raft_out_copy(r, p->address);
-    a->message.tag = (struct raft_tag){
-        .term = r->term, .round = r->round, .sent_at = r->now, .epoch = p->epoch};
+    a->message.tag =
+        (struct raft_tag){.term = r->term, .round = r->round, .sent_at = r->now, .epoch = p->epoch};
     return &a->message;
 }
 
@@ -213,11 +213,13 @@ void raft_replicate(struct raft *r) {
     }
 }
 
-static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t earlier(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
 
 static int64_t peer_wakeup(const struct raft *r, const struct raft_peer *p) {
-    int64_t at = p->heartbeat_open ? p->heartbeat_sent + r->options.heartbeat_timeout / 2
-                                   : p->heartbeat_at;
+    int64_t at =
+        p->heartbeat_open ? p->heartbeat_sent + r->options.heartbeat_timeout / 2 : p->heartbeat_at;
     if (r->busy)
         return at;
     if (p->retry_at > r->now)

@@ -34,11 +34,11 @@ void raft_on_restore(struct raft *r, struct raft_event *event) {
         event->error = RAFT_ERROR_RESTORED;
     } else if (r->latest_index != r->committed_index) {
         event->error = RAFT_ERROR_MESSAGE;
-        event->text = str_format(&r->out->arena,
-                                 "cannot restore snapshot now, wait until the configuration entry at "
-                                 "%llu has been applied (have applied %llu)",
-                                 (unsigned long long)r->latest_index,
-                                 (unsigned long long)r->committed_index);
+        event->text =
+            str_format(&r->out->arena,
+                       "cannot restore snapshot now, wait until the configuration entry at "
+                       "%llu has been applied (have applied %llu)",
+                       (unsigned long long)r->latest_index, (unsigned long long)r->committed_index);
     }
     if (event->error != RAFT_OK)
         return;

@@ -117,7 +117,8 @@ bool snapshot_meta_read(struct str text, struct snapshot_meta *m, struct arena *
         return error_set(e, ERROR_INTERNAL, "json: cannot unmarshal meta.json");
     uint64_t version, size;
     if (!number_of(&v, "Version", true, &version, e) || !number_of(&v, "Size", true, &size, e) ||
-        !number_of(&v, "Index", false, &m->index, e) || !number_of(&v, "Term", false, &m->term, e) ||
+        !number_of(&v, "Index", false, &m->index, e) ||
+        !number_of(&v, "Term", false, &m->term, e) ||
         !number_of(&v, "ConfigurationIndex", false, &m->configuration_index, e))
         return false;
     m->version = (int64_t)version;

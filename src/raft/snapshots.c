@@ -29,7 +29,8 @@ struct snapshot_writer {
 static char *path_of(const struct snapshots *s, struct str name, const char *file) {
     size_t len = strlen(s->directory) + name.len + strlen(file) + 3;
     char *path = mem_alloc(len);
-    snprintf(path, len, "%s/" STR_FMT "%s%s", s->directory, STR_ARG(name), file[0] ? "/" : "", file);
+    snprintf(path, len, "%s/" STR_FMT "%s%s", s->directory, STR_ARG(name), file[0] ? "/" : "",
+             file);
     return path;
 }
 
@@ -176,8 +177,7 @@ bool snapshots_list(struct snapshots *s, struct snapshot_meta **metas, size_t *c
         return false;
     *metas = ARENA_ARRAY(arena, struct snapshot_meta, names.count + 1);
     for (size_t i = 0; i < names.count; i++) {
-        if (str_has_suffix(names.items[i], STR(".tmp")) ||
-            str_is(names.items[i], "permTest"))
+        if (str_has_suffix(names.items[i], STR(".tmp")) || str_is(names.items[i], "permTest"))
             continue;
         if (load_meta(s, names.items[i], &(*metas)[*count], arena))
             (*count)++;
@@ -334,7 +334,8 @@ void snapshot_writer_abort(struct snapshot_writer *w) {
     struct arena arena = ARENA_INIT;
     struct error ignored = ERROR_IN(&arena);
     const char *name = strrchr(w->path, '/') + 1;
-    (void)snapshots_remove(w->s, str_from(name), &ignored); /* the next start removes it otherwise */
+    (void)snapshots_remove(w->s, str_from(name),
+                           &ignored); /* the next start removes it otherwise */
     arena_free(&arena);
     writer_free(w);
 }

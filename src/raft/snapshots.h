@@ -1,6 +1,7 @@
-/* Snapshots on disk in the peer's own format (raft.md 6.2): a directory <term>-<index>-<unix ms> each,
- * with meta.json and state.bin, made under a name ending in .tmp and renamed when it is complete and
- * synced. What state.bin holds is store/'s. One thread at a time for each snapshot being written.
+/* Snapshots on disk in the peer's own format (raft.md 6.2): a directory <term>-<index>-<unix ms>
+ * each, with meta.json and state.bin, made under a name ending in .tmp and renamed when it is
+ * complete and synced. What state.bin holds is store/'s. One thread at a time for each snapshot
+ * being written.
  */
 #ifndef PRAETOR_RAFT_SNAPSHOTS_H
 #define PRAETOR_RAFT_SNAPSHOTS_H
@@ -18,16 +19,16 @@ struct snapshot_meta {
     uint64_t index, term;
     struct raft_configuration *configuration; /* one reference: snapshot_meta_free; NULL: none */
     uint64_t configuration_index;
-    int64_t size;  /* bytes of state.bin */
+    int64_t size; /* bytes of state.bin */
     bool has_crc;
-    uint64_t crc;  /* CRC-64/ECMA of state.bin */
+    uint64_t crc; /* CRC-64/ECMA of state.bin */
 };
 void snapshot_meta_free(struct snapshot_meta *m);
 
 /* The JSON text of meta.json with its newline. The archive's (fsm.md 8) has no CRC key. */
 void snapshot_meta_write(const struct snapshot_meta *m, bool crc_key, struct buf *out);
-/* Strings go into the arena; unknown keys are ignored, absent ones leave zero values, as the peer reads
- * it. Configuration is NULL when there is none. Errors are those of the JSON reader. */
+/* Strings go into the arena; unknown keys are ignored, absent ones leave zero values, as the peer
+ * reads it. Configuration is NULL when there is none. Errors are those of the JSON reader. */
 bool snapshot_meta_read(struct str text, struct snapshot_meta *m, struct arena *arena,
                         struct error *e);
 
@@ -51,8 +52,8 @@ struct snapshot_writer;
 struct snapshot_writer *snapshot_writer_new(struct snapshots *s, const char *name, struct error *e);
 bool snapshot_writer_add(struct snapshot_writer *w, struct str bytes, struct error *e);
 uint64_t snapshot_writer_size(const struct snapshot_writer *w);
-/* Syncs everything and gives the snapshot its name: from then on it counts. Fills in id (in the arena),
- * size and crc. The writer is gone afterwards, whatever happened. */
+/* Syncs everything and gives the snapshot its name: from then on it counts. Fills in id (in the
+ * arena), size and crc. The writer is gone afterwards, whatever happened. */
 bool snapshot_writer_finish(struct snapshot_writer *w, struct snapshot_meta *m, int64_t now_ms,
                             struct arena *arena, struct error *e);
 void snapshot_writer_abort(struct snapshot_writer *w);

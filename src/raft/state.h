@@ -1,6 +1,7 @@
-/* The core's own state and what its files share. For src/raft/ only. One file for each message received
- * (recv_*.c) and each duty: election.c, replication.c, commit.c (commit rule, lease, verification),
- * membership.c, persist.c (what goes to disk and has come to it), restore.c, transfer.c.
+/* The core's own state and what its files share. For src/raft/ only. One file for each message
+ * received (recv_*.c) and each duty: election.c, replication.c, commit.c (commit rule, lease,
+ * verification), membership.c, persist.c (what goes to disk and has come to it), restore.c,
+ * transfer.c.
  */
 #ifndef PRAETOR_RAFT_STATE_H
 #define PRAETOR_RAFT_STATE_H
@@ -83,7 +84,8 @@ struct raft {
     bool no_peers_logged, not_stable_logged;
     bool busy; /* INSTALL or RESTORE is under way: the log must not move */
 
-    /* The configurations of the log, by index, from the newest that is applied on (membership.c). */
+    /* The configurations of the log, by index, from the newest that is applied on (membership.c).
+     */
     struct raft_indexed_configuration *configurations;
     size_t configuration_count, configuration_cap;
     struct raft_configuration *latest, *committed; /* two of them; NULL: none yet */
@@ -104,8 +106,8 @@ struct raft {
     struct raft_configuration *election; /* in which votes are counted */
     bool *granted;
     size_t needed;
-    bool transfer_election;    /* the first after a TimeoutNow */
-    uint64_t vote_sequence;    /* the own vote counts when this is durable; 0: counted */
+    bool transfer_election; /* the first after a TimeoutNow */
+    uint64_t vote_sequence; /* the own vote counts when this is durable; 0: counted */
 
     /* leader */
     struct raft_peer **peers;

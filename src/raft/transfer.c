@@ -1,4 +1,5 @@
-/* Handing leadership to another server (raft.md 4.7): bring it up to date, then tell it to campaign. */
+/* Handing leadership to another server (raft.md 4.7): bring it up to date, then tell it to
+ * campaign. */
 #include "raft/state.h"
 
 static const struct raft_peer *best_follower(const struct raft *r) {

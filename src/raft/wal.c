@@ -1,5 +1,5 @@
-/* The log as a whole: its segments, appending, rolling over to the next one, reading and compacting. How
- * it is opened: wal_open.c. */
+/* The log as a whole: its segments, appending, rolling over to the next one, reading and
+ * compacting. How it is opened: wal_open.c. */
 #include "raft/wal.h"
 
 #include <errno.h>
@@ -24,11 +24,19 @@ uint64_t wal_first(const struct wal *w) {
     return wal_last(w) + 1;
 }
 
-uint64_t wal_term(const struct wal *w) { return w->term; }
-uint64_t wal_vote_term(const struct wal *w) { return w->vote_term; }
-struct str wal_vote(const struct wal *w) { return buf_str(&w->vote); }
+uint64_t wal_term(const struct wal *w) {
+    return w->term;
+}
+uint64_t wal_vote_term(const struct wal *w) {
+    return w->vote_term;
+}
+struct str wal_vote(const struct wal *w) {
+    return buf_str(&w->vote);
+}
 
-bool wal_has_state(const struct wal *w) { return w->term > 0 || wal_last(w) > 0; }
+bool wal_has_state(const struct wal *w) {
+    return w->term > 0 || wal_last(w) > 0;
+}
 
 size_t wal_runs(const struct wal *w, struct raft_run **runs) {
     size_t n = 0, room = 0;
@@ -129,7 +137,8 @@ void wal_put_term(struct wal *w, uint64_t term, uint64_t vote_term, struct str v
     le64_put(data, vote_term);
     if (vote.len > 0)
         memcpy(data + 8, vote.data, vote.len);
-    put(w, &(struct wal_record){.kind = WAL_TERM, .term = term, .data = str_of(data, 8 + vote.len)});
+    put(w,
+        &(struct wal_record){.kind = WAL_TERM, .term = term, .data = str_of(data, 8 + vote.len)});
 }
 
 void wal_put_truncate(struct wal *w, uint64_t from) {
@@ -140,9 +149,13 @@ void wal_put_reset(struct wal *w, uint64_t index) {
     put(w, &(struct wal_record){.kind = WAL_RESET, .index = index});
 }
 
-size_t wal_batch_bytes(const struct wal *w) { return w->batch.len; }
+size_t wal_batch_bytes(const struct wal *w) {
+    return w->batch.len;
+}
 
-bool wal_is_broken(const struct wal *w) { return w->broken; }
+bool wal_is_broken(const struct wal *w) {
+    return w->broken;
+}
 
 static void batch_forget(struct wal *w) {
     w->place_count = 0;
@@ -204,7 +217,8 @@ bool wal_prepare(struct wal *w, size_t max_bytes) {
     return !w->spare_failed && w->spare_zeroed < w->segment_bytes;
 }
 
-/* Writes the header into the spare and gives it its name; when the name is durable, the segment is. */
+/* Writes the header into the spare and gives it its name; when the name is durable, the segment is.
+ */
 static bool spare_finish(struct wal *w, const struct wal_header *h, struct error *e) {
     uint8_t bytes[WAL_HEADER_BYTES];
     wal_header_write(h, bytes);
@@ -218,8 +232,8 @@ static bool spare_finish(struct wal *w, const struct wal_header *h, struct error
     }
     if (code >= 0) {
         code = w->io.sync_dir(w->io.owner, w->directory);
-        /* The new segment may or may not be there after a crash. It says where the one before ends: that
-         * one must not grow any more, and this one is not usable. Only a restart can tell. */
+        /* The new segment may or may not be there after a crash. It says where the one before ends:
+         * that one must not grow any more, and this one is not usable. Only a restart can tell. */
         w->broken = code < 0;
     }
     if (code < 0)
@@ -257,8 +271,8 @@ bool wal_add_segment(struct wal *w, struct error *e) {
     return true;
 }
 
-/* Leaves the finished segment's index behind its end, so that the next start need not read it all. It is
- * not synced: without it the segment is read. */
+/* Leaves the finished segment's index behind its end, so that the next start need not read it all.
+ * It is not synced: without it the segment is read. */
 static void write_index(struct wal *w, struct wal_segment *s) {
     struct buf data = BUF_INIT, record = BUF_INIT;
     wal_segment_index_write(s, &data);

@@ -29,8 +29,8 @@ void le64_put(void *p, uint64_t n) {
     le32_put((uint8_t *)p + 4, (uint32_t)(n >> 32));
 }
 
-/* magic 8 | version 4 | checksum 4 (of the 512 bytes with this one 0) | number | salt | previous_end |
- * next_index | term | vote_term | length of vote 4 | vote */
+/* magic 8 | version 4 | checksum 4 (of the 512 bytes with this one 0) | number | salt |
+ * previous_end | next_index | term | vote_term | length of vote 4 | vote */
 enum { AT_VERSION = 8, AT_SUM = 12, AT_NUMBERS = 16, AT_VOTE_LEN = 64, AT_VOTE = 68 };
 
 void wal_header_write(const struct wal_header *h, uint8_t out[WAL_HEADER_BYTES]) {
@@ -165,8 +165,8 @@ bool wal_record_read(struct str bytes, uint64_t salt, uint64_t offset, bool head
 
 /* ---- a whole segment ---- */
 
-/* Whether, behind the bad place `end`, there is a record of a batch that began later still: when it was
- * written, what lies at `end` had been synced. */
+/* Whether, behind the bad place `end`, there is a record of a batch that began later still: when it
+ * was written, what lies at `end` had been synced. */
 static bool later_batch_follows(struct str segment, uint64_t salt, uint64_t end) {
     for (uint64_t at = end; at + WAL_HEAD_BYTES <= segment.len; at += 8) {
         struct wal_record r;
@@ -191,7 +191,8 @@ void wal_scan(struct str segment, uint64_t salt, void (*visit)(void *, const str
     struct wal_record r;
     while (at < segment.len &&
            wal_record_read(str_of(segment.data + at, segment.len - at), salt, at, false, &r)) {
-        /* The index behind the end of a segment that was not yet finished is no record of the log. */
+        /* The index behind the end of a segment that was not yet finished is no record of the log.
+         */
         if (r.kind == WAL_INDEX || (r.batch != at && r.batch != batch))
             break;
         batch = r.batch;

@@ -1,5 +1,5 @@
-/* The bytes of a log segment: one header, then records back to back, each with two checksums. Pure: bytes
- * in, values out; what a sequence of segments means is wal.c's.
+/* The bytes of a log segment: one header, then records back to back, each with two checksums. Pure:
+ * bytes in, values out; what a sequence of segments means is wal.c's.
  *
  *   segment  header (512 bytes) | record | record | ... | zeros up to the size it was made with
  *   record   head (48 bytes) | data | extensions | zeros up to a multiple of 8
@@ -9,9 +9,9 @@
  * segment's salt and the record's offset as well, so no record is valid at another place.
  *
  * One append is one batch: records written together and synced together. `batch` is the offset (in
- * units of 8) at which the record's batch begins: everything before that was on disk when the record was
- * written. So a bad record at the end of a segment is a torn write, unless an intact record of a *later
- * batch* follows: then something that was synced was damaged.
+ * units of 8) at which the record's batch begins: everything before that was on disk when the
+ * record was written. So a bad record at the end of a segment is a torn write, unless an intact
+ * record of a *later batch* follows: then something that was synced was damaged.
  */
 #ifndef PRAETOR_RAFT_WAL_FORMAT_H
 #define PRAETOR_RAFT_WAL_FORMAT_H
@@ -29,13 +29,13 @@ enum wal_kind {
     WAL_TERM = 0x80,     /* data: vote_term u64, address voted for; term: current term */
     WAL_TRUNCATE = 0x81, /* entries from index on are void */
     WAL_RESET = 0x82,    /* all entries are void; the next has index + 1 */
-    WAL_INDEX = 0x83,    /* behind the end of a finished segment: where its entries are; see wal.c */
+    WAL_INDEX = 0x83, /* behind the end of a finished segment: where its entries are; see wal.c */
 };
-#define WAL_HAS_DATA 1       /* flags: data is there (perhaps empty), not nil */
+#define WAL_HAS_DATA 1 /* flags: data is there (perhaps empty), not nil */
 #define WAL_HAS_EXTENSIONS 2
 
 struct wal_header {
-    uint64_t number;       /* of the segment */
+    uint64_t number; /* of the segment */
     uint64_t salt;
     uint64_t previous_end; /* where the records of the segment before end; 0: there is none */
     uint64_t next_index;   /* of the log when the segment was made */
@@ -59,7 +59,8 @@ size_t wal_record_size(size_t data, size_t extensions);
 void wal_record_write(const struct wal_record *r, struct buf *out);
 void wal_record_place(uint8_t *record, uint64_t salt, uint64_t offset, uint64_t batch);
 /* Reads the record at `offset`; bytes has what follows from there. False: no intact record. With
- * head_only the data is not looked at and may be missing (data and extensions are then unusable). */
+ * head_only the data is not looked at and may be missing (data and extensions are then unusable).
+ */
 bool wal_record_read(struct str bytes, uint64_t salt, uint64_t offset, bool head_only,
                      struct wal_record *r);
 

@@ -16,8 +16,9 @@ struct wal {
     size_t segment_count, segment_cap;
     uint64_t term, vote_term;
     struct buf vote;
-    uint64_t dirty_to; /* behind the tail's end something was written that does not count, up to here */
-    bool broken;       /* a sync failed */
+    uint64_t
+        dirty_to; /* behind the tail's end something was written that does not count, up to here */
+    bool broken;  /* a sync failed */
 
     int spare; /* the next segment's file, or -1 */
     uint64_t spare_zeroed;

@@ -1,5 +1,5 @@
-/* Opening the log: finding its segments, reading what they hold (finished ones from their index, where it
- * is intact), checking that they form one unbroken row, and cutting off a torn end.
+/* Opening the log: finding its segments, reading what they hold (finished ones from their index,
+ * where it is intact), checking that they form one unbroken row, and cutting off a torn end.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,7 +123,8 @@ static bool read_bytes(struct wal *w, struct wal_segment *s, uint64_t from, uint
     return true;
 }
 
-/* Takes a finished segment's effect from its index. False without an error when there is no intact one. */
+/* Takes a finished segment's effect from its index. False without an error when there is no intact
+ * one. */
 static bool use_index(struct wal *w, struct wal_segment *s, uint64_t end, struct error *e) {
     if (end + WAL_HEAD_BYTES > s->size)
         return false;
@@ -166,10 +167,11 @@ static void on_record(void *owner, const struct wal_record *r) {
     }
 }
 
-/* What was read from the end of the log counts from now on, so it must be on the disk. The last batch may
- * be in memory only: the process ended before its sync, or the sync failed and the kernel took its pages
- * for clean; so it is written once more, and synced. The torn end goes at once: what lies there must never
- * become the continuation of a later record. batch: where the last one begins; 0: there is none. */
+/* What was read from the end of the log counts from now on, so it must be on the disk. The last
+ * batch may be in memory only: the process ended before its sync, or the sync failed and the kernel
+ * took its pages for clean; so it is written once more, and synced. The torn end goes at once: what
+ * lies there must never become the continuation of a later record. batch: where the last one
+ * begins; 0: there is none. */
 static bool settle_tail(struct wal *w, const struct wal_segment *s, const struct wal_scan *scan,
                         struct str bytes, uint64_t batch, struct error *e) {
     if (scan->dirty_to > scan->end && !wal_zero(w, s->handle, scan->end, scan->dirty_to, e))
@@ -186,7 +188,8 @@ static bool settle_tail(struct wal *w, const struct wal_segment *s, const struct
                                         wal_segment_path(w, s->number));
 }
 
-/* Reads all records. expected_end: where they must end, 0 for the last segment, which may be torn. */
+/* Reads all records. expected_end: where they must end, 0 for the last segment, which may be torn.
+ */
 static bool read_records(struct wal *w, struct wal_segment *s, uint64_t expected_end,
                          struct error *e) {
     struct buf bytes = BUF_INIT;
@@ -265,8 +268,7 @@ struct wal *wal_open(const struct disk_io *io, const struct wal_options *options
     w->spare = -1;
     prng_seed(&w->salts, options->seed);
     struct found f = {0};
-    bool ok = find_segments(w, &f, e) &&
-              (f.count > 0 ? open_all(w, &f, e) : wal_add_segment(w, e));
+    bool ok = find_segments(w, &f, e) && (f.count > 0 ? open_all(w, &f, e) : wal_add_segment(w, e));
     mem_free(f.numbers);
     if (!ok) {
         wal_close(w);

@@ -11,8 +11,9 @@ struct wal_segment {
     uint64_t size; /* of the file */
     uint64_t end;  /* of its records */
 
-    /* Entries first..first+count-1 are here and valid; offsets[i] * 8 is where entry first + i lies.
-     * Its effect on what came before: entries from `first` on were void, or all, after a reset. */
+    /* Entries first..first+count-1 are here and valid; offsets[i] * 8 is where entry first + i
+     * lies. Its effect on what came before: entries from `first` on were void, or all, after a
+     * reset. */
     uint64_t first;
     size_t count;
     bool reset;

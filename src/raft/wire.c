@@ -1,5 +1,5 @@
-/* Requests and responses in msgpack: maps with all keys, sorted (raft.md 1.4). Reading takes any order and
- * ignores unknown keys.
+/* Requests and responses in msgpack: maps with all keys, sorted (raft.md 1.4). Reading takes any
+ * order and ignores unknown keys.
  */
 #include "raft/wire.h"
 
@@ -199,8 +199,8 @@ static bool take_bytes(const struct msgpack_token *t, struct str *out) {
     return true;
 }
 
-/* Field by field: `take` gets a key and where its value begins, and says whether it took it (then `in` is
- * behind the value), does not know it, or cannot use it. */
+/* Field by field: `take` gets a key and where its value begins, and says whether it took it (then
+ * `in` is behind the value), does not know it, or cannot use it. */
 enum taken { TAKEN, UNKNOWN, UNUSABLE };
 typedef enum taken take_field(void *owner, struct str key, struct msgpack_reader *in,
                               struct error *e);
@@ -216,8 +216,7 @@ static bool read_map(struct msgpack_reader *in, take_field *take, void *owner, s
         if (!msgpack_next(in, &key, e))
             return false;
         struct str name = STR_NONE;
-        enum taken taken =
-            take_bytes(&key, &name) ? take(owner, name, in, e) : UNUSABLE;
+        enum taken taken = take_bytes(&key, &name) ? take(owner, name, in, e) : UNUSABLE;
         if (taken == UNKNOWN && !msgpack_skip(in, e))
             return false;
         if (taken == UNUSABLE && !error_is_set(e))
@@ -280,8 +279,8 @@ static enum taken take_entry_field(void *owner, struct str key, struct msgpack_r
                                    struct error *e) {
     struct entry_fields *f = owner;
     const struct field fields[] = {
-        {"Data", FIELD_BYTES, &f->data},  {"Extensions", FIELD_BYTES, &f->extensions},
-        {"Index", FIELD_U64, &f->index},  {"Term", FIELD_U64, &f->term},
+        {"Data", FIELD_BYTES, &f->data}, {"Extensions", FIELD_BYTES, &f->extensions},
+        {"Index", FIELD_U64, &f->index}, {"Term", FIELD_U64, &f->term},
         {"Type", FIELD_U64, &f->type},
     };
     return TAKE_SIMPLE(fields, key, in, e);
@@ -303,8 +302,7 @@ static bool read_entry(struct reading *r, struct msgpack_reader *in, struct erro
     if (f.type > UINT8_MAX >> 1)
         return error_set(e, ERROR_INTERNAL, "unrecognized log type: %llu",
                          (unsigned long long)f.type);
-    struct raft_entry *entry =
-        raft_entry_new((enum raft_entry_type)f.type, f.data, f.extensions);
+    struct raft_entry *entry = raft_entry_new((enum raft_entry_type)f.type, f.data, f.extensions);
     entry->index = f.index;
     entry->term = f.term;
     a->entries[a->count++] = entry;

@@ -1,6 +1,6 @@
-/* Raft's messages as they are on a connection between servers (raft.md 1): one type byte and a msgpack map
- * for a request, an error string and a map (or nil) for its response. Bytes to values and back; who is
- * connected to whom is the transport's.
+/* Raft's messages as they are on a connection between servers (raft.md 1): one type byte and a
+ * msgpack map for a request, an error string and a map (or nil) for its response. Bytes to values
+ * and back; who is connected to whom is the transport's.
  */
 #ifndef PRAETOR_RAFT_WIRE_H
 #define PRAETOR_RAFT_WIRE_H
@@ -17,21 +17,23 @@ enum raft_wire_status {
     RAFT_WIRE_BAD,  /* close the connection; the error says why */
 };
 
-/* APPEND (entries must be there), VOTE, INSTALL (what follows it are `size` raw bytes), TIMEOUT_NOW. */
+/* APPEND (entries must be there), VOTE, INSTALL (what follows it are `size` raw bytes),
+ * TIMEOUT_NOW. */
 void raft_wire_write_request(const struct raft_message *m, struct buf *out);
 /* The results of these. */
 void raft_wire_write_response(const struct raft_message *m, struct buf *out);
 /* A request that is refused before it is looked at: version, unknown snapshot version. */
 void raft_wire_write_refusal(struct str text, struct buf *out);
 
-/* Reads one request from the start of `bytes`; *used is what it took. Strings and the entries' array are
- * in the arena; entries and the configuration are references that raft_wire_release lets go. */
+/* Reads one request from the start of `bytes`; *used is what it took. Strings and the entries'
+ * array are in the arena; entries and the configuration are references that raft_wire_release lets
+ * go. */
 enum raft_wire_status raft_wire_read_request(struct str bytes, size_t *used, struct raft_message *m,
                                              int64_t *protocol, struct arena *arena,
                                              struct error *e);
 void raft_wire_release(struct raft_message *m);
-/* Reads the response to a request of that kind: m becomes its result, or *refusal the error text (m is
- * then not touched). */
+/* Reads the response to a request of that kind: m becomes its result, or *refusal the error text (m
+ * is then not touched). */
 enum raft_wire_status raft_wire_read_response(enum raft_message_kind request, struct str bytes,
                                               size_t *used, struct raft_message *m,
                                               struct str *refusal, struct arena *arena,

@@ -1,6 +1,6 @@
-/* Archives: a tar writer and reader for three plain files, over zlib, with the peer's error texts. The
- * reader is our own because the texts depend on where exactly a stream ends: libraries are more lenient
- * than the peer.
+/* Archives: a tar writer and reader for three plain files, over zlib, with the peer's error texts.
+ * The reader is our own because the texts depend on where exactly a stream ends: libraries are more
+ * lenient than the peer.
  */
 #include "server/archive.h"
 
@@ -143,8 +143,8 @@ bool archive_write(const struct snapshot_meta *meta, archive_source *state, void
     struct packer *p = MEM_NEW(struct packer);
     p->sink = sink;
     p->owner = sink_owner;
-    int code = deflateInit2(&p->z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, 8,
-                            Z_DEFAULT_STRATEGY);
+    int code =
+        deflateInit2(&p->z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY);
     ASSERT(code == Z_OK);
     struct buf text = BUF_INIT, sums = BUF_INIT;
     EVP_MD_CTX *hashes[FILE_COUNT] = {hash_new(), hash_new()};
@@ -169,8 +169,15 @@ bool archive_write(const struct snapshot_meta *meta, archive_source *state, void
 
 /* ---- reading: the stream ---- */
 
-enum stream_end { STREAM_GOOD, STREAM_EOF, STREAM_SHORT, STREAM_HEADER, STREAM_BAD, STREAM_SUM,
-                  STREAM_SOURCE };
+enum stream_end {
+    STREAM_GOOD,
+    STREAM_EOF,
+    STREAM_SHORT,
+    STREAM_HEADER,
+    STREAM_BAD,
+    STREAM_SUM,
+    STREAM_SOURCE
+};
 
 struct unpacker {
     z_stream z;
@@ -228,7 +235,7 @@ static enum stream_end inflate_failure(const struct unpacker *u) {
         strstr(text, "window") != NULL)
         return STREAM_HEADER;
     return strstr(text, "check") != NULL && strstr(text, "incorrect") != NULL ? STREAM_SUM
-                                                                                : STREAM_BAD;
+                                                                              : STREAM_BAD;
 }
 
 /* Up to len bytes; fewer only when the stream ends, and u->state says why. */
@@ -393,8 +400,8 @@ static bool skip_padding(struct unpacker *u, uint64_t size) {
     return true;
 }
 
-static bool read_text(struct reading *r, uint64_t size, size_t max, struct buf *out, const char *what,
-                      struct error *e) {
+static bool read_text(struct reading *r, uint64_t size, size_t max, struct buf *out,
+                      const char *what, struct error *e) {
     if (size > max)
         return error_set(e, ERROR_INTERNAL, "%s: file is too large", what);
     char *room = buf_reserve(out, (size_t)size);

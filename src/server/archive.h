@@ -1,5 +1,6 @@
-/* Archives of the whole state (fsm.md 8): gzip of a tar with meta.json, state.bin and SHA256SUMS, made and
- * read as a stream. What is in state.bin is store/'s; taking and restoring snapshots the driver's.
+/* Archives of the whole state (fsm.md 8): gzip of a tar with meta.json, state.bin and SHA256SUMS,
+ * made and read as a stream. What is in state.bin is store/'s; taking and restoring snapshots the
+ * driver's.
  */
 #ifndef PRAETOR_SERVER_ARCHIVE_H
 #define PRAETOR_SERVER_ARCHIVE_H
@@ -21,8 +22,9 @@ struct archive_content {
     uint64_t state_size;       /* bytes of state.bin */
 };
 /* Reads a whole archive and checks all of it: compression, layout, names, hashes. state.bin goes to
- * `sink` as it comes, so nothing may be done with it before this returns true. Errors are the peer's, to
- * the letter. A sink's failure does not hide what is wrong with the archive: it is returned last. */
+ * `sink` as it comes, so nothing may be done with it before this returns true. Errors are the
+ * peer's, to the letter. A sink's failure does not hide what is wrong with the archive: it is
+ * returned last. */
 bool archive_read(archive_source *source, void *source_owner, archive_sink *sink, void *sink_owner,
                   struct archive_content *content, struct arena *arena, struct error *e);
 

@@ -9,13 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int result(int code) { return code < 0 ? -errno : code; }
+static int result(int code) {
+    return code < 0 ? -errno : code;
+}
 
 static int disk_open(void *owner, const char *path, enum disk_mode mode) {
     (void)owner;
-    static const int flags[] = {[DISK_READ] = O_RDONLY,
-                                [DISK_WRITE] = O_RDWR,
-                                [DISK_CREATE] = O_RDWR | O_CREAT | O_TRUNC};
+    static const int flags[] = {
+        [DISK_READ] = O_RDONLY, [DISK_WRITE] = O_RDWR, [DISK_CREATE] = O_RDWR | O_CREAT | O_TRUNC};
     return result(open(path, flags[mode] | O_CLOEXEC, 0600));
 }
 
@@ -44,8 +45,7 @@ static int disk_pwrite(void *owner, int handle, const void *data, size_t len, ui
     (void)owner;
     size_t done = 0;
     while (done < len) {
-        ssize_t n =
-            pwrite(handle, (const char *)data + done, len - done, (off_t)(offset + done));
+        ssize_t n = pwrite(handle, (const char *)data + done, len - done, (off_t)(offset + done));
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)

@@ -4,8 +4,8 @@
 #include <pthread.h>
 
 #include "base/mem.h"
-#include "base/time.h"
 #include "base/signals.h"
+#include "base/time.h"
 
 #define COMMIT_BYTES ((size_t)8 << 20) /* a batch is committed when it has grown to this */
 #define READ_BYTES ((size_t)4 << 20)
@@ -34,7 +34,7 @@ struct raft_disk {
     size_t batch;          /* entries in the batch */
     size_t last_batch;     /* entries in the one before, and how long its commit took */
     int64_t last_took;
-    _Atomic bool stopped;  /* results that arrive from now on are for nobody */
+    _Atomic bool stopped; /* results that arrive from now on are for nobody */
     _Atomic unsigned on_their_way;
 };
 
@@ -157,7 +157,8 @@ static void read_entries(struct raft_disk *d, struct raft_disk_job *job) {
     if (last - job->index >= READ_ENTRIES)
         last = job->index + READ_ENTRIES - 1;
     job->entries = mem_zalloc((size_t)(last - job->index + 1), sizeof *job->entries);
-    job->ok = wal_read(d->wal, job->index, last, READ_BYTES, job->entries, &job->count, &job->error);
+    job->ok =
+        wal_read(d->wal, job->index, last, READ_BYTES, job->entries, &job->count, &job->error);
 }
 
 /* A failed compaction leaves too much on disk, which the next one removes. */
@@ -209,7 +210,8 @@ static void rest(struct raft_disk *d) {
     d->wanted = 0;
 }
 
-/* Waits for jobs; meanwhile, if it has nothing to do, gets the next segment ready bit by bit. NULL: stop. */
+/* Waits for jobs; meanwhile, if it has nothing to do, gets the next segment ready bit by bit. NULL:
+ * stop. */
 static struct raft_disk_job *take(struct raft_disk *d) {
     bool more = true;
     pthread_mutex_lock(&d->mutex);
@@ -288,7 +290,9 @@ void raft_disk_submit(struct raft_disk *d, struct raft_disk_job *job) {
     pthread_mutex_unlock(&d->mutex);
 }
 
-void raft_disk_resume(struct raft_disk *d) { d->submit_epoch++; }
+void raft_disk_resume(struct raft_disk *d) {
+    d->submit_epoch++;
+}
 
 void raft_disk_stop(struct raft_disk *d) {
     pthread_mutex_lock(&d->mutex);

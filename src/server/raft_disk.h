@@ -1,6 +1,7 @@
-/* The disk thread: everything that the Raft core wants on disk, in its order. It takes all that waits,
- * writes it as one batch and syncs once, so that however many proposals came during a sync, the next one
- * commits them all. Also the place for other work on the log and the snapshots that blocks.
+/* The disk thread: everything that the Raft core wants on disk, in its order. It takes all that
+ * waits, writes it as one batch and syncs once, so that however many proposals came during a sync,
+ * the next one commits them all. Also the place for other work on the log and the snapshots that
+ * blocks.
  *
  * Results come to the core loop. Bounded by what the driver admits.
  */
@@ -50,9 +51,9 @@ struct raft_disk_callbacks {
     void *owner;
     /* On the core loop. Everything up to sequence is durable. */
     void (*persisted)(void *owner, uint64_t sequence);
-    /* What was written after the last `persisted` is lost; all writing jobs are dropped until the driver
-     * calls raft_disk_resume. for_good: nothing can be written any more; only a restart can tell what is
-     * on the disk. */
+    /* What was written after the last `persisted` is lost; all writing jobs are dropped until the
+     * driver calls raft_disk_resume. for_good: nothing can be written any more; only a restart can
+     * tell what is on the disk. */
     void (*failed)(void *owner, const struct error *e, bool for_good);
 };
 
@@ -62,8 +63,8 @@ struct raft_disk *raft_disk_start(struct wal *wal, struct loop *core,
 void raft_disk_submit(struct raft_disk *d, struct raft_disk_job *job);
 /* After a failure: from here on jobs count again. */
 void raft_disk_resume(struct raft_disk *d);
-/* Does all that was submitted, then ends the thread; results that are still on their way to the core
- * loop arrive there (and are freed) after this. The wal is not closed. */
+/* Does all that was submitted, then ends the thread; results that are still on their way to the
+ * core loop arrive there (and are freed) after this. The wal is not closed. */
 void raft_disk_stop(struct raft_disk *d);
 
 #endif

@@ -1,6 +1,6 @@
-/* The driver's round on the core loop: give the core what was proposed, do what it says, apply what is
- * committed, answer. One round runs before and one after each poll of the loop, so that everything which
- * came in one poll becomes one log write.
+/* The driver's round on the core loop: give the core what was proposed, do what it says, apply what
+ * is committed, answer. One round runs before and one after each poll of the loop, so that
+ * everything which came in one poll becomes one log write.
  */
 #include "server/raft_driver_internal.h"
 
@@ -34,7 +34,7 @@ void proposal_list_remove(struct proposal_list *list, struct raft_proposal *p) {
 
 static enum error_kind kind_of(enum raft_error error) {
     return error == RAFT_ERROR_NOT_LEADER || error == RAFT_ERROR_LEADERSHIP_LOST ? ERROR_NO_LEADER
-                                                                                  : ERROR_INTERNAL;
+                                                                                 : ERROR_INTERNAL;
 }
 
 void driver_finish(struct raft_driver *d, struct raft_proposal *p,
@@ -47,7 +47,7 @@ void driver_finish(struct raft_driver *d, struct raft_proposal *p,
 }
 
 void driver_answer(struct raft_driver *d, struct raft_proposal *p, enum raft_error error,
-                         struct str text) {
+                   struct str text) {
     struct arena arena = ARENA_INIT;
     struct raft_outcome outcome = {.error = ERROR_IN(&arena)};
     if (error == RAFT_ERROR_MESSAGE)
@@ -366,8 +366,9 @@ static void give_queued(struct raft_driver *d) {
 
 /* ---- applying ---- */
 
-static bool apply_entry(struct raft_driver *d, struct store_batch *b, const struct raft_entry *entry,
-                        struct store_result *result, struct error *e) {
+static bool apply_entry(struct raft_driver *d, struct store_batch *b,
+                        const struct raft_entry *entry, struct store_result *result,
+                        struct error *e) {
     if (entry->type == RAFT_COMMAND) {
         if (!store_apply(b, entry->index, entry->term, entry->data, entry->extensions, result, e))
             return error_prefix(e, "entry %llu: ", (unsigned long long)entry->index);
@@ -387,8 +388,7 @@ static bool apply_entry(struct raft_driver *d, struct store_batch *b, const stru
 static void answer_one(struct raft_driver *d, struct raft_proposal *p,
                        const struct store_result *result) {
     struct arena arena = ARENA_INIT;
-    struct raft_outcome outcome = {
-        .index = p->index, .term = p->term, .error = ERROR_IN(&arena)};
+    struct raft_outcome outcome = {.index = p->index, .term = p->term, .error = ERROR_IN(&arena)};
     if (p->kind == PROPOSAL_COMMAND && result->kind == STORE_RESULT_INCOMPLETE)
         error_set(&outcome.error, ERROR_INTERNAL, "please resubmit call for rechunking");
     else if (p->kind == PROPOSAL_COMMAND)
@@ -422,8 +422,8 @@ static bool apply_batch(struct raft_driver *d, struct raft_entry *const *entries
     return store_batch_commit(b, touched, e);
 }
 
-/* A disk that is full may have room again later: what is committed is safe in the log, and its proposers
- * wait. Anything else that keeps an entry from being applied will do so for ever. */
+/* A disk that is full may have room again later: what is committed is safe in the log, and its
+ * proposers wait. Anything else that keeps an entry from being applied will do so for ever. */
 static void apply_failed(struct raft_driver *d, uint64_t first, const struct error *e) {
     if (e->kind != ERROR_IO) {
         driver_fatal(d, e->text);
@@ -496,7 +496,8 @@ static bool may_apply(const struct raft_driver *d) {
     return !d->reading && !d->dead && !d->apply_waits && d->applied < d->apply_target;
 }
 
-/* One batch a round: what is committed is applied in one transaction, but the loop must get its turn. */
+/* One batch a round: what is committed is applied in one transaction, but the loop must get its
+ * turn. */
 static void apply_some(struct raft_driver *d) {
     if (!may_apply(d))
         return;
@@ -559,11 +560,12 @@ static void set_timer(struct raft_driver *d) {
 }
 
 static bool work_is_left(const struct raft_driver *d) {
-    return (d->queued.first != NULL && d->restore == NULL) || d->state_dirty ||
-           may_apply(d);
+    return (d->queued.first != NULL && d->restore == NULL) || d->state_dirty || may_apply(d);
 }
 
-static void on_idle(uv_idle_t *idle) { (void)idle; }
+static void on_idle(uv_idle_t *idle) {
+    (void)idle;
+}
 
 void driver_wake(struct raft_driver *d) {
     if (!d->idling)
@@ -598,8 +600,12 @@ static void driver_run(struct raft_driver *d) {
     }
 }
 
-static void on_prepare(uv_prepare_t *handle) { driver_run(handle->data); }
-static void on_check(uv_check_t *handle) { driver_run(handle->data); }
+static void on_prepare(uv_prepare_t *handle) {
+    driver_run(handle->data);
+}
+static void on_check(uv_check_t *handle) {
+    driver_run(handle->data);
+}
 
 static void on_timer(struct loop_timer *t) {
     struct raft_driver *d = t->owner;
@@ -684,8 +690,7 @@ static bool admit(const struct raft_driver *d, const struct raft_proposal *p) {
            p->entry.len <= RAFT_ENTRY_MAX_BYTES;
 }
 
-static void enqueue_entry(struct raft_driver *d, struct raft_proposal *p,
-                          enum proposal_kind kind) {
+static void enqueue_entry(struct raft_driver *d, struct raft_proposal *p, enum proposal_kind kind) {
     p->work = NULL;
     if (!admit(d, p)) {
         enqueue(d, p, PROPOSAL_REFUSED);

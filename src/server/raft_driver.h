@@ -1,12 +1,13 @@
-/* Runs the Raft core (raft/raft.h) for a server: on the core loop, with one disk thread that appends to
- * the write-ahead log and syncs it (one sync for everything that waited behind the last), and a thread
- * that writes a snapshot while entries go on being applied. Opens the store, decides whether what is in
- * it may be used, and applies committed entries to it. Not the place for what entries mean (store/) nor
- * for what a leader does (leader duties); messages to other servers come with the network transport.
+/* Runs the Raft core (raft/raft.h) for a server: on the core loop, with one disk thread that
+ * appends to the write-ahead log and syncs it (one sync for everything that waited behind the
+ * last), and a thread that writes a snapshot while entries go on being applied. Opens the store,
+ * decides whether what is in it may be used, and applies committed entries to it. Not the place for
+ * what entries mean (store/) nor for what a leader does (leader duties); messages to other servers
+ * come with the network transport.
  *
- * Threads: everything here is for the core thread, except raft_driver_open and raft_driver_free (before
- * its start and after its end) and where a function says "any thread". Callbacks run on the core thread,
- * never inside the call that asked for them.
+ * Threads: everything here is for the core thread, except raft_driver_open and raft_driver_free
+ * (before its start and after its end) and where a function says "any thread". Callbacks run on the
+ * core thread, never inside the call that asked for them.
  */
 #ifndef PRAETOR_SERVER_RAFT_DRIVER_H
 #define PRAETOR_SERVER_RAFT_DRIVER_H
@@ -37,32 +38,33 @@ struct raft_driver_options {
 
     /* What the driver tells its owner, on the core thread. */
     void *owner;
-    /* This server became the leader of `term`, or is it no longer. The leader's first act should be a
-     * barrier: what earlier leaders committed is then applied. */
+    /* This server became the leader of `term`, or is it no longer. The leader's first act should be
+     * a barrier: what earlier leaders committed is then applied. */
     void (*on_leader)(void *owner, bool leader, uint64_t term);
     /* The leader's address changed as known here; empty: none. */
     void (*on_leader_address)(void *owner, struct str address);
-    /* A batch was applied, or the state was replaced (WATCH_ALL). The reference is the owner's. Called
-     * before the proposers of the batch get their results. */
+    /* A batch was applied, or the state was replaced (WATCH_ALL). The reference is the owner's.
+     * Called before the proposers of the batch get their results. */
     void (*on_touched)(void *owner, struct watch_touched *touched);
-    /* Nothing can go on: an entry that may not be applied, a state that does not restore, a log whose
-     * sync failed. The text says what; the owner should end the process. Nothing is applied from then on. */
+    /* Nothing can go on: an entry that may not be applied, a state that does not restore, a log
+     * whose sync failed. The text says what; the owner should end the process. Nothing is applied
+     * from then on. */
     void (*on_fatal)(void *owner, struct str text);
 };
 
-/* Opens (and recovers) the log, the snapshots and the store; reads the state into the store where the
- * store's own is missing or unusable. Blocks for as long as that takes. No thread runs yet. */
+/* Opens (and recovers) the log, the snapshots and the store; reads the state into the store where
+ * the store's own is missing or unusable. Blocks for as long as that takes. No thread runs yet. */
 struct raft_driver *raft_driver_open(const struct raft_driver_options *options, struct error *e);
 /* The store that it opened; lives until raft_driver_free. */
 struct store *raft_driver_store(struct raft_driver *d);
 /* On the core thread: starts the disk thread and the core's timers. */
 bool raft_driver_start(struct raft_driver *d, struct loop *core, struct error *e);
-/* On the core thread: refuses what comes from now on with "raft is already shutdown", answers what is
- * under way with it, waits for the disk and snapshot threads, closes its handles. What is already
- * appended stays in the log. */
+/* On the core thread: refuses what comes from now on with "raft is already shutdown", answers what
+ * is under way with it, waits for the disk and snapshot threads, closes its handles. What is
+ * already appended stays in the log. */
 void raft_driver_stop(struct raft_driver *d);
-/* After loop_free of the core loop (or without raft_driver_start). Closes the store: all reads must have
- * ended. */
+/* After loop_free of the core loop (or without raft_driver_start). Closes the store: all reads must
+ * have ended. */
 void raft_driver_free(struct raft_driver *d);
 
 /* ---- proposals ---- */
@@ -74,9 +76,9 @@ struct raft_outcome {
     /* Commands only, NULL with an error: what applying gave; valid during the callback. A
      * STORE_RESULT_ERROR is here, not in `error`. Never STORE_RESULT_INCOMPLETE. */
     const struct store_result *result;
-    /* kind ERROR_NONE: committed and applied. The texts of raft.md 4.11; those that mean that another
-     * server leads ("node is not the leader", "leadership lost while committing log") have the kind
-     * ERROR_NO_LEADER: after the second the entry may still be committed. */
+    /* kind ERROR_NONE: committed and applied. The texts of raft.md 4.11; those that mean that
+     * another server leads ("node is not the leader", "leadership lost while committing log") have
+     * the kind ERROR_NO_LEADER: after the second the entry may still be committed. */
     struct error error;
 };
 /* Embedded in what waits for the entry; must live until done ran. Fill in entry, done and owner. */
@@ -92,12 +94,13 @@ struct raft_proposal {
     void *work;
     uint8_t kind;
 };
-/* One command. KVS commands above 512 KiB are proposed in chunks (fsm.md 1.2). done always runs, later. */
+/* One command. KVS commands above 512 KiB are proposed in chunks (fsm.md 1.2). done always runs,
+ * later. */
 void raft_driver_propose(struct raft_driver *d, struct raft_proposal *p);
 /* A barrier entry: done when everything before it is applied here. entry is not used. */
 void raft_driver_barrier(struct raft_driver *d, struct raft_proposal *p);
-/* Whether this server still leads, by asking a quorum (consistent reads). No entry; outcome->index is 0.
- * With one voter the answer comes in the same round of the loop. */
+/* Whether this server still leads, by asking a quorum (consistent reads). No entry; outcome->index
+ * is 0. With one voter the answer comes in the same round of the loop. */
 void raft_driver_verify_leader(struct raft_driver *d, struct raft_proposal *p);
 
 /* ---- membership (leader; raft.md 2.5). done when the change is committed. ---- */
@@ -130,10 +133,10 @@ struct raft_driver_configuration {
 void raft_driver_configuration(const struct raft_driver *d, struct arena *arena,
                                struct raft_driver_configuration *out);
 
-bool raft_driver_is_leader(const struct raft_driver *d);       /* any thread */
-uint64_t raft_driver_term(const struct raft_driver *d);        /* any thread */
+bool raft_driver_is_leader(const struct raft_driver *d);         /* any thread */
+uint64_t raft_driver_term(const struct raft_driver *d);          /* any thread */
 uint64_t raft_driver_applied_index(const struct raft_driver *d); /* any thread */
-uint64_t raft_driver_last_index(const struct raft_driver *d);  /* any thread */
+uint64_t raft_driver_last_index(const struct raft_driver *d);    /* any thread */
 /* ns since the leader was last heard of; 0 on the leader; -1: never. Any thread. */
 int64_t raft_driver_last_contact(const struct raft_driver *d);
 /* Address of the leader as known here, empty when there is none. Any thread. */
@@ -150,10 +153,12 @@ void raft_driver_stats(const struct raft_driver *d, struct arena *arena,
 
 /* ---- snapshots ---- */
 
-/* An opened snapshot: meta and the bytes of state.bin. Stays readable when newer ones replace it. */
+/* An opened snapshot: meta and the bytes of state.bin. Stays readable when newer ones replace it.
+ */
 struct raft_driver_snapshot;
-/* Takes a snapshot now and opens it (leader or not). done gets NULL and an error when there is none, such
- * as "nothing new to snapshot"; otherwise the snapshot is the receiver's to close, on any thread. */
+/* Takes a snapshot now and opens it (leader or not). done gets NULL and an error when there is
+ * none, such as "nothing new to snapshot"; otherwise the snapshot is the receiver's to close, on
+ * any thread. */
 void raft_driver_take_snapshot(struct raft_driver *d,
                                void (*done)(void *owner, struct raft_driver_snapshot *snapshot,
                                             const struct error *e),
@@ -167,15 +172,17 @@ void raft_driver_snapshot_close(struct raft_driver_snapshot *s);
 
 /* An archive that was read and verified completely, its state already decoded beside the store. */
 struct raft_driver_restore;
-/* Reads the archive from `source`, which gives up to `max` bytes a call (0: end) or -1 with an error, and
- * checks everything: the errors are those of fsm.md 8. Blocks: not for the core thread; one at a time. */
+/* Reads the archive from `source`, which gives up to `max` bytes a call (0: end) or -1 with an
+ * error, and checks everything: the errors are those of fsm.md 8. Blocks: not for the core thread;
+ * one at a time. */
 struct raft_driver_restore *
 raft_driver_restore_read(struct raft_driver *d,
                          ptrdiff_t (*source)(void *owner, char *out, size_t max, struct error *e),
                          void *owner, struct error *e);
-/* Core thread: replaces the state of the cluster (raft.md 4.9) and commits a no-op behind it. In-flight
- * proposals end with "snapshot restored while committing log". Takes over the restore. outcome->index is
- * that of the no-op; errors have the text of fsm.md 8 ("Raft error when restoring snapshot: ..."). */
+/* Core thread: replaces the state of the cluster (raft.md 4.9) and commits a no-op behind it.
+ * In-flight proposals end with "snapshot restored while committing log". Takes over the restore.
+ * outcome->index is that of the no-op; errors have the text of fsm.md 8 ("Raft error when restoring
+ * snapshot: ..."). */
 void raft_driver_restore(struct raft_driver *d, struct raft_driver_restore *r,
                          struct raft_proposal *p);
 /* For one that is not used after all. Any thread. */

@@ -1,5 +1,5 @@
-/* What any thread may ask about Raft: numbers in atomics, names and the configuration under a mutex, both
- * set by the core after each round.
+/* What any thread may ask about Raft: numbers in atomics, names and the configuration under a
+ * mutex, both set by the core after each round.
  */
 #include "server/raft_driver_internal.h"
 
@@ -43,8 +43,12 @@ void driver_view_configuration(struct raft_driver *d) {
     raft_configuration_release(old);
 }
 
-bool raft_driver_is_leader(const struct raft_driver *d) { return atomic_load(&d->view_leader); }
-uint64_t raft_driver_term(const struct raft_driver *d) { return atomic_load(&d->view_term); }
+bool raft_driver_is_leader(const struct raft_driver *d) {
+    return atomic_load(&d->view_leader);
+}
+uint64_t raft_driver_term(const struct raft_driver *d) {
+    return atomic_load(&d->view_term);
+}
 uint64_t raft_driver_applied_index(const struct raft_driver *d) {
     return store_applied_index(d->store);
 }

@@ -1,6 +1,6 @@
 /* The driver's own state, for raft_driver*.c. raft_driver_open.c: from disk to a running core;
- * raft_driver.c: the core's loop, proposals and applying; raft_driver_snapshot.c: snapshots and restores;
- * raft_driver_info.c: what other threads may ask.
+ * raft_driver.c: the core's loop, proposals and applying; raft_driver_snapshot.c: snapshots and
+ * restores; raft_driver_info.c: what other threads may ask.
  */
 #ifndef PRAETOR_SERVER_RAFT_DRIVER_INTERNAL_H
 #define PRAETOR_SERVER_RAFT_DRIVER_INTERNAL_H
@@ -109,7 +109,8 @@ struct raft_driver {
 
     /* applying */
     uint64_t apply_target, applied, applied_term;
-    uint64_t command_index, command_term; /* last command or barrier applied since the start or restore */
+    uint64_t command_index,
+        command_term; /* last command or barrier applied since the start or restore */
     bool reading;
     bool apply_waits; /* the store's disk is full or failing: to be tried again */
     struct store_result *results;

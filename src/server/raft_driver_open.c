@@ -1,10 +1,10 @@
-/* From what is on disk to a core that can run: which snapshot, which part of the log, and whether the
- * store's own content may be used as it stands.
+/* From what is on disk to a core that can run: which snapshot, which part of the log, and whether
+ * the store's own content may be used as it stands.
  *
- * The store holds what it has applied, without any sync; after a crash of the machine it comes up empty
- * (store/store.h). What it holds is used if the log or the newest snapshot vouch for it: its applied
- * index is known there, with the same term, and what follows is in the log. Otherwise it is dropped and
- * read again from the newest snapshot that works.
+ * The store holds what it has applied, without any sync; after a crash of the machine it comes up
+ * empty (store/store.h). What it holds is used if the log or the newest snapshot vouch for it: its
+ * applied index is known there, with the same term, and what follows is in the log. Otherwise it is
+ * dropped and read again from the newest snapshot that works.
  */
 #include "server/raft_driver_internal.h"
 
@@ -122,8 +122,8 @@ static bool open_dirs(struct recovery *r, struct error *e) {
         return false;
     /* A cluster's data must not be passed over in silence. */
     if (access(bolt, F_OK) == 0 && access(wal_dir, F_OK) != 0)
-        return error_set(e, ERROR_INTERNAL,
-                         "%s was written by Consul and cannot be imported yet", bolt);
+        return error_set(e, ERROR_INTERNAL, "%s was written by Consul and cannot be imported yet",
+                         bolt);
     if (!make_dir(wal_dir, e))
         return false;
     int code = d->io.sync_dir(NULL, r->raft_dir);
@@ -177,7 +177,8 @@ static bool store_is_usable(const struct recovery *r) {
     if (r->meta_count > 0) {
         const struct snapshot_meta *newest = &r->metas[0];
         if (applied < newest->index)
-            return false; /* the snapshot was put in place by a restore that did not get to the store */
+            return false; /* the snapshot was put in place by a restore that did not get to the
+                             store */
         if (applied == newest->index)
             return term == newest->term;
     }
@@ -258,10 +259,13 @@ static bool store_rebuild(struct recovery *r, struct error *e) {
 
 /* ---- the log ---- */
 
-static bool commit_log(struct recovery *r, struct error *e) { return wal_commit(r->d->wal, e); }
+static bool commit_log(struct recovery *r, struct error *e) {
+    return wal_commit(r->d->wal, e);
+}
 
-/* The log starts right behind the snapshot, or overlaps it; a log of before it (or of another history) is
- * void: the snapshot was installed or restored, and the crash came before the log was emptied. */
+/* The log starts right behind the snapshot, or overlaps it; a log of before it (or of another
+ * history) is void: the snapshot was installed or restored, and the crash came before the log was
+ * emptied. */
 static bool log_align(struct recovery *r, struct error *e) {
     struct wal *w = r->d->wal;
     if (r->newest == r->meta_count) {
@@ -407,8 +411,8 @@ static void log_beginning(const struct raft_driver *d) {
     struct str servers = c != NULL ? raft_configuration_text(c, &arena) : STR("[]");
     log_at(LOG_INFO, DRIVER_LOG, "initial configuration", LOG_I("index", index),
            LOG_S("servers", servers));
-    struct str self = str_format(&arena, "Node at " STR_FMT " [Follower]",
-                                 STR_ARG(d->options.address));
+    struct str self =
+        str_format(&arena, "Node at " STR_FMT " [Follower]", STR_ARG(d->options.address));
     log_at(LOG_INFO, DRIVER_LOG, "entering follower state", LOG_S("follower", self),
            LOG_C("leader", ""));
     arena_free(&arena);
@@ -445,7 +449,9 @@ struct raft_driver *raft_driver_open(const struct raft_driver_options *options, 
     return d;
 }
 
-struct store *raft_driver_store(struct raft_driver *d) { return d->store; }
+struct store *raft_driver_store(struct raft_driver *d) {
+    return d->store;
+}
 
 void raft_driver_free(struct raft_driver *d) {
     if (d == NULL)

@@ -1,5 +1,5 @@
-/* Snapshots of the local state, written by a thread of their own from a read transaction; and a user's
- * archive that replaces the state (raft.md 4.8, 4.9).
+/* Snapshots of the local state, written by a thread of their own from a read transaction; and a
+ * user's archive that replaces the state (raft.md 4.8, 4.9).
  */
 #include "server/raft_driver_internal.h"
 
@@ -42,7 +42,9 @@ static struct raft_driver_snapshot *opened_new(const struct snapshot_meta *meta,
     return s;
 }
 
-uint64_t raft_driver_snapshot_index(const struct raft_driver_snapshot *s) { return s->meta.index; }
+uint64_t raft_driver_snapshot_index(const struct raft_driver_snapshot *s) {
+    return s->meta.index;
+}
 
 struct state_source {
     int fd;
@@ -159,8 +161,8 @@ static void *task_main(void *arg) {
     struct snapshot_task *t = arg;
     pthread_setname_np(pthread_self(), "raft-snapshot");
     int64_t began = time_now_monotonic();
-    t->ok = task_open(t, &t->error) &&
-            store_snapshot_write(&t->read, task_sink, t, &t->error) && task_finish(t, &t->error);
+    t->ok = task_open(t, &t->error) && store_snapshot_write(&t->read, task_sink, t, &t->error) &&
+            task_finish(t, &t->error);
     store_read_end(&t->read);
     if (t->ok)
         log_at(LOG_INFO, "agent.server.fsm", "snapshot created",
@@ -204,8 +206,7 @@ static void task_done(struct message *m) {
         if (t->ok)
             task_taken(d, t);
         else
-            log_at(LOG_ERROR, DRIVER_LOG, "failed to take snapshot",
-                   LOG_S("error", t->error.text));
+            log_at(LOG_ERROR, DRIVER_LOG, "failed to take snapshot", LOG_S("error", t->error.text));
         answer_requests(t->requests, t->ok ? &t->meta : NULL, t->fd, &t->error);
         t->requests = NULL;
     }
@@ -228,8 +229,9 @@ static bool may_snapshot(struct raft_driver *d, struct error *e) {
     return true;
 }
 
-/* The read transaction is begun here, between two batches, so that it is the state at the last applied
- * entry; the snapshot's index is that of the last command, behind which nothing changed the state. */
+/* The read transaction is begun here, between two batches, so that it is the state at the last
+ * applied entry; the snapshot's index is that of the last command, behind which nothing changed the
+ * state. */
 static bool task_start(struct raft_driver *d, struct snapshot_request *requests, struct error *e) {
     if (!may_snapshot(d, e))
         return false;
@@ -294,7 +296,8 @@ void raft_driver_take_snapshot(struct raft_driver *d,
 
 void driver_snapshot_timer_set(struct raft_driver *d) {
     int64_t interval = d->options.snapshot_interval;
-    loop_timer_set(&d->snapshot_timer, interval + (int64_t)prng_below(&d->jitter, (uint64_t)interval));
+    loop_timer_set(&d->snapshot_timer,
+                   interval + (int64_t)prng_below(&d->jitter, (uint64_t)interval));
 }
 
 void driver_snapshot_timer(struct loop_timer *timer) {
@@ -373,8 +376,8 @@ static bool check_meta(const struct archive_content *content, struct error *e) {
     return true;
 }
 
-/* The archive's own faults come first, then what its meta says, then whether the state can be read: the
- * peer learns the last only when it is too late, and dies (fsm.md 8). */
+/* The archive's own faults come first, then what its meta says, then whether the state can be read:
+ * the peer learns the last only when it is too late, and dies (fsm.md 8). */
 static bool restore_read(struct raft_driver_restore *r, archive_source *source, void *owner,
                          struct error *e) {
     struct archive_content content;

@@ -1,7 +1,7 @@
-/* The log opened on whatever is in its files. The first byte says what the rest is: a segment's bytes as
- * they are (checksums stop most of that early), records whose checksums are right but which make no
- * sense, or the index of a finished segment. Whatever it is, opening fails with an error or gives a log
- * that can be read, continued, and opened again with the same result.
+/* The log opened on whatever is in its files. The first byte says what the rest is: a segment's
+ * bytes as they are (checksums stop most of that early), records whose checksums are right but
+ * which make no sense, or the index of a finished segment. Whatever it is, opening fails with an
+ * error or gives a log that can be read, continued, and opened again with the same result.
  */
 #include "raft/wal.h"
 #include "raft/wal_format.h"
@@ -63,10 +63,12 @@ static void make_indexed(struct disk_io *io, const uint8_t *data, size_t size) {
     struct buf first = BUF_INIT, second = BUF_INIT;
     add_header(&first, 1, 0, 1);
     for (uint64_t i = 1; i <= 3; i++)
-        add_record(&first, &(struct wal_record){.kind = 0, .index = i, .term = 1, .data = STR("x")}, 0);
+        add_record(&first, &(struct wal_record){.kind = 0, .index = i, .term = 1, .data = STR("x")},
+                   0);
     uint64_t end = first.len;
     add_record(&first,
-               &(struct wal_record){.kind = WAL_INDEX, .data = str_of((const char *)data, size)}, 0);
+               &(struct wal_record){.kind = WAL_INDEX, .data = str_of((const char *)data, size)},
+               0);
     put_file(io, "/wal/00000000000000000001.wal", &first);
     add_header(&second, 2, end, size > 0 ? data[0] : 4);
     buf_reserve(&second, 4096);
@@ -95,7 +97,8 @@ static void make_files(struct disk_io *io, const uint8_t *data, size_t size) {
 }
 
 static struct wal *open_log(struct disk_io *io, struct error *e) {
-    return wal_open(io, &(struct wal_options){.directory = "/wal", .segment_bytes = 4096, .seed = 1}, e);
+    return wal_open(
+        io, &(struct wal_options){.directory = "/wal", .segment_bytes = 4096, .seed = 1}, e);
 }
 
 static void read_all(struct wal *w, struct error *e) {

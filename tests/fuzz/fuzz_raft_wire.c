@@ -1,5 +1,5 @@
-/* Requests and responses of other servers: never a crash, and what was read as a request can be written
- * and read again. */
+/* Requests and responses of other servers: never a crash, and what was read as a request can be
+ * written and read again. */
 #include "base/mem.h"
 #include "raft/wire.h"
 

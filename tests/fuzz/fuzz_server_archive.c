@@ -1,5 +1,5 @@
-/* Archives that users send: the bytes as they are, or (first byte odd) packed with gzip first, so that the
- * tar reader gets its share. */
+/* Archives that users send: the bytes as they are, or (first byte odd) packed with gzip first, so
+ * that the tar reader gets its share. */
 #include <zlib.h>
 
 #include "base/mem.h"

@@ -1,6 +1,6 @@
-/* A disk in memory that behaves as badly as a real one may: what was not synced is, at a power cut, there
- * or not, sector by sector and name by name, in any order; calls fail when they are told to. One seed
- * decides everything. Header only, for tests.
+/* A disk in memory that behaves as badly as a real one may: what was not synced is, at a power cut,
+ * there or not, sector by sector and name by name, in any order; calls fail when they are told to.
+ * One seed decides everything. Header only, for tests.
  */
 #ifndef PRAETOR_TESTS_SIM_DISK_H
 #define PRAETOR_TESTS_SIM_DISK_H
@@ -45,9 +45,9 @@ struct sim_disk {
     size_t op_count, op_cap;
     struct sim_inode *handles[SIM_HANDLES];
     uint64_t calls;
-    uint64_t crash_at;       /* the call from which on everything fails; 0: none */
-    unsigned fail_one_in;    /* calls that fail at random; 0: none */
-    bool fail_syncs;         /* whether syncs may be among them */
+    uint64_t crash_at;    /* the call from which on everything fails; 0: none */
+    unsigned fail_one_in; /* calls that fail at random; 0: none */
+    bool fail_syncs;      /* whether syncs may be among them */
     bool fail_next_sync;
     uint64_t syncs;
 };
@@ -106,7 +106,8 @@ static inline void sim_unset(struct sim_name *names, size_t *count, const char *
 }
 
 /* Directories move with all that is below them. */
-static inline void sim_move(struct sim_name *names, size_t *count, const char *from, const char *to) {
+static inline void sim_move(struct sim_name *names, size_t *count, const char *from,
+                            const char *to) {
     size_t len = strlen(from);
     struct sim_name *n = sim_find(names, *count, from);
     if (n == NULL)
@@ -152,7 +153,8 @@ static inline void sim_op_apply(struct sim_disk *d, struct sim_op *op) {
         sim_set(d->durable, &d->durable_count, op->from, op->inode);
     else if (op->kind == SIM_REMOVE)
         sim_unset(d->durable, &d->durable_count, op->from);
-    else if (op->inode != NULL) { /* the name that is durable names this file, not what had it before */
+    else if (op->inode !=
+             NULL) { /* the name that is durable names this file, not what had it before */
         sim_unset(d->durable, &d->durable_count, op->from);
         sim_set(d->durable, &d->durable_count, op->to, op->inode);
     } else
@@ -180,7 +182,8 @@ static inline int sim_open(void *owner, const char *path, enum disk_mode mode) {
     if (n == NULL && mode != DISK_CREATE)
         return -ENOENT;
     struct sim_inode *inode = n != NULL ? n->inode : NULL;
-    if (mode == DISK_CREATE) { /* a new inode each time: emptying one in place is not what we rely on */
+    if (mode ==
+        DISK_CREATE) { /* a new inode each time: emptying one in place is not what we rely on */
         inode = calloc(1, sizeof *inode);
         sim_set(d->now, &d->now_count, path, inode);
         sim_op_add(d, SIM_ADD, path, "", inode);

@@ -1,5 +1,5 @@
-/* Snapshots on a disk that loses power at any call: a snapshot that was finished is there afterwards with
- * its bytes; one that was not is there whole or not at all; the newest two stay.
+/* Snapshots on a disk that loses power at any call: a snapshot that was finished is there
+ * afterwards with its bytes; one that was not is there whole or not at all; the newest two stay.
  *   SNAPSHOT_SEED=123 replays one run.
  */
 #include <setjmp.h>

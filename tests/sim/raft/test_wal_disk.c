@@ -1,6 +1,6 @@
-/* The log on a disk that loses power at any call: what was acknowledged is there afterwards, whole and in
- * order, and nothing else than the batch under way may be there besides. One seed replays one run:
- *   WAL_SEED=123 sim_raft_test_wal_disk
+/* The log on a disk that loses power at any call: what was acknowledged is there afterwards, whole
+ * and in order, and nothing else than the batch under way may be there besides. One seed replays
+ * one run: WAL_SEED=123 sim_raft_test_wal_disk
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -78,9 +78,11 @@ struct run {
     uint64_t commits, crashes, torn;
 };
 
-static uint64_t below(struct run *r, uint64_t n) { return prng_below(&r->prng, n); }
+static uint64_t below(struct run *r, uint64_t n) {
+    return prng_below(&r->prng, n);
+}
 
-#define CHECK(run, condition)                                                                     \
+#define CHECK(run, condition)                                                                      \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
             print_error("seed %llu, commit %llu, crash %llu: %s (line %d)\n",                      \
@@ -140,11 +142,11 @@ static void open_log(struct run *r) {
     struct arena arena = ARENA_INIT;
     for (int attempt = 0;; attempt++) {
         struct error e = ERROR_IN(&arena);
-        r->wal = wal_open(&io,
-                          &(struct wal_options){.directory = "/wal",
-                                                .segment_bytes = 8192,
-                                                .seed = prng_next(&r->prng)},
-                          &e);
+        r->wal =
+            wal_open(&io,
+                     &(struct wal_options){
+                         .directory = "/wal", .segment_bytes = 8192, .seed = prng_next(&r->prng)},
+                     &e);
         if (r->wal != NULL)
             break;
         if (r->disk->crash_at == 0)
@@ -212,9 +214,9 @@ static void put_other(struct run *r, struct model *after) {
         if (after->last <= after->compacted)
             return;
         rec->kind = PUT_TRUNCATE;
-        rec->index = after->last - below(r, after->last - after->compacted < 30
-                                                ? after->last - after->compacted
-                                                : 30);
+        rec->index =
+            after->last -
+            below(r, after->last - after->compacted < 30 ? after->last - after->compacted : 30);
         wal_put_truncate(r->wal, rec->index);
     } else {
         if (below(r, 5) != 0)
@@ -254,8 +256,7 @@ static bool commit_batch(struct run *r) {
 static void compact(struct run *r) {
     if (r->model.last <= r->model.compacted)
         return;
-    uint64_t through =
-        r->model.compacted + below(r, r->model.last - r->model.compacted + 1);
+    uint64_t through = r->model.compacted + below(r, r->model.last - r->model.compacted + 1);
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     r->model.compacted = through;
@@ -314,8 +315,8 @@ static void test_power_cuts(void **state) {
         one_run(i, 40);
 }
 
-/* Without any power cut, calls fail now and then: a failed commit has not happened, a later one that
- * succeeds has, and after a failed sync none succeeds. */
+/* Without any power cut, calls fail now and then: a failed commit has not happened, a later one
+ * that succeeds has, and after a failed sync none succeeds. */
 static void one_run_with_errors(uint64_t seed, bool syncs) {
     struct run *r = calloc(1, sizeof *r);
     r->seed = seed;
@@ -349,7 +350,8 @@ static void one_run_with_errors(uint64_t seed, bool syncs) {
     }
     r->disk->fail_one_in = 0;
     CHECK(r, same_state(r, &r->model));
-    /* A batch whose last attempt failed may be found by the next start, in part; nothing before it. */
+    /* A batch whose last attempt failed may be found by the next start, in part; nothing before it.
+     */
     if (!syncs) {
         memcpy(r->batch, failed, sizeof failed);
         r->batch_count = failed_count;
@@ -367,8 +369,8 @@ static void test_errors(void **state) {
     }
 }
 
-/* A byte that changes under records that were synced, with later batches behind them, is never taken for
- * a torn end: opening or reading says so. */
+/* A byte that changes under records that were synced, with later batches behind them, is never
+ * taken for a torn end: opening or reading says so. */
 static void one_damage(uint64_t seed) {
     struct run *r = calloc(1, sizeof *r);
     r->seed = seed;
@@ -390,8 +392,9 @@ static void one_damage(uint64_t seed) {
                   wal_header_read((uint8_t *)inode->now, &header);
     uint64_t end = WAL_HEADER_BYTES, last_batch = 0;
     struct wal_record rec;
-    while (usable && wal_record_read(str_of(inode->now + end, inode->size - end), header.salt, end,
-                                     false, &rec) &&
+    while (usable &&
+           wal_record_read(str_of(inode->now + end, inode->size - end), header.salt, end, false,
+                           &rec) &&
            rec.kind != WAL_INDEX) {
         last_batch = rec.batch;
         end += rec.size;
@@ -402,7 +405,8 @@ static void one_damage(uint64_t seed) {
         struct disk_io io = sim_disk_io(r->disk);
         struct arena arena = ARENA_INIT;
         struct error e = ERROR_IN(&arena);
-        r->wal = wal_open(&io, &(struct wal_options){.directory = "/wal", .segment_bytes = 8192}, &e);
+        r->wal =
+            wal_open(&io, &(struct wal_options){.directory = "/wal", .segment_bytes = 8192}, &e);
         if (r->wal != NULL) {
             /* In a finished segment, or in padding: then reading all of it fails or gives what was
              * written. */
@@ -454,7 +458,8 @@ static void test_missing_segment(void **state) {
     free(r);
 }
 
-/* What a disk holds after a failed sync nobody knows: nothing more is acknowledged until a restart. */
+/* What a disk holds after a failed sync nobody knows: nothing more is acknowledged until a restart.
+ */
 static void test_failed_sync(void **state) {
     struct run *r = calloc(1, sizeof *r);
     prng_seed(&r->prng, 3);
@@ -480,10 +485,8 @@ static void test_failed_sync(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_power_cuts),
-        cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_failed_sync),
-        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_power_cuts),      cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_failed_sync),     cmocka_unit_test(test_damage),
         cmocka_unit_test(test_missing_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

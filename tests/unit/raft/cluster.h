@@ -1,7 +1,7 @@
-/* A cluster of cores in memory, on virtual time: a network that delays, loses and parts, disks that take
- * their time and lose what was not synced when their server crashes. After every step the promises of
- * Raft are checked: one leader a term, and everywhere the same entry applied at an index. One seed
- * replays everything. Header only, for tests.
+/* A cluster of cores in memory, on virtual time: a network that delays, loses and parts, disks that
+ * take their time and lose what was not synced when their server crashes. After every step the
+ * promises of Raft are checked: one leader a term, and everywhere the same entry applied at an
+ * index. One seed replays everything. Header only, for tests.
  */
 #ifndef PRAETOR_TESTS_RAFT_CLUSTER_H
 #define PRAETOR_TESTS_RAFT_CLUSTER_H
@@ -94,8 +94,8 @@ struct cluster {
     struct node *nodes[CLUSTER_MAX];
     struct packet *packets;
     bool cut[CLUSTER_MAX][CLUSTER_MAX]; /* from, to */
-    unsigned lose_one_in; /* messages; 0: none */
-    bool tell_failures;   /* a lost request is reported to its sender */
+    unsigned lose_one_in;               /* messages; 0: none */
+    bool tell_failures;                 /* a lost request is reported to its sender */
     int64_t latency, disk_latency;
     uint64_t trailing_logs;
     /* what is true of the whole cluster */
@@ -106,11 +106,12 @@ struct cluster {
     uint64_t steps;
 };
 
-#define CLUSTER_CHECK(c, condition)                                                               \
+#define CLUSTER_CHECK(c, condition)                                                                \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
-            fprintf(stderr, "seed %llu, time %lld ms: %s (%s:%d)\n", (unsigned long long)(c)->seed, \
-                    (long long)((c)->now / MILLISECOND), #condition, __FILE__, __LINE__);          \
+            fprintf(stderr, "seed %llu, time %lld ms: %s (%s:%d)\n",                               \
+                    (unsigned long long)(c)->seed, (long long)((c)->now / MILLISECOND),            \
+                    #condition, __FILE__, __LINE__);                                               \
             abort();                                                                               \
         }                                                                                          \
     } while (0)
@@ -219,7 +220,8 @@ static inline void disk_add(struct cluster *c, struct node *n, const struct raft
     op->kind = a->kind;
     op->sequence = a->sequence;
     op->index = a->index;
-    op->due = c->now + (c->disk_latency > 0 ? (int64_t)cluster_below(c, (uint64_t)c->disk_latency) : 0);
+    op->due =
+        c->now + (c->disk_latency > 0 ? (int64_t)cluster_below(c, (uint64_t)c->disk_latency) : 0);
     for (struct disk_op *o = n->ops; o != NULL; o = o->next)
         op->due = o->due > op->due ? o->due : op->due; /* in order */
     if (a->kind == RAFT_ACTION_TERM) {
@@ -255,7 +257,8 @@ static inline struct raft_entry *node_entry(struct node *n, uint64_t index) {
     return e != NULL ? e : n->written[index];
 }
 
-/* A copy that owns what it points to; entries that were not in the core's memory come from the disk. */
+/* A copy that owns what it points to; entries that were not in the core's memory come from the
+ * disk. */
 static inline struct packet *packet_copy(struct node *n, const struct raft_message *m) {
     struct packet *p = calloc(1, sizeof *p);
     p->arena = ARENA_INIT;
@@ -290,7 +293,9 @@ static inline struct packet *packet_copy(struct node *n, const struct raft_messa
     return p;
 }
 
-static inline bool is_request(enum raft_message_kind kind) { return kind % 2 == 0; }
+static inline bool is_request(enum raft_message_kind kind) {
+    return kind % 2 == 0;
+}
 
 /* The sender of a snapshot always learns that it failed. */
 static inline void network_tell_failure(struct cluster *c, int sender, int receiver,
@@ -439,8 +444,7 @@ static inline void node_action(struct cluster *c, struct node *n, const struct r
         if (getenv("CLUSTER_LOG") != NULL) {
             fprintf(stderr, "%8lld %s %s", (long long)(c->now / MICROSECOND), n->id, a->log.text);
             for (int i = 0; i < RAFT_LOG_FIELDS && a->log.fields[i].key != NULL; i++)
-                fprintf(stderr, " %s=%.*s", a->log.fields[i].key,
-                        STR_ARG(a->log.fields[i].value));
+                fprintf(stderr, " %s=%.*s", a->log.fields[i].key, STR_ARG(a->log.fields[i].value));
             fprintf(stderr, "\n");
         }
         break;
@@ -564,7 +568,8 @@ static inline void node_start(struct cluster *c, struct node *n) {
     in.runs = runs;
     in.configurations = configurations;
     /* Half of the starts find the state machine as it was, half rebuild it from the snapshot. */
-    bool keep = n->applied >= n->snapshot_index && n->applied <= n->last && cluster_below(c, 2) == 0;
+    bool keep =
+        n->applied >= n->snapshot_index && n->applied <= n->last && cluster_below(c, 2) == 0;
     if (!keep) {
         n->applied = n->snapshot_index;
         n->applied_term = n->snapshot_term;
@@ -827,8 +832,9 @@ static inline uint64_t node_propose(struct cluster *c, struct node *n, struct st
 
 static inline void node_change(struct cluster *c, struct node *n, enum raft_change change,
                                struct node *of) {
-    struct raft_event event = {.kind = RAFT_EVENT_CHANGE,
-                               .change = {change, str_from(of->id), str_from(of->address), 0, NULL}};
+    struct raft_event event = {
+        .kind = RAFT_EVENT_CHANGE,
+        .change = {change, str_from(of->id), str_from(of->address), 0, NULL}};
     node_event(c, n, &event);
 }
 
@@ -861,6 +867,8 @@ static inline void cluster_part(struct cluster *c, struct node *n, bool cut) {
     }
 }
 
-static inline void cluster_heal(struct cluster *c) { memset(c->cut, 0, sizeof c->cut); }
+static inline void cluster_heal(struct cluster *c) {
+    memset(c->cut, 0, sizeof c->cut);
+}
 
 #endif

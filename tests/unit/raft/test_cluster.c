@@ -1,6 +1,6 @@
-/* Clusters of 1, 3 and 5 on virtual time: elections, replication, membership, snapshots, transfers; and
- * fuzzy runs in which everything goes wrong. CLUSTER_SEED=n replays one of them, CLUSTER_SEEDS=n runs
- * more, CLUSTER_LOG=1 shows what the servers say.
+/* Clusters of 1, 3 and 5 on virtual time: elections, replication, membership, snapshots, transfers;
+ * and fuzzy runs in which everything goes wrong. CLUSTER_SEED=n replays one of them,
+ * CLUSTER_SEEDS=n runs more, CLUSTER_LOG=1 shows what the servers say.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -112,8 +112,12 @@ static void replicate(int servers) {
     cluster_free(c);
 }
 
-static void test_three(void **state) { replicate(3); }
-static void test_five(void **state) { replicate(5); }
+static void test_three(void **state) {
+    replicate(3);
+}
+static void test_five(void **state) {
+    replicate(5);
+}
 
 /* Cut off from the others a leader stops leading after its lease, and its verification fails. */
 static void test_lease(void **state) {

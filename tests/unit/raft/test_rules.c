@@ -1,5 +1,5 @@
-/* Each rule of raft.md 4 on one core, event by event: what it answers, what it wants on disk, and what
- * its answers wait for.
+/* Each rule of raft.md 4 on one core, event by event: what it answers, what it wants on disk, and
+ * what its answers wait for.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -103,7 +103,8 @@ static void receive(struct core *c, struct raft_message *m) {
 }
 
 /* The n-th action of a kind, or NULL. */
-static const struct raft_action *action(const struct core *c, enum raft_action_kind kind, size_t n) {
+static const struct raft_action *action(const struct core *c, enum raft_action_kind kind,
+                                        size_t n) {
     for (size_t i = 0; i < c->out.len; i++) {
         if (c->out.items[i].kind == kind && n-- == 0)
             return &c->out.items[i];
@@ -124,8 +125,8 @@ static const struct raft_action *sent(const struct core *c, enum raft_message_ki
 
 static const struct raft_action *vote(struct core *c, uint64_t term, const char *candidate,
                                       uint64_t index, uint64_t log_term, bool transfer) {
-    struct raft_message m = {
-        .kind = RAFT_VOTE, .vote = {term, str_from(candidate), index, log_term, transfer}};
+    struct raft_message m = {.kind = RAFT_VOTE,
+                             .vote = {term, str_from(candidate), index, log_term, transfer}};
     receive(c, &m);
     const struct raft_action *a = sent(c, RAFT_VOTE_RESULT, 0);
     assert_non_null(a);
@@ -262,8 +263,8 @@ static void test_append(void **state) {
     core_free(&c);
 }
 
-/* Only what this leader has vouched for is committed, whatever else lies behind it in the log. (The peer
- * takes its last index; there a stale rest of the log could be applied.) */
+/* Only what this leader has vouched for is committed, whatever else lies behind it in the log. (The
+ * peer takes its last index; there a stale rest of the log could be applied.) */
 static void test_commit_of_follower(void **state) {
     struct core c = core_new(5, (uint64_t[]){1, 2, 2, 3, 3, 3}, 6, 0);
     append(&c, 5, 3, 2, 6, NULL, 0);
@@ -284,7 +285,8 @@ static void test_commit_of_follower(void **state) {
     core_free(&c);
 }
 
-/* A write that is still on its way when its end is cut off makes durable only what is left of it. */
+/* A write that is still on its way when its end is cut off makes durable only what is left of it.
+ */
 static void test_write_then_truncate(void **state) {
     struct core c = core_new(2, (uint64_t[]){1, 2}, 2, 0);
     append(&c, 2, 2, 2, 0, (uint64_t[]){2, 2, 2}, 3); /* sequence 1: 3..5 */
@@ -408,7 +410,8 @@ static void test_commit_of_leader(void **state) {
     acknowledge(&c, "s2", old);
     acknowledge(&c, "s3", old);
     assert_int_equal(raft_commit_index(c.raft), 0);
-    /* The other two have the no-op: committed; but applied only when it is on the own disk as well. */
+    /* The other two have the no-op: committed; but applied only when it is on the own disk as well.
+     */
     acknowledge(&c, "s2", tag);
     acknowledge(&c, "s3", tag);
     assert_int_equal(raft_commit_index(c.raft), 4);
@@ -493,7 +496,8 @@ static void test_nonvoter_waits(void **state) {
 
 static void test_install(void **state) {
     struct core c = core_new(3, (uint64_t[]){1, 2, 2, 3, 3}, 5, 2);
-    struct raft_server two[] = {{STR("s2"), STR(OTHER), RAFT_VOTER}, {STR("s1"), STR(SELF), RAFT_VOTER}};
+    struct raft_server two[] = {{STR("s2"), STR(OTHER), RAFT_VOTER},
+                                {STR("s1"), STR(SELF), RAFT_VOTER}};
     struct raft_configuration *configuration = raft_configuration_new(two, 2);
     struct raft_message m = {.kind = RAFT_INSTALL,
                              .install = {.term = 2,
@@ -531,12 +535,10 @@ static void test_install(void **state) {
 /* A snapshot of something that is in the log: what follows stays. */
 static void test_install_keeps_rest(void **state) {
     struct core c = core_new(3, (uint64_t[]){1, 2, 2, 3, 3}, 5, 2);
-    struct raft_message m = {.kind = RAFT_INSTALL,
-                             .install = {.term = 3,
-                                         .leader = STR(OTHER),
-                                         .last_index = 4,
-                                         .last_term = 3,
-                                         .version = 1}};
+    struct raft_message m = {
+        .kind = RAFT_INSTALL,
+        .install = {
+            .term = 3, .leader = STR(OTHER), .last_index = 4, .last_term = 3, .version = 1}};
     receive(&c, &m);
     struct raft_event done = {.kind = RAFT_EVENT_INSTALLED, .installed = {true, &m}};
     step(&c, &done);

@@ -1,5 +1,5 @@
-/* The small parts: checksums, configurations and their encodings, membership commands, the core's view of
- * the log, and meta.json. */
+/* The small parts: checksums, configurations and their encodings, membership commands, the core's
+ * view of the log, and meta.json. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -117,7 +117,8 @@ static void check_invalid(const struct raft_server *s, size_t n, const char *tex
 }
 
 static void test_validation(void **state) {
-    struct raft_server a = {STR("a"), STR("1:1"), RAFT_VOTER}, b = {STR("b"), STR("2:2"), RAFT_VOTER};
+    struct raft_server a = {STR("a"), STR("1:1"), RAFT_VOTER},
+                       b = {STR("b"), STR("2:2"), RAFT_VOTER};
     struct raft_server x;
     x = (struct raft_server){STR(""), STR("2:2"), RAFT_VOTER};
     check_invalid((struct raft_server[]){a, x}, 2, "Empty ID in configuration: ");
@@ -246,9 +247,9 @@ static void test_meta_of_peer(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_checksums), cmocka_unit_test(test_encodings),
-        cmocka_unit_test(test_changes),   cmocka_unit_test(test_validation),
-        cmocka_unit_test(test_log),       cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_checksums),    cmocka_unit_test(test_encodings),
+        cmocka_unit_test(test_changes),      cmocka_unit_test(test_validation),
+        cmocka_unit_test(test_log),          cmocka_unit_test(test_cache),
         cmocka_unit_test(test_meta_of_peer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* Messages on the wire: every exchange that was captured from the peer, read and written again to the
- * byte; and what comes in pieces, or is no message.
+/* Messages on the wire: every exchange that was captured from the peer, read and written again to
+ * the byte; and what comes in pieces, or is no message.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,11 +38,13 @@ static struct str from_hex(struct str hex, struct arena *arena) {
 
 /* The vectors whose bytes are not what a server writes (made to be wrong, or by hand). */
 static bool is_odd(struct str name) {
-    return str_is(name, "to peer: empty map") || str_is(name, "to peer: vote without header (v0)") ||
+    return str_is(name, "to peer: empty map") ||
+           str_is(name, "to peer: vote without header (v0)") ||
            str_find(name, STR("protocol version"), 0) >= 0;
 }
 
-static void check_request(const struct value *x, enum raft_message_kind *kind, struct arena *arena) {
+static void check_request(const struct value *x, enum raft_message_kind *kind,
+                          struct arena *arena) {
     struct error e = ERROR_IN(arena);
     struct str name = value_get(x, "name")->string;
     struct str bytes = from_hex(value_get(x, "request_hex")->string, arena);
@@ -74,7 +76,8 @@ static void check_request(const struct value *x, enum raft_message_kind *kind, s
     raft_wire_release(&m);
 }
 
-static void check_response(const struct value *x, enum raft_message_kind kind, struct arena *arena) {
+static void check_response(const struct value *x, enum raft_message_kind kind,
+                           struct arena *arena) {
     struct error e = ERROR_IN(arena);
     struct str name = value_get(x, "name")->string;
     const struct value *hex = value_get(x, "response_hex");
@@ -121,8 +124,9 @@ static void test_captured(void **state) {
 static void test_heartbeat(void **state) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
-    struct raft_message m = {.kind = RAFT_APPEND,
-                             .append = {.term = 2, .leader = STR("127.12.2.2:21850"), .heartbeat = true}};
+    struct raft_message m = {
+        .kind = RAFT_APPEND,
+        .append = {.term = 2, .leader = STR("127.12.2.2:21850"), .heartbeat = true}};
     struct buf out = BUF_INIT;
     raft_wire_write_request(&m, &out);
     assert_int_equal(out.len, 104);

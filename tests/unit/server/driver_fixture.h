@@ -116,7 +116,9 @@ static inline void fixture_start(struct fixture *f) {
     uv_sem_wait(&f->leader);
 }
 
-static inline void fixture_stop_run(void *arg) { raft_driver_stop(((struct fixture *)arg)->driver); }
+static inline void fixture_stop_run(void *arg) {
+    raft_driver_stop(((struct fixture *)arg)->driver);
+}
 
 static inline void fixture_stop(struct fixture *f) {
     fixture_on_core(f, fixture_stop_run, f);

@@ -1,4 +1,5 @@
-/* Archives: what we write, what we read, and every text of fsm.md 8 against what the peer answered. */
+/* Archives: what we write, what we read, and every text of fsm.md 8 against what the peer answered.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,13 +61,13 @@ static bool refuse(void *owner, struct str bytes, struct error *e) {
 /* The driver's part of the answers: raft's own checks of meta.json. */
 static struct raft_driver *memory_driver(struct arena *arena) {
     struct error e = ERROR_IN(arena);
-    struct raft_driver *d = raft_driver_open(
-        &(struct raft_driver_options){.id = STR("id"),
-                                      .address = STR("127.44.0.1:8300"),
-                                      .bootstrap = true,
-                                      .dev_timing = true,
-                                      .store = {.map_size = (uint64_t)1 << 28}},
-        &e);
+    struct raft_driver *d =
+        raft_driver_open(&(struct raft_driver_options){.id = STR("id"),
+                                                       .address = STR("127.44.0.1:8300"),
+                                                       .bootstrap = true,
+                                                       .dev_timing = true,
+                                                       .store = {.map_size = (uint64_t)1 << 28}},
+                         &e);
     assert_non_null(d);
     return d;
 }
@@ -159,7 +160,8 @@ static void test_readable_by_tar(void **state) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     struct raft_server self = {STR("id"), STR("127.0.0.1:8300"), RAFT_VOTER};
-    struct snapshot_meta meta = {.version = 1, .id = STR("2-9-9"), .index = 9, .term = 2, .size = 5};
+    struct snapshot_meta meta = {
+        .version = 1, .id = STR("2-9-9"), .index = 9, .term = 2, .size = 5};
     meta.configuration = raft_configuration_new(&self, 1);
     struct from_str source = {STR("state"), 0, false};
     struct buf packed = BUF_INIT;
@@ -185,7 +187,8 @@ static void test_damage(void **state) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     struct raft_server self = {STR("id"), STR("127.0.0.1:8300"), RAFT_VOTER};
-    struct snapshot_meta meta = {.version = 1, .id = STR("2-9-9"), .index = 9, .term = 2, .size = 9};
+    struct snapshot_meta meta = {
+        .version = 1, .id = STR("2-9-9"), .index = 9, .term = 2, .size = 9};
     meta.configuration = raft_configuration_new(&self, 1);
     struct from_str source = {STR("the state"), 0, false};
     struct buf packed = BUF_INIT;
@@ -236,7 +239,7 @@ static void test_other_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_restore_errors), cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_restore_errors),  cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_readable_by_tar), cmocka_unit_test(test_damage),
         cmocka_unit_test(test_other_errors),
     };

@@ -1,5 +1,5 @@
-/* The driver with a real disk, thread and store: one voter that elects itself, commits, restarts, takes
- * and restores snapshots, and loses nothing acknowledged when it is killed.
+/* The driver with a real disk, thread and store: one voter that elects itself, commits, restarts,
+ * takes and restores snapshots, and loses nothing acknowledged when it is killed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "base/random.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "server/archive.h"
 #include "unit/server/driver_fixture.h"
 
@@ -366,8 +366,12 @@ static void snapshot_round_trip(bool dev) {
     fixture_free(&f);
 }
 
-static void test_snapshot(void **state) { snapshot_round_trip(false); }
-static void test_snapshot_dev(void **state) { snapshot_round_trip(true); }
+static void test_snapshot(void **state) {
+    snapshot_round_trip(false);
+}
+static void test_snapshot_dev(void **state) {
+    snapshot_round_trip(true);
+}
 
 static struct str read_file(const char *path, struct arena *arena) {
     FILE *file = fopen(path, "rb");
@@ -413,7 +417,8 @@ static void test_restore_bad_state(void **state) {
     struct buf archive = BUF_INIT;
     struct error e = ERROR_IN(&f.arena);
     struct raft_server self = {STR("id"), STR("address"), RAFT_VOTER};
-    struct snapshot_meta meta = {.version = 1, .id = STR("2-9-9"), .index = 9, .term = 2, .size = 4};
+    struct snapshot_meta meta = {
+        .version = 1, .id = STR("2-9-9"), .index = 9, .term = 2, .size = 4};
     meta.configuration = raft_configuration_new(&self, 1);
     struct from_str bad = {STR("\x81\xa9La")};
     assert_true(archive_write(&meta, from_str, &bad, into_buf, &archive, &e));
@@ -461,8 +466,8 @@ static void test_compaction(void **state) {
     fixture_free(&f);
 }
 
-/* The store has no room: nobody is told that a write is done, reads go on, and with a larger map the next
- * start applies what the log has kept. */
+/* The store has no room: nobody is told that a write is done, reads go on, and with a larger map
+ * the next start applies what the log has kept. */
 struct waiting {
     struct asked asked;
     _Atomic bool answered;
@@ -622,13 +627,20 @@ static void test_kill(void **state) {
 int main(void) {
     log_set_stdout(getenv("DRIVER_LOG") != NULL);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first_start),   cmocka_unit_test(test_restart),
-        cmocka_unit_test(test_chunks),        cmocka_unit_test(test_many),
-        cmocka_unit_test(test_limit),         cmocka_unit_test(test_stop_answers),
-        cmocka_unit_test(test_lock),          cmocka_unit_test(test_foreign_data),
-        cmocka_unit_test(test_membership),    cmocka_unit_test(test_snapshot),
-        cmocka_unit_test(test_snapshot_dev),  cmocka_unit_test(test_restore_of_peer),
-        cmocka_unit_test(test_restore_bad_state), cmocka_unit_test(test_compaction),
+        cmocka_unit_test(test_first_start),
+        cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_stop_answers),
+        cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_foreign_data),
+        cmocka_unit_test(test_membership),
+        cmocka_unit_test(test_snapshot),
+        cmocka_unit_test(test_snapshot_dev),
+        cmocka_unit_test(test_restore_of_peer),
+        cmocka_unit_test(test_restore_bad_state),
+        cmocka_unit_test(test_compaction),
         cmocka_unit_test(test_store_is_full),
         cmocka_unit_test(test_kill),
     };
