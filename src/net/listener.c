@@ -285,6 +285,7 @@ void peer_address_format(const struct peer_address *a, char out[56]) {
 
 static void on_handover(struct message *m) {
     struct handover *h = CONTAINER_OF(m, struct handover, message);
+    stream_promise_kept(h->part->loop);
     h->part->listener->accept(h->part->listener->owner, h->part->loop, h->fd, &h->peer);
     mem_free(h);
 }
@@ -311,8 +312,10 @@ static void give(struct listener_part *here, int fd, const struct peer_address *
         h->part = to;
         h->fd = fd;
         h->peer = *peer;
+        stream_promise(to->loop); /* else a burst would all go to one loop before it has seen any */
         if (loop_post(to->loop, &h->message))
             return;
+        stream_promise_kept(to->loop);
         mem_free(h);
     }
     here->listener->accept(here->listener->owner, here->loop, fd, peer);

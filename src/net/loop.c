@@ -1,11 +1,14 @@
 /* Loops: an inbox that is emptied when its wake-up signal arrives, and threads that run libuv. */
 #include "net/loop.h"
 
+#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/mem.h"
+#include "base/signals.h"
 #include "net/stream.h"
 
 static _Thread_local struct loop *current;
@@ -19,10 +22,17 @@ static void run_messages(struct queue_item *first) {
     }
 }
 
-/* Signals merge, so one wake-up takes everything that waits. The flag is read before the queues:
- * what was posted before loop_stop is then certainly seen. */
-static void on_wake(uv_async_t *wake) {
-    struct loop *l = CONTAINER_OF(wake, struct loop, wake);
+/* Signals merge, so one wake-up takes everything that waits. The flags are read before the queues:
+ * what was posted before loop_stop is then certainly seen, and what is posted from now on wakes
+ * again. (uv_async_t would do, but that its receiver spins while the sender is in the middle.) */
+static void on_wake(uv_poll_t *poll, int status, int events) {
+    struct loop *l = CONTAINER_OF(poll, struct loop, wake);
+    uint64_t count;
+    (void)status;
+    (void)events;
+    ssize_t got = read(l->wake_fd, &count, sizeof count);
+    (void)got;
+    atomic_exchange(&l->woken, false);
     bool stopping = atomic_load(&l->stopping);
     run_messages(queue_take_all(&l->replies));
     run_messages(queue_take_all(&l->inbox));
@@ -30,17 +40,71 @@ static void on_wake(uv_async_t *wake) {
         uv_stop(&l->uv);
 }
 
+/* ---- waking others ---- */
+
+static void send_wake(struct loop *l) {
+    static const uint64_t one = 1;
+    if (atomic_exchange(&l->woken, true))
+        return;
+    ssize_t sent = write(l->wake_fd, &one, sizeof one);
+    ASSERT(sent == sizeof one);
+}
+
+static void wake_now(struct loop *me) {
+    for (unsigned i = 0; i < me->unwoken_count; i++)
+        send_wake(me->unwoken[i]);
+    me->unwoken_count = 0;
+}
+
+/* A wake-up costs a system call here and a switch there; a round of many requests needs only one. */
+static void wake(struct loop *l) {
+    struct loop *me = current;
+    if (me == NULL || !me->gathers || me == l) {
+        send_wake(l);
+        return;
+    }
+    for (unsigned i = 0; i < me->unwoken_count; i++)
+        if (me->unwoken[i] == l)
+            return;
+    if (me->unwoken_count == LOOP_UNWOKEN_MAX)
+        wake_now(me);
+    me->unwoken[me->unwoken_count++] = l;
+}
+
+static void on_prepare(uv_prepare_t *prepare) {
+    wake_now(CONTAINER_OF(prepare, struct loop, prepare));
+}
+
+static void on_check(uv_check_t *check) {
+    wake_now(CONTAINER_OF(check, struct loop, check));
+}
+
+/* Before all other handles of the loop: libuv runs the last one that was started first. */
+static void gather_init(struct loop *l) {
+    uv_prepare_init(&l->uv, &l->prepare);
+    uv_prepare_start(&l->prepare, on_prepare);
+    uv_check_init(&l->uv, &l->check);
+    uv_check_start(&l->check, on_check);
+}
+
+/* ---- life ---- */
+
 bool loop_init(struct loop *l, const char *name, size_t inbox_limit, struct error *e) {
     memset(l, 0, sizeof *l);
     snprintf(l->name, sizeof l->name, "%s", name);
     int code = uv_loop_init(&l->uv);
     if (code != 0)
         return error_set(e, ERROR_IO, "cannot make an event loop: %s", uv_strerror(code));
-    code = uv_async_init(&l->uv, &l->wake, on_wake);
-    if (code != 0) {
+    l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (l->wake_fd < 0) {
+        code = errno;
         uv_loop_close(&l->uv);
-        return error_set(e, ERROR_IO, "cannot make an event loop: %s", uv_strerror(code));
+        return error_set_errno(e, code, "cannot make an event loop");
     }
+    code = uv_poll_init(&l->uv, &l->wake, l->wake_fd);
+    ASSERT(code == 0);
+    uv_poll_start(&l->wake, UV_READABLE, on_wake);
+    gather_init(l);
     queue_init(&l->inbox, inbox_limit);
     queue_init(&l->replies, SIZE_MAX);
     l->streams = stream_loop_new(l);
@@ -57,14 +121,16 @@ void loop_run_here(struct loop *l) {
 static void thread_main(void *argument) {
     struct loop *l = argument;
     pthread_setname_np(pthread_self(), l->name);
+    l->gathers = true;
     loop_run_here(l);
+    l->gathers = false;
+    wake_now(l);
 }
 
 bool loop_start(struct loop *l, struct error *e) {
     /* Signals belong to the main thread: a thread inherits the mask of its maker. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t before;
+    signals_block(&before);
     int code = uv_thread_create(&l->thread, thread_main, l);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (code != 0)
@@ -76,7 +142,7 @@ bool loop_start(struct loop *l, struct error *e) {
 void loop_stop(struct loop *l) {
     queue_close(&l->inbox);
     atomic_store(&l->stopping, true);
-    uv_async_send(&l->wake);
+    send_wake(l);
 }
 
 void loop_join(struct loop *l) {
@@ -93,12 +159,15 @@ void loop_free(struct loop *l) {
     run_messages(queue_take_all(&l->inbox));
     run_messages(queue_take_all(&l->replies));
     uv_close((uv_handle_t *)&l->wake, NULL);
+    uv_close((uv_handle_t *)&l->prepare, NULL);
+    uv_close((uv_handle_t *)&l->check, NULL);
     stream_loop_close(l->streams);
     /* Close callbacks may close further handles. A handle that nobody closed would keep the loop
      * alive for ever, so it is not waited for. */
     for (int i = 0; i < 100 && uv_run(&l->uv, UV_RUN_NOWAIT) != 0; i++)
         continue;
     uv_loop_close(&l->uv);
+    close(l->wake_fd);
     stream_loop_free(l->streams);
     current = before;
     queue_destroy(&l->inbox);
@@ -108,14 +177,14 @@ void loop_free(struct loop *l) {
 bool loop_post(struct loop *l, struct message *m) {
     if (!queue_push(&l->inbox, &m->item))
         return false;
-    uv_async_send(&l->wake);
+    wake(l);
     return true;
 }
 
 void loop_post_reply(struct loop *l, struct message *m) {
     bool taken = queue_push(&l->replies, &m->item);
     ASSERT(taken);
-    uv_async_send(&l->wake);
+    wake(l);
 }
 
 struct loop *loop_current(void) {

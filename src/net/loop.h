@@ -18,17 +18,27 @@ struct message {
     void (*run)(struct message *);
 };
 
+#define LOOP_UNWOKEN_MAX 8
+
 struct loop {
     uv_loop_t uv;
-    uv_async_t wake;
+    uv_poll_t wake; /* of wake_fd, an eventfd */
     uv_thread_t thread;
     struct queue inbox;          /* bounded: loop_post */
     struct queue replies;        /* loop_post_reply; bounded by the requests under way */
     char name[16];               /* thread name: "core", "io-0" */
     void *owner;                 /* what the room above keeps for this thread */
     struct stream_loop *streams; /* net/stream.c's own: shared buffers, the list of streams */
+    int wake_fd;
+    atomic_bool woken; /* wake_fd has been written to, and the loop has not looked yet */
     bool started;
     atomic_bool stopping;
+    /* Loops to which this one has posted in this round, and which it wakes at the round's end. */
+    struct loop *unwoken[LOOP_UNWOKEN_MAX];
+    unsigned unwoken_count;
+    bool gathers; /* false on a thread that may wait for others in the middle of a round */
+    uv_prepare_t prepare;
+    uv_check_t check;
 };
 
 /* inbox_limit: messages waiting at most. name: at most 15 bytes. */
@@ -45,7 +55,10 @@ void loop_join(struct loop *l);
  * handles that are being closed. Whoever opened a handle on the loop must have closed it. */
 void loop_free(struct loop *l);
 
-/* From any thread. False when the inbox is full: the caller answers its caller with an error. */
+/* From any thread. False when the inbox is full: the caller answers its caller with an error.
+ * Posted on a thread of loop_start, messages may wait for the end of the round of the poster's own
+ * loop, so that a round wakes another loop once: such a thread must not block until its message has
+ * been seen. */
 bool loop_post(struct loop *l, struct message *m);
 /* For answers to requests that were admitted by loop_post: never refused, since the number of
  * requests under way is already bounded. */

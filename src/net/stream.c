@@ -75,6 +75,14 @@ unsigned stream_count(const struct loop *l) {
     return atomic_load_explicit(&l->streams->count, memory_order_relaxed);
 }
 
+void stream_promise(struct loop *l) {
+    atomic_fetch_add_explicit(&l->streams->count, 1, memory_order_relaxed);
+}
+
+void stream_promise_kept(struct loop *l) {
+    atomic_fetch_sub_explicit(&l->streams->count, 1, memory_order_relaxed);
+}
+
 void stream_for_each(struct loop *l, const struct stream_handlers *on,
                      void (*fn)(struct stream *s)) {
     struct stream *next;
