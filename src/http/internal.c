@@ -1,6 +1,7 @@
 /* /v1/internal/ui: what the web page asks (http-core.md 11.14). */
 #include <stdlib.h>
 
+#include "base/map.h"
 #include "http/records.h"
 #include "http/room.h"
 
@@ -105,6 +106,17 @@ static uint32_t distinct(struct str *list, uint32_t len) {
     return kept;
 }
 
+/* Like distinct, but in the order of their first appearance. */
+static uint32_t distinct_in_order(struct str *list, uint32_t len) {
+    struct map seen = MAP_INIT;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < len; i++)
+        if (map_put(&seen, list[i], list) == NULL)
+            list[kept++] = list[i];
+    map_free(&seen);
+    return kept;
+}
+
 static void count_checks(struct summary *s, const struct list *checks) {
     for (uint32_t i = 0; i < checks->len; i++) {
         struct str status = LIST_AT(*checks, struct health_check *, i)->status;
@@ -181,8 +193,8 @@ static void gather(struct http_request *r, struct summary *s, const struct insta
             add_instance(s, &list[i]);
     }
     s->tag_count = distinct(s->tags, s->tag_count);
-    s->source_count = distinct(s->sources, s->source_count);
-    s->proxied_count = distinct(s->proxied, s->proxied_count);
+    s->source_count = distinct_in_order(s->sources, s->source_count);
+    s->proxied_count = distinct_in_order(s->proxied, s->proxied_count);
     sort(s->nodes, s->node_count);
 }
 
