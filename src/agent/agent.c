@@ -23,6 +23,8 @@
     (500 * MILLISECOND) /* for the answer of PUT /v1/agent/leave to go out                         \
                          */
 #define INBOX 1024
+/* Time 1 is the event of the new leader, which every cluster has had before its first user event. */
+#define FIRST_EVENT_TIME 2
 #define INTERFACES_MAX 8
 
 enum { SIGNALS = 5 };
@@ -39,6 +41,7 @@ struct agent {
     char node_id[37];
     struct server *server;
     struct local *local;
+    struct events *events;
     bool server_started, local_started;
     struct running_interface interfaces[INTERFACES_MAX];
     size_t interface_count;
@@ -57,6 +60,9 @@ struct server *agent_server(struct agent *agent) {
 }
 struct local *agent_local(struct agent *agent) {
     return agent->local;
+}
+struct events *agent_events(struct agent *agent) {
+    return agent->events;
 }
 const struct config *agent_config(struct agent *agent) {
     return agent->config;
@@ -316,6 +322,7 @@ static bool start(struct agent *agent, const struct agent_interface *const *inte
     struct local_options options = {agent->config, agent->server, str_from(agent->node_id)};
     agent->local = local_new(&options);
     agent->local_started = true;
+    agent->events = events_new(agent->local, agent->config->node_name, FIRST_EVENT_TIME);
     struct load_job job = {.config = agent->config, .e = e};
     on_core(agent, core_load, &job);
     if (!job.ok || !agent_write_pid(agent->config, e) || !start_interfaces(agent, interfaces, e))
@@ -346,6 +353,7 @@ static void stop(struct agent *agent) {
 
 static void free_agent(struct agent *agent) {
     server_free(agent->server);
+    events_free(agent->events);
     local_free(agent->local);
     config_release(agent->config);
     config_inputs_free(&agent->inputs);

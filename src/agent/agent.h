@@ -9,6 +9,7 @@
 #define PRAETOR_AGENT_AGENT_H
 
 #include "agent/config.h"
+#include "agent/events.h"
 #include "agent/local.h"
 #include "server/server.h"
 
@@ -32,6 +33,8 @@ int agent_main(int argc, char **argv, const struct agent_interface *const *inter
 
 struct server *agent_server(struct agent *agent);
 struct local *agent_local(struct agent *agent);
+/* Core thread only. */
+struct events *agent_events(struct agent *agent);
 /* The configuration with which the agent started; lives as long as the agent. */
 const struct config *agent_config(struct agent *agent);
 struct str agent_node_id(struct agent *agent);

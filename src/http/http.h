@@ -74,6 +74,7 @@ struct http_route {
 extern const struct http_route http_routes_agent[];
 extern const struct http_route http_routes_catalog[];
 extern const struct http_route http_routes_coordinate[];
+extern const struct http_route http_routes_event[];
 extern const struct http_route http_routes_health[];
 extern const struct http_route http_routes_internal[];
 extern const struct http_route http_routes_kv[];

@@ -1,0 +1,61 @@
+/* User events (agent.md 5.1): the agent's memory of the last 256 that concerned it, who waits for
+ * the next, and an event's form on the wire. Fired events come in through events_receive, whether
+ * they were fired here or (with gossip) somewhere else. The memory is the core thread's; checking,
+ * encoding and decoding may happen on any.
+ */
+#ifndef PRAETOR_AGENT_EVENTS_H
+#define PRAETOR_AGENT_EVENTS_H
+
+#include "agent/local.h"
+#include "base/buf.h"
+
+#define EVENTS_KEPT 256
+#define EVENT_REXEC "_rexec"
+#define EVENT_BYTES_MAX 512 /* of name and content, and of the whole message */
+
+struct user_event {
+    struct str id; /* a UUID */
+    struct str name;
+    struct str payload; /* absent: none */
+    struct str node_filter, service_filter, tag_filter;
+    int64_t version;
+    uint64_t ltime;
+};
+extern const struct shape user_event_shape;
+
+/* Before it is fired: filters that compile. The peer's texts (500). */
+bool event_check(const struct user_event *event, struct error *e);
+/* What a serf user event carries, and back: strings are views into the bytes. */
+void event_encode(struct buf *out, const struct user_event *event);
+bool event_decode(struct str bytes, struct user_event *out, struct arena *arena, struct error *e);
+
+/* The number that a list's newest event gives it: the halves of its UUID by exclusive or. */
+uint64_t event_index(struct str id);
+
+/* ---- the memory: core thread only ---- */
+
+struct events;
+/* local and node_name must live as long. first_time: of the first event fired here. */
+struct events *events_new(struct local *local, struct str node_name, uint64_t first_time);
+void events_free(struct events *events); /* NULL is allowed */
+
+/* Fires it as a lone agent: gives it the next time and delivers it here. False: it is too big. */
+bool events_fire(struct events *events, const struct user_event *event, struct error *e);
+/* One that came, with its time: kept when its filters choose this node. */
+void events_receive(struct events *events, const struct user_event *event);
+
+/* The i-th of those kept, oldest first; NULL behind the last. */
+const struct user_event *events_at(const struct events *events, size_t i);
+/* Of the newest with that name (empty: any), 1 when there is none. */
+uint64_t events_index(const struct events *events, struct str name);
+
+/* Waiting for a new event: fn runs once, after which the wait is no longer in the list. */
+struct events_wait {
+    void (*fn)(struct events_wait *w);
+    struct events_wait *next, *previous;
+    bool listed;
+};
+void events_wait_add(struct events *events, struct events_wait *w);
+void events_wait_remove(struct events_wait *w); /* also when it is not listed */
+
+#endif
