@@ -19,15 +19,22 @@ static int compare_checks(const void *a, const void *b) {
                        (*(struct local_check *const *)b)->check.check_id);
 }
 
+struct check_list {
+    struct filter *filter; /* NULL: all */
+    struct error unfit;    /* the filter does not fit checks, which shows when there is one */
+};
+
 static bool list_checks(struct agent_work *work, struct error *e) {
-    (void)e;
-    const struct filter *filter = work->data;
+    const struct check_list *wanted = work->data;
+    const struct filter *filter = wanted->filter;
     const struct map *map = local_checks(work->local);
     struct local_check **list = ARENA_ARRAY(&work->r->arena, struct local_check *, map->count);
     size_t count = 0;
     void *value;
     for (size_t i = 0; map_next(map, &i, NULL, &value);) {
         struct local_check *c = value;
+        if (!c->deleted && error_is_set(&wanted->unfit))
+            return error_copy(e, &wanted->unfit);
         if (!c->deleted && (filter == NULL || filter_match(filter, &c->check)))
             list[count++] = c;
     }
@@ -44,26 +51,37 @@ static bool list_checks(struct agent_work *work, struct error *e) {
 }
 
 static void checks_listed(struct agent_work *w) {
-    filter_free(w->data);
+    const struct check_list *wanted = w->data;
+    filter_free(wanted->filter);
     agent_work_answer_json(w);
+}
+
+/* The peer compiles the filter anew for each check: an expression that can be read but means nothing
+ * is refused only when there is a check, and without the words in front. Errors of syntax begin with
+ * their place in the text. */
+static bool compile_filter(struct http_request *r, struct str text, struct check_list *wanted) {
+    struct error e = ERROR_IN(&r->arena);
+    wanted->filter = filter_compile(text, &health_check_shape, &r->arena, &e);
+    if (wanted->filter != NULL)
+        return true;
+    e.kind = ERROR_INTERNAL;
+    if (e.text.len > 0 && (e.text.data[0] < '0' || e.text.data[0] > '9')) {
+        wanted->unfit = e;
+        return true;
+    }
+    error_prefix(&e, "Failed to create boolean expression evaluator: ");
+    http_answer_error(r, &e);
+    return false;
 }
 
 void agent_checks(struct http_request *r) {
     if (!http_check_namespace(r))
         return;
     struct str text = http_param(r, "filter");
-    struct filter *filter = NULL;
-    struct error e = ERROR_IN(&r->arena);
-    if (text.len > 0) {
-        filter = filter_compile(text, &health_check_shape, &r->arena, &e);
-        if (filter == NULL) {
-            error_prefix(&e, "Failed to create boolean expression evaluator: ");
-            e.kind = ERROR_INTERNAL;
-            http_answer_error(r, &e);
-            return;
-        }
-    }
-    agent_work_start(r, list_checks, checks_listed, false, filter);
+    struct check_list *wanted = ARENA_NEW(&r->arena, struct check_list);
+    wanted->unfit = ERROR_IN(&r->arena);
+    if (text.len == 0 || compile_filter(r, text, wanted))
+        agent_work_start(r, list_checks, checks_listed, false, wanted);
 }
 
 /* ---- register, deregister ---- */
