@@ -107,7 +107,8 @@ bool check_type_supported(const struct check_type *t, const struct config *c, bo
             e, ERROR_INTERNAL,
             "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or "
             "'enable_local_script_checks' to true");
-    if (t->ttl > 0)
+    if (t->ttl > 0 || t->http.len > 0 || t->tcp.len > 0 ||
+        (script && t->grpc.len == 0 && t->docker_container_id.len == 0))
         return true;
     struct str shown = check_type_shown(t);
     return error_set(e, ERROR_BAD_REQUEST,
@@ -234,8 +235,7 @@ static void validate_gateway(const struct service_definition *d, struct texts *e
     if (d->port == 0 && !str_is(d->kind, "ingress-gateway"))
         texts_addf(errors, "Port must be non-zero for a " STR_FMT, STR_ARG(d->kind));
     if (d->connect != NULL && d->connect->sidecar_service != NULL)
-        texts_addf(errors, "A " STR_FMT " cannot have a sidecar service defined",
-                   STR_ARG(d->kind));
+        texts_addf(errors, "A " STR_FMT " cannot have a sidecar service defined", STR_ARG(d->kind));
     const struct {
         const char *name;
         bool set;

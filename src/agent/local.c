@@ -3,6 +3,8 @@
  */
 #include "agent/local.h"
 
+#include "agent/check_local.h"
+#include "agent/check_run.h"
 #include "agent/config_table.h"
 #include "agent/local_state.h"
 #include "base/log.h"
@@ -99,6 +101,7 @@ void local_stop(struct local *l, void (*stopped)(void *arg), void *arg) {
     for (size_t i = 0; map_next(&l->checks, &i, NULL, &value);) {
         struct local_check *c = value;
         ttl_stop(c);
+        check_stop(c);
         sync_cancel_deferral(c);
     }
     maybe_stopped(l);
@@ -113,6 +116,7 @@ static void service_free(struct local_service *s) {
 void local_check_free(struct local *l, struct local_check *c) {
     (void)l;
     ttl_stop(c);
+    check_stop(c);
     sync_cancel_deferral(c);
     struct arena arena = c->arena;
     mem_free(c->output);
@@ -131,6 +135,7 @@ void local_free(struct local *l) {
         local_check_free(l, value);
     map_free(&l->checks);
     arena_free(&l->pass);
+    check_pool_free(l->check_pool);
     config_release(l->config);
     mem_free(l);
 }
@@ -478,6 +483,8 @@ static bool add_check(struct local *l, struct local_check *c) {
         local_check_free(l, old);
     if (c->has_type && c->type.ttl > 0)
         ttl_start(l, c);
+    else if (c->has_type)
+        check_start(l, c);
     if (c->source != CHECK_FROM_CONFIG)
         file_store_check(l, c);
     local_touch_check(l, c);
@@ -508,9 +515,8 @@ bool local_register_check(struct local *l, const struct config_check *d, enum ch
     c->check.name = str_copy(arena, d->type.name);
     c->check.status = d->type.status.len > 0 ? str_copy(arena, d->type.status) : STR("critical");
     c->check.notes = str_copy(arena, d->type.notes);
-    /* Node checks of the files have no type: agent.md 1.9. */
-    c->check.type =
-        source == CHECK_FROM_CONFIG && service == NULL ? STR("") : check_type_shown(&d->type);
+    /* Checks of the files that stand outside of services have no type: agent.md 1.9. */
+    c->check.type = source == CHECK_FROM_CONFIG ? STR("") : check_type_shown(&d->type);
     if (service != NULL) {
         struct health_check tags = {.service_tags = service->service.tags}, copy;
         schema_copy(&health_check_shape, &copy, &tags, arena);
@@ -524,6 +530,7 @@ bool local_register_check(struct local *l, const struct config_check *d, enum ch
 /* Marks the check as deleted until the catalog confirms. */
 void local_check_drop(struct local *l, struct local_check *c) {
     ttl_stop(c);
+    check_stop(c);
     sync_cancel_deferral(c);
     file_remove_check(l, c->check.check_id);
     file_remove_state(l, c->check.check_id);
@@ -582,6 +589,9 @@ static void maintenance_check(struct local *l, struct str id, const struct node_
     if (service != NULL) {
         c->check.service_id = str_copy(&c->arena, service->id);
         c->check.service_name = str_copy(&c->arena, service->service);
+        struct health_check tags = {.service_tags = service->tags}, copy;
+        schema_copy(&health_check_shape, &copy, &tags, &c->arena);
+        c->check.service_tags = copy.service_tags;
     }
     c->token = str_copy(&c->arena, token);
     c->source = CHECK_FROM_LOCAL;

@@ -1,7 +1,7 @@
 /* The agent's own services and checks, their status, and anti-entropy: what keeps the catalog equal
  * to them (agent.md 2 and 4). Everything here runs on the core thread only (agent_run_on_core),
- * except where said otherwise. Checks that run by themselves (HTTP, TCP, scripts…) are refused
- * until they are built; TTL and maintenance checks are here.
+ * except where said otherwise. How checks run is in
+ * check_run.h; TTL and maintenance checks are here.
  */
 #ifndef PRAETOR_AGENT_LOCAL_H
 #define PRAETOR_AGENT_LOCAL_H
@@ -35,10 +35,11 @@ struct local_check {
     bool in_sync, deleted;
     enum check_source source;
     uint64_t generation;
-    int64_t critical_since;      /* monotonic; 0: is not, or never became so by an update */
-    char *output;                /* check.output points here; NULL: empty */
-    struct ttl_timer *ttl;       /* of a TTL check */
-    struct loop_timer *deferral; /* a changed output waits to be synced */
+    int64_t critical_since;        /* monotonic; 0: is not, or never became so by an update */
+    char *output;                  /* check.output points here; NULL: empty */
+    struct ttl_timer *ttl;         /* of a TTL check */
+    struct check_monitor *monitor; /* of a check that runs by itself */
+    struct loop_timer *deferral;   /* a changed output waits to be synced */
 };
 
 struct local_options {
@@ -69,6 +70,7 @@ struct local_check *local_check_find(const struct local *l, struct str id);
 size_t local_service_count(const struct local *l);
 size_t local_check_count(const struct local *l);
 size_t local_ttl_count(const struct local *l);
+size_t local_script_count(const struct local *l); /* that run */
 /* Over all that GET /v1/agent/service/ID shows; opaque. */
 uint64_t local_service_hash(const struct local_service *s);
 

@@ -69,8 +69,9 @@ struct local {
     bool writing;
     uint64_t file_queued, file_done;
 
-    /* checks: local_ttl.c */
+    /* checks: local_ttl.c, check_local.c */
     struct loop_timer reap_timer;
+    struct check_pool *check_pool; /* NULL until the first check that runs by itself */
 
     bool stopping;
     unsigned open_handles; /* timers that must close before `stopped` */

@@ -198,7 +198,7 @@ static void write_stats(struct agent_work *work, struct json_writer *w, const st
     json_open_object(w);
     json_key(w, STR("agent"));
     json_open_object(w);
-    key_count(w, "check_monitors", 0);
+    key_count(w, "check_monitors", local_script_count(work->local));
     key_count(w, "check_ttls", local_ttl_count(work->local));
     key_count(w, "checks", local_check_count(work->local));
     key_count(w, "services", local_service_count(work->local));

@@ -360,12 +360,6 @@ static void test_refused(void **state) {
     on_core(&w, &reg, do_check);
     assert_true(
         str_has_prefix(reg.e.text, STR("Scripts are disabled on this agent from remote calls")));
-    struct config_check http = {
-        .type.name = STR("c"), .type.interval = SECOND, .type.http = STR("http://x")};
-    reg.check = &http;
-    on_core(&w, &reg, do_check);
-    assert_true(
-        str_has_prefix(reg.e.text, STR("Invalid check: type \"http\" is not supported yet")));
     struct job gone = {.id = STR("")};
     on_core(&w, &gone, do_deregister);
     assert_true(str_is(gone.e.text, "ServiceID missing"));

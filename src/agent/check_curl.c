@@ -1,0 +1,454 @@
+/* libcurl's multi interface on the checks' event loop: libcurl says which sockets and which time it
+ * waits for, the loop tells it when they are there.
+ */
+#include "agent/check_curl.h"
+
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+
+#undef curl_easy_setopt
+#undef curl_easy_getinfo
+#undef curl_multi_setopt
+
+/* ---- the library ---- */
+
+static struct {
+    __typeof__(&curl_global_init) global_init;
+    __typeof__(&curl_easy_init) easy_init;
+    __typeof__(&curl_easy_cleanup) easy_cleanup;
+    __typeof__(&curl_easy_setopt) easy_setopt;
+    __typeof__(&curl_easy_getinfo) easy_getinfo;
+    __typeof__(&curl_easy_strerror) easy_strerror;
+    __typeof__(&curl_slist_append) slist_append;
+    __typeof__(&curl_slist_free_all) slist_free_all;
+    __typeof__(&curl_multi_init) multi_init;
+    __typeof__(&curl_multi_cleanup) multi_cleanup;
+    __typeof__(&curl_multi_setopt) multi_setopt;
+    __typeof__(&curl_multi_add_handle) multi_add_handle;
+    __typeof__(&curl_multi_remove_handle) multi_remove_handle;
+    __typeof__(&curl_multi_socket_action) multi_socket_action;
+    __typeof__(&curl_multi_info_read) multi_info_read;
+    __typeof__(&curl_multi_assign) multi_assign;
+} lib;
+static char load_fault[256]; /* empty: loaded */
+static pthread_once_t load_once = PTHREAD_ONCE_INIT;
+
+static void load(void) {
+    void *handle = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
+    if (handle == NULL) {
+        snprintf(load_fault, sizeof(load_fault), "%s", dlerror());
+        return;
+    }
+    const struct {
+        const char *name;
+        void *place;
+    } functions[] = {
+        {"curl_global_init", &lib.global_init},
+        {"curl_easy_init", &lib.easy_init},
+        {"curl_easy_cleanup", &lib.easy_cleanup},
+        {"curl_easy_setopt", &lib.easy_setopt},
+        {"curl_easy_getinfo", &lib.easy_getinfo},
+        {"curl_easy_strerror", &lib.easy_strerror},
+        {"curl_slist_append", &lib.slist_append},
+        {"curl_slist_free_all", &lib.slist_free_all},
+        {"curl_multi_init", &lib.multi_init},
+        {"curl_multi_cleanup", &lib.multi_cleanup},
+        {"curl_multi_setopt", &lib.multi_setopt},
+        {"curl_multi_add_handle", &lib.multi_add_handle},
+        {"curl_multi_remove_handle", &lib.multi_remove_handle},
+        {"curl_multi_socket_action", &lib.multi_socket_action},
+        {"curl_multi_info_read", &lib.multi_info_read},
+        {"curl_multi_assign", &lib.multi_assign},
+    };
+    for (size_t i = 0; i < COUNT_OF(functions); i++) {
+        void *function = dlsym(handle, functions[i].name);
+        if (function == NULL) {
+            snprintf(load_fault, sizeof(load_fault), "libcurl.so.4 has no %s", functions[i].name);
+            return;
+        }
+        memcpy(functions[i].place, &function, sizeof(function));
+    }
+    if (lib.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        snprintf(load_fault, sizeof(load_fault), "libcurl does not start");
+}
+
+/* ---- sockets and time ---- */
+
+struct check_curl {
+    struct loop *loop;
+    CURLM *multi;
+    struct loop_timer timer;
+};
+
+struct watched_socket {
+    uv_poll_t poll;
+    struct check_curl *curl;
+    curl_socket_t fd;
+};
+
+static void collect(struct check_curl *c);
+
+static void socket_ready(uv_poll_t *poll, int status, int events) {
+    struct watched_socket *s = CONTAINER_OF(poll, struct watched_socket, poll);
+    struct check_curl *c = s->curl;
+    int flags = status < 0 ? CURL_CSELECT_ERR : 0, running;
+    if (events & UV_READABLE)
+        flags |= CURL_CSELECT_IN;
+    if (events & UV_WRITABLE)
+        flags |= CURL_CSELECT_OUT;
+    lib.multi_socket_action(c->multi, s->fd, flags, &running);
+    collect(c);
+}
+
+static void socket_closed(uv_handle_t *h) {
+    mem_free(CONTAINER_OF((uv_poll_t *)h, struct watched_socket, poll));
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *socket_owner) {
+    (void)easy;
+    struct check_curl *c = owner;
+    struct watched_socket *s = socket_owner;
+    if (what == CURL_POLL_REMOVE) {
+        if (s != NULL) {
+            uv_poll_stop(&s->poll);
+            uv_close((uv_handle_t *)&s->poll, socket_closed);
+            lib.multi_assign(c->multi, fd, NULL);
+        }
+        return 0;
+    }
+    if (s == NULL) {
+        s = MEM_NEW(struct watched_socket);
+        s->curl = c;
+        s->fd = fd;
+        if (uv_poll_init(&c->loop->uv, &s->poll, fd) != 0) {
+            mem_free(s);
+            return -1;
+        }
+        lib.multi_assign(c->multi, fd, s);
+    }
+    int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+    uv_poll_start(&s->poll, events, socket_ready);
+    return 0;
+}
+
+static void timer_fired(struct loop_timer *t) {
+    struct check_curl *c = t->owner;
+    int running;
+    lib.multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    collect(c);
+}
+
+static int on_timer(CURLM *multi, long ms, void *owner) {
+    (void)multi;
+    struct check_curl *c = owner;
+    if (ms < 0)
+        loop_timer_stop(&c->timer);
+    else
+        loop_timer_set(&c->timer, ms * MILLISECOND);
+    return 0;
+}
+
+struct check_curl *check_curl_new(struct loop *loop, struct error *e) {
+    pthread_once(&load_once, load);
+    if (load_fault[0] != '\0') {
+        error_set(e, ERROR_INTERNAL, "checks of this type need libcurl: %s", load_fault);
+        return NULL;
+    }
+    CURLM *multi = lib.multi_init();
+    if (multi == NULL) {
+        error_set(e, ERROR_INTERNAL, "libcurl: out of memory");
+        return NULL;
+    }
+    struct check_curl *c = MEM_NEW(struct check_curl);
+    c->loop = loop;
+    c->multi = multi;
+    loop_timer_init(loop, &c->timer, timer_fired, c);
+    lib.multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    lib.multi_setopt(multi, CURLMOPT_SOCKETDATA, c);
+    lib.multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    lib.multi_setopt(multi, CURLMOPT_TIMERDATA, c);
+    lib.multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    return c;
+}
+
+static void curl_closed(struct loop_timer *t) {
+    mem_free(t->owner);
+}
+
+void check_curl_free(struct check_curl *c) {
+    if (c == NULL)
+        return;
+    lib.multi_cleanup(c->multi);
+    loop_timer_stop(&c->timer);
+    loop_timer_close(&c->timer, curl_closed);
+}
+
+/* ---- one transfer ---- */
+
+void check_transfer_header(struct check_transfer *t, const char *line) {
+    t->headers = lib.slist_append(t->headers, line);
+}
+
+void check_transfer_clear_headers(struct check_transfer *t) {
+    lib.slist_free_all(t->headers);
+    t->headers = NULL;
+}
+
+static size_t on_body(char *data, size_t one, size_t len, void *owner) {
+    struct check_transfer *t = owner;
+    check_output_add(&t->output, data, one * len);
+    return one * len;
+}
+
+static size_t on_header(char *data, size_t one, size_t len, void *owner) {
+    struct check_transfer *t = owner;
+    struct str line = str_of(data, one * len);
+    while (line.len > 0 && strchr("\r\n", line.data[line.len - 1]) != NULL)
+        line.len--;
+    if (str_has_prefix(line, STR("HTTP/"))) {
+        struct str rest = line; /* with the blanks at its end */
+        str_cut(&rest, ' ');
+        t->status_line = str_copy(t->arena, rest);
+        t->location = STR_NONE;
+        return one * len;
+    }
+    struct str value = line, name = str_cut(&value, ':');
+    if (value.data == NULL)
+        return one * len;
+    value = str_trim(value);
+    if (str_eq_fold(name, STR("location")))
+        t->location = str_copy(t->arena, value);
+    if (t->header != NULL)
+        t->header(t, name, value);
+    return one * len;
+}
+
+static struct str socket_text(struct arena *arena, const struct sockaddr *a) {
+    char text[INET6_ADDRSTRLEN] = "";
+    if (a->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *)a;
+        inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text));
+        return str_format(arena, "%s:%u", text, ntohs(in->sin_port));
+    }
+    if (a->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const void *)a;
+        inet_ntop(AF_INET6, &in->sin6_addr, text, sizeof(text));
+        return str_format(arena, "[%s]:%u", text, ntohs(in->sin6_port));
+    }
+    const struct sockaddr_un *un = (const void *)a;
+    return str_copy(arena, str_from(un->sun_path));
+}
+
+static curl_socket_t on_open_socket(void *owner, curlsocktype purpose, struct curl_sockaddr *a) {
+    (void)purpose;
+    struct check_transfer *t = owner;
+    if (t->address.len == 0)
+        t->address = socket_text(t->arena, &a->addr);
+    return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+}
+
+static void set_tls(struct check_transfer *t) {
+    CURL *c = t->easy;
+    const struct check_tls *tls = t->tls;
+    if (t->skip_verify) {
+        lib.easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
+        lib.easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+    if (tls == NULL)
+        return;
+    if (tls->ca_file.len > 0)
+        lib.easy_setopt(c, CURLOPT_CAINFO, tls->ca_file.data);
+    if (tls->ca_path.len > 0) {
+        lib.easy_setopt(c, CURLOPT_CAPATH, tls->ca_path.data);
+        if (tls->ca_file.len == 0)
+            lib.easy_setopt(c, CURLOPT_CAINFO, NULL);
+    }
+    if (tls->cert_file.len > 0)
+        lib.easy_setopt(c, CURLOPT_SSLCERT, tls->cert_file.data);
+    if (tls->key_file.len > 0)
+        lib.easy_setopt(c, CURLOPT_SSLKEY, tls->key_file.data);
+}
+
+static void set_request(struct check_transfer *t) {
+    CURL *c = t->easy;
+    lib.easy_setopt(c, CURLOPT_URL, t->url);
+    if (t->no_answer_body)
+        lib.easy_setopt(c, CURLOPT_NOBODY, 1L);
+    if (t->sends_body) {
+        lib.easy_setopt(c, CURLOPT_POST, 1L);
+        lib.easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->body.len);
+        lib.easy_setopt(c, CURLOPT_POSTFIELDS, t->body.len > 0 ? t->body.data : "");
+    }
+    lib.easy_setopt(c, CURLOPT_CUSTOMREQUEST, t->method);
+    lib.easy_setopt(c, CURLOPT_HTTPHEADER, t->headers);
+    if (t->gunzip)
+        lib.easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "gzip");
+    if (t->unix_socket != NULL)
+        lib.easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, t->unix_socket);
+    if (t->connect_to != NULL) {
+        t->connect_list = lib.slist_append(NULL, t->connect_to);
+        lib.easy_setopt(c, CURLOPT_CONNECT_TO, t->connect_list);
+    }
+    if (t->timeout > 0) {
+        int64_t ms = (t->timeout + MILLISECOND - 1) / MILLISECOND;
+        lib.easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)ms);
+        lib.easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)ms);
+    }
+}
+
+static void set_manners(struct check_transfer *t) {
+    CURL *c = t->easy;
+    lib.easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    lib.easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    lib.easy_setopt(c, CURLOPT_PATH_AS_IS, 1L);
+    lib.easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
+    lib.easy_setopt(c, CURLOPT_FORBID_REUSE, 1L);
+    lib.easy_setopt(c, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
+    lib.easy_setopt(c, CURLOPT_HTTP09_ALLOWED, 0L);
+    if (t->http2) {
+        lib.easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
+        lib.easy_setopt(c, CURLOPT_NOPROXY, "*");
+    } else {
+        lib.easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+        lib.easy_setopt(c, CURLOPT_SSL_ENABLE_ALPN, 0L);
+    }
+    lib.easy_setopt(c, CURLOPT_ERRORBUFFER, t->error_text);
+    lib.easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    lib.easy_setopt(c, CURLOPT_WRITEDATA, t);
+    lib.easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+    lib.easy_setopt(c, CURLOPT_HEADERDATA, t);
+    lib.easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    lib.easy_setopt(c, CURLOPT_OPENSOCKETDATA, t);
+    lib.easy_setopt(c, CURLOPT_PRIVATE, t);
+}
+
+bool check_transfer_start(struct check_transfer *t, struct error *e) {
+    ASSERT(t->easy == NULL);
+    t->code = CURLE_OK;
+    t->os_error = 0;
+    t->status = 0;
+    t->status_line = t->address = t->location = t->local_end = t->remote_end = STR_NONE;
+    t->error_text[0] = '\0';
+    t->easy = lib.easy_init();
+    if (t->easy == NULL)
+        return error_set(e, ERROR_INTERNAL, "libcurl: out of memory");
+    set_manners(t);
+    set_request(t);
+    set_tls(t);
+    CURLMcode code = lib.multi_add_handle(t->curl->multi, t->easy);
+    if (code == CURLM_OK)
+        return true;
+    lib.easy_cleanup(t->easy);
+    t->easy = NULL;
+    return error_set(e, ERROR_INTERNAL, "libcurl: error %d", (int)code);
+}
+
+void check_transfer_cancel(struct check_transfer *t) {
+    if (t->easy == NULL)
+        return;
+    lib.multi_remove_handle(t->curl->multi, t->easy);
+    lib.easy_cleanup(t->easy);
+    t->easy = NULL;
+    lib.slist_free_all(t->connect_list);
+    t->connect_list = NULL;
+}
+
+void check_transfer_free(struct check_transfer *t) {
+    check_transfer_cancel(t);
+    check_transfer_clear_headers(t);
+    check_output_free(&t->output);
+}
+
+static struct str end_text(struct check_transfer *t, CURLINFO ip_info, CURLINFO port_info) {
+    char *ip = NULL;
+    long port = 0;
+    lib.easy_getinfo(t->easy, ip_info, &ip);
+    lib.easy_getinfo(t->easy, port_info, &port);
+    if (ip == NULL || ip[0] == '\0')
+        return STR_NONE;
+    bool v6 = strchr(ip, ':') != NULL;
+    return str_format(t->arena, "%s%s%s:%ld", v6 ? "[" : "", ip, v6 ? "]" : "", port);
+}
+
+static void finish(struct check_transfer *t, CURLcode code) {
+    long number = 0;
+    t->code = code;
+    lib.easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &number);
+    t->os_error = (int)number;
+    lib.easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
+    lib.easy_getinfo(t->easy, CURLINFO_SSL_VERIFYRESULT, &t->verify_result);
+    t->local_end = end_text(t, CURLINFO_LOCAL_IP, CURLINFO_LOCAL_PORT);
+    t->remote_end = end_text(t, CURLINFO_PRIMARY_IP, CURLINFO_PRIMARY_PORT);
+    check_transfer_cancel(t);
+    t->done(t);
+}
+
+static void collect(struct check_curl *c) {
+    int left;
+    for (CURLMsg *m; (m = lib.multi_info_read(c->multi, &left)) != NULL;) {
+        char *owner = NULL;
+        if (m->msg != CURLMSG_DONE)
+            continue;
+        CURLcode code = m->data.result; /* m is gone with the handle */
+        lib.easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &owner);
+        finish((struct check_transfer *)(void *)owner, code);
+    }
+}
+
+/* ---- what went wrong ---- */
+
+static struct str certificate_fault(const struct check_transfer *t, struct str host) {
+    switch (t->verify_result) {
+    case 0: /* the chain is good, the name is not */
+        return str_format(t->arena, "x509: certificate is not valid for " STR_FMT, STR_ARG(host));
+    case 9:
+    case 10:
+        return STR("x509: certificate has expired or is not yet valid");
+    default:
+        return STR("x509: certificate signed by unknown authority");
+    }
+}
+
+struct str check_transfer_fault(const struct check_transfer *t, struct str host) {
+    struct arena *arena = t->arena;
+    struct str error = str_from(t->error_text);
+    struct str why = check_errno_text(arena, t->os_error > 0 ? t->os_error : ECONNREFUSED);
+    switch (t->code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return check_lookup_text(arena, host);
+    case CURLE_COULDNT_CONNECT:
+        if (t->unix_socket != NULL)
+            return str_format(arena, "dial unix %s: connect: " STR_FMT, t->unix_socket,
+                              STR_ARG(why));
+        return str_format(arena, "dial tcp " STR_FMT ": connect: " STR_FMT, STR_ARG(t->address),
+                          STR_ARG(why));
+    case CURLE_GOT_NOTHING:
+        return STR("EOF");
+    case CURLE_PARTIAL_FILE:
+        return STR("unexpected EOF");
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+        return str_format(arena,
+                          "read tcp " STR_FMT "->" STR_FMT ": read: connection reset by peer",
+                          STR_ARG(t->local_end), STR_ARG(t->remote_end));
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return certificate_fault(t, host);
+    case CURLE_SSL_CONNECT_ERROR:
+        if (str_find(error, STR("wrong version number"), 0) >= 0)
+            return STR("http: server gave HTTP response to HTTPS client");
+        return str_format(arena, "remote error: tls: " STR_FMT, STR_ARG(error));
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return STR("malformed HTTP response");
+    default:
+        return error.len > 0 ? str_copy(arena, error) : str_from(lib.easy_strerror(t->code));
+    }
+}

@@ -1,0 +1,384 @@
+/* HTTP checks: one request per run on a connection of its own, redirects followed as the peer
+ * follows them, status and the end of the body told (agent.md 3.4, 3.5).
+ */
+#include <stdlib.h>
+
+#include "agent/check_curl.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/time.h"
+
+#define DEFAULT_TIMEOUT (10 * SECOND)
+#define REDIRECTS_MAX 10
+
+struct http_check {
+    struct check_transfer transfer;
+    struct arena arena;
+    struct check_run *run;
+    struct str url;   /* of the request under way */
+    struct str shown; /* as error texts show it */
+    struct str host;
+    struct str method;
+    struct str body;
+    unsigned redirects;
+    int64_t deadline;
+};
+
+/* ---- end ---- */
+
+static void http_free(struct http_check *h) {
+    struct arena arena = h->arena;
+    check_transfer_free(&h->transfer);
+    mem_free(h);
+    arena_free(&arena);
+}
+
+static void over(struct http_check *h, enum check_health status, struct str output) {
+    struct check_run *r = h->run;
+    check_run_over(r, status, output);
+    http_free(h);
+}
+
+static struct str configured_method(const struct check_run *r) {
+    return r->type.method.len > 0 ? r->type.method : STR("GET");
+}
+
+/* "Get", "Post"… of the first request, and the URL of the last. */
+static struct str fault_text(struct http_check *h, struct str why) {
+    struct str method = configured_method(h->run);
+    struct str tail = str_lower(&h->arena, str_sub(method, 1, method.len));
+    struct str shown = str_quote(&h->arena, h->shown);
+    return str_format(&h->arena, "%.1s" STR_FMT " " STR_FMT ": " STR_FMT, method.data,
+                      STR_ARG(tail), STR_ARG(shown), STR_ARG(why));
+}
+
+static void fail(struct http_check *h, struct str why) {
+    over(h, CHECK_CRITICAL, fault_text(h, why));
+}
+
+static void answered(struct http_check *h) {
+    struct check_transfer *t = &h->transfer;
+    struct check_run *r = h->run;
+    struct str method = configured_method(r), body = check_output_tail(&t->output);
+    struct str text =
+        str_format(&h->arena, "HTTP " STR_FMT " " STR_FMT ": " STR_FMT " Output: ", STR_ARG(method),
+                   STR_ARG(r->type.http), STR_ARG(t->status_line));
+    struct buf whole = BUF_INIT; /* bodies may hold NUL bytes */
+    buf_add_str(&whole, text);
+    buf_add_str(&whole, body);
+    enum check_health status = t->status >= 200 && t->status <= 299 ? CHECK_PASSING
+                               : t->status == 429                   ? CHECK_WARNING
+                                                                    : CHECK_CRITICAL;
+    over(h, status, buf_str(&whole));
+    buf_free(&whole);
+}
+
+/* ---- URLs ---- */
+
+/* The scheme of "scheme:rest" by the peer's rules; empty when there is none. */
+static struct str scheme_of(struct str url) {
+    for (size_t i = 0; i < url.len; i++) {
+        char c = url.data[i];
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
+            continue;
+        bool later = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+        if (later && i > 0)
+            continue;
+        return c == ':' && i > 0 ? str_sub(url, 0, i) : STR("");
+    }
+    return STR("");
+}
+
+static bool has_controls(struct str url) {
+    for (size_t i = 0; i < url.len; i++)
+        if ((unsigned char)url.data[i] < ' ' || url.data[i] == 0x7f)
+            return true;
+    return false;
+}
+
+/* What the peer's parser refuses; NULL: nothing. */
+static const char *url_fault(struct str url, struct str scheme) {
+    if (has_controls(url))
+        return "net/url: invalid control character in URL";
+    if (url.len == 0)
+        return "empty url";
+    if (url.data[0] == ':')
+        return "missing protocol scheme";
+    struct str path = url, first = str_cut(&path, '/');
+    if (scheme.len == 0 && str_find_char(first, ':') >= 0)
+        return "first path segment in URL cannot contain colon";
+    return NULL;
+}
+
+/* Between "//" and what follows it, without user. */
+static struct str authority_of(struct str url) {
+    ptrdiff_t at = str_find(url, STR("//"), 0);
+    if (at < 0)
+        return STR("");
+    struct str rest = str_sub(url, (size_t)at + 2, url.len);
+    size_t len = 0;
+    while (len < rest.len && strchr("/?#", rest.data[len]) == NULL)
+        len++;
+    rest.len = len;
+    for (size_t i = len; i-- > 0;)
+        if (rest.data[i] == '@') {
+            rest = str_sub(rest, i + 1, rest.len);
+            break;
+        }
+    return rest;
+}
+
+static struct str host_of(struct str url) {
+    struct str rest = authority_of(url);
+    if (rest.len > 0 && rest.data[0] == '[') {
+        ptrdiff_t end = str_find_char(rest, ']');
+        return end < 0 ? rest : str_sub(rest, 1, (size_t)end - 1);
+    }
+    ptrdiff_t colon = str_find_char(rest, ':');
+    return colon < 0 ? rest : str_sub(rest, 0, (size_t)colon);
+}
+
+static bool valid_method(struct str m) {
+    for (size_t i = 0; i < m.len; i++) {
+        char c = m.data[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!letter && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL))
+            return false;
+    }
+    return true;
+}
+
+/* ---- the request ---- */
+
+static bool configured(const struct check_run *r, const char *name) {
+    for (uint32_t i = 0; i < r->type.header.len; i++)
+        if (str_eq_fold(LIST_AT(r->type.header, struct list_pair, i).key, str_from(name)))
+            return true;
+    return false;
+}
+
+static bool printable(struct str s) {
+    return !has_controls(s);
+}
+
+static void add_header(struct http_check *h, struct str name, struct str value) {
+    if (!printable(name) || !printable(value))
+        return; /* would end the header */
+    struct str line =
+        value.len > 0 ? str_format(&h->arena, STR_FMT ": " STR_FMT, STR_ARG(name), STR_ARG(value))
+                      : str_format(&h->arena, STR_FMT ";", STR_ARG(name));
+    check_transfer_header(&h->transfer, line.data);
+}
+
+static void add_headers(struct http_check *h) {
+    struct check_run *r = h->run;
+    for (uint32_t i = 0; i < r->type.header.len; i++) {
+        const struct list_pair *pair = &LIST_AT(r->type.header, struct list_pair, i);
+        uint32_t count =
+            str_eq_fold(pair->key, STR("host")) && pair->value.len > 1 ? 1 : pair->value.len;
+        for (uint32_t j = 0; j < count; j++)
+            add_header(h, pair->key, LIST_AT(pair->value, struct str, j));
+    }
+    if (!configured(r, "User-Agent"))
+        add_header(h, STR("User-Agent"), STR("Consul Health Check"));
+    if (!configured(r, "Accept"))
+        add_header(h, STR("Accept"), STR("text/plain, text/*, */*"));
+    if (!configured(r, "Connection"))
+        add_header(h, STR("Connection"), STR("close"));
+    if (!configured(r, "Content-Type")) /* libcurl's own is not wanted */
+        check_transfer_header(&h->transfer, "Content-Type:");
+    if (!configured(r, "Expect"))
+        check_transfer_header(&h->transfer, "Expect:");
+}
+
+/* The agent's TLS settings name the server whose certificate is wanted, whatever the URL's host:
+ * libcurl is given that name, and told where to connect to. */
+static void name_server(struct http_check *h) {
+    struct check_transfer *t = &h->transfer;
+    struct str name = h->run->tls.server_name;
+    t->connect_to = NULL;
+    if (name.len == 0 || !str_eq_fold(scheme_of(h->url), STR("https")))
+        return;
+    struct str host = authority_of(h->url);
+    size_t start = (size_t)(host.data - h->url.data);
+    ptrdiff_t bracket = str_find_char(host, ']');
+    ptrdiff_t colon = str_find(host, STR(":"), bracket < 0 ? 0 : (size_t)bracket);
+    struct str port = colon < 0 ? STR("443") : str_sub(host, (size_t)colon + 1, host.len);
+    struct str real = colon < 0 ? host : str_sub(host, 0, (size_t)colon);
+    t->connect_to =
+        str_format(&h->arena, "::" STR_FMT ":" STR_FMT, STR_ARG(real), STR_ARG(port)).data;
+    t->url = str_format(&h->arena, "https://" STR_FMT ":" STR_FMT "%s", STR_ARG(name),
+                        STR_ARG(port), h->url.data + start + host.len)
+                 .data;
+    if (!configured(h->run, "Host"))
+        add_header(h, STR("Host"), host);
+}
+
+static bool send_request(struct http_check *h, struct error *e) {
+    struct check_transfer *t = &h->transfer;
+    struct check_run *r = h->run;
+    bool head = str_is(h->method, "HEAD");
+    t->url = str_terminated(&h->arena, h->url);
+    t->method = str_terminated(&h->arena, h->method);
+    t->body = h->body;
+    t->sends_body = h->body.len > 0 || str_is(h->method, "POST") || str_is(h->method, "PUT") ||
+                    str_is(h->method, "PATCH");
+    t->no_answer_body = head && h->body.len == 0;
+    t->gunzip = !head && !configured(r, "Accept-Encoding") && !configured(r, "Range");
+    t->timeout = h->deadline - time_now_monotonic();
+    if (t->timeout < MILLISECOND)
+        t->timeout = MILLISECOND;
+    h->host = host_of(h->url);
+    check_transfer_clear_headers(t);
+    add_headers(h);
+    name_server(h);
+    return check_transfer_start(t, e);
+}
+
+/* ---- redirects ---- */
+
+static bool is_redirect(long status) {
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/* A location by the URL it came from (RFC 3986 5.2, without removing dot segments: libcurl's server
+ * gets the path as it is). */
+static struct str resolve(struct arena *arena, struct str base, struct str to) {
+    if (scheme_of(to).len > 0)
+        return to;
+    struct str scheme = scheme_of(base);
+    if (str_has_prefix(to, STR("//")))
+        return str_format(arena, STR_FMT ":" STR_FMT, STR_ARG(scheme), STR_ARG(to));
+    size_t root = scheme.len + 3;
+    while (root < base.len && strchr("/?#", base.data[root]) == NULL)
+        root++;
+    if (str_has_prefix(to, STR("/")))
+        return str_format(arena, "%.*s" STR_FMT, (int)root, base.data, STR_ARG(to));
+    size_t end = root, folder = root;
+    while (end < base.len && strchr("?#", base.data[end]) == NULL) {
+        if (base.data[end] == '/')
+            folder = end + 1;
+        end++;
+    }
+    if (str_has_prefix(to, STR("?")))
+        folder = end;
+    return str_format(arena, "%.*s%s" STR_FMT, (int)folder, base.data, folder == root ? "/" : "",
+                      STR_ARG(to));
+}
+
+static void follow(struct http_check *h) {
+    struct check_transfer *t = &h->transfer;
+    struct str to = t->location;
+    if (to.len == 0) {
+        fail(h, str_format(&h->arena, "%ld response missing Location header", t->status));
+        return;
+    }
+    h->shown = to;
+    if (++h->redirects >= REDIRECTS_MAX) {
+        fail(h, STR("stopped after 10 redirects"));
+        return;
+    }
+    h->url = str_copy(&h->arena, resolve(&h->arena, h->url, to));
+    struct str scheme = scheme_of(h->url);
+    if (!str_eq_fold(scheme, STR("http")) && !str_eq_fold(scheme, STR("https"))) {
+        struct str quoted = str_quote(&h->arena, scheme);
+        fail(h, str_format(&h->arena, "unsupported protocol scheme " STR_FMT, STR_ARG(quoted)));
+        return;
+    }
+    if (t->status <= 303) {
+        if (!str_is(h->method, "HEAD"))
+            h->method = STR("GET");
+        h->body = STR("");
+    }
+    struct error e = ERROR_IN(&h->arena);
+    if (!send_request(h, &e))
+        fail(h, e.text);
+}
+
+static void transfer_done(struct check_transfer *t) {
+    struct http_check *h = t->owner;
+    bool without_location = t->location.len == 0 && t->status >= 307;
+    if (t->code == CURLE_OPERATION_TIMEDOUT && t->status_line.len > 0) {
+        log_at(LOG_WARN, "agent", "Check error while reading body",
+               LOG_S("check", h->run->check_id));
+        answered(h);
+    } else if (t->code == CURLE_OPERATION_TIMEDOUT) {
+        fail(h, STR("context deadline exceeded (Client.Timeout exceeded while awaiting headers)"));
+    } else if (t->code == CURLE_OK && is_redirect(t->status) && !without_location) {
+        check_output_free(&t->output);
+        t->output.total = 0;
+        follow(h);
+    } else if (t->status_line.len > 0) {
+        answered(h);
+    } else {
+        fail(h, check_transfer_fault(t, h->host));
+    }
+}
+
+/* ---- start ---- */
+
+/* What is refused before anything is sent. */
+static bool admit(struct http_check *h, struct error *e) {
+    struct arena *arena = &h->arena;
+    struct str url = h->url, scheme = scheme_of(url);
+    const char *fault = url_fault(url, scheme);
+    struct str quoted = str_quote(arena, url);
+    if (!valid_method(h->method)) {
+        struct str method = str_quote(arena, h->method);
+        return error_set(e, ERROR_BAD_REQUEST, "net/http: invalid method " STR_FMT,
+                         STR_ARG(method));
+    }
+    if (fault != NULL)
+        return error_set(e, ERROR_BAD_REQUEST, "parse " STR_FMT ": %s", STR_ARG(quoted), fault);
+    if (!str_eq_fold(scheme, STR("http")) && !str_eq_fold(scheme, STR("https"))) {
+        struct str lower = str_lower(arena, scheme), name = str_quote(arena, lower);
+        struct str why = str_format(arena, "unsupported protocol scheme " STR_FMT, STR_ARG(name));
+        struct str text = fault_text(h, why);
+        return error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(text));
+    }
+    if (host_of(url).len == 0) {
+        struct str text = fault_text(h, STR("http: no Host in request URL"));
+        return error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(text));
+    }
+    return true;
+}
+
+static void http_start(struct check_run *r) {
+    struct http_check *h = MEM_NEW(struct http_check);
+    struct check_transfer *t = &h->transfer;
+    struct error e = ERROR_IN(&h->arena);
+    h->run = r;
+    h->url = h->shown = str_copy(&h->arena, r->type.http); /* terminated */
+    h->method = configured_method(r);
+    h->body = r->type.body;
+    h->deadline = time_now_monotonic() + check_run_timeout(r, DEFAULT_TIMEOUT);
+    t->arena = &h->arena;
+    t->owner = h;
+    t->done = transfer_done;
+    t->tls = &r->tls;
+    t->skip_verify = r->type.tls_skip_verify;
+    t->output.limit = r->output_limit;
+    t->curl = check_run_curl(r, &e);
+    r->state = h;
+    if (t->curl == NULL) {
+        check_run_over(r, CHECK_CRITICAL, e.text);
+        struct arena arena = h->arena;
+        mem_free(h);
+        arena_free(&arena);
+        return;
+    }
+    if (!admit(h, &e)) {
+        over(h, CHECK_CRITICAL, e.text);
+        return;
+    }
+    if (!send_request(h, &e))
+        over(h, CHECK_CRITICAL, e.text);
+}
+
+static void http_cancel(struct check_run *r) {
+    struct http_check *h = r->state;
+    check_transfer_cancel(&h->transfer);
+    over(h, CHECK_CRITICAL, STR(""));
+}
+
+const struct check_kind check_kind_http = {http_start, http_cancel};
