@@ -26,11 +26,22 @@ struct splitter_node {
     bool walking, walked;
 };
 
+/* Entries of one kind, by the names that were asked for. */
+struct kind_of_entry {
+    const char *kind;
+    struct map known;  /* name: entry, or &absent */
+    struct list names; /* of str, in the order in which they were asked for */
+    uint32_t cap;
+};
+
 struct compile {
     struct store_read *read;
     const struct config_change *change;
     struct arena *arena;
     struct str service; /* whose chain it is */
+    const struct service_router *router; /* or NULL */
+    const struct proxy_defaults *proxy_defaults; /* or NULL */
+    struct kind_of_entry splitter_entries, resolver_entries, defaults_entries;
     struct str protocol;
     bool any_protocol, advanced;
     struct list splitters; /* of struct splitter_node */
@@ -40,14 +51,64 @@ struct compile {
     struct error *error;
 };
 
-/* ---- entries, as they will be after the change ---- */
+/* ---- entries, as they will be after the change ----
+ *
+ * First the entries that the chain may need are collected, by the names that lead to them: the
+ * changed one is found by its exact name, stored ones in any letter case. Only what was collected
+ * under exactly the name that is asked for then counts. All this matters only where one service is
+ * spelled in several ways, but there it decides what is accepted. */
 
-static const void *entry_of(struct compile *c, const char *kind, struct str name) {
+static const char absent; /* what a map holds for a name without an entry */
+
+static const void *fetch(struct compile *c, const char *kind, struct str name) {
     const struct config_change *change = c->change;
-    if (change != NULL && str_is(change->kind, kind) &&
-        str_eq(name_lower(c->arena, change->name), name_lower(c->arena, name)))
+    if (change != NULL && str_is(change->kind, kind) && str_eq(change->name, name))
         return change->entry;
     return config_entry_fetch(c->read, str_from(kind), name);
+}
+
+static const void *collected(const struct kind_of_entry *k, struct str name) {
+    const void *entry = map_get(&k->known, name);
+    return entry != &absent ? entry : NULL;
+}
+
+static void want(struct compile *c, struct kind_of_entry *k, struct str name) {
+    if (name.len == 0 || map_get(&k->known, name) != NULL)
+        return;
+    const void *entry = fetch(c, k->kind, name);
+    map_put(&k->known, name, entry != NULL ? (void *)(uintptr_t)entry : (void *)(uintptr_t)&absent);
+    *(struct str *)list_push(&k->names, &k->cap, sizeof name, c->arena) = name;
+}
+
+static void want_links(struct compile *c, struct kind_of_entry *to, struct str kind,
+                       const struct config_entry *entry) {
+    struct list links = config_entry_links(c->read, kind, entry);
+    for (uint32_t i = 0; i < links.len; i++)
+        want(c, to, LIST_AT(links, struct str, i));
+}
+
+static void collect(struct compile *c) {
+    c->router = fetch(c, CONFIG_SERVICE_ROUTER, c->service);
+    if (c->router != NULL)
+        want_links(c, &c->splitter_entries, STR(CONFIG_SERVICE_ROUTER), &c->router->head);
+    else
+        want(c, &c->splitter_entries, c->service);
+    for (uint32_t i = 0; i < c->splitter_entries.names.len; i++) { /* grows meanwhile, as below */
+        struct str name = LIST_AT(c->splitter_entries.names, struct str, i);
+        const struct config_entry *splitter = collected(&c->splitter_entries, name);
+        want(c, &c->resolver_entries, name);
+        if (splitter != NULL)
+            want_links(c, &c->splitter_entries, STR(CONFIG_SERVICE_SPLITTER), splitter);
+    }
+    for (uint32_t i = 0; i < c->resolver_entries.names.len; i++) {
+        struct str name = LIST_AT(c->resolver_entries.names, struct str, i);
+        const struct config_entry *resolver = collected(&c->resolver_entries, name);
+        want(c, &c->defaults_entries, name);
+        if (resolver != NULL)
+            want_links(c, &c->resolver_entries, STR(CONFIG_SERVICE_RESOLVER), resolver);
+    }
+    want(c, &c->defaults_entries, c->service);
+    c->proxy_defaults = fetch(c, CONFIG_PROXY_DEFAULTS, STR("global"));
 }
 
 /* The value of the key in any letter case; the exact spelling wins, then the first in order (the
@@ -87,17 +148,27 @@ static struct str weak_text(struct arena *arena, const struct value *v) {
     return copy;
 }
 
-static struct str protocol_of(struct compile *c, struct str service) {
-    const struct service_defaults *defaults = entry_of(c, CONFIG_SERVICE_DEFAULTS, service);
+/* Both may be NULL. */
+static struct str protocol_by(struct arena *arena, const struct service_defaults *defaults,
+                              const struct proxy_defaults *proxy) {
     struct str protocol = STR_NONE;
-    if (defaults != NULL) {
+    if (defaults != NULL)
         protocol = defaults->protocol;
-    } else {
-        const struct proxy_defaults *proxy = entry_of(c, CONFIG_PROXY_DEFAULTS, STR("global"));
-        if (proxy != NULL)
-            protocol = weak_text(c->arena, find_fold(proxy->config, STR("protocol")));
-    }
-    return protocol.len == 0 ? STR("tcp") : name_lower(c->arena, protocol);
+    else if (proxy != NULL)
+        protocol = weak_text(arena, find_fold(proxy->config, STR("protocol")));
+    return protocol.len == 0 ? STR("tcp") : name_lower(arena, protocol);
+}
+
+static struct str protocol_of(struct compile *c, struct str service) {
+    return protocol_by(c->arena, collected(&c->defaults_entries, service), c->proxy_defaults);
+}
+
+struct str service_protocol(struct store_read *r, struct str service) {
+    const struct config_entry *defaults =
+        config_entry_fetch(r, STR(CONFIG_SERVICE_DEFAULTS), service);
+    const void *proxy = config_entry_fetch(r, STR(CONFIG_PROXY_DEFAULTS), STR("global"));
+    bool same = defaults != NULL && str_eq(defaults->name, service);
+    return protocol_by(r->arena, same ? (const void *)defaults : NULL, proxy);
 }
 
 static bool record_protocol(struct compile *c, struct str service) {
@@ -183,7 +254,7 @@ static bool target_step(struct compile *c, const struct service_resolver *resolv
 
 static bool check_external(struct compile *c, const struct service_resolver *resolver,
                            struct str service) {
-    const struct service_defaults *defaults = entry_of(c, CONFIG_SERVICE_DEFAULTS, service);
+    const struct service_defaults *defaults = collected(&c->defaults_entries, service);
     if (defaults == NULL || defaults->external_sni.len == 0)
         return true;
     const char *what = resolver->redirect != NULL       ? "redirects"
@@ -212,7 +283,7 @@ static bool target_follow(struct compile *c, struct target *t,
         if (str_list_has(&walk, id))
             return fail_redirect_circle(c, &walk, id);
         *(struct str *)list_push(&walk, &cap, sizeof id, c->arena) = id;
-        *resolver = entry_of(c, CONFIG_SERVICE_RESOLVER, t->service);
+        *resolver = collected(&c->resolver_entries, t->service);
         if (*resolver == NULL)
             *resolver = &none;
         more = target_step(c, *resolver, t);
@@ -271,7 +342,7 @@ static bool splitter_find(struct compile *c, struct str service, struct str name
         *number = (uint32_t)(known - 1);
         return true;
     }
-    const struct service_splitter *entry = entry_of(c, CONFIG_SERVICE_SPLITTER, service);
+    const struct service_splitter *entry = collected(&c->splitter_entries, service);
     if (entry == NULL)
         return false;
     struct splitter_node *node =
@@ -315,14 +386,10 @@ static bool expand_splitter(struct compile *c, uint32_t number) {
 
 static bool fail_circle(struct compile *c, const struct list *path, uint32_t back_to) {
     struct buf text = BUF_INIT;
-    bool inside = false;
     for (uint32_t i = 0; i <= path->len; i++) {
         uint32_t number = i < path->len ? LIST_AT(*path, uint32_t, i) : back_to;
         const struct splitter_node *node = &LIST_AT(c->splitters, struct splitter_node, number);
-        inside |= number == back_to;
-        if (!inside)
-            continue;
-        buf_add_text(&text, text.len > 0 ? " -> splitter:" : "splitter:");
+        buf_add_text(&text, i > 0 ? " -> splitter:" : "splitter:");
         buf_add_str(&text, node->service);
         buf_add_char(&text, '.');
         buf_add_str(&text, node->namespace);
@@ -360,9 +427,11 @@ static bool walk_splitters(struct compile *c, uint32_t start) {
 
 /* ---- the whole ---- */
 
+/* Where a route leaves out the service it is the chain's; the last route, for all else, is to the
+ * router's own name, which may be spelled otherwise. */
 static bool compile_router(struct compile *c, const struct service_router *router) {
     c->advanced = true;
-    if (!record_protocol(c, c->service))
+    if (!record_protocol(c, router->head.name))
         return false;
     for (uint32_t i = 0; i < router->routes.len; i++) {
         static const struct service_route_destination own;
@@ -377,7 +446,7 @@ static bool compile_router(struct compile *c, const struct service_router *route
         if (!ok)
             return false;
     }
-    return true;
+    return split_or_resolve(c, router->head.name, STR(EVAL_NAMESPACE));
 }
 
 static bool check_advanced(struct compile *c) {
@@ -392,10 +461,11 @@ static bool check_advanced(struct compile *c) {
 }
 
 static bool compile_all(struct compile *c, struct chain *chain) {
-    const struct service_router *router = entry_of(c, CONFIG_SERVICE_ROUTER, c->service);
-    if (router != NULL && !compile_router(c, router))
-        return false;
-    if (!split_or_resolve(c, c->service, STR(EVAL_NAMESPACE)))
+    collect(c);
+    const struct service_router *router = c->router;
+    bool ok = router != NULL ? compile_router(c, router)
+                             : split_or_resolve(c, c->service, STR(EVAL_NAMESPACE));
+    if (!ok)
         return false;
     chain->starts_with_resolver = router == NULL && c->splitters.len == 0;
     for (uint32_t i = 0; i < c->splitters.len; i++) { /* grows meanwhile */
@@ -416,6 +486,9 @@ bool chain_compile(struct store_read *r, const struct config_change *change, str
                         .change = change,
                         .arena = r->arena,
                         .service = service,
+                        .splitter_entries = {.kind = CONFIG_SERVICE_SPLITTER},
+                        .resolver_entries = {.kind = CONFIG_SERVICE_RESOLVER},
+                        .defaults_entries = {.kind = CONFIG_SERVICE_DEFAULTS},
                         .splitters = LIST_EMPTY,
                         .known_splitters = MAP_INIT,
                         .known_targets = MAP_INIT,
@@ -423,6 +496,9 @@ bool chain_compile(struct store_read *r, const struct config_change *change, str
     if (service.len == 0)
         return error_set(e, ERROR_INTERNAL, "serviceName is required");
     bool ok = compile_all(&c, chain);
+    map_free(&c.splitter_entries.known);
+    map_free(&c.resolver_entries.known);
+    map_free(&c.defaults_entries.known);
     map_free(&c.known_splitters);
     map_free(&c.known_targets);
     return ok;

@@ -131,7 +131,7 @@ static void links_of_ingress(struct links *links, const struct ingress_gateway *
     }
 }
 
-static struct list links_of(struct store_read *r, struct str kind,
+struct list config_entry_links(struct store_read *r, struct str kind,
                             const struct config_entry *entry) {
     struct links links = {.read = r, .services = LIST_EMPTY};
     if (str_is(kind, CONFIG_SERVICE_ROUTER))
@@ -169,7 +169,7 @@ static struct str link_key(struct store_read *r, struct str service, struct str 
 static void entry_remove(struct store_batch *b, struct str kind, struct str name,
                          const struct config_entry *old) {
     struct str key = entry_key(&b->read, kind, name);
-    struct list links = links_of(&b->read, kind, old);
+    struct list links = config_entry_links(&b->read, kind, old);
     for (uint32_t i = 0; i < links.len; i++)
         lookup_delete(b, TABLE_CONFIG_LINKS,
                       link_key(&b->read, LIST_AT(links, struct str, i), key));
@@ -186,7 +186,7 @@ static void entry_store(struct store_batch *b, struct str kind, struct config_en
     buf_clear(&b->encoded);
     config_entry_request_encode(&b->encoded, &record);
     table_put(b, TABLE_CONFIG_ENTRIES, key, buf_str(&b->encoded));
-    struct list links = links_of(&b->read, kind, entry);
+    struct list links = config_entry_links(&b->read, kind, entry);
     for (uint32_t i = 0; i < links.len; i++)
         lookup_put(b, TABLE_CONFIG_LINKS, link_key(&b->read, LIST_AT(links, struct str, i), key),
                    key);

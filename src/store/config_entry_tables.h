@@ -15,6 +15,10 @@
 
 /* NULL when there is none. Watches nothing. */
 struct config_entry *config_entry_fetch(struct store_read *r, struct str kind, struct str name);
+/* The services (struct str, with repeats) that a router, splitter, resolver or ingress gateway names
+ * (fsm.md 5.7); none for other kinds. */
+struct list config_entry_links(struct store_read *r, struct str kind,
+                               const struct config_entry *entry);
 /* The names (struct str) of entries of the kind that link to the service: routers, splitters,
  * resolvers and ingress gateways, by links as in fsm.md 5.7. Exact. */
 struct list config_entry_linking(struct store_read *r, struct str kind, struct str service);
@@ -44,6 +48,10 @@ struct chain {
  * or NULL. False with the text of fsm.md 5.7. */
 bool chain_compile(struct store_read *r, const struct config_change *change, struct str service,
                    struct chain *chain, struct error *e);
+
+/* The protocol that a service itself has, lower case: of its service-defaults (in this spelling), or
+ * without those of proxy-defaults, or tcp. */
+struct str service_protocol(struct store_read *r, struct str service);
 
 /* ---- gateway.c ---- */
 

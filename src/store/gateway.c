@@ -68,18 +68,16 @@ static struct list mappings_of_gateway(struct store_read *r, struct str gateway)
 
 /* ---- reads ---- */
 
-/* Whether a mapping is shown: one that an ingress's wildcard made only if the service speaks what
- * the listener does. *checked: config entries were looked at. */
+/* Whether a mapping is shown: one that an ingress's wildcard made only if the service itself (not
+ * what its chain leads to) speaks what the listener does. *checked: config entries were looked at.
+ */
 static bool mapping_serves(struct store_read *r, const struct gateway_service *m, bool *checked) {
-    struct error ignored = ERROR_IN(r->arena);
-    struct chain chain;
     if (is_wildcard(m))
         return false;
     if (!m->from_wildcard || !str_is(m->gateway_kind, CONFIG_INGRESS_GATEWAY))
         return true;
     *checked = true;
-    return chain_compile(r, NULL, m->service.name, &chain, &ignored) &&
-           str_eq(chain.protocol, m->protocol);
+    return str_eq(service_protocol(r, m->service.name), m->protocol);
 }
 
 uint64_t gateway_services(struct store_read *r, struct str gateway, struct list *services) {
@@ -103,20 +101,17 @@ uint64_t gateway_of_service(struct store_read *r, struct str service, const char
                             struct list *mappings) {
     struct list all = mappings_of_service(r, service);
     uint64_t index = 0;
-    bool checked = false;
     uint32_t cap = 0;
     *mappings = LIST_NIL;
     for (uint32_t i = 0; i < all.len; i++) {
         struct gateway_service *m = LIST_AT(all, struct gateway_service *, i);
-        if (!str_is(m->gateway_kind, kind) || !mapping_serves(r, m, &checked))
+        if (!str_is(m->gateway_kind, kind) || is_wildcard(m))
             continue;
         *(struct gateway_service **)list_push(mappings, &cap, sizeof m, r->arena) = m;
         if (m->modify_index > index)
             index = m->modify_index;
     }
     watch_name(r, WATCH_TABLE, STR(INDEX_NAME));
-    if (checked)
-        watch_name(r, WATCH_TABLE, STR(ENTRIES_INDEX));
     return index;
 }
 

@@ -1,6 +1,5 @@
 /* gateway-services: which services are reached through which gateways (fsm.md 5.7), derived from
- * config entries and the catalog. Owner: C (gateway.c); what is declared here is what the catalog
- * calls.
+ * config entries and the catalog.
  */
 #ifndef PRAETOR_STORE_GATEWAY_H
 #define PRAETOR_STORE_GATEWAY_H
@@ -10,13 +9,13 @@
 
 /* ---- reads; conventions: store/catalog.h ---- */
 
-/* struct gateway_service *: the services of a gateway, without wildcard mappings themselves; nil
- * when none. Index: gateway-services, with config-entries when a wildcard mapping was checked. */
+/* struct gateway_service *: the services of a gateway, without wildcard mappings themselves, and
+ * without what an ingress's wildcard made for services of another protocol than the listener's; nil
+ * when none. Index: gateway-services, with config-entries when such a protocol was looked at. */
 uint64_t gateway_services(struct store_read *r, struct str gateway, struct list *services);
 /* struct gateway_service *, by gateway name: mappings whose service is `service` (not "*") of
- * gateways of the kind ("terminating-gateway", "ingress-gateway"), those that an ingress does not
- * serve for a differing protocol left out. Returns the highest ModifyIndex of them, 0 when there is
- * none. */
+ * gateways of the kind ("terminating-gateway", "ingress-gateway"); protocols do not matter here.
+ * Returns the highest ModifyIndex of them, 0 when there is none. */
 uint64_t gateway_of_service(struct store_read *r, struct str service, const char *kind,
                             struct list *mappings);
 
