@@ -25,6 +25,10 @@ static const struct check_kind *kind_of(const struct check_type *t) {
         return &check_kind_http;
     if (t->tcp.len > 0)
         return &check_kind_tcp;
+    if (t->grpc.len > 0)
+        return &check_kind_grpc;
+    if (t->docker_container_id.len > 0 && t->script_args.len > 0)
+        return &check_kind_docker;
     if (t->script_args.len > 0)
         return &check_kind_script;
     return NULL;
@@ -115,8 +119,11 @@ static struct check_run *run_new(struct local *l, const struct local_check *c,
 
 void check_start(struct local *l, struct local_check *c) {
     const struct check_kind *kind = kind_of(&c->type);
-    if (kind == NULL)
+    if (kind == NULL) {
+        if (c->type.ttl <= 0)
+            check_alias_start(l, c);
         return;
+    }
     struct arena scratch = ARENA_INIT;
     struct error e = ERROR_IN(&scratch);
     if (l->check_pool == NULL)
@@ -141,6 +148,7 @@ void check_start(struct local *l, struct local_check *c) {
 }
 
 void check_stop(struct local_check *c) {
+    check_alias_stop(c);
     struct check_monitor *m = c->monitor;
     if (m == NULL)
         return;

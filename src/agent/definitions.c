@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "agent/check_run.h"
 #include "agent/config_table.h"
 #include "agent/local.h"
 #include "base/mem.h"
@@ -107,14 +108,10 @@ bool check_type_supported(const struct check_type *t, const struct config *c, bo
             e, ERROR_INTERNAL,
             "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or "
             "'enable_local_script_checks' to true");
-    if (t->ttl > 0 || t->http.len > 0 || t->tcp.len > 0 ||
-        (script && t->grpc.len == 0 && t->docker_container_id.len == 0))
-        return true;
-    struct str shown = check_type_shown(t);
-    return error_set(e, ERROR_BAD_REQUEST,
-                     "Invalid check: type \"" STR_FMT
-                     "\" is not supported yet by this version of Praetor",
-                     STR_ARG(shown));
+    struct str address;
+    bool tcp;
+    return !script || t->docker_container_id.len == 0 ||
+           check_docker_host(&address, &tcp, e->arena, e);
 }
 
 bool check_type_empty(const struct check_type *t) {

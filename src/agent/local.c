@@ -378,6 +378,7 @@ static void put_service(struct local *l, struct local_service *s) {
     if (old != NULL)
         service_free(old);
     local_touch_service(l, s);
+    check_alias_notify(l, s->service.id);
     if (!same)
         local_notify(l, s->service.id);
 }
@@ -451,6 +452,7 @@ bool local_deregister_service(struct local *l, struct str id, struct error *e) {
         file_remove_service(l, s->service.id);
     s->deleted = true;
     local_touch_service(l, s);
+    check_alias_notify(l, s->service.id);
     local_notify(l, s->service.id);
     log_at(LOG_DEBUG, LOGGER, "removed service", LOG_S("service", id));
     return true;
@@ -485,6 +487,7 @@ static bool add_check(struct local *l, struct local_check *c) {
         ttl_start(l, c);
     else if (c->has_type)
         check_start(l, c);
+    check_alias_notify(l, c->check.service_id);
     if (c->source != CHECK_FROM_CONFIG)
         file_store_check(l, c);
     local_touch_check(l, c);
@@ -503,8 +506,12 @@ bool local_register_check(struct local *l, const struct config_check *d, enum ch
             return error_set(e, ERROR_INTERNAL, "ServiceID \"" STR_FMT "\" does not exist",
                              STR_ARG(d->service_id));
     }
-    if (!check_type_supported(&d->type, l->config, source == CHECK_FROM_API, e))
+    if (!check_type_supported(&d->type, l->config, source == CHECK_FROM_API, e)) {
+        struct local_check *old = local_check_find(l, id);
+        if (old != NULL && source == CHECK_FROM_API) /* sic: as the peer */
+            local_check_drop(l, old);
         return false;
+    }
     struct local_check *c = check_new(l);
     struct arena *arena = &c->arena;
     schema_copy(&check_type_shape, &c->type, &d->type, arena);
@@ -535,6 +542,7 @@ void local_check_drop(struct local *l, struct local_check *c) {
     file_remove_check(l, c->check.check_id);
     file_remove_state(l, c->check.check_id);
     c->deleted = true;
+    check_alias_notify(l, c->check.service_id);
     local_touch_check(l, c);
 }
 
@@ -567,8 +575,10 @@ void local_check_update(struct local *l, struct local_check *c, struct str statu
         c->critical_since = 0;
     else if (c->critical_since == 0)
         c->critical_since = time_now_monotonic();
-    if (status_changed)
+    if (status_changed) {
         c->check.status = status_literal(status);
+        check_alias_notify(l, c->check.service_id);
+    }
     local_set_output(c, output);
     if (!status_changed && l->config->check_update_interval > 0)
         sync_defer(l, c);

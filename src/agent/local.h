@@ -39,6 +39,7 @@ struct local_check {
     char *output;                  /* check.output points here; NULL: empty */
     struct ttl_timer *ttl;         /* of a TTL check */
     struct check_monitor *monitor; /* of a check that runs by itself */
+    struct alias_check *alias;     /* of an alias check */
     struct loop_timer *deferral;   /* a changed output waits to be synced */
 };
 
@@ -123,9 +124,8 @@ struct tagged_address {
 
 /* Definitions: what the HTTP API and the files share. Any thread. Errors have the bare text. */
 bool check_type_validate(const struct check_type *t, struct error *e);
-/* False when it may not or cannot run: scripts that the configuration does not allow
- * (ERROR_INTERNAL, the peer's text), and types that are not built yet (a text that names the type).
- */
+/* False when it may not or cannot run: scripts that the configuration does not allow, a Docker
+ * engine whose address is none (ERROR_INTERNAL, the peer's texts). */
 bool check_type_supported(const struct check_type *t, const struct config *c, bool from_api,
                           struct error *e);
 bool check_type_empty(const struct check_type *t);

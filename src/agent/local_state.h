@@ -72,6 +72,7 @@ struct local {
     /* checks: local_ttl.c, check_local.c */
     struct loop_timer reap_timer;
     struct check_pool *check_pool; /* NULL until the first check that runs by itself */
+    struct alias_check *aliases;
 
     bool stopping;
     unsigned open_handles; /* timers that must close before `stopped` */

@@ -1,0 +1,320 @@
+/* gRPC checks: one call of grpc.health.v1.Health/Check on a connection of its own (agent.md 3.5).
+ * HTTP/2 is libcurl's; the two messages, a string going out and a number coming in, are made and
+ * read here.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "agent/check_curl.h"
+#include "base/mem.h"
+#include "base/time.h"
+
+#define DEFAULT_TIMEOUT (10 * SECOND)
+#define ANSWER_MAX 65536
+#define FRAME_HEAD 5 /* compressed or not, length */
+#define SERVING 1
+
+static const char *const code_names[] = {
+    "OK",       "Canceled",        "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+    "NotFound", "AlreadyExists",   "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+    "Aborted",  "OutOfRange",      "Unimplemented",    "Internal",          "Unavailable",
+    "DataLoss", "Unauthenticated",
+};
+
+struct grpc_check {
+    struct check_transfer transfer;
+    struct arena arena;
+    struct check_run *run;
+    struct str address, host;
+    struct str content_type;
+    struct str code, message; /* grpc-status, grpc-message */
+};
+
+/* ---- messages ---- */
+
+static void add_varint(struct buf *b, uint64_t n) {
+    for (; n >= 0x80; n >>= 7)
+        buf_add_char(b, (char)(n | 0x80));
+    buf_add_char(b, (char)n);
+}
+
+/* HealthCheckRequest{service} in a frame. */
+static struct str request_bytes(struct str service, struct arena *arena) {
+    struct buf message = BUF_INIT, framed = BUF_INIT;
+    if (service.len > 0) {
+        buf_add_char(&message, 0x0a);
+        add_varint(&message, service.len);
+        buf_add_str(&message, service);
+    }
+    buf_add_char(&framed, 0);
+    buf_add_be32(&framed, (uint32_t)message.len);
+    buf_add_str(&framed, buf_str(&message));
+    struct str bytes = str_copy(arena, buf_str(&framed));
+    buf_free(&message);
+    buf_free(&framed);
+    return bytes;
+}
+
+static bool take_varint(struct str *s, uint64_t *out) {
+    *out = 0;
+    for (unsigned shift = 0; shift < 64 && s->len > 0; shift += 7) {
+        uint8_t byte = (uint8_t)s->data[0];
+        *s = str_sub(*s, 1, s->len);
+        *out |= (uint64_t)(byte & 0x7f) << shift;
+        if ((byte & 0x80) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool skip_bytes(struct str *s, uint64_t n) {
+    if (n > s->len)
+        return false;
+    *s = str_sub(*s, (size_t)n, s->len);
+    return true;
+}
+
+/* HealthCheckResponse.status from a frame; false when the bytes are no such thing. */
+bool check_grpc_read_status(struct str frame, uint64_t *status) {
+    *status = 0;
+    if (frame.len < FRAME_HEAD || frame.data[0] != 0 ||
+        be32_get(frame.data + 1) > frame.len - FRAME_HEAD)
+        return false;
+    struct str s = str_sub(frame, FRAME_HEAD, be32_get(frame.data + 1));
+    while (s.len > 0) {
+        uint64_t tag, value;
+        if (!take_varint(&s, &tag))
+            return false;
+        bool ok = true;
+        switch (tag & 7) {
+        case 0:
+            ok = take_varint(&s, &value);
+            if (ok && tag >> 3 == 1)
+                *status = value;
+            break;
+        case 1:
+            ok = skip_bytes(&s, 8);
+            break;
+        case 2:
+            ok = take_varint(&s, &value) && skip_bytes(&s, value);
+            break;
+        case 5:
+            ok = skip_bytes(&s, 4);
+            break;
+        default:
+            ok = false;
+        }
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+/* grpc-message: percent-encoded. */
+static struct str decode_message(struct str s, struct arena *arena) {
+    char *out = arena_alloc(arena, s.len + 1);
+    size_t len = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        char hex[3] = {0}, *end = hex;
+        unsigned long byte = 0;
+        if (s.data[i] == '%' && i + 2 < s.len) {
+            memcpy(hex, s.data + i + 1, 2);
+            byte = strtoul(hex, &end, 16);
+        }
+        bool escaped = end == hex + 2 && hex[0] != '+' && hex[0] != '-' && hex[0] != ' ';
+        out[len++] = escaped ? (char)byte : s.data[i];
+        i += escaped ? 2 : 0;
+    }
+    return str_of(out, len);
+}
+
+/* ---- end ---- */
+
+static void over(struct grpc_check *g, enum check_health status, struct str output) {
+    struct arena arena = g->arena;
+    check_run_over(g->run, status, output);
+    check_transfer_free(&g->transfer);
+    mem_free(g);
+    arena_free(&arena);
+}
+
+static void fail(struct grpc_check *g, const char *code, struct str text) {
+    over(g, CHECK_CRITICAL,
+         str_format(&g->arena, "rpc error: code = %s desc = " STR_FMT, code, STR_ARG(text)));
+}
+
+static void connection_failed(struct grpc_check *g) {
+    struct check_transfer *t = &g->transfer;
+    struct str fault = check_transfer_fault(t, g->host), text;
+    if (t->code == CURLE_SSL_CONNECT_ERROR) {
+        if (str_has_prefix(fault, STR("http: server gave")))
+            fault = STR("tls: first record does not look like a TLS handshake");
+        text = str_format(&g->arena, "transport: authentication handshake failed: " STR_FMT,
+                          STR_ARG(fault));
+    } else if (t->code == CURLE_COULDNT_CONNECT || t->code == CURLE_COULDNT_RESOLVE_HOST) {
+        text = str_format(&g->arena, "transport: Error while dialing " STR_FMT, STR_ARG(fault));
+    } else {
+        fail(g, "Unavailable", STR("connection closed"));
+        return;
+    }
+    struct str quoted = str_quote(&g->arena, text);
+    fail(g, "Unavailable",
+         str_format(&g->arena, "connection error: desc = " STR_FMT, STR_ARG(quoted)));
+}
+
+/* An answer that is not gRPC's. */
+static void http_failed(struct grpc_check *g) {
+    long status = g->transfer.status;
+    const char *code = "Unknown";
+    if (status == 401)
+        code = "Unauthenticated";
+    else if (status == 403)
+        code = "PermissionDenied";
+    else if (status == 404)
+        code = "Unimplemented";
+    else if (status == 429 || (status >= 502 && status <= 504))
+        code = "Unavailable";
+    else if (status == 400)
+        code = "Internal";
+    struct str type = str_quote(&g->arena, g->content_type);
+    fail(
+        g, code,
+        str_format(&g->arena,
+                   "HTTP status code %ld; transport: received the unexpected content-type " STR_FMT,
+                   status, STR_ARG(type)));
+}
+
+static void answered(struct grpc_check *g) {
+    struct check_transfer *t = &g->transfer;
+    uint64_t code, status;
+    if (!str_to_u64(g->code, &code)) {
+        fail(g, "Internal", STR("server closed the stream without sending trailers"));
+    } else if (code >= COUNT_OF(code_names)) {
+        struct str name = str_format(&g->arena, "Code(%llu)", (unsigned long long)code);
+        fail(g, name.data, decode_message(g->message, &g->arena));
+    } else if (code != 0) {
+        fail(g, code_names[code], decode_message(g->message, &g->arena));
+    } else if (t->output.total > ANSWER_MAX) {
+        fail(g, "ResourceExhausted", STR("grpc: received message larger than max"));
+    } else if (!check_grpc_read_status(check_output_tail(&t->output), &status)) {
+        fail(g, "Internal", STR("grpc: failed to unmarshal the received message"));
+    } else if (status != SERVING) {
+        over(g, CHECK_CRITICAL, STR("gRPC application didn't report service healthy"));
+    } else {
+        over(g, CHECK_PASSING,
+             str_format(&g->arena, "gRPC check " STR_FMT ": success", STR_ARG(g->run->type.grpc)));
+    }
+}
+
+static void transfer_done(struct check_transfer *t) {
+    struct grpc_check *g = t->owner;
+    bool complete = t->code == CURLE_OK || g->code.len > 0;
+    if (t->code == CURLE_OPERATION_TIMEDOUT && !complete)
+        fail(g, "DeadlineExceeded", STR("context deadline exceeded"));
+    else if (!complete)
+        connection_failed(g);
+    else if (g->code.len == 0 && !str_has_prefix(g->content_type, STR("application/grpc")))
+        http_failed(g);
+    else
+        answered(g);
+}
+
+static void on_header(struct check_transfer *t, struct str name, struct str value) {
+    struct grpc_check *g = t->owner;
+    if (str_eq_fold(name, STR("grpc-status")))
+        g->code = str_copy(&g->arena, value);
+    else if (str_eq_fold(name, STR("grpc-message")))
+        g->message = str_copy(&g->arena, value);
+    else if (str_eq_fold(name, STR("content-type")))
+        g->content_type = str_copy(&g->arena, value);
+}
+
+/* ---- start ---- */
+
+/* "host:port" of the target as a URL, or of the name that the agent's TLS settings want. */
+static void set_url(struct grpc_check *g, struct str port) {
+    struct check_transfer *t = &g->transfer;
+    struct check_run *r = g->run;
+    struct str name = r->type.grpc_use_tls ? r->tls.server_name : STR_NONE;
+    struct str authority = g->address;
+    if (name.len > 0) {
+        t->connect_to = str_format(&g->arena, "::" STR_FMT, STR_ARG(g->address)).data;
+        authority = str_format(&g->arena, STR_FMT ":" STR_FMT, STR_ARG(name), STR_ARG(port));
+    }
+    t->url = str_format(&g->arena, "http%s://" STR_FMT "/grpc.health.v1.Health/Check",
+                        r->type.grpc_use_tls ? "s" : "", STR_ARG(authority))
+                 .data;
+}
+
+static bool split_target(struct grpc_check *g, struct str *service, struct str *port) {
+    struct str rest = g->run->type.grpc;
+    g->address = str_cut(&rest, '/');
+    *service = rest;
+    ptrdiff_t bracket = str_find_char(g->address, ']');
+    ptrdiff_t colon = str_find(g->address, STR(":"), bracket < 0 ? 0 : (size_t)bracket);
+    if (colon < 0)
+        return false;
+    *port = str_sub(g->address, (size_t)colon + 1, g->address.len);
+    g->host = str_sub(g->address, 0, (size_t)colon);
+    return port->len > 0;
+}
+
+static bool prepare(struct grpc_check *g, struct error *e) {
+    struct check_transfer *t = &g->transfer;
+    struct check_run *r = g->run;
+    struct str service, port;
+    if (!split_target(g, &service, &port)) {
+        struct str text = str_format(&g->arena,
+                                     "transport: Error while dialing dial tcp: address " STR_FMT
+                                     ": missing port in address",
+                                     STR_ARG(g->address));
+        struct str quoted = str_quote(&g->arena, text);
+        return error_set(e, ERROR_BAD_REQUEST,
+                         "rpc error: code = Unavailable desc = connection error: desc = " STR_FMT,
+                         STR_ARG(quoted));
+    }
+    set_url(g, port);
+    t->arena = &g->arena;
+    t->owner = g;
+    t->done = transfer_done;
+    t->header = on_header;
+    t->method = "POST";
+    t->body = request_bytes(service, &g->arena);
+    t->sends_body = true;
+    t->http2 = true;
+    t->tls = &r->tls;
+    t->skip_verify = r->type.tls_skip_verify;
+    t->timeout = check_run_timeout(r, DEFAULT_TIMEOUT);
+    t->output.limit = ANSWER_MAX;
+    check_transfer_header(t, "Content-Type: application/grpc");
+    check_transfer_header(t, "TE: trailers");
+    check_transfer_header(t, "User-Agent: grpc-c/praetor");
+    check_transfer_header(t, "Accept:");
+    check_transfer_header(t, "Expect:");
+    return check_transfer_start(t, e);
+}
+
+static void grpc_start(struct check_run *r) {
+    struct grpc_check *g = MEM_NEW(struct grpc_check);
+    struct error e = ERROR_IN(&g->arena);
+    g->run = r;
+    r->state = g;
+    g->transfer.curl = check_run_curl(r, &e);
+    if (g->transfer.curl == NULL) {
+        check_run_over(r, CHECK_CRITICAL, e.text);
+        struct arena arena = g->arena;
+        mem_free(g);
+        arena_free(&arena);
+        return;
+    }
+    if (!prepare(g, &e))
+        over(g, CHECK_CRITICAL, e.text);
+}
+
+static void grpc_cancel(struct check_run *r) {
+    struct grpc_check *g = r->state;
+    check_transfer_cancel(&g->transfer);
+    over(g, CHECK_CRITICAL, STR(""));
+}
+
+const struct check_kind check_kind_grpc = {grpc_start, grpc_cancel};
