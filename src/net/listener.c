@@ -31,7 +31,7 @@ struct listener_part { /* what one loop has of it */
     uv_poll_t poll;
     struct loop_timer pause;
     int fd;
-    struct message message;
+    struct message start_message, message;
     unsigned handles_open;
 };
 
@@ -349,7 +349,7 @@ static void on_pause_over(struct loop_timer *t) {
 }
 
 static void start_part(struct message *m) {
-    struct listener_part *part = CONTAINER_OF(m, struct listener_part, message);
+    struct listener_part *part = CONTAINER_OF(m, struct listener_part, start_message);
     loop_timer_init(part->loop, &part->pause, on_pause_over, part);
     int code = uv_poll_init(&part->loop->uv, &part->poll, part->fd);
     ASSERT(code == 0);
@@ -370,9 +370,10 @@ void listener_start(struct listener *l, struct loop *const *loops, unsigned coun
         part->loop = loops[i];
         part->fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
         ASSERT(part->fd >= 0);
-        part->message.run = start_part;
+        /* Not the message of the end, which may come while this one waits. */
+        part->start_message.run = start_part;
         /* Never refused: there are few, at the start. */
-        loop_post_reply(loops[i], &part->message);
+        loop_post_reply(loops[i], &part->start_message);
     }
 }
 
