@@ -250,6 +250,7 @@ bool wal_add_segment(struct wal *w, struct error *e) {
         .salt = prng_next(&w->salts),
         .previous_end = tail != NULL ? tail->end : 0,
         .next_index = tail != NULL ? wal_last(w) + 1 : 1,
+        .size = w->segment_bytes,
         .term = w->term,
         .vote_term = w->vote_term,
         .vote = buf_str(&w->vote),

@@ -30,8 +30,8 @@ void le64_put(void *p, uint64_t n) {
 }
 
 /* magic 8 | version 4 | checksum 4 (of the 512 bytes with this one 0) | number | salt |
- * previous_end | next_index | term | vote_term | length of vote 4 | vote */
-enum { AT_VERSION = 8, AT_SUM = 12, AT_NUMBERS = 16, AT_VOTE_LEN = 64, AT_VOTE = 68 };
+ * previous_end | next_index | term | vote_term | length of vote 4 | vote | ... | size, at 328 */
+enum { AT_VERSION = 8, AT_SUM = 12, AT_NUMBERS = 16, AT_VOTE_LEN = 64, AT_VOTE = 68, AT_SIZE = 328 };
 
 void wal_header_write(const struct wal_header *h, uint8_t out[WAL_HEADER_BYTES]) {
     ASSERT(h->vote.len <= WAL_VOTE_MAX);
@@ -43,6 +43,7 @@ void wal_header_write(const struct wal_header *h, uint8_t out[WAL_HEADER_BYTES])
     for (int i = 0; i < 6; i++)
         le64_put(out + AT_NUMBERS + 8 * i, numbers[i]);
     le32_put(out + AT_VOTE_LEN, (uint32_t)h->vote.len);
+    le64_put(out + AT_SIZE, h->size);
     if (h->vote.len > 0)
         memcpy(out + AT_VOTE, h->vote.data, h->vote.len);
     le32_put(out + AT_SUM, crc32c(0, out, WAL_HEADER_BYTES));
@@ -67,6 +68,7 @@ bool wal_header_read(const uint8_t bytes[WAL_HEADER_BYTES], struct wal_header *h
                              .next_index = numbers[3],
                              .term = numbers[4],
                              .vote_term = numbers[5],
+                             .size = le64_get(bytes + AT_SIZE),
                              .vote = str_of(bytes + AT_VOTE, vote_len)};
     return true;
 }
@@ -189,17 +191,19 @@ void wal_scan(struct str segment, uint64_t salt, void (*visit)(void *, const str
               void *owner, struct wal_scan *result) {
     uint64_t at = WAL_HEADER_BYTES, batch = 0;
     struct wal_record r;
+    bool finished = false;
     while (at < segment.len &&
            wal_record_read(str_of(segment.data + at, segment.len - at), salt, at, false, &r)) {
         /* The index behind the end of a segment that was not yet finished is no record of the log.
          */
-        if (r.kind == WAL_INDEX || (r.batch != at && r.batch != batch))
+        finished = r.kind == WAL_INDEX;
+        if (finished || (r.batch != at && r.batch != batch))
             break;
         batch = r.batch;
         visit(owner, &r);
         at += r.size;
     }
-    *result = (struct wal_scan){.end = at, .dirty_to = at};
+    *result = (struct wal_scan){.end = at, .dirty_to = at, .finished = finished};
     if (at >= segment.len)
         return;
     result->dirty_to = last_nonzero(segment, at);

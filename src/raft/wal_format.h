@@ -39,6 +39,7 @@ struct wal_header {
     uint64_t salt;
     uint64_t previous_end; /* where the records of the segment before end; 0: there is none */
     uint64_t next_index;   /* of the log when the segment was made */
+    uint64_t size;         /* that it was made with, at least which it keeps; 0: not known */
     uint64_t term, vote_term;
     struct str vote; /* into the bytes it was read from */
 };
@@ -69,6 +70,7 @@ struct wal_scan {
     uint64_t end;      /* of the last good record */
     uint64_t dirty_to; /* > end: something not zero lies behind the end, up to here */
     bool damaged;      /* what lies at `end` was synced once */
+    bool finished;     /* at `end` is the segment's index: another segment follows */
 };
 void wal_scan(struct str segment, uint64_t salt, void (*visit)(void *, const struct wal_record *),
               void *owner, struct wal_scan *result);

@@ -99,6 +99,11 @@ static bool open_segment(struct wal *w, uint64_t number, struct opened *o, struc
                                    wal_segment_path(w, number));
         return damaged(w, number, 0, e);
     }
+    if ((uint64_t)size < o->header.size) {
+        w->io.close(w->io.owner, handle);
+        return error_set(e, ERROR_IO, "write-ahead log: %s was cut off at byte %lld",
+                         wal_segment_path(w, number), (long long)size);
+    }
     o->segment = MEM_NEW(struct wal_segment);
     *o->segment = (struct wal_segment){.number = number,
                                        .salt = o->header.salt,
@@ -206,6 +211,9 @@ static bool read_records(struct wal *w, struct wal_segment *s, uint64_t expected
             ok = damaged(w, s->number, v.nonsense_at, e);
         else if (scan.damaged || (expected_end > 0 && scan.end != expected_end))
             ok = damaged(w, s->number, scan.end, e);
+        else if (expected_end == 0 && scan.finished) /* its index is written when the next one is there */
+            ok = error_set(e, ERROR_IO, "write-ahead log: %s is missing",
+                           wal_segment_path(w, s->number + 1));
         else if (expected_end == 0)
             ok = settle_tail(w, s, &scan, buf_str(&bytes), v.batch, e);
     }

@@ -138,6 +138,11 @@ static bool open_dirs(struct recovery *r, struct error *e) {
     uint64_t seed;
     random_bytes(&seed, sizeof seed);
     d->wal = wal_open(&d->io, &(struct wal_options){.directory = wal_dir, .seed = seed}, e);
+    if (d->wal != NULL && !wal_has_state(d->wal) && r->meta_count + r->skipped > 0)
+        return error_set(e, ERROR_IO,
+                         "there are snapshots in %s, but the write-ahead log in %s is missing: restore "
+                         "the data directory from a backup",
+                         snapshot_dir, wal_dir);
     return d->wal != NULL;
 }
 
@@ -186,6 +191,22 @@ static bool store_is_usable(const struct recovery *r) {
         return wal_first(r->d->wal) == 1;
     uint64_t in_log;
     return term_in_log(r, applied, &in_log) && in_log == term;
+}
+
+/* What the store has applied was on disk before, and is in the log or in a snapshot for as long as the store
+ * is trusted. If neither reaches as far, the end of the log was lost or damaged after it was synced, which the
+ * log alone cannot tell from an append that a crash cut short. To go on would lose what was acknowledged. */
+static bool log_reaches(const struct recovery *r, struct error *e) {
+    uint64_t applied = store_applied_index(r->d->store), last = wal_last(r->d->wal);
+    uint64_t newest = r->meta_count > 0 ? r->metas[0].index : 0;
+    if (applied <= last || applied <= newest)
+        return true;
+    return error_set(e, ERROR_IO,
+                     "the write-ahead log ends at entry %llu, but entry %llu was committed: its end is "
+                     "damaged or missing. Restore the data directory from a backup, or remove %s to go "
+                     "on without the entries after %llu",
+                     (unsigned long long)last, (unsigned long long)applied, r->state_dir,
+                     (unsigned long long)(last > newest ? last : newest));
 }
 
 static bool feed_state(struct recovery *r, const struct snapshot_meta *meta, int fd,
@@ -372,6 +393,8 @@ static bool open_from_disk(struct recovery *r, struct error *e) {
         return false;
     r->run_count = wal_runs(d->wal, &r->runs);
     r->newest = 0;
+    if (!log_reaches(r, e))
+        return false;
     if (!store_is_usable(r)) {
         if (store_applied_index(d->store) > 0)
             log_at(LOG_WARN, DRIVER_LOG, "rebuilding the state from snapshot and log",
