@@ -9,9 +9,14 @@
 #include <stdlib.h>
 
 #include "codec/msgpack.h"
+#include "store/acl.h"
 #include "store/catalog.h"
+#include "store/config_entry.h"
+#include "store/connect.h"
 #include "store/coordinate.h"
+#include "store/gateway.h"
 #include "store/kv.h"
+#include "store/query.h"
 #include "store/session.h"
 #include "store/snapshot.h"
 #include "unit/store/verify.h"
@@ -94,6 +99,22 @@ static bool apply_piece(struct store_batch *b, uint64_t index, struct str piece)
     return ok;
 }
 
+static void read_more(struct store_read *r) {
+    struct error e = ERROR_IN(&arena);
+    struct list list;
+    struct prepared_query *query;
+    uint64_t index;
+    acl_token_list(r, &(struct acl_token_filter){.local = true, .global = true}, &list);
+    acl_role_list(r, STR(""), &list);
+    acl_tokens_expired(r, false, INT64_MAX, 10, &list);
+    intention_list(r, &list);
+    intention_match(r, true, STR("default"), STR("s"), &list);
+    config_entry_list(r, STR(""), &list);
+    gateway_services(r, STR("s"), &list);
+    catalog_check_ingress_nodes(r, STR("s"), &list);
+    query_resolve(r, STR("query-name"), STR(""), &query, &index, &e);
+}
+
 static void read_everything(struct store_batch *b) {
     struct store_read *r = &b->read;
     struct list list;
@@ -105,6 +126,7 @@ static void read_everything(struct store_batch *b) {
     session_list(r, &list);
     coordinate_list(r, &list);
     kv_list(r, STR(""), &list);
+    read_more(r);
     verify_store(r);
 }
 
