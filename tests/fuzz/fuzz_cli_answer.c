@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "base/mem.h"
-#include "cli/shapes.h"
+#include "schema/client_view.h"
 #include "codec/json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
