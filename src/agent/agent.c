@@ -12,6 +12,7 @@
 #include "agent/agent_files.h"
 #include "agent/crash.h"
 #include "agent/telemetry.h"
+#include "agent/watches.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
@@ -42,6 +43,7 @@ struct agent {
     struct server *server;
     struct local *local;
     struct events *events;
+    struct watches *watches;
     bool server_started, local_started;
     struct running_interface interfaces[INTERFACES_MAX];
     size_t interface_count;
@@ -327,6 +329,10 @@ static bool start(struct agent *agent, const struct agent_interface *const *inte
     on_core(agent, core_load, &job);
     if (!job.ok || !agent_write_pid(agent->config, e) || !start_interfaces(agent, interfaces, e))
         return false;
+    struct watches_options watches = {agent->server, agent->local, agent->events};
+    agent->watches = watches_new(&watches);
+    if (!watches_start(agent->watches, agent->config, e))
+        return false;
     on_core(agent, core_start_local, NULL);
     log_at(LOG_INFO, LOGGER, "started state syncer");
     return true;
@@ -336,6 +342,7 @@ static bool start(struct agent *agent, const struct agent_interface *const *inte
 
 static void stop(struct agent *agent) {
     log_at(LOG_INFO, LOGGER, "Requesting shutdown");
+    watches_end(agent->watches);
     for (size_t i = agent->interface_count; i-- > 0;)
         agent->interfaces[i].interface->stop(agent->interfaces[i].self);
     log_at(LOG_INFO, LOGGER, "Waiting for endpoints to shut down");
@@ -384,6 +391,8 @@ static bool reload(struct agent *agent, struct error *e) {
     struct load_job job = {.config = c, .e = e};
     on_core(agent, core_reload, &job);
     bool ok = job.ok || error_prefix(e, "Failed reloading services: ");
+    if (ok)
+        ok = watches_start(agent->watches, c, e) || error_prefix(e, "Failed reloading watches: ");
     for (size_t i = 0; ok && i < agent->interface_count; i++)
         ok = agent->interfaces[i].interface->reload(agent->interfaces[i].self, c, e);
     config_release(c);

@@ -192,20 +192,25 @@ static bool decode_scalar(struct decoder *d, enum config_type type, const struct
 
 /* ---- content without a table ---- */
 
-/* One-element lists directly in an untyped position become their element, through maps, but not
- * below a list that stays one. */
-static struct value free_value(struct decoder *d, const struct value *v) {
-    if (v->kind == VALUE_LIST && v->list.len == 1)
-        v = &v->list.items[0];
+static struct value free_map(struct decoder *d, const struct value *v);
+
+/* A one-element list becomes its element, and if that is a map the same holds for its values: so it
+ * goes through the blocks of HCL, which are such lists, but not into the objects of JSON. */
+static struct value free_item(struct decoder *d, const struct value *v) {
+    bool only = v->kind == VALUE_LIST && v->list.len == 1;
+    if (only && v->list.items[0].kind == VALUE_MAP)
+        return free_map(d, &v->list.items[0]);
+    return *value_copy(only ? &v->list.items[0] : v, d->arena);
+}
+
+/* A map in an untyped position. */
+static struct value free_map(struct decoder *d, const struct value *v) {
     struct value out = *v;
-    if (v->kind == VALUE_MAP) {
-        out.map.pairs = NULL;
-        out.map.len = 0;
-        for (size_t i = 0; i < v->map.len; i++)
-            *map_add(&out, v->map.pairs[i].key, d->arena) = free_value(d, &v->map.pairs[i].value);
-        return out;
-    }
-    return *value_copy(&out, d->arena);
+    out.map.pairs = NULL;
+    out.map.len = 0;
+    for (size_t i = 0; i < v->map.len; i++)
+        *map_add(&out, v->map.pairs[i].key, d->arena) = free_item(d, &v->map.pairs[i].value);
+    return out;
 }
 
 /* ---- containers ---- */
@@ -307,7 +312,7 @@ static bool decode_value(struct decoder *d, const struct config_key *key, const 
     case CONFIG_FREE:
         v = want_map(d, v, path);
         if (v != NULL)
-            *out = free_value(d, v);
+            *out = free_map(d, v);
         return v != NULL;
     case CONFIG_BLOCK:
         return decode_block(d, key->block, v, path, out);

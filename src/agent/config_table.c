@@ -586,6 +586,6 @@ static const struct config_key root_keys[] = {
     {"verify_server_hostname", CONFIG_BOOL, AT(tls.verify_server_hostname), KEY_LATER},
     {"version", CONFIG_STR, NOWHERE},
     {"version_prerelease", CONFIG_STR, NOWHERE},
-    {"watches", CONFIG_FREES, AT(watches), KEY_LATER},
+    {"watches", CONFIG_FREES, AT(watches)},
 };
 const struct config_block config_root = {KEYS(root_keys), sizeof(struct config)};

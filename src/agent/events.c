@@ -48,10 +48,11 @@ bool event_check(const struct user_event *event, struct error *e) {
 }
 
 static bool too_big(const char *which, const char *when, struct error *e) {
-    return error_set(e, ERROR_INTERNAL,
-                     "1 error occurred:\n\t* error broadcasting event to segment \"\": %suser event "
-                     "exceeds configured limit of %d bytes %s encoding\n\n",
-                     which, EVENT_BYTES_MAX, when);
+    return error_set(
+        e, ERROR_INTERNAL,
+        "1 error occurred:\n\t* error broadcasting event to segment \"\": %suser event "
+        "exceeds configured limit of %d bytes %s encoding\n\n",
+        which, EVENT_BYTES_MAX, when);
 }
 
 /* The message of gossip.md 9.5: type, map of LTime, Name, Payload and CC, in the old msgpack. */

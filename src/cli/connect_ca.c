@@ -3,7 +3,7 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/input.h"
-#include "cli/shapes.h"
+#include "schema/client_view.h"
 
 #define BAD_FLAGS "Failed to parse args: "
 

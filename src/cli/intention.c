@@ -8,8 +8,8 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/input.h"
-#include "cli/shapes.h"
 #include "cli/table.h"
+#include "schema/client_view.h"
 
 enum { EXIT_ERROR = 2 }; /* of `intention check`, where 1 is an answer */
 

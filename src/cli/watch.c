@@ -8,9 +8,9 @@
 #include "cli/child.h"
 #include "cli/client.h"
 #include "cli/commands.h"
-#include "cli/shapes.h"
 #include "codec/json.h"
 #include "codec/uuid.h"
+#include "schema/client_view.h"
 
 #define RETRY_FIRST (5 * SECOND)
 #define RETRY_MAX (180 * SECOND)

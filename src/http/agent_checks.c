@@ -56,9 +56,9 @@ static void checks_listed(struct agent_work *w) {
     agent_work_answer_json(w);
 }
 
-/* The peer compiles the filter anew for each check: an expression that can be read but means nothing
- * is refused only when there is a check, and without the words in front. Errors of syntax begin with
- * their place in the text. */
+/* The peer compiles the filter anew for each check: an expression that can be read but means
+ * nothing is refused only when there is a check, and without the words in front. Errors of syntax
+ * begin with their place in the text. */
 static bool compile_filter(struct http_request *r, struct str text, struct check_list *wanted) {
     struct error e = ERROR_IN(&r->arena);
     wanted->filter = filter_compile(text, &health_check_shape, &r->arena, &e);

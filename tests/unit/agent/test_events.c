@@ -46,8 +46,8 @@ static void test_wire(void **state) {
     buf_free(&out);
 
     /* The peer's own bytes: agent.md 5.1, "plain" with a long ID and nothing else. */
-    event = (struct user_event){.id = STR("2D43843e-b29c-7e5c-b76b-a30cf68fb815"),
-                                .name = STR("plain"), .version = 1};
+    event = (struct user_event){
+        .id = STR("2D43843e-b29c-7e5c-b76b-a30cf68fb815"), .name = STR("plain"), .version = 1};
     event_encode(&out, &event);
     assert_memory_equal(out.data, "\x83\xa2ID\xd9\x24", 6);
     assert_memory_equal(out.data + out.len - 3, "\xa1v\x01", 3);
@@ -138,17 +138,16 @@ static void test_size(void **state) {
     error_clear(&e);
     event.payload = str_of(bytes, sizeof(bytes));
     assert_false(events_fire(events, &event, &e));
-    assert_true(str_find(e.text, STR(": user event exceeds configured limit of 512 bytes before"),
-                         0) > 0);
+    assert_true(
+        str_find(e.text, STR(": user event exceeds configured limit of 512 bytes before"), 0) > 0);
     events_free(events);
     arena_free(&arena);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wire),   cmocka_unit_test(test_index),
-        cmocka_unit_test(test_checks), cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_size),
+        cmocka_unit_test(test_wire),   cmocka_unit_test(test_index), cmocka_unit_test(test_checks),
+        cmocka_unit_test(test_memory), cmocka_unit_test(test_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,8 @@
-/* Answers in the order of the peer's client: see shapes.h. */
-#include "cli/shapes.h"
+/* Answers in the order of the peer's client: see client_view.h. */
+#include "schema/client_view.h"
 
 #include "base/mem.h"
 #include "base/time.h"
-#include "cli/client.h"
 
 static bool is_empty(const struct value *v, const struct shape_field *field) {
     if (v == NULL)
@@ -232,7 +231,7 @@ static const struct shape_field address[] = {{"Address", SHAPE_STR}, {"Port", SH
 static const struct shape_field weights[] = {
     {"Passing", SHAPE_INT}, {"Warning", SHAPE_INT}, {NULL}};
 
-static const struct shape_field service_fields[] = {
+const struct shape_field shape_service[] = {
     {"Kind", SHAPE_STR, .omit = true},
     {"ID", SHAPE_STR},
     {"Service", SHAPE_STR},
@@ -252,9 +251,27 @@ static const struct shape_field service_fields[] = {
     {NULL},
 };
 
+const struct shape_field shape_plain_service[] = {
+    {"Kind", SHAPE_STR, .omit = true},
+    {"ID", SHAPE_STR},
+    {"Service", SHAPE_STR},
+    {"Tags", SHAPE_ANY},
+    {"Meta", SHAPE_ANY},
+    {"Port", SHAPE_INT},
+    {"Address", SHAPE_STR},
+    {"TaggedAddresses", SHAPE_MAP, .omit = true, .of = address},
+    {"Weights", SHAPE_STRUCT, .of = weights},
+    {"EnableTagOverride", SHAPE_BOOL},
+    {"CreateIndex", SHAPE_INT, .omit = true},
+    {"ModifyIndex", SHAPE_INT, .omit = true},
+    {"ContentHash", SHAPE_STR, .omit = true},
+    {"Namespace", SHAPE_STR, .omit = true},
+    {NULL},
+};
+
 const struct shape_field shape_service_entry[] = {
     {"Node", SHAPE_STRUCT, .of = shape_node},
-    {"Service", SHAPE_STRUCT, .of = service_fields},
+    {"Service", SHAPE_STRUCT, .of = shape_service},
     {"Checks", SHAPE_LIST, .of = shape_health_check},
     {NULL},
 };

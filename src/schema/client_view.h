@@ -1,8 +1,9 @@
-/* Answers of the API as the peer's own client prints them again: its order of fields, and all of
- * them (cli.md 2.30). The server's order differs, and it leaves some out.
+/* Answers of the API as the peer's own client gives them on, to the handlers of watches and in what
+ * commands print: its order of fields, and all of them (agent.md 5.3, cli.md 2.30). The server's
+ * order differs, and it leaves some out.
  */
-#ifndef PRAETOR_CLI_SHAPES_H
-#define PRAETOR_CLI_SHAPES_H
+#ifndef PRAETOR_SCHEMA_CLIENT_VIEW_H
+#define PRAETOR_SCHEMA_CLIENT_VIEW_H
 
 #include "codec/json.h"
 #include "codec/value.h"
@@ -31,7 +32,8 @@ void shape_write(struct json_writer *w, const struct value *v, const struct shap
 void shape_write_list(struct json_writer *w, const struct value *v,
                       const struct shape_field *fields);
 
-extern const struct shape_field shape_kv[], shape_node[], shape_health_check[],
+extern const struct shape_field shape_kv[], shape_node[], shape_health_check[], shape_service[],
+    shape_plain_service[], /* of the agent's own, without proxy and connect */
     shape_service_entry[], shape_event[], shape_intention[], shape_ca_config[];
 
 #endif
