@@ -447,7 +447,8 @@ struct str check_transfer_fault(const struct check_transfer *t, struct str host)
             return STR("http: server gave HTTP response to HTTPS client");
         return str_format(arena, "remote error: tls: " STR_FMT, STR_ARG(error));
     case CURLE_UNSUPPORTED_PROTOCOL:
-        return STR("malformed HTTP response");
+    case CURLE_WEIRD_SERVER_REPLY:
+        return STR("net/http: HTTP/1.x transport connection broken: malformed HTTP response");
     default:
         return error.len > 0 ? str_copy(arena, error) : str_from(lib.easy_strerror(t->code));
     }

@@ -162,6 +162,32 @@ static void connection_failed(struct grpc_check *g) {
          str_format(&g->arena, "connection error: desc = " STR_FMT, STR_ARG(quoted)));
 }
 
+static const char *status_text(long status) {
+    static const struct {
+        long status;
+        const char *text;
+    } texts[] = {{200, "OK"},
+                 {204, "No Content"},
+                 {301, "Moved Permanently"},
+                 {302, "Found"},
+                 {400, "Bad Request"},
+                 {401, "Unauthorized"},
+                 {403, "Forbidden"},
+                 {404, "Not Found"},
+                 {405, "Method Not Allowed"},
+                 {415, "Unsupported Media Type"},
+                 {429, "Too Many Requests"},
+                 {500, "Internal Server Error"},
+                 {501, "Not Implemented"},
+                 {502, "Bad Gateway"},
+                 {503, "Service Unavailable"},
+                 {504, "Gateway Timeout"}};
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        if (texts[i].status == status)
+            return texts[i].text;
+    return "";
+}
+
 /* An answer that is not gRPC's. */
 static void http_failed(struct grpc_check *g) {
     long status = g->transfer.status;
@@ -176,12 +202,15 @@ static void http_failed(struct grpc_check *g) {
         code = "Unavailable";
     else if (status == 400)
         code = "Internal";
-    struct str type = str_quote(&g->arena, g->content_type);
-    fail(
-        g, code,
-        str_format(&g->arena,
-                   "HTTP status code %ld; transport: received the unexpected content-type " STR_FMT,
-                   status, STR_ARG(type)));
+    struct str type = STR("missing content-type field");
+    if (g->content_type.len > 0) {
+        struct str quoted = str_quote(&g->arena, g->content_type);
+        type =
+            str_format(&g->arena, "received the unexpected content-type " STR_FMT, STR_ARG(quoted));
+    }
+    fail(g, code,
+         str_format(&g->arena, "%s: HTTP status code %ld; transport: " STR_FMT, status_text(status),
+                    status, STR_ARG(type)));
 }
 
 static void answered(struct grpc_check *g) {

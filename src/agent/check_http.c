@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "agent/check_curl.h"
+#include "agent/check_url.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
@@ -73,70 +74,7 @@ static void answered(struct http_check *h) {
     buf_free(&whole);
 }
 
-/* ---- URLs ---- */
-
-/* The scheme of "scheme:rest" by the peer's rules; empty when there is none. */
-static struct str scheme_of(struct str url) {
-    for (size_t i = 0; i < url.len; i++) {
-        char c = url.data[i];
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
-            continue;
-        bool later = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
-        if (later && i > 0)
-            continue;
-        return c == ':' && i > 0 ? str_sub(url, 0, i) : STR("");
-    }
-    return STR("");
-}
-
-static bool has_controls(struct str url) {
-    for (size_t i = 0; i < url.len; i++)
-        if ((unsigned char)url.data[i] < ' ' || url.data[i] == 0x7f)
-            return true;
-    return false;
-}
-
-/* What the peer's parser refuses; NULL: nothing. */
-static const char *url_fault(struct str url, struct str scheme) {
-    if (has_controls(url))
-        return "net/url: invalid control character in URL";
-    if (url.len == 0)
-        return "empty url";
-    if (url.data[0] == ':')
-        return "missing protocol scheme";
-    struct str path = url, first = str_cut(&path, '/');
-    if (scheme.len == 0 && str_find_char(first, ':') >= 0)
-        return "first path segment in URL cannot contain colon";
-    return NULL;
-}
-
-/* Between "//" and what follows it, without user. */
-static struct str authority_of(struct str url) {
-    ptrdiff_t at = str_find(url, STR("//"), 0);
-    if (at < 0)
-        return STR("");
-    struct str rest = str_sub(url, (size_t)at + 2, url.len);
-    size_t len = 0;
-    while (len < rest.len && strchr("/?#", rest.data[len]) == NULL)
-        len++;
-    rest.len = len;
-    for (size_t i = len; i-- > 0;)
-        if (rest.data[i] == '@') {
-            rest = str_sub(rest, i + 1, rest.len);
-            break;
-        }
-    return rest;
-}
-
-static struct str host_of(struct str url) {
-    struct str rest = authority_of(url);
-    if (rest.len > 0 && rest.data[0] == '[') {
-        ptrdiff_t end = str_find_char(rest, ']');
-        return end < 0 ? rest : str_sub(rest, 1, (size_t)end - 1);
-    }
-    ptrdiff_t colon = str_find_char(rest, ':');
-    return colon < 0 ? rest : str_sub(rest, 0, (size_t)colon);
-}
+/* ---- the request ---- */
 
 static bool valid_method(struct str m) {
     for (size_t i = 0; i < m.len; i++) {
@@ -148,8 +86,6 @@ static bool valid_method(struct str m) {
     return true;
 }
 
-/* ---- the request ---- */
-
 static bool configured(const struct check_run *r, const char *name) {
     for (uint32_t i = 0; i < r->type.header.len; i++)
         if (str_eq_fold(LIST_AT(r->type.header, struct list_pair, i).key, str_from(name)))
@@ -157,8 +93,18 @@ static bool configured(const struct check_run *r, const char *name) {
     return false;
 }
 
+static bool named(const struct check_run *r, const char *name) {
+    for (uint32_t i = 0; i < r->type.header.len; i++)
+        if (str_is(LIST_AT(r->type.header, struct list_pair, i).key, name))
+            return true;
+    return false;
+}
+
 static bool printable(struct str s) {
-    return !has_controls(s);
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.data[i] < ' ' || s.data[i] == 0x7f)
+            return false;
+    return true;
 }
 
 static void add_header(struct http_check *h, struct str name, struct str value) {
@@ -179,9 +125,10 @@ static void add_headers(struct http_check *h) {
         for (uint32_t j = 0; j < count; j++)
             add_header(h, pair->key, LIST_AT(pair->value, struct str, j));
     }
-    if (!configured(r, "User-Agent"))
+    /* These two by their exact names, as the peer looks for them. */
+    if (!named(r, "User-Agent"))
         add_header(h, STR("User-Agent"), STR("Consul Health Check"));
-    if (!configured(r, "Accept"))
+    if (!named(r, "Accept"))
         add_header(h, STR("Accept"), STR("text/plain, text/*, */*"));
     if (!configured(r, "Connection"))
         add_header(h, STR("Connection"), STR("close"));
@@ -197,9 +144,9 @@ static void name_server(struct http_check *h) {
     struct check_transfer *t = &h->transfer;
     struct str name = h->run->tls.server_name;
     t->connect_to = NULL;
-    if (name.len == 0 || !str_eq_fold(scheme_of(h->url), STR("https")))
+    if (name.len == 0 || !str_eq_fold(check_url_scheme(h->url), STR("https")))
         return;
-    struct str host = authority_of(h->url);
+    struct str host = check_url_authority(h->url);
     size_t start = (size_t)(host.data - h->url.data);
     ptrdiff_t bracket = str_find_char(host, ']');
     ptrdiff_t colon = str_find(host, STR(":"), bracket < 0 ? 0 : (size_t)bracket);
@@ -228,7 +175,7 @@ static bool send_request(struct http_check *h, struct error *e) {
     t->timeout = h->deadline - time_now_monotonic();
     if (t->timeout < MILLISECOND)
         t->timeout = MILLISECOND;
-    h->host = host_of(h->url);
+    h->host = check_url_host(h->url);
     check_transfer_clear_headers(t);
     add_headers(h);
     name_server(h);
@@ -239,31 +186,6 @@ static bool send_request(struct http_check *h, struct error *e) {
 
 static bool is_redirect(long status) {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
-/* A location by the URL it came from (RFC 3986 5.2, without removing dot segments: libcurl's server
- * gets the path as it is). */
-static struct str resolve(struct arena *arena, struct str base, struct str to) {
-    if (scheme_of(to).len > 0)
-        return to;
-    struct str scheme = scheme_of(base);
-    if (str_has_prefix(to, STR("//")))
-        return str_format(arena, STR_FMT ":" STR_FMT, STR_ARG(scheme), STR_ARG(to));
-    size_t root = scheme.len + 3;
-    while (root < base.len && strchr("/?#", base.data[root]) == NULL)
-        root++;
-    if (str_has_prefix(to, STR("/")))
-        return str_format(arena, "%.*s" STR_FMT, (int)root, base.data, STR_ARG(to));
-    size_t end = root, folder = root;
-    while (end < base.len && strchr("?#", base.data[end]) == NULL) {
-        if (base.data[end] == '/')
-            folder = end + 1;
-        end++;
-    }
-    if (str_has_prefix(to, STR("?")))
-        folder = end;
-    return str_format(arena, "%.*s%s" STR_FMT, (int)folder, base.data, folder == root ? "/" : "",
-                      STR_ARG(to));
 }
 
 static void follow(struct http_check *h) {
@@ -278,8 +200,13 @@ static void follow(struct http_check *h) {
         fail(h, STR("stopped after 10 redirects"));
         return;
     }
-    h->url = str_copy(&h->arena, resolve(&h->arena, h->url, to));
-    struct str scheme = scheme_of(h->url);
+    struct error e = ERROR_IN(&h->arena);
+    if (!check_url_normal(check_url_resolve(&h->arena, h->url, to), &h->url, &h->arena, &e)) {
+        fail(h,
+             str_format(&h->arena, "failed to parse Location header: " STR_FMT, STR_ARG(e.text)));
+        return;
+    }
+    struct str scheme = check_url_scheme(h->url);
     if (!str_eq_fold(scheme, STR("http")) && !str_eq_fold(scheme, STR("https"))) {
         struct str quoted = str_quote(&h->arena, scheme);
         fail(h, str_format(&h->arena, "unsupported protocol scheme " STR_FMT, STR_ARG(quoted)));
@@ -290,7 +217,6 @@ static void follow(struct http_check *h) {
             h->method = STR("GET");
         h->body = STR("");
     }
-    struct error e = ERROR_IN(&h->arena);
     if (!send_request(h, &e))
         fail(h, e.text);
 }
@@ -320,24 +246,31 @@ static void transfer_done(struct check_transfer *t) {
 /* What is refused before anything is sent. */
 static bool admit(struct http_check *h, struct error *e) {
     struct arena *arena = &h->arena;
-    struct str url = h->url, scheme = scheme_of(url);
-    const char *fault = url_fault(url, scheme);
-    struct str quoted = str_quote(arena, url);
     if (!valid_method(h->method)) {
         struct str method = str_quote(arena, h->method);
         return error_set(e, ERROR_BAD_REQUEST, "net/http: invalid method " STR_FMT,
                          STR_ARG(method));
     }
-    if (fault != NULL)
-        return error_set(e, ERROR_BAD_REQUEST, "parse " STR_FMT ": %s", STR_ARG(quoted), fault);
+    if (!check_url_normal(h->url, &h->url, arena, e))
+        return false;
+    h->shown = check_url_shown(h->url, arena);
+    struct str url = h->url, scheme = check_url_scheme(url);
     if (!str_eq_fold(scheme, STR("http")) && !str_eq_fold(scheme, STR("https"))) {
         struct str lower = str_lower(arena, scheme), name = str_quote(arena, lower);
         struct str why = str_format(arena, "unsupported protocol scheme " STR_FMT, STR_ARG(name));
         struct str text = fault_text(h, why);
         return error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(text));
     }
-    if (host_of(url).len == 0) {
+    if (check_url_host(url).len == 0) {
         struct str text = fault_text(h, STR("http: no Host in request URL"));
+        return error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(text));
+    }
+    struct str port = check_url_port(url);
+    uint64_t number = 0;
+    if (port.len > 0 && (!str_to_u64(port, &number) || number > 65535)) {
+        struct str why =
+            str_format(arena, "dial tcp: address " STR_FMT ": invalid port", STR_ARG(port));
+        struct str text = fault_text(h, why);
         return error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(text));
     }
     return true;

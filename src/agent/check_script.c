@@ -164,11 +164,11 @@ static bool is_program(const char *path) {
 
 /* The file for a name, as the peer looks for it: names with a slash are taken as they are. */
 static const char *find_program(struct str name, struct arena *arena, struct error *e) {
-    if (str_find_char(name, '/') >= 0)
+    if (name.len == 0 || str_find_char(name, '/') >= 0)
         return str_terminated(arena, name);
     const char *path = getenv("PATH");
     struct str rest = str_from(path != NULL ? path : "");
-    while (name.len > 0 && rest.data != NULL) {
+    while (rest.data != NULL) {
         struct str folder = str_cut(&rest, ':');
         struct str file = str_format(arena, STR_FMT "/" STR_FMT,
                                      STR_ARG(folder.len > 0 ? folder : STR(".")), STR_ARG(name));

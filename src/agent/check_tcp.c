@@ -72,14 +72,16 @@ static void finish(struct dial *d, enum check_health status, struct str output) 
     close_socket(d);
 }
 
-/* "127.0.0.1:80", "[::1]:80" */
+/* "127.0.0.1:80", "[::1]:80"; without a host when none was given. */
 static struct str address_text(struct dial *d, const struct addrinfo *a) {
-    char host[NI_MAXHOST];
-    if (getnameinfo(a->ai_addr, a->ai_addrlen, host, sizeof(host), NULL, 0, NI_NUMERICHOST) != 0)
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+    if (getnameinfo(a->ai_addr, a->ai_addrlen, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return str_format(&d->arena, STR_FMT ":" STR_FMT, STR_ARG(d->host), STR_ARG(d->port));
     bool v6 = a->ai_family == AF_INET6;
-    return str_format(&d->arena, "%s%s%s:" STR_FMT, v6 ? "[" : "", host, v6 ? "]" : "",
-                      STR_ARG(d->port));
+    if (d->host.len == 0)
+        return str_format(&d->arena, ":%s", port);
+    return str_format(&d->arena, "%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "", port);
 }
 
 static void connected(uv_connect_t *c, int status) {
@@ -170,25 +172,31 @@ static bool split_address(struct str address, struct str *host, struct str *port
 }
 
 static bool known_port(struct str port, struct arena *arena, struct error *e) {
-    uint64_t number;
-    if (str_to_u64(port, &number)) {
-        if (number <= 65535)
+    int64_t number;
+    if (port.len == 0)
+        return true;
+    if (str_to_i64(port, &number)) {
+        if (number >= 0 && number <= 65535)
             return true;
         return error_set(e, ERROR_BAD_REQUEST, "dial tcp: address " STR_FMT ": invalid port",
                          STR_ARG(port));
     }
     /* A service's name: getaddrinfo knows those of /etc/services. */
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST}, *found;
-    if (port.len > 0 &&
-        getaddrinfo("127.0.0.1", str_terminated(arena, port), &hints, &found) == 0) {
+    if (getaddrinfo("127.0.0.1", str_terminated(arena, port), &hints, &found) == 0) {
         freeaddrinfo(found);
         return true;
     }
-    return port.len == 0 ||
-           error_set(e, ERROR_BAD_REQUEST,
-                     "dial tcp: lookup tcp/" STR_FMT ": nodename nor servname provided, or "
-                     "not known",
+    return error_set(e, ERROR_BAD_REQUEST, "dial tcp: address tcp/" STR_FMT ": unknown port",
                      STR_ARG(port));
+}
+
+/* An address that is a number needs no resolver, and so none of the few threads that wait for one.
+ */
+static bool is_number(const char *host, const char *port, struct addrinfo **found) {
+    struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
+    return getaddrinfo(host, port, &hints, found) == 0;
 }
 
 static void tcp_start(struct check_run *r) {
@@ -209,11 +217,15 @@ static void tcp_start(struct check_run *r) {
     d->timer_open = true;
     loop_timer_set(&d->timeout, check_run_timeout(r, DEFAULT_TIMEOUT));
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct str host = d->host.len > 0 ? d->host : STR("127.0.0.1");
-    struct str port = d->port.len > 0 ? d->port : STR("0");
+    const char *host = d->host.len > 0 ? str_terminated(&d->arena, d->host) : "127.0.0.1";
+    const char *port = d->port.len > 0 ? str_terminated(&d->arena, d->port) : "0";
+    struct addrinfo *numeric;
+    if (is_number(host, port, &numeric)) {
+        looked_up(&d->lookup, 0, numeric);
+        return;
+    }
     d->looking_up = true;
-    int code = uv_getaddrinfo(&loop->uv, &d->lookup, looked_up, str_terminated(&d->arena, host),
-                              str_terminated(&d->arena, port), &hints);
+    int code = uv_getaddrinfo(&loop->uv, &d->lookup, looked_up, host, port, &hints);
     if (code != 0)
         looked_up(&d->lookup, code, NULL);
 }

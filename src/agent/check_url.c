@@ -1,0 +1,204 @@
+/* URLs of HTTP checks: see check_url.h.
+ */
+#include "agent/check_url.h"
+
+#include "base/buf.h"
+
+struct str check_url_scheme(struct str url) {
+    for (size_t i = 0; i < url.len; i++) {
+        char c = url.data[i];
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
+            continue;
+        bool later = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+        if (later && i > 0)
+            continue;
+        return c == ':' && i > 0 ? str_sub(url, 0, i) : STR("");
+    }
+    return STR("");
+}
+
+/* Where the authority starts and ends, the user included; false when there is none. */
+static bool find_authority(struct str url, size_t *start, size_t *end) {
+    struct str scheme = check_url_scheme(url);
+    size_t at = scheme.len > 0 ? scheme.len + 1 : 0;
+    if (!str_has_prefix(str_sub(url, at, url.len), STR("//")))
+        return false;
+    *start = *end = at + 2;
+    while (*end < url.len && url.data[*end] != '\0' && strchr("/?#", url.data[*end]) == NULL)
+        ++*end;
+    return true;
+}
+
+struct str check_url_authority(struct str url) {
+    size_t start, end;
+    if (!find_authority(url, &start, &end))
+        return STR("");
+    for (size_t i = end; i-- > start;)
+        if (url.data[i] == '@') {
+            start = i + 1;
+            break;
+        }
+    return str_sub(url, start, end - start);
+}
+
+/* Offset of the colon before the port, or -1. */
+static ptrdiff_t port_colon(struct str authority) {
+    ptrdiff_t bracket = str_find_char(authority, ']'), colon = -1;
+    for (size_t i = bracket < 0 ? 0 : (size_t)bracket; i < authority.len; i++)
+        if (authority.data[i] == ':')
+            colon = (ptrdiff_t)i;
+    return colon;
+}
+
+struct str check_url_host(struct str url) {
+    struct str authority = check_url_authority(url);
+    ptrdiff_t colon = port_colon(authority);
+    if (colon >= 0)
+        authority = str_sub(authority, 0, (size_t)colon);
+    if (authority.len > 1 && authority.data[0] == '[')
+        return str_sub(authority, 1, authority.len - 2);
+    return authority;
+}
+
+struct str check_url_port(struct str url) {
+    struct str authority = check_url_authority(url);
+    ptrdiff_t colon = port_colon(authority);
+    return colon < 0 ? STR("") : str_sub(authority, (size_t)colon + 1, authority.len);
+}
+
+/* ---- what is refused ---- */
+
+static bool is_hex(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* The first '%' that no two hexadecimal digits follow, with what follows; absent: none. */
+static struct str bad_escape(struct str s) {
+    for (size_t i = 0; i < s.len; i++)
+        if (s.data[i] == '%' &&
+            (i + 2 >= s.len || !is_hex(s.data[i + 1]) || !is_hex(s.data[i + 2])))
+            return str_sub(s, i, 3);
+    return STR_NONE;
+}
+
+static bool has_controls(struct str url) {
+    for (size_t i = 0; i < url.len; i++)
+        if ((unsigned char)url.data[i] < ' ' || url.data[i] == 0x7f)
+            return true;
+    return false;
+}
+
+static struct str path_of(struct str url) {
+    size_t start, end;
+    if (!find_authority(url, &start, &end))
+        return STR("");
+    size_t stop = end;
+    while (stop < url.len && strchr("?#", url.data[stop]) == NULL)
+        stop++;
+    return str_sub(url, end, stop - end);
+}
+
+static struct str fault_of(struct str url, struct str scheme, struct arena *arena) {
+    if (has_controls(url))
+        return STR("net/url: invalid control character in URL");
+    if (url.len > 0 && url.data[0] == ':')
+        return STR("missing protocol scheme");
+    struct str path = url, first = str_cut(&path, '/');
+    if (scheme.len == 0 && str_find_char(first, ':') >= 0)
+        return STR("first path segment in URL cannot contain colon");
+    struct str authority = check_url_authority(url), port = check_url_port(url);
+    if (authority.len > 0 && authority.data[0] == '[' && str_find_char(authority, ']') < 0)
+        return STR("missing ']' in host");
+    for (size_t i = 0; i < port.len; i++)
+        if (port.data[i] < '0' || port.data[i] > '9') {
+            struct str shown = str_format(arena, ":" STR_FMT, STR_ARG(port));
+            struct str quoted = str_quote(arena, shown);
+            return str_format(arena, "invalid port " STR_FMT " after host", STR_ARG(quoted));
+        }
+    struct str escape = bad_escape(path_of(url));
+    if (escape.data != NULL) {
+        struct str quoted = str_quote(arena, escape);
+        return str_format(arena, "invalid URL escape " STR_FMT, STR_ARG(quoted));
+    }
+    if (str_find_char(authority, ' ') >= 0)
+        return STR("invalid character \" \" in host name");
+    return STR_NONE;
+}
+
+/* ---- how it is written ---- */
+
+/* A path keeps what may stand there; of the query only what would end the request line goes. */
+static void add_escaped(struct buf *out, struct str s, bool path) {
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.data[i];
+        bool bad = path ? (unsigned char)c >= 0x80 || strchr(" \"<>\\^`{|}", c) != NULL : c == ' ';
+        if (bad)
+            buf_add_format(out, "%%%02X", (unsigned)(unsigned char)c);
+        else
+            buf_add_char(out, c);
+    }
+}
+
+bool check_url_normal(struct str url, struct str *out, struct arena *arena, struct error *e) {
+    struct str scheme = check_url_scheme(url), fault = fault_of(url, scheme, arena);
+    if (fault.data != NULL) {
+        struct str quoted = str_quote(arena, url);
+        return error_set(e, ERROR_BAD_REQUEST, "parse " STR_FMT ": " STR_FMT, STR_ARG(quoted),
+                         STR_ARG(fault));
+    }
+    struct buf text = BUF_INIT;
+    buf_add_str(&text, str_lower(arena, scheme));
+    size_t start, end;
+    if (find_authority(url, &start, &end)) {
+        struct str path = path_of(url);
+        buf_add(&text, url.data + scheme.len, end - scheme.len);
+        add_escaped(&text, path, true);
+        add_escaped(&text, str_sub(url, end + path.len, url.len), false);
+    } else {
+        buf_add(&text, url.data + scheme.len, url.len - scheme.len);
+    }
+    *out = str_copy(arena, buf_str(&text));
+    if (out->data == NULL)
+        *out = STR("");
+    buf_free(&text);
+    return true;
+}
+
+struct str check_url_shown(struct str url, struct arena *arena) {
+    size_t start, end;
+    if (!find_authority(url, &start, &end))
+        return url;
+    if (end == url.len && start == end) /* "http://" */
+        return str_sub(url, 0, start - 2);
+    struct str authority = check_url_authority(url);
+    size_t host = (size_t)(authority.data - url.data);
+    struct str user = host > start ? str_sub(url, start, host - start - 1) : STR("");
+    ptrdiff_t colon = str_find_char(user, ':');
+    if (colon < 0)
+        return url;
+    return str_format(arena, "%.*s:***@" STR_FMT, (int)(start + (size_t)colon), url.data,
+                      STR_ARG(str_sub(url, host, url.len)));
+}
+
+struct str check_url_resolve(struct arena *arena, struct str base, struct str to) {
+    if (check_url_scheme(to).len > 0)
+        return to;
+    struct str scheme = check_url_scheme(base);
+    if (str_has_prefix(to, STR("//")))
+        return str_format(arena, STR_FMT ":" STR_FMT, STR_ARG(scheme), STR_ARG(to));
+    size_t start, root = 0;
+    if (!find_authority(base, &start, &root))
+        root = scheme.len > 0 ? scheme.len + 1 : 0;
+    if (str_has_prefix(to, STR("/")))
+        return str_format(arena, "%.*s" STR_FMT, (int)root, base.data, STR_ARG(to));
+    size_t end = root, folder = root;
+    while (end < base.len && strchr("?#", base.data[end]) == NULL) {
+        if (base.data[end] == '/')
+            folder = end + 1;
+        end++;
+    }
+    bool query = str_has_prefix(to, STR("?"));
+    size_t keep = query ? end : folder;
+    return str_format(arena, "%.*s%s" STR_FMT, (int)keep, base.data,
+                      keep == root && !query ? "/" : "", STR_ARG(to));
+}
