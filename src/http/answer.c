@@ -256,6 +256,7 @@ static struct buf *encoded(struct http_request *r, struct answer *a, http_reply_
         write(r, a->reply, &w);
         json_finish(&w);
         a->encoded[slot] = b;
+        answer_encoded(a);
     }
     if (!r->accepts_gzip)
         return a->encoded[slot];
@@ -263,12 +264,19 @@ static struct buf *encoded(struct http_request *r, struct answer *a, http_reply_
         struct buf *packed = MEM_NEW(struct buf);
         http_gzip(buf_str(a->encoded[slot]), packed);
         a->encoded[slot + 2] = packed;
+        answer_encoded(a);
     }
     return a->encoded[slot + 2];
 }
 
 void http_answer_shared(struct http_request *r, struct answer *a, int status,
                         http_reply_writer *write) {
+    if (!answer_may_encode()) {
+        struct error e = ERROR_IN(&r->arena);
+        error_set(&e, ERROR_RATE_LIMIT, "too many answers wait for clients to read them");
+        http_answer_error(r, &e);
+        return;
+    }
     struct buf *b = encoded(r, a, write);
     http_answer_owned(r, status, "application/json", buf_str(b), r->accepts_gzip, release_answer,
                       answer_hold(a));

@@ -102,9 +102,15 @@ struct answer {
      * uses 0 compact JSON, 1 pretty JSON; the consumer must only keep here what depends on nothing
      * but the question and the reply. */
     struct buf *encoded[4];
+    size_t counted; /* by answer_encoded */
 };
 struct answer *answer_hold(struct answer *a);
 void answer_release(struct answer *a);
+/* All answers with encoded forms live within one budget, a quarter of the machine's memory: they are on
+ * their way to clients that may read slowly, or never. False: it is used up. Any thread. */
+bool answer_may_encode(void);
+/* After a form was added to `encoded`. */
+void answer_encoded(struct answer *a);
 
 typedef void call_done(struct call *c);
 
