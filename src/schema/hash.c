@@ -72,11 +72,10 @@ struct str acl_role_hash(const struct acl_role *role, struct arena *arena) {
 struct str intention_hash(const struct intention *intention, struct arena *arena) {
     struct blake2b h;
     blake2b_start(&h);
-    const struct str texts[] = {intention->id,          intention->description,
-                                intention->source_ns,   intention->source_name,
-                                intention->destination_ns, intention->destination_name,
-                                intention->source_type, intention->action,
-                                intention->default_addr};
+    const struct str texts[] = {
+        intention->id,          intention->description,    intention->source_ns,
+        intention->source_name, intention->destination_ns, intention->destination_name,
+        intention->source_type, intention->action,         intention->default_addr};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         blake2b_add(&h, texts[i]);
     for (uint32_t i = 0; i < intention->meta.len; i++) {

@@ -14,8 +14,16 @@
 
 /* ---- the tree ---- */
 
-enum node_kind { NODE_TEXT, NODE_INT, NODE_FLOAT, NODE_NAME, NODE_CALL, NODE_INDEX, NODE_SUM,
-                 NODE_PARTS };
+enum node_kind {
+    NODE_TEXT,
+    NODE_INT,
+    NODE_FLOAT,
+    NODE_NAME,
+    NODE_CALL,
+    NODE_INDEX,
+    NODE_SUM,
+    NODE_PARTS
+};
 
 struct position {
     uint32_t line, column;
@@ -183,9 +191,8 @@ static struct node *parse_number(struct parser *p, struct position at) {
 static struct str parse_name(struct parser *p) {
     size_t start = p->offset;
     uint32_t last = 0;
-    for (uint32_t c = peek(p); is_name_start(c) || is_digit(c) || c == '-' ||
-                               (c == '*' && last == '.');
-         c = peek(p))
+    for (uint32_t c = peek(p);
+         is_name_start(c) || is_digit(c) || c == '-' || (c == '*' && last == '.'); c = peek(p))
         last = next(p);
     struct str name = str_sub(p->text, start, p->offset - start);
     skip_nul(p);

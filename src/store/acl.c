@@ -29,8 +29,7 @@ bool acl_id_key(struct store_read *r, const char *what, struct str id, struct st
     return error_prefix(e, "failed acl %s lookup: index error: ", what);
 }
 
-bool acl_named_key(struct store_read *r, enum store_table names, struct str name,
-                   struct str *key) {
+bool acl_named_key(struct store_read *r, enum store_table names, struct str name, struct str *key) {
     if (!table_get(r, names, KEY(r->arena, K_LOWER(name)), key))
         return false;
     *key = str_copy(r->arena, *key);
@@ -358,8 +357,8 @@ uint64_t acl_policy_by_name(struct store_read *r, struct str name, struct acl_po
     struct acl_policy *found = ARENA_NEW(r->arena, struct acl_policy);
     struct str key;
     watch_name(r, WATCH_TABLE, STR(POLICIES_INDEX));
-    bool known = acl_named_key(r, TABLE_ACL_POLICIES_NAME, name, &key) &&
-                 acl_policy_fetch(r, key, found);
+    bool known =
+        acl_named_key(r, TABLE_ACL_POLICIES_NAME, name, &key) && acl_policy_fetch(r, key, found);
     *policy = known ? found : NULL;
     return INDEX_MAX(r, POLICIES_INDEX);
 }
@@ -411,8 +410,7 @@ uint64_t acl_role_list(struct store_read *r, struct str policy, struct list *rol
         }
         return INDEX_MAX(r, ROLES_INDEX);
     }
-    struct list keys =
-        lookup_keys(r, TABLE_ACL_ROLES_POLICY, KEY(r->arena, K_LOWER(policy)));
+    struct list keys = lookup_keys(r, TABLE_ACL_ROLES_POLICY, KEY(r->arena, K_LOWER(policy)));
     uint32_t cap = 0;
     *roles = LIST_NIL;
     for (uint32_t i = 0; i < keys.len; i++) {

@@ -18,8 +18,7 @@ struct token_write {
 
 /* Fills in the names of links; counts those that lead somewhere. owner: "Token" or "Role". */
 static bool resolve_links(struct store_batch *b, enum store_table table, struct list *links,
-                          const char *owner, bool allow_missing, uint32_t *valid,
-                          struct error *e) {
+                          const char *owner, bool allow_missing, uint32_t *valid, struct error *e) {
     bool policies = table == TABLE_ACL_POLICIES;
     for (uint32_t i = 0; i < links->len; i++) {
         struct acl_link *link = &LIST_AT(*links, struct acl_link, i);
@@ -51,9 +50,9 @@ static bool check_identities(const struct list *services, const struct list *nod
     for (uint32_t i = 0; i < services->len; i++) {
         const struct service_identity *id = LIST_AT(*services, struct service_identity *, i);
         if (id == NULL || id->service_name.len == 0) {
-            return REFUSE(
-                e, "Encountered a %s with an empty service identity name in the state store",
-                owner);
+            return REFUSE(e,
+                          "Encountered a %s with an empty service identity name in the state store",
+                          owner);
         }
     }
     for (uint32_t i = 0; i < nodes->len; i++) {
@@ -75,8 +74,8 @@ static bool check_identities(const struct list *services, const struct list *nod
 
 static bool token_is_legacy(const struct acl_token *t) {
     return t->policies.len == 0 && t->roles.len == 0 && t->service_identities.len == 0 &&
-           t->node_identities.len == 0 && !t->expiration_time.present &&
-           t->auth_method.len == 0 && t->type.len > 0;
+           t->node_identities.len == 0 && !t->expiration_time.present && t->auth_method.len == 0 &&
+           t->type.len > 0;
 }
 
 /* Links, auth method and identities of a token lead somewhere, as far as its writer is asked. */
@@ -100,8 +99,8 @@ static bool token_check(struct store_batch *b, struct acl_token *token,
     return true;
 }
 
-static bool token_set(struct store_batch *b, struct acl_token *token,
-                      const struct token_write *how, struct error *e) {
+static bool token_set(struct store_batch *b, struct acl_token *token, const struct token_write *how,
+                      struct error *e) {
     struct acl_token old;
     if (token == NULL || token->secret_id.len == 0)
         return REFUSE(e, "Missing ACL Token SecretID");
@@ -243,8 +242,8 @@ static void legacy_set(struct store_batch *b, const struct legacy_acl *acl,
         apply_fail(b, result, &e);
         return;
     }
-    *result = (struct store_result){.kind = STORE_RESULT_STR,
-                                    .string = str_copy(&b->results, acl->id)};
+    *result =
+        (struct store_result){.kind = STORE_RESULT_STR, .string = str_copy(&b->results, acl->id)};
 }
 
 void apply_legacy_acl(struct store_batch *b, void *request, struct store_result *result) {
@@ -415,8 +414,7 @@ static bool rule_set(struct store_batch *b, struct acl_binding_rule *rule, struc
     return true;
 }
 
-void apply_acl_binding_rule_set(struct store_batch *b, void *request,
-                                struct store_result *result) {
+void apply_acl_binding_rule_set(struct store_batch *b, void *request, struct store_result *result) {
     struct acl_binding_rule_batch_set_request *r = request;
     struct error e = ERROR_IN(b->read.arena);
     bool ok = true;

@@ -27,8 +27,7 @@ bool acl_role_fetch(struct store_read *r, struct str key, struct acl_role *role)
 bool acl_rule_fetch(struct store_read *r, struct str key, struct acl_binding_rule *rule);
 bool acl_method_fetch(struct store_read *r, struct str key, struct acl_auth_method *method);
 /* The key of the policy or role (TABLE_ACL_POLICIES_NAME, TABLE_ACL_ROLES_NAME) of that name. */
-bool acl_named_key(struct store_read *r, enum store_table names, struct str name,
-                   struct str *key);
+bool acl_named_key(struct store_read *r, enum store_table names, struct str name, struct str *key);
 
 /* A record and its lookups, replacing what has the key; without rules or index. */
 void acl_token_store(struct store_batch *b, const struct acl_token *token);

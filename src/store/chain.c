@@ -38,8 +38,8 @@ struct compile {
     struct store_read *read;
     const struct config_change *change;
     struct arena *arena;
-    struct str service; /* whose chain it is */
-    const struct service_router *router; /* or NULL */
+    struct str service;                          /* whose chain it is */
+    const struct service_router *router;         /* or NULL */
     const struct proxy_defaults *proxy_defaults; /* or NULL */
     struct kind_of_entry splitter_entries, resolver_entries, defaults_entries;
     struct str protocol;
@@ -257,10 +257,10 @@ static bool check_external(struct compile *c, const struct service_resolver *res
     const struct service_defaults *defaults = collected(&c->defaults_entries, service);
     if (defaults == NULL || defaults->external_sni.len == 0)
         return true;
-    const char *what = resolver->redirect != NULL       ? "redirects"
-                       : resolver->subsets.len > 0      ? "subsets"
-                       : resolver->failover.len > 0     ? "failover"
-                                                        : NULL;
+    const char *what = resolver->redirect != NULL   ? "redirects"
+                       : resolver->subsets.len > 0  ? "subsets"
+                       : resolver->failover.len > 0 ? "failover"
+                                                    : NULL;
     if (what == NULL)
         return true;
     struct str name = str_quote(c->arena, service);
@@ -288,14 +288,13 @@ static bool target_follow(struct compile *c, struct target *t,
             *resolver = &none;
         more = target_step(c, *resolver, t);
     }
-    if (t->subset.len > 0 && map_pair_value(&(*resolver)->subsets,
-                                            pair_size(&service_resolver_subset_shape),
-                                            t->subset) == NULL) {
+    if (t->subset.len > 0 &&
+        map_pair_value(&(*resolver)->subsets, pair_size(&service_resolver_subset_shape),
+                       t->subset) == NULL) {
         struct str service = str_quote(c->arena, t->service);
         struct str subset = str_quote(c->arena, t->subset);
-        return error_set(c->error, ERROR_INTERNAL,
-                         "service %.*s does not have a subset named %.*s", STR_ARG(service),
-                         STR_ARG(subset));
+        return error_set(c->error, ERROR_INTERNAL, "service %.*s does not have a subset named %.*s",
+                         STR_ARG(service), STR_ARG(subset));
     }
     return check_external(c, *resolver, t->service);
 }
@@ -303,8 +302,8 @@ static bool target_follow(struct compile *c, struct target *t,
 static bool resolve_failover(struct compile *c, const struct target *t,
                              const struct service_resolver *resolver) {
     size_t size = pair_size(&service_resolver_failover_shape);
-    const struct service_resolver_failover *f = map_pair_value(&resolver->failover, size,
-                                                               t->subset);
+    const struct service_resolver_failover *f =
+        map_pair_value(&resolver->failover, size, t->subset);
     if (f == NULL)
         f = map_pair_value(&resolver->failover, size, STR("*"));
     if (f == NULL)
@@ -335,8 +334,8 @@ static bool resolve(struct compile *c, struct target t) {
 /* The number of the service's splitter, noted for expand_splitters; false when it has none. */
 static bool splitter_find(struct compile *c, struct str service, struct str namespace,
                           uint32_t *number) {
-    struct str id = str_format(c->arena, "splitter:%.*s.%.*s", STR_ARG(service),
-                               STR_ARG(namespace));
+    struct str id =
+        str_format(c->arena, "splitter:%.*s.%.*s", STR_ARG(service), STR_ARG(namespace));
     uintptr_t known = (uintptr_t)map_get(&c->known_splitters, id);
     if (known != 0) {
         *number = (uint32_t)(known - 1);
@@ -345,8 +344,7 @@ static bool splitter_find(struct compile *c, struct str service, struct str name
     const struct service_splitter *entry = collected(&c->splitter_entries, service);
     if (entry == NULL)
         return false;
-    struct splitter_node *node =
-        list_push(&c->splitters, &c->splitter_cap, sizeof *node, c->arena);
+    struct splitter_node *node = list_push(&c->splitters, &c->splitter_cap, sizeof *node, c->arena);
     *node = (struct splitter_node){
         .service = service, .namespace = namespace, .entry = entry, .legs = LIST_EMPTY};
     *number = c->splitters.len - 1;

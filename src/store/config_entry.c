@@ -132,7 +132,7 @@ static void links_of_ingress(struct links *links, const struct ingress_gateway *
 }
 
 struct list config_entry_links(struct store_read *r, struct str kind,
-                            const struct config_entry *entry) {
+                               const struct config_entry *entry) {
     struct links links = {.read = r, .services = LIST_EMPTY};
     if (str_is(kind, CONFIG_SERVICE_ROUTER))
         links_of_router(&links, (const void *)entry);

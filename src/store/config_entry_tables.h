@@ -15,8 +15,8 @@
 
 /* NULL when there is none. Watches nothing. */
 struct config_entry *config_entry_fetch(struct store_read *r, struct str kind, struct str name);
-/* The services (struct str, with repeats) that a router, splitter, resolver or ingress gateway names
- * (fsm.md 5.7); none for other kinds. */
+/* The services (struct str, with repeats) that a router, splitter, resolver or ingress gateway
+ * names (fsm.md 5.7); none for other kinds. */
 struct list config_entry_links(struct store_read *r, struct str kind,
                                const struct config_entry *entry);
 /* The names (struct str) of entries of the kind that link to the service: routers, splitters,
@@ -35,8 +35,7 @@ struct config_change {
 };
 /* Whether chains and gateways still make sense after the change; false with the text of fsm.md 5.7.
  */
-bool config_graph_check(struct store_read *r, const struct config_change *change,
-                        struct error *e);
+bool config_graph_check(struct store_read *r, const struct config_change *change, struct error *e);
 
 /* ---- chain.c ---- */
 
@@ -49,8 +48,8 @@ struct chain {
 bool chain_compile(struct store_read *r, const struct config_change *change, struct str service,
                    struct chain *chain, struct error *e);
 
-/* The protocol that a service itself has, lower case: of its service-defaults (in this spelling), or
- * without those of proxy-defaults, or tcp. */
+/* The protocol that a service itself has, lower case: of its service-defaults (in this spelling),
+ * or without those of proxy-defaults, or tcp. */
 struct str service_protocol(struct store_read *r, struct str service);
 
 /* ---- gateway.c ---- */

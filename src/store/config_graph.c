@@ -11,8 +11,8 @@ struct graph {
     struct list chains;    /* of struct checked_chain, each name once */
     struct list ingresses; /* of const struct ingress_gateway * */
     uint32_t chain_cap, ingress_cap;
-    struct map known;      /* name: its number in chains + 1 */
-    bool strict;           /* a gateway itself is written: protocols must be the same */
+    struct map known; /* name: its number in chains + 1 */
+    bool strict;      /* a gateway itself is written: protocols must be the same */
     struct error *error;
 };
 
@@ -102,8 +102,7 @@ static bool check_listener(struct graph *g, const struct ingress_listener *liste
                            struct str service) {
     uintptr_t number = (uintptr_t)map_get(&g->known, service);
     ASSERT(number > 0);
-    const struct chain *chain =
-        &LIST_AT(g->chains, struct checked_chain, number - 1).chain;
+    const struct chain *chain = &LIST_AT(g->chains, struct checked_chain, number - 1).chain;
     if (str_eq(chain->protocol, listener->protocol))
         return true;
     if (!g->strict && str_is(listener->protocol, "tcp") && chain->starts_with_resolver)
@@ -140,8 +139,7 @@ static bool check_gateway_name(struct store_read *r, const struct config_change 
                      STR_ARG(kind), STR_ARG(name), other);
 }
 
-bool config_graph_check(struct store_read *r, const struct config_change *change,
-                        struct error *e) {
+bool config_graph_check(struct store_read *r, const struct config_change *change, struct error *e) {
     bool ingress = str_is(change->kind, CONFIG_INGRESS_GATEWAY);
     bool terminating = str_is(change->kind, CONFIG_TERMINATING_GATEWAY);
     if (str_is(change->kind, CONFIG_PROXY_DEFAULTS) && !str_is(change->name, "global"))

@@ -38,14 +38,12 @@ uint64_t ca_config_get(struct store_read *r, struct ca_configuration **config) {
 
 static bool state_fetch(struct store_read *r, struct str id,
                         struct ca_consul_provider_state *state) {
-    return record_get(r, TABLE_CA_STATES, exact_key(r, id), &ca_consul_provider_state_shape,
-                      state);
+    return record_get(r, TABLE_CA_STATES, exact_key(r, id), &ca_consul_provider_state_shape, state);
 }
 
 uint64_t ca_provider_state_get(struct store_read *r, struct str id,
                                struct ca_consul_provider_state **state) {
-    struct ca_consul_provider_state *found =
-        ARENA_NEW(r->arena, struct ca_consul_provider_state);
+    struct ca_consul_provider_state *found = ARENA_NEW(r->arena, struct ca_consul_provider_state);
     watch_name(r, WATCH_TABLE, STR(STATES_INDEX));
     *state = state_fetch(r, id, found) ? found : NULL;
     return INDEX_MAX(r, STATES_INDEX);
@@ -125,8 +123,8 @@ static bool roots_set(struct store_batch *b, uint64_t expected, const struct lis
 /* ---- provider states ---- */
 
 static void state_store(struct store_batch *b, const struct ca_consul_provider_state *state) {
-    record_put(b, TABLE_CA_STATES, exact_key(&b->read, state->id),
-               &ca_consul_provider_state_shape, state);
+    record_put(b, TABLE_CA_STATES, exact_key(&b->read, state->id), &ca_consul_provider_state_shape,
+               state);
 }
 
 static bool state_set(struct store_batch *b, struct ca_consul_provider_state *state,

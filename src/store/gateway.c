@@ -168,8 +168,10 @@ static struct list mappings_of_entry(struct arena *arena, struct str kind,
 static bool entry_serves_same(struct str kind, const struct config_entry *a,
                               const struct config_entry *b) {
     if (str_is(kind, CONFIG_TERMINATING_GATEWAY)) {
-        struct terminating_gateway x = {.services = ((const struct terminating_gateway *)a)->services};
-        struct terminating_gateway y = {.services = ((const struct terminating_gateway *)b)->services};
+        struct terminating_gateway x = {.services =
+                                            ((const struct terminating_gateway *)a)->services};
+        struct terminating_gateway y = {.services =
+                                            ((const struct terminating_gateway *)b)->services};
         return schema_equal(&terminating_gateway_shape, &x, &y);
     }
     struct ingress_gateway x = {.listeners = ((const struct ingress_gateway *)a)->listeners};

@@ -17,16 +17,15 @@ static bool id_key(struct store_read *r, struct str id, struct str *key, struct 
 }
 
 static struct str names_key(struct store_read *r, const struct intention *x) {
-    return KEY(r->arena, K_LOWER(x->source_ns), K_LOWER(x->source_name),
-               K_LOWER(x->destination_ns), K_LOWER(x->destination_name));
+    return KEY(r->arena, K_LOWER(x->source_ns), K_LOWER(x->source_name), K_LOWER(x->destination_ns),
+               K_LOWER(x->destination_name));
 }
 
 static struct str source_key(struct store_read *r, const struct intention *x, struct str key) {
     return KEY(r->arena, K_LOWER(x->source_ns), K_LOWER(x->source_name), K_BARE(key));
 }
 
-static struct str destination_key(struct store_read *r, const struct intention *x,
-                                  struct str key) {
+static struct str destination_key(struct store_read *r, const struct intention *x, struct str key) {
     return KEY(r->arena, K_LOWER(x->destination_ns), K_LOWER(x->destination_name), K_BARE(key));
 }
 
@@ -203,8 +202,7 @@ bool intention_apply(struct store_batch *b, const struct intention_request *requ
         return intention_upsert(b, &x, e);
     if (str_is(request->op, "delete"))
         return intention_delete(b, x.id, e);
-    return error_set(e, ERROR_INTERNAL, "Invalid Intention operation '%.*s'",
-                     STR_ARG(request->op));
+    return error_set(e, ERROR_INTERNAL, "Invalid Intention operation '%.*s'", STR_ARG(request->op));
 }
 
 void apply_intention(struct store_batch *b, void *request, struct store_result *result) {

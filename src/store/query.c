@@ -52,8 +52,9 @@ bool query_resolve(struct store_read *r, struct str id_or_name, struct str segme
     if (uuid_valid(id_or_name) && uuid_key(r->arena, id_or_name, &key, &ignored) &&
         record_get(r, TABLE_QUERIES, key, &prepared_query_shape, found)) {
         if (query_is_template(found)) {
-            return error_set(e, ERROR_INTERNAL, "prepared query templates can only be resolved up "
-                                                "by name, not by ID");
+            return error_set(e, ERROR_INTERNAL,
+                             "prepared query templates can only be resolved up "
+                             "by name, not by ID");
         }
         *query = found;
         return true;

@@ -1,5 +1,4 @@
-/* Prepared queries. Owner: C; B wrote the first of it (reads, storing, sessions' end).
- * Conventions of reads: store/catalog.h.
+/* Prepared queries: reads, and what a name is resolved to. Conventions of reads: store/catalog.h.
  */
 #ifndef PRAETOR_STORE_QUERY_H
 #define PRAETOR_STORE_QUERY_H

@@ -100,11 +100,10 @@ struct prepared_query *query_template_render(const struct prepared_query *query,
                                          {STR("name.prefix"), query->name},
                                          {STR("name.suffix"), suffix},
                                          {STR("agent.segment"), segment}};
-    struct render r = {.scope = {.variables = variables,
-                                 .variable_count = COUNT_OF(variables),
-                                 .has_match = true},
-                       .arena = arena,
-                       .error = e};
+    struct render r = {
+        .scope = {.variables = variables, .variable_count = COUNT_OF(variables), .has_match = true},
+        .arena = arena,
+        .error = e};
     struct prepared_query *out = ARENA_NEW(arena, struct prepared_query);
     *out = *query;
     if (!find_groups(&r, query, name) || !render_service(&r, &out->service))

@@ -13,8 +13,7 @@ static inline bool query_is_template(const struct prepared_query *query) {
 }
 /* False with "Bad Template.Type 'x'", "Bad Regexp: …", "Bad format '…' in Service.Tags[0]: …" or
  * "Bad evaluation for '…' in Service.Service: …". For templates only. */
-bool query_template_check(const struct prepared_query *query, struct arena *arena,
-                          struct error *e);
+bool query_template_check(const struct prepared_query *query, struct arena *arena, struct error *e);
 /* The query for a name (as asked for) and the agent's segment, in the arena; strings are shared
  * with the template. NULL when its texts cannot be evaluated for that name. */
 struct prepared_query *query_template_render(const struct prepared_query *query, struct str name,

@@ -215,20 +215,20 @@ static void write_chunks(struct snapshot_writer *w) {
 
 /* The order of fsm.md 7.2. */
 static void (*const writers[])(struct snapshot_writer *w) = {
-    write_catalog,     /* 0 */
-    write_coordinates, /* 6 */
-    write_sessions,    /* 3 */
-    acl_snapshot,      /* 17, 19, 23, 25, 27 */
-    write_kvs,        /* 2 */
-    write_tombstones, /* 5 */
-    query_snapshot,   /* 7 */
-    write_autopilot,  /* 9 */
-    intention_snapshot,  /* 12 */
-    connect_ca_snapshot, /* 13, 14, 15 */
+    write_catalog,         /* 0 */
+    write_coordinates,     /* 6 */
+    write_sessions,        /* 3 */
+    acl_snapshot,          /* 17, 19, 23, 25, 27 */
+    write_kvs,             /* 2 */
+    write_tombstones,      /* 5 */
+    query_snapshot,        /* 7 */
+    write_autopilot,       /* 9 */
+    intention_snapshot,    /* 12 */
+    connect_ca_snapshot,   /* 13, 14, 15 */
     config_entry_snapshot, /* 22 */
-    federation_snapshot, /* 30 */
-    write_indexes,       /* 16 */
-    write_chunks,        /* 29 */
+    federation_snapshot,   /* 30 */
+    write_indexes,         /* 16 */
+    write_chunks,          /* 29 */
 };
 
 /* Index entries that count for LastIndex: those of whole tables (fsm.md 2). */

@@ -70,21 +70,21 @@ enum store_table {
     TABLE_QUERIES_SESSION,  /* u(session) u(id) -> queries */
     TABLE_QUERIES_NAME,     /* l(name) of queries with a name and of templates -> queries */
     TABLE_FEDERATION,       /* l(datacenter): FederationState */
-    TABLE_ACL_TOKENS,          /* e(secret): ACLToken */
-    TABLE_ACL_TOKENS_ACCESSOR, /* u(accessor) -> acl tokens */
-    TABLE_ACL_TOKENS_POLICY,   /* l(policy id) e(secret) -> acl tokens */
-    TABLE_ACL_TOKENS_ROLE,     /* l(role id) e(secret) -> acl tokens */
-    TABLE_ACL_TOKENS_METHOD,   /* e(auth method) e(secret) -> acl tokens */
-    TABLE_ACL_TOKENS_EXPIRY,   /* 1 if local else 0, ns since 1970 biased by 2^63 big endian,
-                                  e(secret) -> acl tokens */
-    TABLE_ACL_POLICIES,        /* u(id): ACLPolicy */
-    TABLE_ACL_POLICIES_NAME,   /* l(name) -> acl policies */
-    TABLE_ACL_ROLES,           /* u(id): ACLRole */
-    TABLE_ACL_ROLES_NAME,      /* l(name) -> acl roles */
-    TABLE_ACL_ROLES_POLICY,    /* l(policy id) u(id) -> acl roles */
-    TABLE_ACL_RULES,           /* u(id): ACLBindingRule */
-    TABLE_ACL_RULES_METHOD,    /* l(auth method) u(id) -> acl rules */
-    TABLE_ACL_METHODS,         /* l(name): ACLAuthMethod */
+    TABLE_ACL_TOKENS,       /* e(secret): ACLToken */
+    TABLE_ACL_TOKENS_ACCESSOR,    /* u(accessor) -> acl tokens */
+    TABLE_ACL_TOKENS_POLICY,      /* l(policy id) e(secret) -> acl tokens */
+    TABLE_ACL_TOKENS_ROLE,        /* l(role id) e(secret) -> acl tokens */
+    TABLE_ACL_TOKENS_METHOD,      /* e(auth method) e(secret) -> acl tokens */
+    TABLE_ACL_TOKENS_EXPIRY,      /* 1 if local else 0, ns since 1970 biased by 2^63 big endian,
+                                     e(secret) -> acl tokens */
+    TABLE_ACL_POLICIES,           /* u(id): ACLPolicy */
+    TABLE_ACL_POLICIES_NAME,      /* l(name) -> acl policies */
+    TABLE_ACL_ROLES,              /* u(id): ACLRole */
+    TABLE_ACL_ROLES_NAME,         /* l(name) -> acl roles */
+    TABLE_ACL_ROLES_POLICY,       /* l(policy id) u(id) -> acl roles */
+    TABLE_ACL_RULES,              /* u(id): ACLBindingRule */
+    TABLE_ACL_RULES_METHOD,       /* l(auth method) u(id) -> acl rules */
+    TABLE_ACL_METHODS,            /* l(name): ACLAuthMethod */
     TABLE_INTENTIONS,             /* u(id): Intention */
     TABLE_INTENTIONS_NAMES,       /* l(source ns) l(source) l(destination ns) l(destination) ->
                                      intentions */

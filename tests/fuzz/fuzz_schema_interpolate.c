@@ -1,5 +1,5 @@
-/* Texts with ${…} from anybody. Checks that what was taken is taken again with the same outcome, and
- * that an outcome without any sign of the language is the text itself.
+/* Texts with ${…} from anybody. Checks that what was taken is taken again with the same outcome,
+ * and that an outcome without any sign of the language is the text itself.
  */
 #include <stddef.h>
 #include <stdint.h>

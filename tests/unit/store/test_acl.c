@@ -59,8 +59,7 @@ static struct store_result *method_set(struct fixture *f, struct acl_auth_method
 static struct store_result *method_delete(struct fixture *f, const char *name) {
     struct str id = S(name);
     struct acl_auth_method_batch_delete_request r = {.auth_method_names = one(&id)};
-    return apply(f, ENTRY_ACL_AUTH_METHOD_DELETE, &acl_auth_method_batch_delete_request_shape,
-                 &r);
+    return apply(f, ENTRY_ACL_AUTH_METHOD_DELETE, &acl_auth_method_batch_delete_request_shape, &r);
 }
 static struct store_result *legacy_op(struct fixture *f, const char *op, struct legacy_acl acl) {
     struct legacy_acl_request r = {.op = S(op), .acl = acl};
@@ -82,8 +81,7 @@ static struct acl_token *by_secret(struct fixture *f, const char *secret) {
 static struct acl_token *by_accessor(struct fixture *f, const char *accessor) {
     struct acl_token *token = NULL;
     uint64_t index;
-    WITH_READ(f, r) assert_true(
-        acl_token_by_accessor(r, S(accessor), &token, &index, &f->error));
+    WITH_READ(f, r) assert_true(acl_token_by_accessor(r, S(accessor), &token, &index, &f->error));
     return token;
 }
 static uint32_t tokens_listed(struct fixture *f, struct acl_token_filter filter) {
@@ -109,8 +107,7 @@ static void tokens_need_both_ids(void **state) {
     assert_non_null(by_accessor(f, ID(1)));
     struct acl_token *none;
     uint64_t index;
-    WITH_READ(f, r) assert_false(
-        acl_token_by_accessor(r, S("nope"), &none, &index, &f->error));
+    WITH_READ(f, r) assert_false(acl_token_by_accessor(r, S("nope"), &none, &index, &f->error));
     assert_str(f->error.text, "failed acl token lookup: index error: UUID must be 36 characters");
 }
 
@@ -149,8 +146,8 @@ static void links_are_checked_and_refreshed(void **state) {
     assert_ok(token_set(f, t));
     assert_ok(policy_set(f, policy_named(ID(5), "renamed")));
     assert_str(LIST_AT(by_secret(f, "s")->policies, struct acl_link, 0).name, "renamed");
-    assert_int_equal(tokens_listed(f, (struct acl_token_filter){.global = true, .policy = S(ID(5))}),
-                     1);
+    assert_int_equal(
+        tokens_listed(f, (struct acl_token_filter){.global = true, .policy = S(ID(5))}), 1);
     assert_int_equal(tokens_listed(f, (struct acl_token_filter){.global = true, .role = S(ID(6))}),
                      1);
     assert_int_equal(tokens_listed(f, (struct acl_token_filter){.local = true}), 0);
@@ -183,22 +180,19 @@ static void batches_are_atomic(void **state) {
 static void modes_of_writing(void **state) {
     struct fixture *f = *state;
     struct acl_token t = token_named(ID(1), "s"), *pointer = &t;
-    struct acl_token_batch_set_request r = {.tokens = one(&pointer),
-                                            .prohibit_unprivileged = true};
+    struct acl_token_batch_set_request r = {.tokens = one(&pointer), .prohibit_unprivileged = true};
     const struct shape *shape = &acl_token_batch_set_request_shape;
     assert_refused(apply(f, ENTRY_ACL_TOKEN_SET, shape, &r), "Token has no privileges");
     struct service_identity web = {.service_name = S("")}, *identity = &web;
     t.service_identities = one(&identity);
-    assert_refused(
-        apply(f, ENTRY_ACL_TOKEN_SET, shape, &r),
-        "Encountered a Token with an empty service identity name in the state store");
+    assert_refused(apply(f, ENTRY_ACL_TOKEN_SET, shape, &r),
+                   "Encountered a Token with an empty service identity name in the state store");
     web.service_name = S("web");
     assert_ok(apply(f, ENTRY_ACL_TOKEN_SET, shape, &r));
     struct node_identity node = {.node_name = S("n")}, *second = &node;
     t.node_identities = one(&second);
-    assert_refused(
-        apply(f, ENTRY_ACL_TOKEN_SET, shape, &r),
-        "Encountered a Token with an empty node identity datacenter in the state store");
+    assert_refused(apply(f, ENTRY_ACL_TOKEN_SET, shape, &r),
+                   "Encountered a Token with an empty node identity datacenter in the state store");
     node.datacenter = S("dc1");
     assert_ok(apply(f, ENTRY_ACL_TOKEN_SET, shape, &r));
     t.auth_method = S("m");
@@ -258,8 +252,7 @@ static void names_are_unique(void **state) {
 static void methods_take_rules_and_tokens_with_them(void **state) {
     struct fixture *f = *state;
     struct acl_binding_rule rule = {.id = S(ID(1)), .auth_method = S("m")};
-    assert_refused(rule_set(f, rule),
-                   "failed inserting acl binding rule: auth method not found");
+    assert_refused(rule_set(f, rule), "failed inserting acl binding rule: auth method not found");
     assert_refused(method_set(f, (struct acl_auth_method){.name = S("M")}),
                    "Missing ACL Auth Method Type");
     assert_ok(method_set(f, (struct acl_auth_method){.name = S("M"), .type = S("jwt")}));
@@ -269,10 +262,10 @@ static void methods_take_rules_and_tokens_with_them(void **state) {
     local.local = true;
     assert_ok(token_set(f, local));
     assert_ok(token_set(f, global));
-    assert_int_equal(tokens_listed(f, (struct acl_token_filter){.local = true,
-                                                                .global = true,
-                                                                .auth_method = S("M")}),
-                     2);
+    assert_int_equal(
+        tokens_listed(
+            f, (struct acl_token_filter){.local = true, .global = true, .auth_method = S("M")}),
+        2);
     assert_ok(method_delete(f, "m"));
     assert_null(by_secret(f, "local"));
     assert_non_null(by_secret(f, "global"));
@@ -384,10 +377,9 @@ static void hashes_are_the_peers(void **state) {
                                .rules = S("key \"\" { policy = \"read\" }")};
     assert_hash(acl_token_hash(&client, &f->arena),
                 "3b518c2578ba0ff05a29a98ceef2b5b79b994743757196b92ae87d841506272e");
-    struct acl_policy management = {
-        .name = S("global-management"),
-        .description = S("Builtin Policy that grants unlimited access"),
-        .rules = acl_global_management_rules};
+    struct acl_policy management = {.name = S("global-management"),
+                                    .description = S("Builtin Policy that grants unlimited access"),
+                                    .rules = acl_global_management_rules};
     assert_hash(acl_policy_hash(&management, &f->arena),
                 "b30210b7aba9facd1c57891e3df27669174a08b690cb2905e0797535f75eba69");
 }

@@ -1,6 +1,6 @@
-/* Config entries: what a real server accepted and refused (tests/vectors/connect/config-graph.json),
- * and a random run of entries, gateways and instances with what it then answered
- * (tests/vectors/fsm/config-random.json.gz). */
+/* Config entries: what a real server accepted and refused
+ * (tests/vectors/connect/config-graph.json), and a random run of entries, gateways and instances
+ * with what it then answered (tests/vectors/fsm/config-random.json.gz). */
 #include "codec/json.h"
 #include "fixture.h"
 #include "store/config_entry.h"
@@ -57,7 +57,8 @@ static struct store_result *entry_op(struct fixture *f, const char *op, void *en
 
 static void default_protocols(struct ingress_gateway *gateway) {
     for (uint32_t i = 0; i < gateway->listeners.len; i++) {
-        struct ingress_listener *listener = &LIST_AT(gateway->listeners, struct ingress_listener, i);
+        struct ingress_listener *listener =
+            &LIST_AT(gateway->listeners, struct ingress_listener, i);
         if (listener->protocol.len == 0)
             listener->protocol = STR("tcp");
     }
@@ -235,8 +236,7 @@ static struct store_result *apply_step(struct fixture *f, const struct value *st
     if (str_is(text_of(step, "method"), "DELETE")) {
         str_cut(&path, '/');
         struct str kind = str_cut(&path, '/');
-        struct config_entry *entry =
-            arena_zalloc(&f->arena, 1, config_entry_shape(kind)->size);
+        struct config_entry *entry = arena_zalloc(&f->arena, 1, config_entry_shape(kind)->size);
         entry->kind = kind;
         entry->name = path;
         return entry_at(f, index, "delete", entry);
@@ -278,8 +278,7 @@ static void random_run_is_the_peers(void **state) {
     const char *path = getenv("CONFIG_RANDOM"); /* another run than ours */
     struct value v = read_json(f, path != NULL ? path : "fsm/config-random.json.gz");
     const struct value *steps = value_get(&v, "steps");
-    restore_hex(f, text_of(&v, "first_state_hex"),
-                (uint64_t)value_get(&v, "first_index")->number);
+    restore_hex(f, text_of(&v, "first_state_hex"), (uint64_t)value_get(&v, "first_index")->number);
     for (size_t i = 0; i < steps->list.len; i++) {
         const struct value *step = &steps->list.items[i];
         const struct value *index = value_get(step, "index");

@@ -27,9 +27,9 @@ static void intentions_are_unique_by_names(void **state) {
     assert_refused(intention_op(f, "create", between("", "web", "db")), "Missing Intention ID");
     assert_ok(intention_op(f, "create", x));
     uint64_t created = f->index;
-    assert_refused(intention_op(f, "create", between(ID(2), "WEB", "Db")),
-                   "duplicate intention found: DENY default/web => default/db (ID: " ID(
-                       1) ", Precedence: 9)");
+    assert_refused(
+        intention_op(f, "create", between(ID(2), "WEB", "Db")),
+        "duplicate intention found: DENY default/web => default/db (ID: " ID(1) ", Precedence: 9)");
     x.created_at = timestamp_from_unix_ns(2 * SECOND);
     x.action = S("allow");
     assert_ok(intention_op(f, "update", x));
@@ -92,11 +92,10 @@ static void hash_of_an_intention(void **state) {
     x.default_addr = S("x");
     x.default_port = 5;
     x.meta = (struct list){meta, 1, true};
-    static const uint8_t expected[] = {
-        0xfd, 0x86, 0xe6, 0xef, 0x13, 0x37, 0x88, 0x42,
-        0xd7, 0xc2, 0x45, 0xff, 0xcd, 0x7f, 0x36, 0x1f,
-        0x35, 0xe9, 0xde, 0xea, 0x11, 0x2a, 0x61, 0xc6,
-        0xf9, 0x6f, 0x30, 0xe7, 0x03, 0x02, 0xdb, 0x0a};
+    static const uint8_t expected[] = {0xfd, 0x86, 0xe6, 0xef, 0x13, 0x37, 0x88, 0x42,
+                                       0xd7, 0xc2, 0x45, 0xff, 0xcd, 0x7f, 0x36, 0x1f,
+                                       0x35, 0xe9, 0xde, 0xea, 0x11, 0x2a, 0x61, 0xc6,
+                                       0xf9, 0x6f, 0x30, 0xe7, 0x03, 0x02, 0xdb, 0x0a};
     struct str hash = intention_hash(&x, &f->arena);
     assert_int_equal(hash.len, 32);
     assert_memory_equal(hash.data, expected, sizeof expected);

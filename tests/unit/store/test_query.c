@@ -3,8 +3,8 @@
 #include "codec/json.h"
 #include "fixture.h"
 #include "store/query.h"
-#include "store/tables.h"
 #include "store/query_template.h"
+#include "store/tables.h"
 
 #define ID_1 "11111111-0000-4000-8000-000000000001"
 #define ID_2 "11111111-0000-4000-8000-000000000002"
@@ -30,8 +30,7 @@ static struct prepared_query template_of(const char *id, const char *name, struc
 static struct prepared_query *resolved(struct fixture *f, const char *name) {
     struct prepared_query *query = NULL;
     uint64_t index;
-    WITH_READ(f, r) assert_true(
-        query_resolve(r, S(name), STR(""), &query, &index, &f->error));
+    WITH_READ(f, r) assert_true(query_resolve(r, S(name), STR(""), &query, &index, &f->error));
     return query;
 }
 

@@ -318,8 +318,7 @@ static void entries_alone_are_applied(void **state) {
     const struct value *entries = value_get(&sample, "entries");
     for (size_t i = 0; i < entries->list.len; i++) {
         struct fixture *alone = fixture_open(NULL);
-        struct str data =
-            from_hex(&f->arena, text_of(&entries->list.items[i], "data_hex"));
+        struct str data = from_hex(&f->arena, text_of(&entries->list.items[i], "data_hex"));
         apply_at(alone, 5, data, STR_NONE);
         fixture_close(alone);
     }

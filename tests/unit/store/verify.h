@@ -120,8 +120,7 @@ static inline void verify_token(struct verify *v, struct str key, struct str val
     verify_links(v, TABLE_ACL_TOKENS_POLICY, &t.policies, key);
     verify_links(v, TABLE_ACL_TOKENS_ROLE, &t.roles, key);
     if (t.auth_method.len > 0) {
-        verify_lookup(v, TABLE_ACL_TOKENS_METHOD, KEY(a, K_EXACT(t.auth_method), K_BARE(key)),
-                      key);
+        verify_lookup(v, TABLE_ACL_TOKENS_METHOD, KEY(a, K_EXACT(t.auth_method), K_BARE(key)), key);
     }
     v->expected[TABLE_ACL_TOKENS_EXPIRY] += t.expiration_time.present;
 }
@@ -209,13 +208,26 @@ static inline void verify_store(struct store_read *r) {
     verify_unique(&v, TABLE_INTENTIONS_NAMES, TABLE_INTENTIONS);
     verify_unique(&v, TABLE_CONFIG_LINKS, TABLE_CONFIG_ENTRIES);
     uint64_t sessions = verify_each(&v, TABLE_SESSIONS, verify_session);
-    static const enum store_table lookups[] = {
-        TABLE_NODES_ID,         TABLE_NODES_META,     TABLE_SERVICES_NAME, TABLE_SERVICES_KIND,
-        TABLE_SERVICES_CONNECT, TABLE_CHECKS_SERVICE, TABLE_CHECKS_NAME,   TABLE_CHECKS_STATUS,
-        TABLE_KVS_SESSION,      TABLE_SESSIONS_NODE,
-        TABLE_QUERIES_SESSION, TABLE_ACL_TOKENS_POLICY, TABLE_ACL_TOKENS_ROLE,
-        TABLE_ACL_TOKENS_METHOD, TABLE_ACL_TOKENS_EXPIRY, TABLE_ACL_ROLES_POLICY, TABLE_ACL_RULES_METHOD, TABLE_INTENTIONS_SOURCE, TABLE_INTENTIONS_DESTINATION,
-        TABLE_GATEWAYS_SERVICE};
+    static const enum store_table lookups[] = {TABLE_NODES_ID,
+                                               TABLE_NODES_META,
+                                               TABLE_SERVICES_NAME,
+                                               TABLE_SERVICES_KIND,
+                                               TABLE_SERVICES_CONNECT,
+                                               TABLE_CHECKS_SERVICE,
+                                               TABLE_CHECKS_NAME,
+                                               TABLE_CHECKS_STATUS,
+                                               TABLE_KVS_SESSION,
+                                               TABLE_SESSIONS_NODE,
+                                               TABLE_QUERIES_SESSION,
+                                               TABLE_ACL_TOKENS_POLICY,
+                                               TABLE_ACL_TOKENS_ROLE,
+                                               TABLE_ACL_TOKENS_METHOD,
+                                               TABLE_ACL_TOKENS_EXPIRY,
+                                               TABLE_ACL_ROLES_POLICY,
+                                               TABLE_ACL_RULES_METHOD,
+                                               TABLE_INTENTIONS_SOURCE,
+                                               TABLE_INTENTIONS_DESTINATION,
+                                               TABLE_GATEWAYS_SERVICE};
     for (size_t i = 0; i < COUNT_OF(lookups); i++) {
         ASSERT(verify_each(&v, lookups[i], NULL) == v.expected[lookups[i]]);
     }
