@@ -315,7 +315,7 @@ static bool make_service(const struct service_definition *d, struct node_service
     return tagged_addresses(d, &out->tagged_addresses, arena, e);
 }
 
-static bool add_check(struct local *l, struct local_check *c);
+static bool add_check(struct local *l, struct local_check *c, bool keeps);
 
 static struct local_check *check_new(struct local *l) {
     struct local_check *c = MEM_NEW(struct local_check);
@@ -413,14 +413,18 @@ bool local_register_service(struct local *l, const struct local_registration *r,
     if (r->from_api)
         file_store_service(l, s);
     struct list ids = LIST_NEW(&scratch, struct str, r->checks.len);
+    struct map fresh = MAP_INIT; /* the checks that were not there before: the last of an ID counts */
     for (uint32_t i = 0; i < r->checks.len; i++) {
         struct local_check *c = make_service_check(
             l, &s->service, LIST_AT(r->checks, struct check_type *, i), i + 1, r->checks.len);
         c->token = str_copy(&c->arena, r->token);
         c->source = r->from_api ? CHECK_FROM_API : CHECK_FROM_CONFIG;
-        LIST_AT(ids, struct str, i) = str_copy(&scratch, c->check.check_id);
-        add_check(l, c);
+        struct str id = LIST_AT(ids, struct str, i) = str_copy(&scratch, c->check.check_id);
+        if (local_check_find(l, id) == NULL)
+            map_put(&fresh, id, s);
+        add_check(l, c, map_get(&fresh, id) == NULL);
     }
+    map_free(&fresh);
     if (r->replace_checks)
         remove_other_checks(l, s->service.id, &ids);
     arena_free(&scratch);
@@ -472,10 +476,10 @@ void local_set_output(struct local_check *c, struct str output) {
     c->check.output = str_of(c->output, output.len);
 }
 
-/* Puts a new check in place of what had its ID, whose status and output it keeps. */
-static bool add_check(struct local *l, struct local_check *c) {
+/* Puts a new check in place of what had its ID, whose status and output it may keep. */
+static bool add_check(struct local *l, struct local_check *c, bool keeps) {
     struct local_check *old = map_get(&l->checks, c->check.check_id);
-    if (old != NULL && !old->deleted) {
+    if (keeps && old != NULL && !old->deleted) {
         c->check.status = str_copy(&c->arena, old->check.status);
         local_set_output(c, old->check.output);
         c->critical_since = old->critical_since;
@@ -531,7 +535,7 @@ bool local_register_check(struct local *l, const struct config_check *d, enum ch
         c->check.service_id = str_copy(arena, service->service.id);
         c->check.service_name = str_copy(arena, service->service.service);
     }
-    return add_check(l, c);
+    return add_check(l, c, true);
 }
 
 /* Marks the check as deleted until the catalog confirms. */
@@ -605,7 +609,7 @@ static void maintenance_check(struct local *l, struct str id, const struct node_
     }
     c->token = str_copy(&c->arena, token);
     c->source = CHECK_FROM_LOCAL;
-    add_check(l, c);
+    add_check(l, c, true);
 }
 
 void local_maintenance_service(struct local *l, struct local_service *s, bool enable,
