@@ -11,6 +11,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -24,6 +25,7 @@
 #define ACCEPT_ROUNDS 16                 /* connections taken before others have their turn */
 #define ACCEPT_PAUSE (100 * MILLISECOND) /* when there are no descriptors left */
 #define KEEPALIVE_SECONDS 30
+#define RESERVED_FILES 64 /* descriptors that connections leave for the log, snapshots and checks */
 
 struct listener_part { /* what one loop has of it */
     struct listener *listener;
@@ -321,20 +323,40 @@ static void give(struct listener_part *here, int fd, const struct peer_address *
     here->listener->accept(here->listener->owner, here->loop, fd, peer);
 }
 
+/* However many come: the log must be able to open its next file. */
+static bool enough_connections(const struct listener *l) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return false;
+    rlim_t most = limit.rlim_cur > 2 * RESERVED_FILES ? limit.rlim_cur - RESERVED_FILES
+                                                       : limit.rlim_cur / 2;
+    rlim_t have = 0;
+    for (unsigned i = 0; i < l->part_count; i++)
+        have += stream_count(l->parts[i].loop);
+    return have >= most;
+}
+
+static void accept_later(struct listener_part *part) {
+    uv_poll_stop(&part->poll);
+    loop_timer_set(&part->pause, ACCEPT_PAUSE);
+}
+
 static void on_connection(uv_poll_t *poll, int status, int events) {
     struct listener_part *part = CONTAINER_OF(poll, struct listener_part, poll);
     (void)events;
     if (status < 0)
         return;
+    if (enough_connections(part->listener)) {
+        accept_later(part);
+        return;
+    }
     for (int i = 0; i < ACCEPT_ROUNDS; i++) {
         struct sockaddr_storage from = {0};
         socklen_t len = sizeof from;
         int fd = accept4(part->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-                uv_poll_stop(poll);
-                loop_timer_set(&part->pause, ACCEPT_PAUSE);
-            }
+            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+                accept_later(part);
             return;
         }
         struct peer_address peer;
