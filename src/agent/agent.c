@@ -319,6 +319,8 @@ static bool start_interfaces(struct agent *agent, const struct agent_interface *
 
 static bool start(struct agent *agent, const struct agent_interface *const *interfaces,
                   struct error *e) {
+    if (!telemetry_start(agent->config, e))
+        return false;
     if (!config_check_server(agent->config, e) || !start_server(agent, e))
         return false;
     struct local_options options = {agent->config, agent->server, str_from(agent->node_id)};
@@ -360,6 +362,7 @@ static void stop(struct agent *agent) {
 
 static void free_agent(struct agent *agent) {
     server_free(agent->server);
+    telemetry_stop();
     events_free(agent->events);
     local_free(agent->local);
     config_release(agent->config);
@@ -395,6 +398,8 @@ static bool reload(struct agent *agent, struct error *e) {
         ok = watches_start(agent->watches, c, e) || error_prefix(e, "Failed reloading watches: ");
     for (size_t i = 0; ok && i < agent->interface_count; i++)
         ok = agent->interfaces[i].interface->reload(agent->interfaces[i].self, c, e);
+    if (ok)
+        telemetry_reload(c);
     config_release(c);
     return ok;
 }

@@ -423,15 +423,15 @@ static const struct config_key telemetry_keys[] = {
     CIRCONUS(submission_interval),
     CIRCONUS(submission_url),
     {"disable_hostname", CONFIG_BOOL, AT(telemetry.disable_hostname)},
-    {"dogstatsd_addr", CONFIG_STR, AT(telemetry.dogstatsd_addr), KEY_LATER},
-    {"dogstatsd_tags", CONFIG_STRS, AT(telemetry.dogstatsd_tags), KEY_LATER},
+    {"dogstatsd_addr", CONFIG_STR, AT(telemetry.dogstatsd_addr)},
+    {"dogstatsd_tags", CONFIG_STRS, AT(telemetry.dogstatsd_tags)},
     {"filter_default", CONFIG_BOOL, AT(telemetry.filter_default)},
     {"metrics_prefix", CONFIG_STR, AT(telemetry.metrics_prefix)},
     {"prefix_filter", CONFIG_STRS, NOWHERE},
     {"prometheus_retention_time", CONFIG_DUR, AT(telemetry.prometheus_retention_time), 0, NULL,
      "prometheus_retention_time"},
-    {"statsd_address", CONFIG_STR, AT(telemetry.statsd_addr), KEY_LATER},
-    {"statsite_address", CONFIG_STR, AT(telemetry.statsite_addr), KEY_LATER},
+    {"statsd_address", CONFIG_STR, AT(telemetry.statsd_addr)},
+    {"statsite_address", CONFIG_STR, AT(telemetry.statsite_addr)},
 };
 static const struct config_block telemetry_block = {KEYS(telemetry_keys)};
 

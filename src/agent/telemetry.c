@@ -2,24 +2,59 @@
  */
 #include "agent/telemetry.h"
 
+#include <limits.h>
 #include <malloc.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/telemetry_sinks.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "codec/json.h"
 
 /* ---- names ---- */
 
+/* What the sinks go by; the filter's configuration changes with a reload. */
+static struct {
+    pthread_mutex_t mutex;
+    const struct config *config; /* of the start */
+    const struct config *filter;
+    bool prometheus, network;
+} sinks = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static char host_name[HOST_NAME_MAX + 1];
+static pthread_once_t host_once = PTHREAD_ONCE_INIT;
+
+static void find_host(void) {
+    if (gethostname(host_name, sizeof(host_name) - 1) != 0)
+        host_name[0] = '\0';
+}
+
+struct str telemetry_host(void) {
+    pthread_once(&host_once, find_host);
+    return str_from(host_name);
+}
+
+bool telemetry_shows_host(const struct config *c) {
+    const struct config_telemetry *t = &c->telemetry;
+    return !t->disable_hostname && (network_wanted(c) || t->prometheus_retention_time > 0);
+}
+
+struct str telemetry_full_name(const struct config *c, enum metric_kind kind, struct str name,
+                               bool host, struct arena *arena) {
+    struct str prefix = c->telemetry.metrics_prefix;
+    host = host && kind == METRIC_GAUGE;
+    return str_format(arena, STR_FMT "%s" STR_FMT "%s" STR_FMT, STR_ARG(prefix),
+                      prefix.len > 0 ? "." : "", STR_ARG(host ? telemetry_host() : STR("")),
+                      host ? "." : "", STR_ARG(name));
+}
+
 static struct str shown_name(const struct config *c, const struct metric_point *p,
                              struct arena *arena) {
-    struct str prefix = c->telemetry.metrics_prefix;
-    struct str name =
-        prefix.len > 0 ? str_format(arena, STR_FMT "." STR_FMT, STR_ARG(prefix), STR_ARG(p->name))
-                       : str_copy(arena, p->name);
+    struct str name = telemetry_full_name(c, p->kind, p->name, telemetry_shows_host(c), arena);
     char *text = (char *)(uintptr_t)name.data; /* our own copy */
     for (size_t i = 0; i < name.len; i++)
         if (text[i] == ' ')
@@ -37,7 +72,7 @@ static size_t longest_match(const struct list *prefixes, struct str name) {
     return best;
 }
 
-static bool allowed(const struct config *c, struct str name) {
+bool telemetry_allowed(const struct config *c, struct str name) {
     size_t yes = longest_match(&c->telemetry.allowed_prefixes, name);
     size_t no = longest_match(&c->telemetry.blocked_prefixes, name);
     return yes == 0 && no == 0 ? c->telemetry.filter_default : yes > no;
@@ -105,7 +140,7 @@ static void write_kind(struct json_writer *w, const struct config *c, const char
     for (size_t i = 0; i < interval->len; i++) { /* sorted by name and labels already */
         const struct metric_point *p = &interval->points[i];
         struct str name = shown_name(c, p, arena);
-        if (p->kind == kind && allowed(c, name))
+        if (p->kind == kind && telemetry_allowed(c, name))
             write_point(w, name, p);
     }
     json_close_array(w);
@@ -175,7 +210,7 @@ void telemetry_dump(FILE *out, const struct config *c) {
                 str_cut(&value, '=');
                 name = str_format(&arena, STR_FMT "." STR_FMT, STR_ARG(name), STR_ARG(value));
             }
-            if (allowed(c, name))
+            if (telemetry_allowed(c, name))
                 dump_point(out, start, name, p);
         }
     }
@@ -203,4 +238,59 @@ void telemetry_sample_runtime(void) {
     metric_gauge("runtime.alloc_bytes", (double)memory.uordblks);
     metric_gauge("runtime.sys_bytes", (double)memory.arena + (double)memory.hblkhd);
     metric_gauge("runtime.heap_objects", (double)(memory.ordblks + memory.hblks));
+}
+
+/* ---- sinks ---- */
+
+static void observe(enum metric_kind kind, struct str name, struct str labels, double value) {
+    struct arena scratch = ARENA_INIT;
+    pthread_mutex_lock(&sinks.mutex);
+    const struct config *c = sinks.config;
+    bool host = telemetry_shows_host(c);
+    struct str full = telemetry_full_name(c, kind, name, host, &scratch);
+    bool wanted = telemetry_allowed(sinks.filter, full);
+    pthread_mutex_unlock(&sinks.mutex);
+    if (wanted && sinks.network) {
+        struct str hostless = host ? telemetry_full_name(c, kind, name, false, &scratch) : full;
+        network_add(kind, full, hostless, labels, value);
+    }
+    if (wanted && sinks.prometheus)
+        prometheus_add(kind, full, labels, value);
+    arena_free(&scratch);
+}
+
+bool telemetry_start(const struct config *c, struct error *e) {
+    sinks.config = config_hold(c);
+    sinks.filter = config_hold(c);
+    sinks.prometheus = c->telemetry.prometheus_retention_time > 0;
+    sinks.network = network_wanted(c);
+    if (sinks.prometheus)
+        prometheus_start(c->telemetry.prometheus_retention_time);
+    if (sinks.network && !network_start(c, e)) {
+        sinks.network = false;
+        return error_prefix(e, "failed to initialize telemetry: ");
+    }
+    if (sinks.prometheus || sinks.network)
+        metrics_observe(observe);
+    return true;
+}
+
+void telemetry_reload(const struct config *c) {
+    pthread_mutex_lock(&sinks.mutex);
+    const struct config *old = sinks.filter;
+    sinks.filter = config_hold(c);
+    pthread_mutex_unlock(&sinks.mutex);
+    config_release(old);
+}
+
+void telemetry_stop(void) {
+    metrics_observe(NULL);
+    if (sinks.network)
+        network_stop();
+    if (sinks.prometheus)
+        prometheus_stop();
+    sinks.network = sinks.prometheus = false;
+    config_release(sinks.config);
+    config_release(sinks.filter);
+    sinks.config = sinks.filter = NULL;
 }

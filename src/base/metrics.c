@@ -30,6 +30,7 @@ struct shard {
 static struct shard shards[SHARDS] = {
     [0 ... SHARDS - 1] = {PTHREAD_MUTEX_INITIALIZER, MAP_INIT},
 };
+static metric_observer *_Atomic observer;
 static _Atomic unsigned next_shard;
 static _Thread_local unsigned my_shard; /* 0: none yet */
 
@@ -114,6 +115,14 @@ void metric_add(enum metric_kind kind, const char *name, double value,
             point->p.updated = time_now_monotonic();
     }
     pthread_mutex_unlock(&s->mutex);
+    metric_observer *observe = atomic_load_explicit(&observer, memory_order_acquire);
+    if (observe != NULL)
+        observe(kind, str_of(key + 1, name_len), str_of(key + name_len + 2, len - name_len - 2),
+                value);
+}
+
+void metrics_observe(metric_observer *fn) {
+    atomic_store_explicit(&observer, fn, memory_order_release);
 }
 
 void metric_count(const char *name, double by) {

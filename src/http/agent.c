@@ -25,13 +25,21 @@ static bool wants_prometheus(const struct http_request *r) {
     return false;
 }
 
+static void answer_prometheus(struct http_request *r) {
+    struct buf text = BUF_INIT;
+    telemetry_write_prometheus(&text);
+    http_answer_bytes(r, 200, "text/plain; version=0.0.4; charset=utf-8",
+                      str_copy(&r->arena, buf_str(&text)), false);
+    buf_free(&text);
+}
+
 static void agent_metrics(struct http_request *r) {
     if (wants_prometheus(r)) {
         if (agent_config(r->agent)->telemetry.prometheus_retention_time <= 0)
             http_answer_text(
                 r, 415, STR("Prometheus is not enabled since its retention time is not positive"));
         else
-            http_answer_text(r, 500, STR("the Prometheus form " NOT_YET));
+            answer_prometheus(r);
         return;
     }
     telemetry_write_json(http_json_begin(r), r->config);

@@ -389,6 +389,7 @@ void call_start(struct server *server, struct call *c) {
     c->answer = NULL;
     c->freed = NULL;
     c->expired = false;
+    metric_count("client.rpc", 1);
     c->started = c->endpoint->metric != NULL ? time_now_monotonic() : 0;
     if (t == NULL || t->closing) { /* NULL: answers that came after the end of the loops */
         call_deliver_error(c, ERROR_NO_LEADER, STR("server is shutting down"));
