@@ -2,6 +2,8 @@
 #include "server/raft_disk.h"
 
 #include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/signals.h"
@@ -234,9 +236,31 @@ static struct raft_disk_job *take(struct raft_disk *d) {
     return jobs;
 }
 
+/* What sched_getattr and sched_setattr take (sched_setattr(2)); the C library has no name for it. */
+struct scheduling {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
+/* After a sync there is little to do and everybody waits for it. A thread with a short slice is let in
+ * before others' longer slices are over (Linux 6.12 and later; elsewhere this does nothing), which on a busy
+ * machine gives a third more writes. */
+static void ask_for_short_slices(void) {
+    struct scheduling s = {.size = sizeof s};
+    if (syscall(SYS_sched_getattr, 0, &s, sizeof s, 0) != 0)
+        return;
+    s.flags = 0;
+    s.runtime = 100 * MICROSECOND;
+    syscall(SYS_sched_setattr, 0, &s, 0);
+}
+
 static void *disk_main(void *arg) {
     struct raft_disk *d = arg;
     pthread_setname_np(pthread_self(), "raft-disk");
+    ask_for_short_slices();
     for (;;) {
         struct raft_disk_job *job = take(d);
         if (job == NULL)
