@@ -51,8 +51,8 @@ struct store {
     bool batch_open;
 
     int64_t now;       /* wall clock, as told */
-    struct map delays; /* key to int64_t *: until when */
-    int64_t delays_swept;
+    struct map delays; /* key to int64_t *: until when; what TABLE_LOCK_DELAYS has */
+    int64_t delays_swept, delays_pruned; /* when in memory, in the table */
 };
 
 /* Opens an empty or existing environment: number 0 in memory, else <directory>/state-<number>. */

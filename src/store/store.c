@@ -82,6 +82,34 @@ static void load_applied(struct store *s) {
     arena_free(&arena);
 }
 
+static void delay_note(struct store *s, struct str key, int64_t end) {
+    int64_t *until = map_get(&s->delays, key);
+    if (until == NULL) {
+        until = MEM_NEW(int64_t);
+        *until = INT64_MIN;
+        map_put(&s->delays, key, until);
+    }
+    if (end > *until)
+        *until = end;
+}
+
+static void load_delays(struct store *s) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct store_read r;
+    if (store_read_begin(s, &r, &arena, NULL, &e)) {
+        struct table_scan scan;
+        struct str key, value;
+        table_scan_begin(&scan, &r, TABLE_LOCK_DELAYS, STR(""));
+        while (table_scan_next(&scan, &key, &value))
+            if (value.len == 8)
+                delay_note(s, key, (int64_t)be64_get(value.data));
+        table_scan_end(&scan);
+        store_read_end(&r);
+    }
+    arena_free(&arena);
+}
+
 static void drop_current(struct store *s) {
     struct store_env *env = atomic_exchange(&s->env, NULL);
     if (env == NULL)
@@ -125,6 +153,7 @@ struct store *store_open(const struct store_options *options, struct error *e) {
         aligned_alloc(_Alignof(struct reader_slot), s->slot_count * sizeof(struct reader_slot));
     ASSERT(s->slots != NULL);
     memset(s->slots, 0, s->slot_count * sizeof(struct reader_slot));
+    s->delays_swept = -MAX_LOCK_DELAY; /* look at what was loaded as soon as there is a clock */
     s->map_size = options->map_size != 0 ? options->map_size : DEFAULT_MAP_SIZE;
     bool ok = true;
     if (!options->memory_only) {
@@ -133,6 +162,7 @@ struct store *store_open(const struct store_options *options, struct error *e) {
     }
     if (ok && open_current(s, e)) {
         load_applied(s);
+        load_delays(s);
         return s;
     }
     store_close(s);
@@ -247,18 +277,49 @@ bool meta_get_applied(struct store_read *r, uint64_t *index, uint64_t *term) {
     return true;
 }
 
+static int64_t delay_end(const struct store *s, const struct lock_delay *d) {
+    return s->now + (d->nanoseconds < MAX_LOCK_DELAY ? d->nanoseconds : MAX_LOCK_DELAY);
+}
+
 static void note_delays(struct store *s, struct lock_delay *delays) {
-    for (struct lock_delay *d = delays; d != NULL; d = d->next) {
-        int64_t *until = map_get(&s->delays, d->key);
-        if (until == NULL) {
-            until = MEM_NEW(int64_t);
-            *until = INT64_MIN;
-            map_put(&s->delays, d->key, until);
-        }
-        int64_t fresh =
-            s->now + (d->nanoseconds < MAX_LOCK_DELAY ? d->nanoseconds : MAX_LOCK_DELAY);
-        if (fresh > *until)
-            *until = fresh;
+    for (struct lock_delay *d = delays; d != NULL; d = d->next)
+        delay_note(s, d->key, delay_end(s, d));
+}
+
+/* Deletes what is over from the table. */
+static void prune_delays(struct store_batch *b) {
+    struct table_scan scan;
+    struct str key, value;
+    struct list old = LIST_EMPTY;
+    uint32_t cap = 0;
+    table_scan_begin(&scan, &b->read, TABLE_LOCK_DELAYS, STR(""));
+    while (table_scan_next(&scan, &key, &value))
+        if (value.len != 8 || (int64_t)be64_get(value.data) <= b->store->now)
+            *(struct str *)list_push(&old, &cap, sizeof key, &b->scratch) =
+                str_copy(&b->scratch, key);
+    table_scan_end(&scan);
+    for (uint32_t i = 0; i < old.len; i++)
+        table_delete(b, TABLE_LOCK_DELAYS, LIST_AT(old, struct str, i));
+}
+
+/* So that a restart does not hand a lock on before its time. */
+static void save_delays(struct store_batch *b) {
+    struct store *s = b->store;
+    if (b->delays == NULL)
+        return;
+    if (s->now - s->delays_pruned >= MAX_LOCK_DELAY) {
+        s->delays_pruned = s->now;
+        prune_delays(b);
+    }
+    for (struct lock_delay *d = b->delays; d != NULL; d = d->next) {
+        char bytes[8];
+        struct str stored;
+        int64_t end = delay_end(s, d);
+        if (table_get(&b->read, TABLE_LOCK_DELAYS, d->key, &stored) && stored.len == 8 &&
+            (int64_t)be64_get(stored.data) >= end)
+            continue;
+        be64_put(bytes, (uint64_t)end);
+        table_put(b, TABLE_LOCK_DELAYS, d->key, str_of(bytes, sizeof bytes));
     }
 }
 
@@ -269,6 +330,7 @@ bool store_batch_commit(struct store_batch *b, struct watch_touched **touched, s
         *touched = NULL;
     uint64_t version = b->read.version;
     meta_put_applied(b);
+    save_delays(b);
     int rc = 0;
     if (!b->failed) {
         rc = mdb_txn_commit(b->txn);
@@ -380,14 +442,18 @@ void store_read_end(struct store_read *r) {
 
 void store_set_clock(struct store *s, int64_t now_wall_ns) {
     s->now = now_wall_ns;
-    if (s->delays.count == 0 || now_wall_ns - s->delays_swept < MAX_LOCK_DELAY)
+    int64_t since = now_wall_ns - s->delays_swept; /* negative: the clock was set back */
+    if (s->delays.count == 0 || (since >= 0 && since < MAX_LOCK_DELAY))
         return;
     s->delays_swept = now_wall_ns;
     size_t cursor = 0;
     struct str key;
     void *until;
     while (map_next(&s->delays, &cursor, &key, &until)) {
-        if (*(int64_t *)until > now_wall_ns)
+        int64_t *end = until;
+        if (*end > now_wall_ns + MAX_LOCK_DELAY)
+            *end = now_wall_ns + MAX_LOCK_DELAY; /* the clock was set back */
+        if (*end > now_wall_ns)
             continue;
         map_remove(&s->delays, key);
         mem_free(until);

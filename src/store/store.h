@@ -105,7 +105,7 @@ void store_read_end(struct store_read *r);
 /* An index entry (fsm.md 2), 0 when absent. Notes nothing in the watch set. */
 uint64_t store_index(struct store_read *r, struct str name);
 
-/* ---- what only memory knows: lock delays (fsm.md 4.3). Core thread. ---- */
+/* ---- lock delays (fsm.md 4.3): this server's own, kept over restarts. Core thread. ---- */
 
 /* Applying notes the end of sessions here with the wall clock that store_set_clock gave. */
 void store_set_clock(struct store *s, int64_t now_wall_ns);

@@ -190,6 +190,37 @@ static void test_lock_delays(void **state) {
     assert_str(entry_of(f, "z")->session, S1);
 }
 
+/* A restart does not hand a lock on before its time, and what is over is forgotten. */
+static void test_lock_delays_stay(void **state) {
+    (void)state;
+    char directory[] = "/tmp/praetor-test-delays-XXXXXX", command[128];
+    assert_non_null(mkdtemp(directory));
+    struct fixture *f = fixture_open(directory);
+    base(f);
+    store_set_clock(f->store, 100 * SECOND);
+    create_and_lock(f, S1, "k");
+    create_and_lock(f, S2, "l");
+    session_op(f, "destroy", (struct session){.id = S(S1)});
+    fixture_close(f);
+    f = fixture_open(directory);
+    store_set_clock(f->store, 110 * SECOND);
+    assert_int_equal(store_lock_delay(f->store, S("k")), 115 * SECOND);
+    assert_int_equal(store_lock_delay(f->store, S("l")), 0);
+    store_set_clock(f->store, 300 * SECOND);
+    session_op(f, "destroy", (struct session){.id = S(S2)});
+    WITH_READ(f, r) {
+        assert_false(table_has(r, TABLE_LOCK_DELAYS, S("k")));
+        assert_true(table_has(r, TABLE_LOCK_DELAYS, S("l")));
+    }
+    fixture_close(f);
+    f = fixture_open(directory);
+    store_set_clock(f->store, 20 * SECOND); /* set back: still a minute at most */
+    assert_int_equal(store_lock_delay(f->store, S("l")), 80 * SECOND);
+    fixture_close(f);
+    snprintf(command, sizeof command, "rm -r %s", directory);
+    assert_int_equal(system(command), 0);
+}
+
 /* Queries bound to a session go with it. */
 static void test_bound_queries(void **state) {
     struct fixture *f = *state;
@@ -294,6 +325,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
         cmocka_unit_test_setup_teardown(test_letter_case_of_holder, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lock_delays, setup, teardown),
+        cmocka_unit_test(test_lock_delays_stay),
         cmocka_unit_test_setup_teardown(test_bound_queries, setup, teardown),
         cmocka_unit_test_setup_teardown(test_txn_rolls_back_everything, setup, teardown),
         cmocka_unit_test_setup_teardown(test_txn_check_cas_that_cannot_write, setup, teardown),
