@@ -3,6 +3,7 @@
  */
 #include "base/time.h"
 
+#include <stdatomic.h>
 #include <time.h>
 
 #include "base/buf.h"
@@ -20,6 +21,16 @@ int64_t time_now_wall(void) {
 
 int64_t time_now_monotonic(void) {
     return clock_read(CLOCK_MONOTONIC);
+}
+
+int64_t time_now_steady(void) {
+    static _Atomic int64_t base; /* wall - monotonic */
+    int64_t monotonic = time_now_monotonic(), offset = base;
+    if (offset == 0) {
+        int64_t fresh = time_now_wall() - monotonic;
+        offset = atomic_compare_exchange_strong(&base, &offset, fresh) ? fresh : offset;
+    }
+    return monotonic + offset;
 }
 
 /* n / unit with as many of the `digits` decimals as are not trailing zeros. */

@@ -149,7 +149,7 @@ struct answer *call_evaluate(struct server_thread *t, const struct endpoint *end
                                    .arena = &a->arena,
                                    .meta = &a->meta,
                                    .reply = a->reply,
-                                   .now_wall = time_now_wall()};
+                                   .now_wall = time_now_steady()};
     bool ok = endpoint->read(&context, request, a->reply, &a->error);
     ASSERT(ok == !error_is_set(&a->error));
     a->exact = context.exact;
@@ -303,7 +303,7 @@ static bool write_prepare(struct server_thread *t, struct call *c, struct answer
                                    .arena = &a->arena,
                                    .meta = &a->meta,
                                    .reply = a->reply,
-                                   .now_wall = time_now_wall()};
+                                   .now_wall = time_now_steady()};
     struct store_read read;
     if (c->endpoint->prepare_reads) {
         if (!store_read_begin(t->store, &read, &a->arena, NULL, &a->error)) {

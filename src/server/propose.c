@@ -20,7 +20,7 @@ static struct call_context core_context(struct call *c) {
                                  .arena = &a->arena,
                                  .meta = &a->meta,
                                  .reply = a->reply,
-                                 .now_wall = time_now_wall()};
+                                 .now_wall = time_now_steady()};
 }
 
 static void write_done(struct raft_proposal *p, const struct raft_outcome *outcome) {

@@ -412,7 +412,7 @@ static bool apply_batch(struct raft_driver *d, struct raft_entry *const *entries
     struct store_batch *b = store_batch_begin(d->store, e);
     if (b == NULL)
         return false;
-    store_set_clock(d->store, time_now_wall());
+    store_set_clock(d->store, time_now_steady());
     for (size_t i = 0; i < count; i++) {
         if (!apply_entry(d, b, entries[i], &d->results[i], e)) {
             store_batch_abort(b);

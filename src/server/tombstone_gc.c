@@ -49,7 +49,7 @@ static void gc_propose(struct tombstone_gc *g, uint64_t index) {
 
 static void gc_timer_set(struct tombstone_gc *g) {
     if (g->len > 0) {
-        int64_t wait = g->bins[0].expiry - time_now_wall();
+        int64_t wait = g->bins[0].expiry - time_now_steady();
         loop_timer_set(&g->timer, wait > 0 ? wait : 0);
     } else {
         loop_timer_stop(&g->timer);
@@ -58,7 +58,7 @@ static void gc_timer_set(struct tombstone_gc *g) {
 
 static void gc_fired(struct loop_timer *timer) {
     struct tombstone_gc *g = timer->owner;
-    int64_t now = time_now_wall();
+    int64_t now = time_now_steady();
     size_t gone = 0;
     while (gone < g->len && g->bins[gone].expiry <= now) {
         gc_propose(g, g->bins[gone].index);
@@ -97,7 +97,7 @@ void tombstone_gc_hint(struct tombstone_gc *g, uint64_t index) {
     if (!g->on) {
         return;
     }
-    int64_t expiry = tombstone_gc_expiry(time_now_wall());
+    int64_t expiry = tombstone_gc_expiry(time_now_steady());
     struct gc_bin *last = g->len > 0 ? &g->bins[g->len - 1] : NULL;
     if (last != NULL && (last->expiry >= expiry || g->len == GC_BINS)) {
         last->index = index > last->index ? index : last->index;
