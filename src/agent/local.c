@@ -413,7 +413,7 @@ bool local_register_service(struct local *l, const struct local_registration *r,
     if (r->from_api)
         file_store_service(l, s);
     struct list ids = LIST_NEW(&scratch, struct str, r->checks.len);
-    struct map fresh = MAP_INIT; /* the checks that were not there before: the last of an ID counts */
+    struct map fresh = MAP_INIT; /* checks that were not there before: the last of an ID counts */
     for (uint32_t i = 0; i < r->checks.len; i++) {
         struct local_check *c = make_service_check(
             l, &s->service, LIST_AT(r->checks, struct check_type *, i), i + 1, r->checks.len);

@@ -28,8 +28,8 @@ struct http_cidr {
 struct http_settings {
     unsigned references;
     const struct config *config;
-    struct str header_lines; /* response_headers, translate: "Name: value\r\n"… */
-    struct str plain_lines;  /* response_headers alone */
+    struct str header_lines;  /* response_headers, translate: "Name: value\r\n"… */
+    struct str plain_lines;   /* response_headers alone */
     const char *content_type; /* among response_headers, in none of the above; NULL: not there */
     bool sets_vary;
     struct http_cidr *writers;

@@ -97,8 +97,8 @@ enum store_table {
     TABLE_CONFIG_LINKS,           /* e(service) l(kind) l(name) -> config entries */
     TABLE_GATEWAYS,               /* l(gateway) l(service) port: GatewayService */
     TABLE_GATEWAYS_SERVICE,       /* l(service) l(gateway) port -> gateways */
-    TABLE_LOCK_DELAYS,            /* b(key): until when, ns since 1970 big endian. This server's own:
-                                     neither in snapshots nor equal on all servers */
+    TABLE_LOCK_DELAYS, /* b(key): until when, ns since 1970 big endian. This server's own:
+                          neither in snapshots nor equal on all servers */
     TABLE_COUNT,
     TABLE_SEGMENT = 255, /* continuations of long keys, see tables.c */
 };
