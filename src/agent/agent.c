@@ -242,7 +242,7 @@ static bool prepare(struct agent *agent, struct list *warnings, struct arena *ar
         return error_set(e, ERROR_INTERNAL,
                          "The flag " STR_FMT " is not supported yet by this version of Praetor",
                          STR_ARG(agent->inputs.refused));
-    if (!agent_open_log_file(c, level, e))
+    if (!agent_open_syslog(c, SYSLOG_PATH, level, e) || !agent_open_log_file(c, level, e))
         return false;
     if (!c->server_mode)
         return error_set(
@@ -577,6 +577,15 @@ static void run(struct agent *agent) {
 
 /* ---- main ---- */
 
+/* The peer tells after its first join; an agent that has nobody to join is ready when it runs. */
+static void notify_ready(void) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    if (!agent_notify_systemd("READY=1", &e))
+        log_at(LOG_DEBUG, LOGGER, "systemd notify failed", LOG_S("error", e.text));
+    arena_free(&arena);
+}
+
 /* Between the banner and the end. */
 static void serve(struct agent *agent, const struct agent_interface *const *interfaces,
                   struct error *e) {
@@ -585,6 +594,7 @@ static void serve(struct agent *agent, const struct agent_interface *const *inte
             printf("==> Consul agent running!\n");
             fflush(stdout);
         }
+        notify_ready();
         run(agent);
         stop(agent);
     } else {

@@ -1,5 +1,5 @@
-/* Files of the agent itself: its node ID, its PID file, and its log file. Only for agent/agent*.c.
- */
+/* Files of the agent itself: its node ID, its PID file, its log file; and what it tells syslog and
+ * systemd. Only for agent/agent*.c. */
 #ifndef PRAETOR_AGENT_AGENT_FILES_H
 #define PRAETOR_AGENT_AGENT_FILES_H
 
@@ -16,5 +16,12 @@ void agent_remove_pid(const struct config *c);
 /* Opens the log file, if one is configured, and copies the log to it from now on (config.md 4.3).
  * Its life ends with the process. */
 bool agent_open_log_file(const struct config *c, enum log_level level, struct error *e);
+
+/* Adds syslog to the log, when the configuration wants it. path: SYSLOG_PATH but in tests. */
+#define SYSLOG_PATH "/dev/log"
+bool agent_open_syslog(const struct config *c, const char *path, enum log_level level,
+                       struct error *e);
+/* "READY=1" to systemd. False with a reason, "No socket" when nobody asked for it. */
+bool agent_notify_systemd(const char *state, struct error *e);
 
 #endif

@@ -118,7 +118,7 @@ static const struct flag flags[] = {
     {"serf-wan-port", FLAG_INT, "ports.serf_wan", false, "Port of WAN gossip."},
     {"server", FLAG_BOOL, "server", false, "Makes this agent a server."},
     {"server-port", FLAG_INT, "ports.server", false, "Port of the servers' protocol."},
-    {"syslog", FLAG_BOOL, "enable_syslog", true, "Sends the log to syslog."},
+    {"syslog", FLAG_BOOL, "enable_syslog", false, "Sends the log to syslog."},
     {"ui", FLAG_BOOL, "ui", false, "Serves the built-in web page."},
     {"ui-content-path", FLAG_STR, "ui_content_path", false, "Path of the web page; default /ui/."},
     {"ui-dir", FLAG_STR, "ui_dir", false, "Directory with a web page of your own."},

@@ -506,7 +506,7 @@ static const struct config_key root_keys[] = {
     {"enable_debug", CONFIG_BOOL, AT(enable_debug), KEY_LATER},
     {"enable_local_script_checks", CONFIG_BOOL, AT(enable_local_script_checks), KEY_LATER},
     {"enable_script_checks", CONFIG_BOOL, AT(enable_remote_script_checks), KEY_LATER},
-    {"enable_syslog", CONFIG_BOOL, AT(logging.enable_syslog), KEY_LATER},
+    {"enable_syslog", CONFIG_BOOL, AT(logging.enable_syslog)},
     {"encrypt", CONFIG_STR, AT(encrypt_key), KEY_LATER},
     {"encrypt_verify_incoming", CONFIG_BOOL, AT(encrypt_verify_incoming)},
     {"encrypt_verify_outgoing", CONFIG_BOOL, AT(encrypt_verify_outgoing)},
