@@ -74,7 +74,6 @@ static bool skip_bytes(struct str *s, uint64_t n) {
     return true;
 }
 
-/* HealthCheckResponse.status from a frame; false when the bytes are no such thing. */
 bool check_grpc_read_status(struct str frame, uint64_t *status) {
     *status = 0;
     if (frame.len < FRAME_HEAD || frame.data[0] != 0 ||

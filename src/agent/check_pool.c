@@ -182,7 +182,8 @@ void check_run_over_at_once(struct check_run *r, enum check_health status, struc
 static void started(struct message *m) {
     struct check_run *r = CONTAINER_OF(m, struct check_run, start_message);
     loop_timer_init(&r->pool->loop, &r->timer, timer_fired, r);
-    loop_timer_set(&r->timer, (int64_t)prng_below(&r->pool->random, (uint64_t)interval_of(r)));
+    int64_t delay = (int64_t)prng_below(&r->pool->random, (uint64_t)interval_of(r));
+    loop_timer_set(&r->timer, r->at_once ? 0 : delay);
 }
 
 static void unlist_waiting(struct check_run *r) {

@@ -45,6 +45,7 @@ struct check_run {
     const struct check_kind *kind;
     struct check_tls tls;
     size_t output_limit;
+    bool at_once; /* first run now, not after a random part of the interval: for tests */
     void (*result)(struct check_run *r); /* on the core: status, output and bypass are valid */
     void (*ended)(struct check_run *r);  /* on the core, after check_run_stop: nothing of it runs */
     void *owner;                         /* the core's */
@@ -106,5 +107,9 @@ struct str check_lookup_text(struct arena *arena, struct str host);
 /* The Docker engine's address, from DOCKER_HOST or the default; false: the peer's error text. The
  * path of a unix socket, or "host:port" with `tcp` set. Any thread. */
 bool check_docker_host(struct str *address, bool *tcp, struct arena *arena, struct error *e);
+
+/* HealthCheckResponse.status of a gRPC frame from outside (1: serving); false when the bytes are no
+ * such message. */
+bool check_grpc_read_status(struct str frame, uint64_t *status);
 
 #endif

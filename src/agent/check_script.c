@@ -19,7 +19,6 @@
 #include "base/time.h"
 
 #define DEFAULT_TIMEOUT (30 * SECOND)
-/* After the program's end, how long others may keep its output open once it was killed. */
 #define READ_SIZE 16384
 
 struct script {
