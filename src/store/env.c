@@ -227,7 +227,8 @@ static bool sync_directory(const char *path) {
     return ok;
 }
 
-/* Durable when it returns: a mark that says "clean" must not survive the first write after it. */
+/* Durable when it returns: a mark that says "clean" must not survive the first write after it. On a full disk
+ * no mark will do as well: the next start does not trust the state then. */
 bool mark_write(const struct store *s, unsigned number, bool clean, struct error *e) {
     char path[PATH_ROOM + 32], fresh[PATH_ROOM + 32], text[128], boot[64];
     const char *word = clean ? CLEAN_MARK : boot_id(boot) ? boot : "unknown";
@@ -243,6 +244,10 @@ bool mark_write(const struct store *s, unsigned number, bool clean, struct error
     if (ok && (rename(fresh, path) != 0 || !sync_directory(s->directory))) {
         saved = errno;
         ok = false;
+    }
+    if (!ok && saved == ENOSPC && !clean) {
+        unlink(fresh);
+        ok = (unlink(path) == 0 || errno == ENOENT) && sync_directory(s->directory);
     }
     return ok || error_set_errno(e, saved, "state store: %s", path);
 }
