@@ -145,7 +145,7 @@ static void fail(struct grpc_check *g, const char *code, struct str text) {
 static void connection_failed(struct grpc_check *g) {
     struct check_transfer *t = &g->transfer;
     struct str fault = check_transfer_fault(t, g->host), text;
-    if (t->code == CURLE_SSL_CONNECT_ERROR) {
+    if (t->code == CURLE_SSL_CONNECT_ERROR || t->code == CURLE_PEER_FAILED_VERIFICATION) {
         if (str_has_prefix(fault, STR("http: server gave")))
             fault = STR("tls: first record does not look like a TLS handshake");
         text = str_format(&g->arena, "transport: authentication handshake failed: " STR_FMT,
