@@ -426,6 +426,7 @@ static bool apply_batch(struct raft_driver *d, struct raft_entry *const *entries
  * proposers wait. Anything else that keeps an entry from being applied will do so for ever. */
 static void apply_failed(struct raft_driver *d, uint64_t first, const struct error *e) {
     if (e->kind != ERROR_IO) {
+        store_distrust(d->store);
         driver_fatal(d, e->text);
         return;
     }

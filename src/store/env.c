@@ -218,6 +218,14 @@ unsigned mark_read(const struct store *s) {
     return boot_id(boot) && strcmp(word, boot) == 0 ? number : 0;
 }
 
+void mark_remove(const struct store *s) {
+    char path[PATH_ROOM + 32];
+    if (s->directory == NULL)
+        return;
+    snprintf(path, sizeof path, "%s/current", s->directory);
+    unlink(path);
+}
+
 static bool sync_directory(const char *path) {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)

@@ -67,6 +67,8 @@ void env_remove_files(const struct store *s, unsigned number);
 /* The file `current` in the directory: which environment counts, and whether its pages can be
  * trusted. mark_read returns 0 when there is none that can be. */
 unsigned mark_read(const struct store *s);
+/* The next opening starts with nothing. */
+void mark_remove(const struct store *s);
 bool mark_write(const struct store *s, unsigned number, bool clean, struct error *e);
 
 bool error_set_lmdb(struct error *e, int rc, const char *what);

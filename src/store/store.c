@@ -199,6 +199,10 @@ void store_close(struct store *s) {
     mem_free(s);
 }
 
+void store_distrust(struct store *s) {
+    mark_remove(s);
+}
+
 uint64_t store_applied_index(const struct store *s) {
     return atomic_load(&s->applied_index);
 }
