@@ -392,6 +392,10 @@ void listener_start(struct listener *l, struct loop *const *loops, unsigned coun
         part->loop = loops[i];
         part->fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
         ASSERT(part->fd >= 0);
+    }
+    /* Each part looks at all the others as soon as it has begun. */
+    for (unsigned i = 0; i < count; i++) {
+        struct listener_part *part = &l->parts[i];
         /* Not the message of the end, which may come while this one waits. */
         part->start_message.run = start_part;
         /* Never refused: there are few, at the start. */

@@ -28,7 +28,7 @@ struct world {
 struct check {
     struct check_run *run;
     struct world *w;
-    struct message message;
+    struct message message, stop_message;
     enum check_health status;
     struct buf output;
     bool bypass;
@@ -77,12 +77,12 @@ static void do_start(struct message *m) {
     check_run_start(c->w->pool, c->run);
 }
 static void do_stop(struct message *m) {
-    check_run_stop(CONTAINER_OF(m, struct check, message)->run);
+    check_run_stop(CONTAINER_OF(m, struct check, stop_message)->run);
 }
 
-static void post(struct check *c, void (*run)(struct message *)) {
-    c->message.run = run;
-    loop_post_reply(&c->w->core, &c->message);
+static void post(struct check *c, struct message *m, void (*run)(struct message *)) {
+    m->run = run;
+    loop_post_reply(&c->w->core, m);
 }
 
 static void start(struct world *w, struct check *c, const struct check_kind *kind,
@@ -99,11 +99,11 @@ static void start(struct world *w, struct check *c, const struct check_kind *kin
     r->result = on_result;
     r->ended = on_ended;
     r->owner = c;
-    post(c, do_start);
+    post(c, &c->message, do_start);
 }
 
 static void stop(struct check *c) {
-    post(c, do_stop);
+    post(c, &c->stop_message, do_stop);
     uv_sem_wait(&c->w->ended);
 }
 
@@ -371,7 +371,7 @@ static void test_many(void **state) {
     for (size_t i = 0; i < MANY; i++)
         uv_sem_wait(&w.result);
     for (size_t i = 0; i < MANY; i++)
-        post(&checks[i], do_stop);
+        post(&checks[i], &checks[i].stop_message, do_stop);
     for (size_t i = 0; i < MANY; i++)
         uv_sem_wait(&w.ended);
     for (size_t i = 0; i < MANY; i++) {
