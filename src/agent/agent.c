@@ -24,7 +24,8 @@
     (500 * MILLISECOND) /* for the answer of PUT /v1/agent/leave to go out                         \
                          */
 #define INBOX 1024
-/* Time 1 is the event of the new leader, which every cluster has had before its first user event. */
+/* Time 1 is the event of the new leader, which every cluster has had before its first user event.
+ */
 #define FIRST_EVENT_TIME 2
 #define INTERFACES_MAX 8
 

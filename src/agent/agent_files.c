@@ -67,8 +67,8 @@ static bool write_small(const char *path, struct str text, mode_t mode, struct e
     return code == 0 || error_set(e, ERROR_IO, "write %s: %s", path, agent_os_error(code));
 }
 
-/* As write_small, but complete or not there at all, also after a loss of power: the log of a server whose
- * ID is lost is worth nothing. */
+/* As write_small, but complete or not there at all, also after a loss of power: the log of a server
+ * whose ID is lost is worth nothing. */
 static bool write_for_good(const char *path, struct str text, mode_t mode, struct error *e) {
     struct arena scratch = ARENA_INIT;
     const char *fresh = str_format(&scratch, "%s.new", path).data;
@@ -79,7 +79,8 @@ static bool write_for_good(const char *path, struct str text, mode_t mode, struc
     if (fd >= 0)
         close(fd);
     arena_free(&scratch);
-    return ok; /* the directory is synced by the log's start, or the name of a new ID does not matter */
+    return ok; /* the directory is synced by the log's start, or the name of a new ID does not
+                  matter */
 }
 
 /* ---- node ID ---- */

@@ -7,7 +7,8 @@
 
 static char mark[4096]; /* path of the state's mark; empty: none */
 static const char bus_text[] =
-    "==> state store: a page of data.mdb cannot be read or written: no space left on device, or the "
+    "==> state store: a page of data.mdb cannot be read or written: no space left on device, or "
+    "the "
     "device failed. Nothing acknowledged is lost; stopping the process\n";
 
 static void on_fault(int number) {

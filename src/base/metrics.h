@@ -29,8 +29,8 @@ void metric_add(enum metric_kind kind, const char *name, double value,
 
 /* ---- for agent/telemetry ---- */
 
-/* Sees each value as it comes, on the thread that measured it: it must be quick, and the strings are
- * gone when it returns. labels as in struct metric_point. One at most; NULL: none. */
+/* Sees each value as it comes, on the thread that measured it: it must be quick, and the strings
+ * are gone when it returns. labels as in struct metric_point. One at most; NULL: none. */
 typedef void metric_observer(enum metric_kind kind, struct str name, struct str labels,
                              double value);
 void metrics_observe(metric_observer *observer);

@@ -18,8 +18,8 @@
 
 int64_t time_now_wall(void);      /* ns since 1970-01-01T00:00:00Z */
 int64_t time_now_monotonic(void); /* ns, for measuring and timers */
-/* The wall clock as this process found it, going on without jumps when somebody sets it: for delays that
- * outlive the process. */
+/* The wall clock as this process found it, going on without jumps when somebody sets it: for delays
+ * that outlive the process. */
 int64_t time_now_steady(void);
 
 /* "1m5s", "1.5s", "200ms", "0s": http-core.md 5.1. Written to the arena. */

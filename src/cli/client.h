@@ -12,7 +12,7 @@
 #include "codec/value.h"
 
 #define CLIENT_PARAMS_MAX 256
-#define CLIENT_REPEATS_MAX 240 /* of one flag that becomes a parameter each time */
+#define CLIENT_REPEATS_MAX 240            /* of one flag that becomes a parameter each time */
 #define CLIENT_BODY_MAX ((size_t)1 << 30) /* of an answer kept in memory */
 
 struct client;

@@ -1,14 +1,12 @@
-/* Which address of a node or instance a query gets, what counts as an IP address, and the names that
- * stand for addresses in SRV targets (dns.md 6).
+/* Which address of a node or instance a query gets, what counts as an IP address, and the names
+ * that stand for addresses in SRV targets (dns.md 6).
  */
 #include <arpa/inet.h>
 
 #include "dns/query.h"
 
 enum dns_pick dns_pick_for(uint16_t type) {
-    return type == DNS_TYPE_A      ? DNS_PICK_A
-           : type == DNS_TYPE_AAAA ? DNS_PICK_AAAA
-                                   : DNS_PICK_ANY;
+    return type == DNS_TYPE_A ? DNS_PICK_A : type == DNS_TYPE_AAAA ? DNS_PICK_AAAA : DNS_PICK_ANY;
 }
 
 bool dns_is_remote(const struct dns_site *site, struct str datacenter) {
@@ -134,13 +132,17 @@ unsigned dns_ip_parse(struct str text, uint8_t ip[16]) {
 
 bool dns_ip_fits(uint16_t type, unsigned family) {
     switch (type) {
-    case DNS_TYPE_A: return family == 4;
-    case DNS_TYPE_AAAA: return family == 6;
+    case DNS_TYPE_A:
+        return family == 4;
+    case DNS_TYPE_AAAA:
+        return family == 6;
     case DNS_TYPE_SRV:
     case DNS_TYPE_ANY:
     case DNS_TYPE_TXT:
-    case DNS_TYPE_NS: return family != 0;
-    default: return false;
+    case DNS_TYPE_NS:
+        return family != 0;
+    default:
+        return false;
     }
 }
 
@@ -150,8 +152,8 @@ static struct str target(const struct dns_site *site, struct str first, const ch
     if (first.len == 0 || first.data[first.len - 1] == '.') {
         return STR_NONE;
     }
-    struct str text = str_format(arena, STR_FMT ".%s." STR_FMT, STR_ARG(first), kind,
-                                 STR_ARG(datacenter));
+    struct str text =
+        str_format(arena, STR_FMT ".%s." STR_FMT, STR_ARG(first), kind, STR_ARG(datacenter));
     struct str name = dns_name_from_text(text, arena);
     return name.data == NULL ? name : dns_name_join(name, site->domain, arena);
 }

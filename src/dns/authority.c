@@ -1,5 +1,5 @@
-/* SOA and NS of the domain, whatever name below it was asked for (dns.md 7.6, 7.7): the servers are the
- * instances of the service "consul" in our own datacenter.
+/* SOA and NS of the domain, whatever name below it was asked for (dns.md 7.6, 7.7): the servers are
+ * the instances of the service "consul" in our own datacenter.
  */
 #include "base/log.h"
 #include "dns/query.h"
@@ -68,8 +68,7 @@ static bool add_glue(struct dns_lookup *l, const struct node *node, struct str o
 static void walk(struct dns_lookup *l) {
     const struct dns_site *site = l->query->worker->site;
     const struct indexed_check_service_nodes *reply = l->kept->reply;
-    enum dns_section section =
-        l->question.type == DNS_TYPE_NS ? DNS_ANSWER : DNS_AUTHORITY;
+    enum dns_section section = l->question.type == DNS_TYPE_NS ? DNS_ANSWER : DNS_AUTHORITY;
     struct arena *arena = &l->query->arena;
     l->walking = true;
     while (l->next < l->count && l->given < SERVERS_MAX) {
@@ -87,8 +86,7 @@ static void walk(struct dns_lookup *l) {
                    LOG_S("node", csn->node->node));
             continue;
         }
-        struct str target =
-            dns_node_target(site, csn->node->node, l->parsed.datacenter, arena);
+        struct str target = dns_node_target(site, csn->node->node, l->parsed.datacenter, arena);
         if (target.data == NULL) {
             continue;
         }
@@ -130,8 +128,8 @@ void dns_authority_start(struct dns_lookup *l) {
         dns_lookup_add_soa(l, DNS_ANSWER);
     }
     l->parsed.datacenter = l->query->worker->site->datacenter;
-    l->request.service = (struct service_request){.datacenter = l->parsed.datacenter,
-                                                  .service_name = STR("consul")};
+    l->request.service =
+        (struct service_request){.datacenter = l->parsed.datacenter, .service_name = STR("consul")};
     dns_lookup_call(l, &endpoint_health_service_nodes, &l->request.service,
                     &l->request.service.options, after_call);
 }

@@ -1,5 +1,5 @@
-/* Start, reload and stop: sockets are opened by the caller's thread, so that errors are known at once,
- * and then given to the I/O loops, each of which works alone from then on.
+/* Start, reload and stop: sockets are opened by the caller's thread, so that errors are known at
+ * once, and then given to the I/O loops, each of which works alone from then on.
  */
 #include "dns/dns.h"
 
@@ -26,9 +26,9 @@ struct dns_thread {
     struct dns_batch *batch;
     struct dns_udp *udp; /* one for each address */
     struct dns_tcp *tcp;
-    int *udp_fds, *tcp_fds; /* -1: taken over, or never opened */
+    int *udp_fds, *tcp_fds;      /* -1: taken over, or never opened */
     size_t udp_count, tcp_count; /* started */
-    size_t open; /* what stop_thread waits for */
+    size_t open;                 /* what stop_thread waits for */
     struct message start, stop;
 };
 
@@ -117,8 +117,8 @@ static int open_socket(int type, const struct sockaddr_storage *a, socklen_t len
     return fd;
 }
 
-/* With SO_REUSEPORT a second agent could take part in our port, or we in its: so the port must first be
- * free for a socket that does not share. */
+/* With SO_REUSEPORT a second agent could take part in our port, or we in its: so the port must
+ * first be free for a socket that does not share. */
 static bool test_bind(int type, const struct sockaddr_storage *a, socklen_t len) {
     int fd = open_socket(type, a, len, false);
     if (fd < 0) {
@@ -173,8 +173,8 @@ static bool open_addresses(struct dns *d, struct error *e) {
         failed += !open_address(d, i, SOCK_STREAM, &problems);
     }
     if (failed > 0) {
-        error_set(e, ERROR_IO, "%u error%s occurred:\n" STR_FMT "\n", failed, failed == 1 ? "" : "s",
-                  STR_ARG(buf_str(&problems)));
+        error_set(e, ERROR_IO, "%u error%s occurred:\n" STR_FMT "\n", failed,
+                  failed == 1 ? "" : "s", STR_ARG(buf_str(&problems)));
     }
     buf_free(&problems);
     return failed == 0;
@@ -201,8 +201,7 @@ static void start_thread(struct message *m) {
         t->udp_count++;
     }
     for (size_t i = 0; i < d->address_count; i++) {
-        if (!dns_tcp_start(&t->tcp[t->tcp_count], &t->worker, t->tcp_fds[i],
-                           d->connection_limit)) {
+        if (!dns_tcp_start(&t->tcp[t->tcp_count], &t->worker, t->tcp_fds[i], d->connection_limit)) {
             log_at(LOG_ERROR, "agent.dns", "cannot watch socket", LOG_C("network", "tcp"));
             continue;
         }
@@ -349,8 +348,7 @@ static void say(struct dns *d, const char *text, bool started) {
     arena_free(&arena);
 }
 
-struct dns *dns_start(const struct dns_options *options, struct server *server,
-                      struct error *e) {
+struct dns *dns_start(const struct dns_options *options, struct server *server, struct error *e) {
     struct dns *d = MEM_NEW(struct dns);
     d->server = server;
     sem_init(&d->done, 0, 0);

@@ -1,6 +1,6 @@
-/* The DNS interface (dns.md): answers queries about nodes, services and addresses on UDP and TCP, and
- * forwards the rest to recursors. Each I/O loop of the server has its own sockets for each address
- * (SO_REUSEPORT), its own settings and its own queries; nothing is shared between threads.
+/* The DNS interface (dns.md): answers queries about nodes, services and addresses on UDP and TCP,
+ * and forwards the rest to recursors. Each I/O loop of the server has its own sockets for each
+ * address (SO_REUSEPORT), its own settings and its own queries; nothing is shared between threads.
  *
  * Not here: prepared queries (dns.md 7.3; the seam is LOOKUP_QUERY in lookup.c) and access control,
  * which the endpoints apply to the token of each call.
@@ -25,12 +25,13 @@ struct dns_options {
     uint32_t connection_limit;         /* TCP connections a loop; 0: 4096 */
 };
 
-/* Opens the sockets (error text as the peer's: "1 error occurred:\n\t* listen udp 127.0.0.1:8600: bind:
- * address already in use\n\n") and hands them to the server's I/O loops, which need not run yet. Everything in options is
- * copied. Call it, dns_reload and dns_stop from one thread that is not one of those loops. */
+/* Opens the sockets (error text as the peer's: "1 error occurred:\n\t* listen udp 127.0.0.1:8600:
+ * bind: address already in use\n\n") and hands them to the server's I/O loops, which need not run
+ * yet. Everything in options is copied. Call it, dns_reload and dns_stop from one thread that is
+ * not one of those loops. */
 struct dns *dns_start(const struct dns_options *options, struct server *server, struct error *e);
-/* Puts what is reloadable (dns.md 13) in force on all loops, which must run; queries that run keep what
- * they started with. */
+/* Puts what is reloadable (dns.md 13) in force on all loops, which must run; queries that run keep
+ * what they started with. */
 bool dns_reload(struct dns *dns, const struct config_dns *settings, struct error *e);
 /* Closes the sockets, gives up running queries and waits for the loops, which must still run. */
 void dns_stop(struct dns *dns);

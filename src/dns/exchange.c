@@ -1,6 +1,6 @@
-/* One message to one recursor, and its reply, over UDP or TCP (dns.md 11), each from a socket of its own.
- * libuv closes handles later, so what it works on is a `struct dns_channel` with its own copy of the
- * message, which outlives the exchange.
+/* One message to one recursor, and its reply, over UDP or TCP (dns.md 11), each from a socket of
+ * its own. libuv closes handles later, so what it works on is a `struct dns_channel` with its own
+ * copy of the message, which outlives the exchange.
  */
 #include "base/mem.h"
 #include "dns/query.h"
@@ -61,8 +61,12 @@ static void handle_closed(struct dns_channel *c) {
     }
 }
 
-static void socket_closed(uv_handle_t *h) { handle_closed(h->data); }
-static void timer_closed(struct loop_timer *t) { handle_closed(t->owner); }
+static void socket_closed(uv_handle_t *h) {
+    handle_closed(h->data);
+}
+static void timer_closed(struct loop_timer *t) {
+    handle_closed(t->owner);
+}
 
 static void channel_close(struct dns_channel *c) {
     if (c->previous != NULL) {
@@ -114,7 +118,9 @@ static void channel_fail_uv(struct dns_channel *c, int code) {
                                             : uv_strerror(code));
 }
 
-static void timed_out(struct loop_timer *t) { channel_fail(t->owner, "i/o timeout"); }
+static void timed_out(struct loop_timer *t) {
+    channel_fail(t->owner, "i/o timeout");
+}
 
 static void begin_step(struct dns_channel *c, const char *step) {
     c->step = step;

@@ -1,6 +1,6 @@
-/* Questions about names that are not ours, passed on to the recursors in their order (dns.md 11). The ID
- * upstream is one of our own, from a socket of its own, and the reply must repeat the question: the peer
- * is content with the client's ID (dns.md 15).
+/* Questions about names that are not ours, passed on to the recursors in their order (dns.md 11).
+ * The ID upstream is one of our own, from a socket of its own, and the reply must repeat the
+ * question: the peer is content with the client's ID (dns.md 15).
  */
 #include "base/log.h"
 #include "dns/query.h"
@@ -26,9 +26,9 @@ static struct str upstream_message(struct dns_query *q, uint16_t id) {
 }
 
 static const char *rcode_text(unsigned rcode) {
-    static const char *const texts[] = {"NOERROR",  "FORMERR", "SERVFAIL", "NXDOMAIN",
-                                        "NOTIMP",   "REFUSED", "YXDOMAIN", "YXRRSET",
-                                        "NXRRSET",  "NOTAUTH", "NOTZONE"};
+    static const char *const texts[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN",
+                                        "NOTIMP",  "REFUSED", "YXDOMAIN", "YXRRSET",
+                                        "NXRRSET", "NOTAUTH", "NOTZONE"};
     return rcode < sizeof(texts) / sizeof(texts[0]) ? texts[rcode] : "RESERVED";
 }
 

@@ -1,6 +1,6 @@
-/* What the records of a service's instances are, worked out once for each answer of the endpoint and kept
- * with it: which address is picked, target names, weights, metadata as text. A query then only shuffles,
- * filters and points at what it needs.
+/* What the records of a service's instances are, worked out once for each answer of the endpoint
+ * and kept with it: which address is picked, target names, weights, metadata as text. A query then
+ * only shuffles, filters and points at what it needs.
  */
 #include "base/map.h"
 #include "base/mem.h"
@@ -28,8 +28,7 @@ static void judge(const struct check_service_node *csn, struct dns_instance *out
         bool critical = str_is(check->status, "critical");
         out->critical |= critical;
         out->passing &= passing;
-        if (check->service_name.len == 0 ||
-            str_eq(check->service_name, csn->service->service)) {
+        if (check->service_name.len == 0 || str_eq(check->service_name, csn->service->service)) {
             warning |= str_is(check->status, "warning");
             unknown |= !passing && !critical && !str_is(check->status, "warning");
         }
@@ -86,8 +85,8 @@ static void locate(struct builder *b, const struct check_service_node *csn,
     if (sa.len == 0 && str_eq(na, csn->node->address)) {
         out->target = out->node_target = keep_node_target(b, csn->node);
     } else {
-        out->target = keep_name(b, dns_address_target(b->site, out->family, out->ip,
-                                                      b->datacenter, &b->scratch));
+        out->target = keep_name(
+            b, dns_address_target(b->site, out->family, out->ip, b->datacenter, &b->scratch));
     }
 }
 
@@ -107,8 +106,10 @@ static void keep_meta(struct builder *b, const struct node *node, struct dns_ins
 static void describe(struct builder *b, uint32_t i) {
     const struct check_service_node *csn = &LIST_AT(*b->nodes, struct check_service_node, i);
     struct dns_instance *out = &b->items[i];
-    *out = (struct dns_instance){.kind = INSTANCE_SKIP, .target = DNS_NO_NAME,
-                                 .node_target = DNS_NO_NAME, .same_address = i,
+    *out = (struct dns_instance){.kind = INSTANCE_SKIP,
+                                 .target = DNS_NO_NAME,
+                                 .node_target = DNS_NO_NAME,
+                                 .same_address = i,
                                  .same_endpoint = i};
     if (csn->node == NULL || csn->service == NULL) {
         out->critical = true;
@@ -125,8 +126,8 @@ static void describe(struct builder *b, uint32_t i) {
     }
 }
 
-/* Finds the first instance with the same key: one table of names to instances, used for one kind of key
- * after the other. Values are index + 1. */
+/* Finds the first instance with the same key: one table of names to instances, used for one kind of
+ * key after the other. Values are index + 1. */
 static uint32_t first_with(struct map *table, struct str key, uint32_t i) {
     void *found = map_get(table, key);
     if (found != NULL) {
@@ -150,7 +151,8 @@ static void find_repeats(struct builder *b) {
             out->same_address = first_with(&addresses, str_of(key, sizeof(key)), i);
         }
         if (b->pick == DNS_PICK_ANY) {
-            const struct check_service_node *csn = &LIST_AT(*b->nodes, struct check_service_node, i);
+            const struct check_service_node *csn =
+                &LIST_AT(*b->nodes, struct check_service_node, i);
             struct str sa = dns_pick_service(csn->service, b->pick, b->remote);
             struct str key = str_format(&b->scratch, STR_FMT "%c" STR_FMT "%c%u",
                                         STR_ARG(csn->node->node), 0, STR_ARG(sa), 0, out->port);

@@ -16,11 +16,12 @@ static void *interface_start(struct agent *agent, struct error *e) {
 }
 
 static bool interface_reload(void *self, const struct config *config, struct error *e) {
-    return dns_reload(self, &config->dns, e) ||
-           error_prefix(e, "Failed reloading dns config : ");
+    return dns_reload(self, &config->dns, e) || error_prefix(e, "Failed reloading dns config : ");
 }
 
-static void interface_stop(void *self) { dns_stop(self); }
+static void interface_stop(void *self) {
+    dns_stop(self);
+}
 
 const struct agent_interface dns_interface = {
     .name = "DNS",

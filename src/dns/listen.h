@@ -1,4 +1,5 @@
-/* The sockets of one I/O thread: UDP in batches, TCP connections. Started and closed on the thread. */
+/* The sockets of one I/O thread: UDP in batches, TCP connections. Started and closed on the thread.
+ */
 #ifndef PRAETOR_DNS_LISTEN_H
 #define PRAETOR_DNS_LISTEN_H
 
@@ -22,7 +23,7 @@ struct dns_udp {
     bool any_address; /* answers must leave from the address that was asked */
     bool receiving;   /* answers are collected and sent together */
     bool closing;
-    int events;       /* waited for */
+    int events;                             /* waited for */
     struct dns_query *ready[DNS_BATCH * 2]; /* answers to send */
     uint32_t ready_count;
     uint64_t lost; /* answers that found no room */

@@ -1,5 +1,5 @@
-/* What all look-ups share: the calls to endpoints and what is made of their errors, the records of the
- * reply, and the choice of the kind of look-up.
+/* What all look-ups share: the calls to endpoints and what is made of their errors, the records of
+ * the reply, and the choice of the kind of look-up.
  */
 #include "dns/query.h"
 
@@ -14,7 +14,9 @@ void dns_lookup_init(struct dns_lookup *l, struct dns_query *q,
     q->lookups = l;
 }
 
-void dns_lookup_finish(struct dns_lookup *l) { l->done(l); }
+void dns_lookup_finish(struct dns_lookup *l) {
+    l->done(l);
+}
 
 void dns_lookup_finish_rcode(struct dns_lookup *l, enum dns_rcode rcode) {
     l->rcode = (uint16_t)rcode;
@@ -65,11 +67,11 @@ void dns_lookup_add_soa(struct dns_lookup *l, enum dns_section section) {
 
 /* ---- calls ---- */
 
-/* Answers of a server that has not heard of the leader for too long are asked for again (dns.md 10). */
+/* Answers of a server that has not heard of the leader for too long are asked for again (dns.md
+ * 10). */
 static bool too_stale(struct dns_lookup *l) {
     int64_t age = l->call.answer->meta.last_contact;
-    if (!l->retry_stale || !l->options->allow_stale ||
-        error_is_set(&l->call.answer->error)) {
+    if (!l->retry_stale || !l->options->allow_stale || error_is_set(&l->call.answer->error)) {
         return false;
     }
     if (age > l->query->settings->max_stale) {
@@ -101,8 +103,8 @@ static void answered(struct call *c) {
     l->then(l); /* which may be the end of the query */
 }
 
-/* Of the variants of one question, ours: what is kept with the answer (instance.c, reverse.c) is not
- * what HTTP keeps. */
+/* Of the variants of one question, ours: what is kept with the answer (instance.c, reverse.c) is
+ * not what HTTP keeps. */
 #define DNS_VARIANT 0x444e5300u
 
 void dns_lookup_call(struct dns_lookup *l, const struct endpoint *endpoint, void *request,
@@ -159,8 +161,8 @@ static void look_up_address(struct dns_lookup *l) {
         owner = dns_name_join((struct str){first, own + 1}, site->domain, &l->query->arena);
     }
     if (owner.data != NULL) {
-        dns_lookup_add_ip(l, DNS_ANSWER, owner, l->query->settings->node_ttl,
-                          bytes == 4 ? 4 : 6, ip);
+        dns_lookup_add_ip(l, DNS_ANSWER, owner, l->query->settings->node_ttl, bytes == 4 ? 4 : 6,
+                          ip);
     }
     dns_lookup_finish(l);
 }
@@ -180,14 +182,20 @@ void dns_lookup_start(struct dns_lookup *l) {
     dns_name_take_apart(l->query->worker->site, l->question.name, l->question.type, &l->parsed,
                         &l->query->arena);
     switch (l->parsed.kind) {
-    case LOOKUP_NODE: dns_node_start(l); return;
+    case LOOKUP_NODE:
+        dns_node_start(l);
+        return;
     case LOOKUP_SERVICE:
     case LOOKUP_CONNECT:
-    case LOOKUP_INGRESS: dns_service_start(l); return;
-    case LOOKUP_ADDRESS: look_up_address(l); return;
+    case LOOKUP_INGRESS:
+        dns_service_start(l);
+        return;
+    case LOOKUP_ADDRESS:
+        look_up_address(l);
+        return;
     case LOOKUP_QUERY:
-        /* Prepared queries are not there yet: like a query that nobody has made. Their look-up ends in
-         * the walk of service.c, without its filter and shuffle. */
+        /* Prepared queries are not there yet: like a query that nobody has made. Their look-up ends
+         * in the walk of service.c, without its filter and shuffle. */
         dns_lookup_finish_rcode(l, DNS_NXDOMAIN);
         return;
     case LOOKUP_INVALID:

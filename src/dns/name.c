@@ -1,4 +1,5 @@
-/* Names in the domain taken apart: which kind of look-up, of what, in which datacenter (dns.md 5). */
+/* Names in the domain taken apart: which kind of look-up, of what, in which datacenter (dns.md 5).
+ */
 #include "dns/query.h"
 
 #define LABELS_MAX 128
@@ -57,9 +58,13 @@ static struct str join(const struct str *labels, unsigned count, struct arena *a
     return (struct str){out, len};
 }
 
-static bool has_underscore(struct str label) { return label.len > 0 && label.data[0] == '_'; }
+static bool has_underscore(struct str label) {
+    return label.len > 0 && label.data[0] == '_';
+}
 
-static struct str without_underscore(struct str label) { return str_sub(label, 1, SIZE_MAX); }
+static struct str without_underscore(struct str label) {
+    return str_sub(label, 1, SIZE_MAX);
+}
 
 static void take_service(struct dns_parsed *out, const struct str *parts, unsigned count,
                          struct arena *arena) {
@@ -80,17 +85,24 @@ static void take_parts(struct dns_parsed *out, const struct str *parts, unsigned
                        struct arena *arena) {
     switch (out->kind) {
     case LOOKUP_NODE:
-    case LOOKUP_QUERY: out->name = join(parts, count, arena); return;
-    case LOOKUP_SERVICE: take_service(out, parts, count, arena); return;
+    case LOOKUP_QUERY:
+        out->name = join(parts, count, arena);
+        return;
+    case LOOKUP_SERVICE:
+        take_service(out, parts, count, arena);
+        return;
     case LOOKUP_CONNECT:
-    case LOOKUP_INGRESS: out->name = parts[count - 1]; return;
+    case LOOKUP_INGRESS:
+        out->name = parts[count - 1];
+        return;
     case LOOKUP_ADDRESS:
         out->name = parts[0];
         if (count != 1) {
             out->kind = LOOKUP_INVALID;
         }
         return;
-    case LOOKUP_INVALID: return;
+    case LOOKUP_INVALID:
+        return;
     }
 }
 
@@ -101,8 +113,8 @@ void dns_name_take_apart(const struct dns_site *site, struct str name, uint16_t 
     bool below = dns_name_is_below(name, site->domain);
     bool below_alt = site->alt_domain.data != NULL && dns_name_is_below(name, site->alt_domain);
     bool use_alt = below_alt && (!below || site->alt_domain.len > site->domain.len);
-    unsigned n = split(name, dns_name_labels(use_alt ? site->alt_domain : site->domain), labels,
-                       arena);
+    unsigned n =
+        split(name, dns_name_labels(use_alt ? site->alt_domain : site->domain), labels, arena);
     for (unsigned i = n; i > 0; i--) {
         unsigned parts = i - 1, suffix = n - i;
         out->kind = kind_of(labels[i - 1]);

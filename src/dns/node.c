@@ -1,5 +1,5 @@
-/* Look-ups of a node (dns.md 7.1): its address, or what is behind the name that is given as its address,
- * and its metadata as text.
+/* Look-ups of a node (dns.md 7.1): its address, or what is behind the name that is given as its
+ * address, and its metadata as text.
  */
 #include "dns/query.h"
 #include "server/endpoints.h"
@@ -35,7 +35,9 @@ static struct str pair_text(struct str key, struct str value, struct arena *aren
     return (struct str){out, n};
 }
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
 
 /* "\DDD" is a byte, "\x" is x, a backslash at the end is dropped. */
 static struct str unescape(struct str text, struct arena *arena) {
@@ -61,8 +63,8 @@ static struct str unescape(struct str text, struct arena *arena) {
 
 struct str dns_meta_text(struct str key, struct str value, struct arena *arena) {
     struct str text = unescape(pair_text(key, value, arena), arena);
-    /* The peer cannot send more than 255 bytes and never answers (dns.md 15); a record may have several
-     * strings, which readers join. */
+    /* The peer cannot send more than 255 bytes and never answers (dns.md 15); a record may have
+     * several strings, which readers join. */
     uint8_t *out = arena_alloc(arena, text.len + text.len / 255 + 1);
     size_t n = 0;
     do {
@@ -84,8 +86,8 @@ static void add_meta(struct dns_lookup *l, enum dns_section section) {
         const struct str_pair *pair = &LIST_AT(*meta, struct str_pair, i);
         struct str data = dns_meta_text(pair->key, pair->value, &l->query->arena);
         if (data.len <= UINT16_MAX) {
-            dns_lookup_add(l, section, l->question.name, DNS_TYPE_TXT,
-                           l->query->settings->node_ttl, data);
+            dns_lookup_add(l, section, l->question.name, DNS_TYPE_TXT, l->query->settings->node_ttl,
+                           data);
         }
     }
 }
@@ -101,8 +103,7 @@ static void finish(struct dns_lookup *l) {
 
 static void after_resolve(struct dns_lookup *l) {
     for (uint32_t i = 0; i < l->resolve.records.len; i++) {
-        *dns_records_add(&l->sections[DNS_ANSWER], &l->query->arena) =
-            l->resolve.records.items[i];
+        *dns_records_add(&l->sections[DNS_ANSWER], &l->query->arena) = l->resolve.records.items[i];
     }
     finish(l);
 }
@@ -124,9 +125,8 @@ static void after_call(struct dns_lookup *l) {
         finish(l);
         return;
     }
-    struct str address =
-        dns_pick_node(reply->node_services->node, dns_pick_for(l->question.type),
-                      dns_is_remote(site, l->parsed.datacenter));
+    struct str address = dns_pick_node(reply->node_services->node, dns_pick_for(l->question.type),
+                                       dns_is_remote(site, l->parsed.datacenter));
     uint8_t ip[16];
     unsigned family = dns_ip_parse(address, ip);
     struct str name = family != 0 ? STR_NONE : dns_name_from_text(address, &l->query->arena);
@@ -146,11 +146,14 @@ void dns_node_start(struct dns_lookup *l) {
     case DNS_TYPE_A:
     case DNS_TYPE_AAAA:
     case DNS_TYPE_ANY:
-    case DNS_TYPE_TXT: break;
-    default: dns_lookup_finish(l); return; /* no look-up at all: also for unknown nodes */
+    case DNS_TYPE_TXT:
+        break;
+    default:
+        dns_lookup_finish(l);
+        return; /* no look-up at all: also for unknown nodes */
     }
-    l->request.node = (struct node_request){.datacenter = l->parsed.datacenter,
-                                            .node = l->parsed.name};
-    dns_lookup_call(l, &endpoint_catalog_node_services, &l->request.node,
-                    &l->request.node.options, after_call);
+    l->request.node =
+        (struct node_request){.datacenter = l->parsed.datacenter, .node = l->parsed.name};
+    dns_lookup_call(l, &endpoint_catalog_node_services, &l->request.node, &l->request.node.options,
+                    after_call);
 }

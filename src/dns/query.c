@@ -1,5 +1,5 @@
-/* One client's query from its bytes to the reply's: what is accepted (dns.md 2), who answers which name
- * (4), the reply's header and OPT record (3).
+/* One client's query from its bytes to the reply's: what is accepted (dns.md 2), who answers which
+ * name (4), the reply's header and OPT record (3).
  */
 #include "dns/query.h"
 
@@ -14,13 +14,18 @@
 
 /* ---- the worker ---- */
 
-static void call_server(struct dns_worker *w, struct call *c) { call_start(w->server, c); }
+static void call_server(struct dns_worker *w, struct call *c) {
+    call_start(w->server, c);
+}
 
-static void ignore_freed(void *owner) { (void)owner; }
+static void ignore_freed(void *owner) {
+    (void)owner;
+}
 
 static void cancel_server(struct dns_worker *w, struct call *c) {
     (void)w;
-    call_cancel(c, ignore_freed); /* reads are never with the core: nothing is under way after this */
+    call_cancel(c,
+                ignore_freed); /* reads are never with the core: nothing is under way after this */
 }
 
 void dns_worker_init(struct dns_worker *w, const struct dns_site *site,
@@ -152,8 +157,8 @@ struct str dns_client_text(struct dns_query *q) {
 }
 
 struct str dns_question_text(const struct dns_question *q, struct arena *arena) {
-    return str_format(arena, "{" STR_FMT " %u %u}", STR_ARG(dns_name_text(q->name, arena)),
-                      q->type, q->class);
+    return str_format(arena, "{" STR_FMT " %u %u}", STR_ARG(dns_name_text(q->name, arena)), q->type,
+                      q->class);
 }
 
 static void measure(const struct dns_query *q, const char *metric, int64_t took) {
@@ -167,8 +172,7 @@ static void log_domain(struct dns_query *q, int64_t took) {
            LOG_S("name", dns_name_text(question->name, &q->arena)),
            LOG_S("type", dns_type_text(question->type, &q->arena)),
            LOG_S("class", dns_class_text(question->class, &q->arena)),
-           LOG_S("latency", duration_format(&q->arena, took)),
-           LOG_S("client", dns_client_text(q)),
+           LOG_S("latency", duration_format(&q->arena, took)), LOG_S("client", dns_client_text(q)),
            LOG_C("client_network", q->transport == DNS_TCP ? "tcp" : "udp"));
 }
 
@@ -177,13 +181,13 @@ static void log_question(struct dns_query *q, int64_t took, bool forwarded) {
     const char *network = q->transport == DNS_TCP ? "tcp" : "udp";
     struct str latency = duration_format(&q->arena, took);
     if (forwarded) {
-        log_at(LOG_DEBUG, "agent.dns", "request served from client",
-               LOG_S("question", question), LOG_C("network", network), LOG_S("latency", latency),
+        log_at(LOG_DEBUG, "agent.dns", "request served from client", LOG_S("question", question),
+               LOG_C("network", network), LOG_S("latency", latency),
                LOG_S("client", dns_client_text(q)), LOG_C("client_network", network));
     } else {
-        log_at(LOG_DEBUG, "agent.dns", "request served from client",
-               LOG_S("question", question), LOG_S("latency", latency),
-               LOG_S("client", dns_client_text(q)), LOG_C("client_network", network));
+        log_at(LOG_DEBUG, "agent.dns", "request served from client", LOG_S("question", question),
+               LOG_S("latency", latency), LOG_S("client", dns_client_text(q)),
+               LOG_C("client_network", network));
     }
 }
 
@@ -232,8 +236,7 @@ static uint16_t reply_flags(const struct dns_query *q) {
 }
 
 static void begin_reply(struct dns_query *q, struct dns_writer *w, unsigned flags) {
-    struct dns_compressor *compressor =
-        q->settings->compress ? q->worker->compressor : NULL;
+    struct dns_compressor *compressor = q->settings->compress ? q->worker->compressor : NULL;
     buf_clear(&q->response);
     dns_writer_init(w, &q->response, compressor, q->request.header.id, (uint16_t)flags);
 }
@@ -242,8 +245,8 @@ static void add_edns(struct dns_query *q, struct dns_writer *w, unsigned rcode) 
     if (!q->has_edns) {
         return;
     }
-    bool own_scope = q->lookup.parsed.kind == LOOKUP_QUERY &&
-                     (rcode < DNS_SERVFAIL || rcode > DNS_REFUSED);
+    bool own_scope =
+        q->lookup.parsed.kind == LOOKUP_QUERY && (rcode < DNS_SERVFAIL || rcode > DNS_REFUSED);
     struct dns_record opt =
         dns_edns_record(&q->edns, own_scope ? q->edns.subnet_mask : 0, &q->arena);
     dns_write_record(w, DNS_ADDITIONAL, &opt);
@@ -324,7 +327,9 @@ void dns_query_finish(struct dns_query *q) {
 
 /* ---- routing ---- */
 
-static void lookup_done(struct dns_lookup *l) { dns_query_finish(l->query); }
+static void lookup_done(struct dns_lookup *l) {
+    dns_query_finish(l->query);
+}
 
 static void begin_lookup(struct dns_query *q) {
     struct dns_lookup *l = &q->lookup;
@@ -340,9 +345,15 @@ static void start_domain(struct dns_query *q) {
     begin_lookup(q);
     switch (q->request.question.type) {
     case DNS_TYPE_SOA:
-    case DNS_TYPE_NS: dns_authority_start(&q->lookup); return;
-    case DNS_TYPE_AXFR: dns_lookup_finish_rcode(&q->lookup, DNS_NOTIMP); return;
-    default: dns_lookup_start(&q->lookup); return;
+    case DNS_TYPE_NS:
+        dns_authority_start(&q->lookup);
+        return;
+    case DNS_TYPE_AXFR:
+        dns_lookup_finish_rcode(&q->lookup, DNS_NOTIMP);
+        return;
+    default:
+        dns_lookup_start(&q->lookup);
+        return;
     }
 }
 

@@ -1,7 +1,7 @@
-/* The life of one client's query, without sockets: bytes in, bytes out. A query has one look-up of its
- * own, and that starts others for names that are given as addresses (dns.md 8). Everything happens on
- * one thread; steps that must wait (a call to an endpoint, an exchange with a recursor) go on in their
- * done() functions, which may run before the function that started them returns.
+/* The life of one client's query, without sockets: bytes in, bytes out. A query has one look-up of
+ * its own, and that starts others for names that are given as addresses (dns.md 8). Everything
+ * happens on one thread; steps that must wait (a call to an endpoint, an exchange with a recursor)
+ * go on in their done() functions, which may run before the function that started them returns.
  *
  *   query.c      accepting, routing, header, the reply's bytes    name.c      names to look-ups
  *   lookup.c     calls to endpoints, and what is said of errors   address.c   addresses and targets
@@ -36,15 +36,15 @@ struct dns_query;
 struct dns_lookup;
 struct dns_exchange;
 
-/* What a thread has to work with. call, cancel and exchange are functions so that tests can answer in
- * the place of the server and of recursors. */
+/* What a thread has to work with. call, cancel and exchange are functions so that tests can answer
+ * in the place of the server and of recursors. */
 struct dns_worker {
     const struct dns_site *site;
     struct dns_settings *settings;
     struct dns_compressor *compressor;
     struct prng random;
-    struct buf scratch;   /* of trim.c */
-    struct loop *loop;    /* NULL in tests */
+    struct buf scratch; /* of trim.c */
+    struct loop *loop;  /* NULL in tests */
     struct server *server;
     void (*call)(struct dns_worker *w, struct call *c);
     void (*cancel)(struct dns_worker *w, struct call *c);
@@ -57,8 +57,8 @@ struct dns_worker {
     struct dns_channel *channels; /* open exchanges: exchange.c */
     uint8_t *receive_buffer;      /* of UDP exchanges, 64 KiB, on first use */
 };
-/* Fills in what does not depend on the caller; server and loop may be NULL. The settings' reference is
- * taken over. */
+/* Fills in what does not depend on the caller; server and loop may be NULL. The settings' reference
+ * is taken over. */
 void dns_worker_init(struct dns_worker *w, const struct dns_site *site,
                      struct dns_settings *settings, struct server *server, struct loop *loop,
                      uint64_t seed);
@@ -78,8 +78,8 @@ enum dns_lookup_kind {
 /* A name in the domain, taken apart (dns.md 5). Texts are lower case and escaped. */
 struct dns_parsed {
     enum dns_lookup_kind kind;
-    struct str name; /* node, service, query or hex digits */
-    struct str tag;  /* or empty */
+    struct str name;       /* node, service, query or hex digits */
+    struct str tag;        /* or empty */
     struct str datacenter; /* never empty, unless kind is LOOKUP_INVALID */
 };
 /* name: below the domain or the alternative domain. */
@@ -132,14 +132,14 @@ struct dns_lookup {
     /* the walk over instances or servers, which stops at each name that must be resolved */
     struct answer *kept; /* what the walk reads from; released with the query */
     const struct dns_instances *instances;
-    uint32_t *order;     /* shuffled */
+    uint32_t *order; /* shuffled */
     uint32_t count, next;
     uint8_t *seen;
-    uint32_t given;      /* instances that gave records */
-    size_t bytes;        /* of SRV records, at least */
-    uint32_t named;      /* first instance with a name, or UINT32_MAX */
+    uint32_t given; /* instances that gave records */
+    size_t bytes;   /* of SRV records, at least */
+    uint32_t named; /* first instance with a name, or UINT32_MAX */
     uint32_t healthy;
-    bool scan;           /* `seen` does not know all */
+    bool scan; /* `seen` does not know all */
     bool walking;
     struct dns_resolve resolve;
     struct dns_lookup *next_in_query;
@@ -193,7 +193,8 @@ struct str dns_client_text(struct dns_query *q); /* "127.0.0.1:40000" */
 struct str dns_question_text(const struct dns_question *q, struct arena *arena); /* "{x. 1 1}" */
 
 /* lookup.c */
-void dns_lookup_init(struct dns_lookup *l, struct dns_query *q, const struct dns_question *question);
+void dns_lookup_init(struct dns_lookup *l, struct dns_query *q,
+                     const struct dns_question *question);
 /* Takes the name apart and looks it up (dns.md 5, 7.1 to 7.4). */
 void dns_lookup_start(struct dns_lookup *l);
 void dns_lookup_finish(struct dns_lookup *l);
@@ -240,15 +241,16 @@ void dns_resolve_start(struct dns_lookup *l, struct str name, void (*done)(struc
 
 /* trim.c */
 void dns_trim(struct dns_lookup *l);
-/* The size of the reply with the first n answers and their additional records. Exported for tests. */
+/* The size of the reply with the first n answers and their additional records. Exported for tests.
+ */
 size_t dns_reply_size(struct dns_lookup *l, const struct dns_records sections[DNS_SECTIONS],
                       bool compress);
 
 /* forward.c */
 void dns_forward_start(struct dns_query *q);
 
-/* exchange.c: one message to one recursor, and its reply. The caller fills in the first part and keeps
- * the struct until done() or dns_exchange_cancel. */
+/* exchange.c: one message to one recursor, and its reply. The caller fills in the first part and
+ * keeps the struct until done() or dns_exchange_cancel. */
 struct dns_exchange {
     struct dns_worker *worker;
     const struct dns_recursor *recursor;
@@ -256,8 +258,8 @@ struct dns_exchange {
     struct str message;
     struct dns_question question; /* the reply must repeat it */
     uint16_t id;
-    size_t size;     /* longest reply over UDP */
-    int64_t timeout; /* ns, for each of connecting, writing and reading */
+    size_t size;         /* longest reply over UDP */
+    int64_t timeout;     /* ns, for each of connecting, writing and reading */
     struct arena *arena; /* of reply and error */
     void (*done)(struct dns_exchange *x);
     void *owner;
@@ -268,22 +270,22 @@ struct dns_exchange {
     int64_t started;
     struct dns_channel *channel;
 };
-void dns_exchange_start(struct dns_exchange *x); /* the worker's default for .exchange */
+void dns_exchange_start(struct dns_exchange *x);  /* the worker's default for .exchange */
 void dns_exchange_cancel(struct dns_exchange *x); /* done() will not run */
 /* Gives up all exchanges of the thread: for stopping. */
 void dns_exchange_close_all(struct dns_worker *w);
 /* Checks and takes over a reply's bytes: false when it is not the reply to x (go on waiting). */
 bool dns_exchange_accept(struct dns_exchange *x, struct str bytes);
 
-/* instance.c: what the records of each instance are, for one pick. Made from the endpoint's answer and
- * kept with it; depends on nothing else but the datacenter and the site. */
+/* instance.c: what the records of each instance are, for one pick. Made from the endpoint's answer
+ * and kept with it; depends on nothing else but the datacenter and the site. */
 #define DNS_NO_NAME UINT32_MAX
 struct dns_instance {
     enum { INSTANCE_SKIP, INSTANCE_IP, INSTANCE_NAME } kind;
     uint32_t target, node_target; /* offsets of wire names, or DNS_NO_NAME */
-    uint32_t same_address;  /* the first instance with this ip */
-    uint32_t same_endpoint; /* the first with this node, service address and port */
-    uint32_t meta;          /* offset of the node's TXT data: a length of two bytes, then data */
+    uint32_t same_address;        /* the first instance with this ip */
+    uint32_t same_endpoint;       /* the first with this node, service address and port */
+    uint32_t meta; /* offset of the node's TXT data: a length of two bytes, then data */
     uint16_t meta_count;
     uint16_t weight, port;
     bool critical, passing;

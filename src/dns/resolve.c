@@ -65,8 +65,7 @@ static void exchange_done(struct dns_exchange *x) {
 static void ask_next(struct dns_resolve *r) {
     struct dns_query *q = r->lookup->query;
     if (r->recursor >= q->settings->recursor_count) {
-        log_at(LOG_ERROR, "agent.dns", "all resolvers failed for name",
-               LOG_S("name", text_of(r)));
+        log_at(LOG_ERROR, "agent.dns", "all resolvers failed for name", LOG_S("name", text_of(r)));
         finish(r);
         return;
     }
@@ -98,8 +97,7 @@ static bool is_ours(const struct dns_site *site, struct str name) {
             dns_name_is_below(name, site->alt_domain));
 }
 
-void dns_resolve_start(struct dns_lookup *l, struct str name,
-                       void (*done)(struct dns_lookup *l)) {
+void dns_resolve_start(struct dns_lookup *l, struct str name, void (*done)(struct dns_lookup *l)) {
     struct dns_query *q = l->query;
     l->resolve = (struct dns_resolve){.lookup = l, .name = name, .done = done};
     if (q->resolves++ >= DNS_RESOLVES_MAX) {

@@ -1,5 +1,5 @@
-/* Reverse names (dns.md 7.8): the node, else the service, that has the address. What is not found goes
- * to the recursors. The type asked for does not matter.
+/* Reverse names (dns.md 7.8): the node, else the service, that has the address. What is not found
+ * goes to the recursors. The type asked for does not matter.
  */
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -142,8 +142,8 @@ static void found(struct dns_lookup *l, struct str target) {
 static struct str service_target(struct dns_lookup *l, struct str service) {
     const struct dns_site *site = l->query->worker->site;
     struct arena *arena = &l->query->arena;
-    struct str text = str_format(arena, STR_FMT ".service." STR_FMT, STR_ARG(service),
-                                 STR_ARG(site->datacenter));
+    struct str text =
+        str_format(arena, STR_FMT ".service." STR_FMT, STR_ARG(service), STR_ARG(site->datacenter));
     struct str name = dns_name_from_text(text, arena);
     return name.data == NULL ? name : dns_name_join(name, site->domain, arena);
 }
@@ -152,8 +152,7 @@ static void after_services(struct dns_lookup *l) {
     const struct indexed_service_nodes *reply = l->answer->reply;
     if (!error_is_set(&l->answer->error)) {
         for (uint32_t i = 0; i < reply->service_nodes.len; i++) {
-            const struct service_node *sn =
-                LIST_AT(reply->service_nodes, struct service_node *, i);
+            const struct service_node *sn = LIST_AT(reply->service_nodes, struct service_node *, i);
             if (str_eq(sn->service_address, l->request.service.service_address)) {
                 found(l, service_target(l, sn->service_name));
                 return;

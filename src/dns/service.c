@@ -1,8 +1,8 @@
 /* Look-ups of a service's instances: service, connect, ingress (dns.md 7.2; later query, 7.3).
  *
- * The walk goes over the healthy instances in random order and adds their records. It stops at each name
- * that must be resolved and goes on when that is done; it ends early when what would follow is cut off
- * anyway, which is what makes an answer of 3 from 300 instances cheap.
+ * The walk goes over the healthy instances in random order and adds their records. It stops at each
+ * name that must be resolved and goes on when that is done; it ends early when what would follow is
+ * cut off anyway, which is what makes an answer of 3 from 300 instances cheap.
  */
 #include "dns/query.h"
 #include "server/endpoints.h"
@@ -16,8 +16,8 @@ static const struct dns_instance *take_random(struct dns_lookup *l) {
     return &l->instances->items[chosen];
 }
 
-/* More than that many answers need not be collected: the first `lim` stay, and that there was one more
- * is all that trimming wants to know (dns.md 9). */
+/* More than that many answers need not be collected: the first `lim` stay, and that there was one
+ * more is all that trimming wants to know (dns.md 9). */
 static uint32_t answers_needed(const struct dns_lookup *l) {
     uint32_t limit = l->query->settings->udp_answer_limit;
     if (l->transport == DNS_TCP || (l->has_edns && l->edns_size > 512)) {
@@ -26,8 +26,8 @@ static uint32_t answers_needed(const struct dns_lookup *l) {
     return (limit < 8 ? limit : 8) + 1;
 }
 
-/* Nor are answers beyond this size (counted low): the reply is then cut to what fits, and that does not
- * depend on what was behind. */
+/* Nor are answers beyond this size (counted low): the reply is then cut to what fits, and that does
+ * not depend on what was behind. */
 static size_t bytes_needed(const struct dns_lookup *l) {
     size_t max = l->has_edns && l->edns_size > 512 ? l->edns_size : 512;
     return l->transport == DNS_TCP ? SIZE_MAX : max + 100;
@@ -148,8 +148,7 @@ static void add_node_meta(struct dns_lookup *l, const struct dns_instance *insta
 }
 
 /* The record; false when the instance has none or had it already. */
-static bool add_srv(struct dns_lookup *l, const struct dns_instance *instance,
-                    struct str *target) {
+static bool add_srv(struct dns_lookup *l, const struct dns_instance *instance, struct str *target) {
     if (instance->kind == INSTANCE_SKIP || l->seen[instance->same_endpoint]) {
         return false;
     }
@@ -219,8 +218,8 @@ static void collect_srv(struct dns_lookup *l) {
 
 static void start_walk(struct dns_lookup *l) {
     struct arena *arena = &l->query->arena;
-    l->instances = dns_instances_of(l->kept, l->query->worker->site,
-                                    dns_pick_for(l->question.type), l->parsed.datacenter);
+    l->instances = dns_instances_of(l->kept, l->query->worker->site, dns_pick_for(l->question.type),
+                                    l->parsed.datacenter);
     l->count = l->instances->count;
     l->order = arena_alloc(arena, l->count * sizeof(*l->order));
     for (uint32_t i = 0; i < l->count; i++) {

@@ -44,7 +44,9 @@ static uint32_t seconds(int64_t ns) {
     return s < 0 ? 0 : s > UINT32_MAX ? UINT32_MAX : (uint32_t)s;
 }
 
-static uint32_t u32(int64_t n) { return n < 0 ? 0 : n > UINT32_MAX ? UINT32_MAX : (uint32_t)n; }
+static uint32_t u32(int64_t n) {
+    return n < 0 ? 0 : n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
 
 /* "1.2.3.4:53", "[::1]:53" */
 static bool parse_recursor(struct str text, struct dns_recursor *r) {

@@ -1,6 +1,6 @@
-/* What the DNS interface is told: the site, fixed from start to stop, and the settings, of which a reload
- * makes new ones. A thread has a copy of the settings of its own; the queries that run hold the copy with
- * which they began.
+/* What the DNS interface is told: the site, fixed from start to stop, and the settings, of which a
+ * reload makes new ones. A thread has a copy of the settings of its own; the queries that run hold
+ * the copy with which they began.
  */
 #ifndef PRAETOR_DNS_SETTINGS_H
 #define PRAETOR_DNS_SETTINGS_H
@@ -14,10 +14,10 @@
 /* Shared by all threads, never changed. Names are in wire form and lower case (codec/dns.h). */
 struct dns_site {
     struct arena arena;
-    struct str domain;      /* "\6consul\0" */
-    struct str alt_domain;  /* or absent */
-    struct str ns_name;     /* "\2ns\6consul\0" */
-    struct str hostmaster;  /* "\12hostmaster\6consul\0" */
+    struct str domain;     /* "\6consul\0" */
+    struct str alt_domain; /* or absent */
+    struct str ns_name;    /* "\2ns\6consul\0" */
+    struct str hostmaster; /* "\12hostmaster\6consul\0" */
     struct str node_name;
     struct str datacenter;
     struct str token;
@@ -46,10 +46,10 @@ struct dns_settings {
     bool enable_truncate;
     bool node_meta_txt;
     bool use_cache;
-    uint32_t a_record_limit;   /* 0: none */
+    uint32_t a_record_limit; /* 0: none */
     uint32_t udp_answer_limit;
-    uint32_t node_ttl;         /* seconds, as are all that go into records */
-    int64_t max_stale;         /* ns, as are those that do not */
+    uint32_t node_ttl; /* seconds, as are all that go into records */
+    int64_t max_stale; /* ns, as are those that do not */
     int64_t cache_max_age;
     int64_t recursor_timeout;
     uint32_t soa_refresh, soa_retry, soa_expire, soa_min_ttl;

@@ -1,6 +1,6 @@
-/* TCP: messages with a length in front, served one after the other on each connection (dns.md 1). The
- * first must be complete two seconds after the connection came, each later one eight seconds after the
- * answer before it; an answer must have been taken in the same time.
+/* TCP: messages with a length in front, served one after the other on each connection (dns.md 1).
+ * The first must be complete two seconds after the connection came, each later one eight seconds
+ * after the answer before it; an answer must have been taken in the same time.
  */
 #include "base/mem.h"
 #include "base/time.h"
@@ -21,7 +21,7 @@ struct dns_connection {
     struct loop_timer timer;
     int open; /* handles not closed yet */
     struct buf in;
-    size_t taken; /* bytes of `in` that were served */
+    size_t taken;            /* bytes of `in` that were served */
     struct dns_query *query; /* being served */
     uint32_t messages;
     bool reading, ended, advancing, writing, closing;
@@ -59,8 +59,12 @@ static void handle_closed(struct dns_connection *c) {
     tcp_handle_closed(t);
 }
 
-static void socket_closed(uv_handle_t *h) { handle_closed(h->data); }
-static void timer_closed(struct loop_timer *timer) { handle_closed(timer->owner); }
+static void socket_closed(uv_handle_t *h) {
+    handle_closed(h->data);
+}
+static void timer_closed(struct loop_timer *timer) {
+    handle_closed(timer->owner);
+}
 
 static void connection_close(struct dns_connection *c) {
     if (c->closing) {
@@ -75,7 +79,9 @@ static void connection_close(struct dns_connection *c) {
     loop_timer_close(&c->timer, timer_closed);
 }
 
-static void timed_out(struct loop_timer *timer) { connection_close(timer->owner); }
+static void timed_out(struct loop_timer *timer) {
+    connection_close(timer->owner);
+}
 
 /* ---- answers ---- */
 
@@ -281,7 +287,9 @@ bool dns_tcp_start(struct dns_tcp *t, struct dns_worker *w, int fd, uint32_t lim
            uv_listen((uv_stream_t *)&t->listener, BACKLOG, accepted) == 0;
 }
 
-static void listener_closed(uv_handle_t *h) { tcp_handle_closed(h->data); }
+static void listener_closed(uv_handle_t *h) {
+    tcp_handle_closed(h->data);
+}
 
 void dns_tcp_close(struct dns_tcp *t, void (*closed)(void *owner), void *owner) {
     t->closing = true;

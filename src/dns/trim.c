@@ -1,6 +1,6 @@
-/* Answers that are too many or too large for the client (dns.md 9). The steps are the peer's, since how
- * many records a client gets is visible: limits on the number, then cutting by halves or one by one until
- * the reply, without its OPT record, fits.
+/* Answers that are too many or too large for the client (dns.md 9). The steps are the peer's, since
+ * how many records a client gets is visible: limits on the number, then cutting by halves or one by
+ * one until the reply, without its OPT record, fits.
  */
 #include "base/log.h"
 #include "base/map.h"
@@ -54,8 +54,8 @@ static void make_index(struct trimmer *t) {
     }
 }
 
-/* Calls add() for the additional records that an answer brings along: its target's, and those along the
- * target's chain of names, each name once. */
+/* Calls add() for the additional records that an answer brings along: its target's, and those along
+ * the target's chain of names, each name once. */
 static void walk_targets(struct trimmer *t, const struct dns_record *answer, struct map *done,
                          void (*add)(void *owner, struct dns_record *r), void *owner) {
     struct str name = str_sub(answer->data, 6, SIZE_MAX);

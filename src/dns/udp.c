@@ -1,6 +1,6 @@
-/* UDP: datagrams come in batches, and answers that are ready at once go out in batches; those that must
- * wait are sent alone when they are ready. When the kernel has no room, reading stops until it has:
- * what waits is bounded.
+/* UDP: datagrams come in batches, and answers that are ready at once go out in batches; those that
+ * must wait are sent alone when they are ready. When the kernel has no room, reading stops until it
+ * has: what waits is bounded.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,8 +26,12 @@ struct dns_batch {
     uint8_t packets[DNS_BATCH][PACKET_SIZE]; /* only pages that are used become memory */
 };
 
-struct dns_batch *dns_batch_new(void) { return mem_zalloc(1, sizeof(struct dns_batch)); }
-void dns_batch_free(struct dns_batch *b) { mem_free(b); }
+struct dns_batch *dns_batch_new(void) {
+    return mem_zalloc(1, sizeof(struct dns_batch));
+}
+void dns_batch_free(struct dns_batch *b) {
+    mem_free(b);
+}
 
 /* ---- sending ---- */
 
@@ -53,12 +57,12 @@ static void keep_local_address(struct dns_query *q, struct msghdr *m) {
 static void fill_out(struct dns_batch *b, uint32_t i, struct dns_query *q) {
     struct msghdr *m = &b->out[i].msg_hdr;
     b->out_iov[i] = (struct iovec){q->response.data, q->response.len};
-    *m = (struct msghdr){.msg_name = &q->client,
-                         .msg_namelen = q->client.ss_family == AF_INET6
-                                            ? sizeof(struct sockaddr_in6)
-                                            : sizeof(struct sockaddr_in),
-                         .msg_iov = &b->out_iov[i],
-                         .msg_iovlen = 1};
+    *m =
+        (struct msghdr){.msg_name = &q->client,
+                        .msg_namelen = q->client.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                                                       : sizeof(struct sockaddr_in),
+                        .msg_iov = &b->out_iov[i],
+                        .msg_iovlen = 1};
     if (q->local_len > 0) {
         bool v4 = q->local_len == sizeof(struct in_pktinfo);
         m->msg_control = b->out_control[i];

@@ -25,7 +25,8 @@
 #define ACCEPT_ROUNDS 16                 /* connections taken before others have their turn */
 #define ACCEPT_PAUSE (100 * MILLISECOND) /* when there are no descriptors left */
 #define KEEPALIVE_SECONDS 30
-#define RESERVED_FILES 64 /* descriptors that connections leave for the log, snapshots and checks */
+/* Descriptors that connections leave for the log, snapshots and checks */
+#define RESERVED_FILES 64
 
 struct listener_part { /* what one loop has of it */
     struct listener *listener;
@@ -328,8 +329,8 @@ static bool enough_connections(const struct listener *l) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return false;
-    rlim_t most = limit.rlim_cur > 2 * RESERVED_FILES ? limit.rlim_cur - RESERVED_FILES
-                                                       : limit.rlim_cur / 2;
+    rlim_t most =
+        limit.rlim_cur > 2 * RESERVED_FILES ? limit.rlim_cur - RESERVED_FILES : limit.rlim_cur / 2;
     rlim_t have = 0;
     for (unsigned i = 0; i < l->part_count; i++)
         have += stream_count(l->parts[i].loop);

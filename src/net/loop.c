@@ -56,7 +56,8 @@ static void wake_now(struct loop *me) {
     me->unwoken_count = 0;
 }
 
-/* A wake-up costs a system call here and a switch there; a round of many requests needs only one. */
+/* A wake-up costs a system call here and a switch there; a round of many requests needs only one.
+ */
 static void wake(struct loop *l) {
     struct loop *me = current;
     if (me == NULL || !me->gathers || me == l) {

@@ -76,8 +76,8 @@ void stream_set_deadline(struct stream *s, int64_t ns);
 
 /* How many streams a loop has or was promised; from any thread. */
 unsigned stream_count(const struct loop *l);
-/* A connection is on its way to the loop (and counts already), or has arrived (and counts no more: it
- * is about to become a stream). */
+/* A connection is on its way to the loop (and counts already), or has arrived (and counts no more:
+ * it is about to become a stream). */
 void stream_promise(struct loop *l);
 void stream_promise_kept(struct loop *l);
 /* Calls fn for all streams of the current loop; fn may close the one it gets. */

@@ -31,7 +31,14 @@ void le64_put(void *p, uint64_t n) {
 
 /* magic 8 | version 4 | checksum 4 (of the 512 bytes with this one 0) | number | salt |
  * previous_end | next_index | term | vote_term | length of vote 4 | vote | ... | size, at 328 */
-enum { AT_VERSION = 8, AT_SUM = 12, AT_NUMBERS = 16, AT_VOTE_LEN = 64, AT_VOTE = 68, AT_SIZE = 328 };
+enum {
+    AT_VERSION = 8,
+    AT_SUM = 12,
+    AT_NUMBERS = 16,
+    AT_VOTE_LEN = 64,
+    AT_VOTE = 68,
+    AT_SIZE = 328
+};
 
 void wal_header_write(const struct wal_header *h, uint8_t out[WAL_HEADER_BYTES]) {
     ASSERT(h->vote.len <= WAL_VOTE_MAX);

@@ -211,7 +211,8 @@ static bool read_records(struct wal *w, struct wal_segment *s, uint64_t expected
             ok = damaged(w, s->number, v.nonsense_at, e);
         else if (scan.damaged || (expected_end > 0 && scan.end != expected_end))
             ok = damaged(w, s->number, scan.end, e);
-        else if (expected_end == 0 && scan.finished) /* its index is written when the next one is there */
+        else if (expected_end == 0 &&
+                 scan.finished) /* its index is written when the next one is there */
             ok = error_set(e, ERROR_IO, "write-ahead log: %s is missing",
                            wal_segment_path(w, s->number + 1));
         else if (expected_end == 0)

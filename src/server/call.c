@@ -48,7 +48,8 @@ bool answer_may_encode(void) {
     return atomic_load_explicit(&encoded_bytes, memory_order_relaxed) < most;
 }
 
-/* Small ones are not worth the threads' sharing of a number: what connections may hold of them is little. */
+/* Small ones are not worth the threads' sharing of a number: what connections may hold of them is
+ * little. */
 static void answer_count(struct answer *a, size_t bytes) {
     if (bytes < COUNTED_FROM)
         bytes = 0;

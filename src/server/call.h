@@ -106,8 +106,8 @@ struct answer {
 };
 struct answer *answer_hold(struct answer *a);
 void answer_release(struct answer *a);
-/* All answers with encoded forms live within one budget, a quarter of the machine's memory: they are on
- * their way to clients that may read slowly, or never. False: it is used up. Any thread. */
+/* All answers with encoded forms live within one budget, a quarter of the machine's memory: they
+ * are on their way to clients that may read slowly, or never. False: it is used up. Any thread. */
 bool answer_may_encode(void);
 /* After a form was added to `encoded`. */
 void answer_encoded(struct answer *a);

@@ -236,7 +236,8 @@ static struct raft_disk_job *take(struct raft_disk *d) {
     return jobs;
 }
 
-/* What sched_getattr and sched_setattr take (sched_setattr(2)); the C library has no name for it. */
+/* What sched_getattr and sched_setattr take (sched_setattr(2)); the C library has no name for it.
+ */
 struct scheduling {
     uint32_t size, policy;
     uint64_t flags;
@@ -245,9 +246,9 @@ struct scheduling {
     uint64_t runtime, deadline, period;
 };
 
-/* After a sync there is little to do and everybody waits for it. A thread with a short slice is let in
- * before others' longer slices are over (Linux 6.12 and later; elsewhere this does nothing), which on a busy
- * machine gives a third more writes. */
+/* After a sync there is little to do and everybody waits for it. A thread with a short slice is let
+ * in before others' longer slices are over (Linux 6.12 and later; elsewhere this does nothing),
+ * which on a busy machine gives a third more writes. */
 static void ask_for_short_slices(void) {
     struct scheduling s = {.size = sizeof s};
     if (syscall(SYS_sched_getattr, 0, &s, sizeof s, 0) != 0)

@@ -139,10 +139,11 @@ static bool open_dirs(struct recovery *r, struct error *e) {
     random_bytes(&seed, sizeof seed);
     d->wal = wal_open(&d->io, &(struct wal_options){.directory = wal_dir, .seed = seed}, e);
     if (d->wal != NULL && !wal_has_state(d->wal) && r->meta_count + r->skipped > 0)
-        return error_set(e, ERROR_IO,
-                         "there are snapshots in %s, but the write-ahead log in %s is missing: restore "
-                         "the data directory from a backup",
-                         snapshot_dir, wal_dir);
+        return error_set(
+            e, ERROR_IO,
+            "there are snapshots in %s, but the write-ahead log in %s is missing: restore "
+            "the data directory from a backup",
+            snapshot_dir, wal_dir);
     return d->wal != NULL;
 }
 
@@ -193,20 +194,22 @@ static bool store_is_usable(const struct recovery *r) {
     return term_in_log(r, applied, &in_log) && in_log == term;
 }
 
-/* What the store has applied was on disk before, and is in the log or in a snapshot for as long as the store
- * is trusted. If neither reaches as far, the end of the log was lost or damaged after it was synced, which the
- * log alone cannot tell from an append that a crash cut short. To go on would lose what was acknowledged. */
+/* What the store has applied was on disk before, and is in the log or in a snapshot for as long as
+ * the store is trusted. If neither reaches as far, the end of the log was lost or damaged after it
+ * was synced, which the log alone cannot tell from an append that a crash cut short. To go on would
+ * lose what was acknowledged. */
 static bool log_reaches(const struct recovery *r, struct error *e) {
     uint64_t applied = store_applied_index(r->d->store), last = wal_last(r->d->wal);
     uint64_t newest = r->meta_count > 0 ? r->metas[0].index : 0;
     if (applied <= last || applied <= newest)
         return true;
-    return error_set(e, ERROR_IO,
-                     "the write-ahead log ends at entry %llu, but entry %llu was committed: its end is "
-                     "damaged or missing. Restore the data directory from a backup, or remove %s to go "
-                     "on without the entries after %llu",
-                     (unsigned long long)last, (unsigned long long)applied, r->state_dir,
-                     (unsigned long long)(last > newest ? last : newest));
+    return error_set(
+        e, ERROR_IO,
+        "the write-ahead log ends at entry %llu, but entry %llu was committed: its end is "
+        "damaged or missing. Restore the data directory from a backup, or remove %s to go "
+        "on without the entries after %llu",
+        (unsigned long long)last, (unsigned long long)applied, r->state_dir,
+        (unsigned long long)(last > newest ? last : newest));
 }
 
 static bool feed_state(struct recovery *r, const struct snapshot_meta *meta, int fd,

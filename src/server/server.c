@@ -118,8 +118,7 @@ static void on_leader_address(void *owner, struct str address) {
 
 static void on_fatal(void *owner, struct str text) {
     (void)owner;
-    log_at(LOG_ERROR, "agent.server", "cannot go on, stopping the process",
-           LOG_S("error", text));
+    log_at(LOG_ERROR, "agent.server", "cannot go on, stopping the process", LOG_S("error", text));
     _exit(1);
 }
 

@@ -147,8 +147,8 @@ static void sweep_fired(struct loop_timer *timer) {
 
 /* ---- what the core sends ---- */
 
-/* Through the inbox, which a loop looks at after its replies: who wrote has his answer before the many
- * whom his write wakes. */
+/* Through the inbox, which a loop looks at after its replies: who wrote has his answer before the
+ * many whom his write wakes. */
 static void wake_post(struct server_thread *t, bool post) {
     if (post && !loop_post(t->loop, &t->wake_message)) {
         loop_post_reply(t->loop, &t->wake_message);

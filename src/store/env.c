@@ -235,8 +235,8 @@ static bool sync_directory(const char *path) {
     return ok;
 }
 
-/* Durable when it returns: a mark that says "clean" must not survive the first write after it. On a full disk
- * no mark will do as well: the next start does not trust the state then. */
+/* Durable when it returns: a mark that says "clean" must not survive the first write after it. On a
+ * full disk no mark will do as well: the next start does not trust the state then. */
 bool mark_write(const struct store *s, unsigned number, bool clean, struct error *e) {
     char path[PATH_ROOM + 32], fresh[PATH_ROOM + 32], text[128], boot[64];
     const char *word = clean ? CLEAN_MARK : boot_id(boot) ? boot : "unknown";

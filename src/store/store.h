@@ -32,8 +32,8 @@ struct store_options {
  * alone; after a crash of the machine (another boot id) or with an unknown format it is dropped and
  * the store is empty: the caller then restores from snapshot and log. */
 struct store *store_open(const struct store_options *options, struct error *e);
-/* What it holds can no longer be vouched for (a write of it failed half-way): the next opening starts with
- * nothing. Only to be followed by the end of the process. */
+/* What it holds can no longer be vouched for (a write of it failed half-way): the next opening
+ * starts with nothing. Only to be followed by the end of the process. */
 void store_distrust(struct store *s);
 /* All reads must have ended. */
 void store_close(struct store *s);

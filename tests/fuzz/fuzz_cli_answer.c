@@ -4,8 +4,8 @@
 #include <stdint.h>
 
 #include "base/mem.h"
-#include "schema/client_view.h"
 #include "codec/json.h"
+#include "schema/client_view.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const struct shape_field *const shapes[] = {shape_kv,           shape_node,

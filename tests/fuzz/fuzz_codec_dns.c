@@ -1,5 +1,5 @@
-/* Any bytes as a DNS message: what can be read can be written, compressed or not, and reads the same
- * again.
+/* Any bytes as a DNS message: what can be read can be written, compressed or not, and reads the
+ * same again.
  */
 #include "base/mem.h"
 #include "codec/dns.h"

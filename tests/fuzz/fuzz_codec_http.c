@@ -1,5 +1,5 @@
-/* Heads, chunked bodies and URLs from bytes of anybody. Checks that feeding in one piece and byte by
- * byte come to the same.
+/* Heads, chunked bodies and URLs from bytes of anybody. Checks that feeding in one piece and byte
+ * by byte come to the same.
  */
 #include <stddef.h>
 #include <stdint.h>

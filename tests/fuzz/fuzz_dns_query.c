@@ -1,6 +1,6 @@
-/* Any bytes as a client's query, and any bytes as a recursor's reply, over a small catalog: there is one
- * answer or none, it can be read, and nothing is left behind. Input: a byte of settings, a byte with the
- * query's length, the query, the reply.
+/* Any bytes as a client's query, and any bytes as a recursor's reply, over a small catalog: there
+ * is one answer or none, it can be read, and nothing is left behind. Input: a byte of settings, a
+ * byte with the query's length, the query, the reply.
  */
 #define TESTS_WITHOUT_CMOCKA
 #include "unit/dns/world.h"
@@ -23,11 +23,14 @@ static void fuzz_exchange(struct dns_exchange *x) {
 }
 
 static const char *const registrations[] = {
-    "{\"Node\": \"n1\", \"Address\": \"10.0.0.1\", \"NodeMeta\": {\"a\": \"b\", \"rfc1035-x\": \"y\\\\\"},"
+    "{\"Node\": \"n1\", \"Address\": \"10.0.0.1\", \"NodeMeta\": {\"a\": \"b\", \"rfc1035-x\": "
+    "\"y\\\\\"},"
     "\"Service\": {\"Service\": \"web\", \"Port\": 80, \"Tags\": [\"v1\"]}}",
-    "{\"Node\": \"n2\", \"Address\": \"2001:db8::2\", \"Service\": {\"Service\": \"web\", \"Port\": 81}}",
+    "{\"Node\": \"n2\", \"Address\": \"2001:db8::2\", \"Service\": {\"Service\": \"web\", "
+    "\"Port\": 81}}",
     "{\"Node\": \"n3\", \"Address\": \"www.example.com\", \"Service\": {\"Service\": \"ext\"}}",
-    "{\"Node\": \"n4\", \"Address\": \"10.0.0.4\", \"Service\": {\"Service\": \"loop\", \"Address\": "
+    "{\"Node\": \"n4\", \"Address\": \"10.0.0.4\", \"Service\": {\"Service\": \"loop\", "
+    "\"Address\": "
     "\"loop.service.consul\"}}",
     "{\"Node\": \"n5\", \"Address\": \"10.0.0.5\", \"Service\": {\"Service\": \"la\", \"Address\": "
     "\"lb.service.consul\"}}",
@@ -50,7 +53,8 @@ static void open_world(void) {
         char text[256];
         snprintf(text, sizeof(text),
                  "{\"Node\": \"m%d\", \"Address\": \"10.1.0.%d\", \"NodeMeta\": {\"k\": \"v\"},"
-                 "\"Service\": {\"Service\": \"many\", \"Port\": %d}}", i, i, i);
+                 "\"Service\": {\"Service\": \"many\", \"Port\": %d}}",
+                 i, i, i);
         world_register_json(w, text);
     }
 }

@@ -1,6 +1,7 @@
 /* A connection of the HTTP interface with bytes of anybody in pieces of any size: heads, pipelined
  * requests, bodies that are read, refused or ignored, answers at once and later, streams. No server
- * behind it; handlers of its own. The first two bytes choose the pieces and whether the client hangs up.
+ * behind it; handlers of its own. The first two bytes choose the pieces and whether the client
+ * hangs up.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -11,9 +12,13 @@
 #include "base/mem.h"
 #include "http/room.h"
 
-static void answer_body(struct http_request *r) { http_answer_text(r, 200, r->body); }
+static void answer_body(struct http_request *r) {
+    http_answer_text(r, 200, r->body);
+}
 
-static void echo(struct http_request *r) { http_read_body(r, 100, answer_body); }
+static void echo(struct http_request *r) {
+    http_read_body(r, 100, answer_body);
+}
 
 struct later {
     struct message message;
@@ -33,16 +38,22 @@ static void answer_in_a_moment(struct http_request *r) {
     loop_post_reply(r->loop, &l->message);
 }
 
-static void later(struct http_request *r) { answer_in_a_moment(r); }
+static void later(struct http_request *r) {
+    answer_in_a_moment(r);
+}
 
-static void echo_later(struct http_request *r) { http_read_body(r, 0, answer_in_a_moment); }
+static void echo_later(struct http_request *r) {
+    http_read_body(r, 0, answer_in_a_moment);
+}
 
 static void large(struct http_request *r) {
     char *bytes = arena_zalloc(&r->arena, 1, 40000);
     http_answer_bytes(r, 200, NULL, str_of(bytes, 40000), http_has_param(r, "exact"));
 }
 
-static void gone(struct http_request *r) { http_stream_end(r); }
+static void gone(struct http_request *r) {
+    http_stream_end(r);
+}
 
 static void stream(struct http_request *r) {
     r->gone = gone;
@@ -55,9 +66,8 @@ static void stream(struct http_request *r) {
 }
 
 static const struct http_route routes[] = {
-    {"/e/", "PUT,GET", echo, 0},       {"/l", "PUT,GET", later, 0},
-    {"/el", "PUT", echo_later, 0},     {"/b", "GET", large, 0},
-    {"/s", "GET", stream, ROUTE_META}, {NULL, NULL, NULL, 0},
+    {"/e/", "PUT,GET", echo, 0}, {"/l", "PUT,GET", later, 0},       {"/el", "PUT", echo_later, 0},
+    {"/b", "GET", large, 0},     {"/s", "GET", stream, ROUTE_META}, {NULL, NULL, NULL, 0},
 };
 const struct http_route http_routes_agent[] = {{NULL, NULL, NULL, 0}};
 
@@ -70,8 +80,7 @@ static void start(void) {
     static const struct http_route *const tables[] = {routes, NULL};
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
-    struct http_options o = {
-        .config = &config, .loops = loops, .loop_count = 1, .tables = tables};
+    struct http_options o = {.config = &config, .loops = loops, .loop_count = 1, .tables = tables};
     log_set_level(LOG_OFF);
     if (!loop_init(&loop, "fuzz", 1000, &e) || (http = http_start(&o, &e)) == NULL)
         abort();

@@ -60,7 +60,9 @@ static inline struct str value_text(const struct value *v, const char *key) {
     return found != NULL && found->kind == VALUE_STRING ? found->string : STR_NONE;
 }
 
-static inline int hex_digit(char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; }
+static inline int hex_digit(char c) {
+    return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+}
 
 static inline struct str value_hex(const struct value *v, const char *key, struct arena *arena) {
     struct str text = value_text(v, key);

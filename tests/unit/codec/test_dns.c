@@ -1,12 +1,12 @@
-/* DNS messages: every message of the vectors is read, and what the peer wrote is written again to the
- * same bytes; names, EDNS, and what must be refused.
+/* DNS messages: every message of the vectors is read, and what the peer wrote is written again to
+ * the same bytes; names, EDNS, and what must be refused.
  */
 #include "codec/dns.h"
 #include "unit/dns_vectors.h"
 
-static const char *const files[] = {
-    "node.json", "service.json", "query_connect_addr_ptr.json", "edns.json", "malformed.json",
-    "truncation.json", "config.json", "recursion.json", "multi_dc.json"};
+static const char *const files[] = {"node.json",   "service.json",   "query_connect_addr_ptr.json",
+                                    "edns.json",   "malformed.json", "truncation.json",
+                                    "config.json", "recursion.json", "multi_dc.json"};
 
 static void rewrite(const struct dns_message *m, struct dns_compressor *c, struct buf *out) {
     struct dns_writer w;
@@ -30,8 +30,8 @@ static bool same_records(const struct dns_message *a, const struct dns_message *
         }
         for (uint32_t i = 0; i < a->sections[s].len; i++) {
             const struct dns_record *x = &a->sections[s].items[i], *y = &b->sections[s].items[i];
-            if (!dns_name_equal(x->name, y->name) || x->type != y->type ||
-                x->class != y->class || x->ttl != y->ttl || x->data.len != y->data.len ||
+            if (!dns_name_equal(x->name, y->name) || x->type != y->type || x->class != y->class ||
+                x->ttl != y->ttl || x->data.len != y->data.len ||
                 memcmp(x->data.data, y->data.data, x->data.len) != 0) {
                 return false;
             }
@@ -137,15 +137,23 @@ static void test_malformed(void **state) {
     GOOD(QUERY("\0\0\0\0\0\0") "\300\22\0\1\0\1\1a\0");
     assert_true(str_eq(m.question.name, STR("\1a\0")));
     /* A record whose data does not fit its type, is empty, or is cut. */
-    BAD(QUERY("\0\1\0\0\0\0") "\0\0\1\0\1" "\0\0\1\0\1\0\0\0\0\0\3abc");
-    GOOD(QUERY("\0\1\0\0\0\0") "\0\0\1\0\1" "\0\0\1\0\1\0\0\0\0\0\4abcd");
-    GOOD(QUERY("\0\1\0\0\0\0") "\0\0\1\0\1" "\0\0\1\0\1\0\0\0\0\0\0");
-    BAD(QUERY("\0\1\0\0\0\0") "\0\0\1\0\1" "\0\0\1\0\1\0\0\0\0\0\5abcd");
-    BAD(QUERY("\0\1\0\0\0\0") "\0\0\1\0\1" "\0\0\20\0\1\0\0\0\0\0\2\3a");
-    GOOD(QUERY("\0\1\0\0\0\0") "\0\0\1\0\1" "\0\0\20\0\1\0\0\0\0\0\4\3abc");
-    BAD(QUERY("\0\1\0\0\0\0") "\0\0\1\0\1" "\0\0\5\0\1\0\0\0\0\0\2\1a\0");
+    BAD(QUERY("\0\1\0\0\0\0") "\0\0\1\0\1"
+                              "\0\0\1\0\1\0\0\0\0\0\3abc");
+    GOOD(QUERY("\0\1\0\0\0\0") "\0\0\1\0\1"
+                               "\0\0\1\0\1\0\0\0\0\0\4abcd");
+    GOOD(QUERY("\0\1\0\0\0\0") "\0\0\1\0\1"
+                               "\0\0\1\0\1\0\0\0\0\0\0");
+    BAD(QUERY("\0\1\0\0\0\0") "\0\0\1\0\1"
+                              "\0\0\1\0\1\0\0\0\0\0\5abcd");
+    BAD(QUERY("\0\1\0\0\0\0") "\0\0\1\0\1"
+                              "\0\0\20\0\1\0\0\0\0\0\2\3a");
+    GOOD(QUERY("\0\1\0\0\0\0") "\0\0\1\0\1"
+                               "\0\0\20\0\1\0\0\0\0\0\4\3abc");
+    BAD(QUERY("\0\1\0\0\0\0") "\0\0\1\0\1"
+                              "\0\0\5\0\1\0\0\0\0\0\2\1a\0");
     /* A name in the data is written out, whatever it pointed to. */
-    GOOD(QUERY("\0\1\0\0\0\0") "\1q\0\0\1\0\1" "\300\14\0\5\0\1\0\0\0\0\0\4\1b\300\14");
+    GOOD(QUERY("\0\1\0\0\0\0") "\1q\0\0\1\0\1"
+                               "\300\14\0\5\0\1\0\0\0\0\0\4\1b\300\14");
     assert_true(str_eq(m.sections[DNS_ANSWER].items[0].data, STR("\1b\1q\0")));
     assert_true(str_eq(m.sections[DNS_ANSWER].items[0].name, STR("\1q\0")));
     /* More than 126 jumps. */
@@ -173,7 +181,10 @@ static void test_malformed(void **state) {
 static bool parse_opt(struct str options, struct dns_edns *edns, struct arena *a) {
     struct buf b = BUF_INIT;
     struct dns_message m;
-    buf_add(&b, QUERY("\0\0\0\0\0\1") "\0\0\1\0\1" "\0\0\51\20\0\0\0\0\0", 12 + 5 + 9);
+    buf_add(&b,
+            QUERY("\0\0\0\0\0\1") "\0\0\1\0\1"
+                                  "\0\0\51\20\0\0\0\0\0",
+            12 + 5 + 9);
     buf_add_be16(&b, (uint16_t)options.len);
     buf_add_str(&b, options);
     bool good = dns_message_parse(str_copy(a, buf_str(&b)), &m, a);
@@ -241,7 +252,7 @@ static void test_large(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_vectors),   cmocka_unit_test(test_names),
         cmocka_unit_test(test_malformed), cmocka_unit_test(test_edns),
         cmocka_unit_test(test_large),
     };

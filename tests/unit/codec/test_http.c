@@ -1,5 +1,5 @@
-/* codec/http.c and codec/url.c: heads whole and byte by byte, what is refused and how, chunks in any
- * pieces, query strings and paths.
+/* codec/http.c and codec/url.c: heads whole and byte by byte, what is refused and how, chunks in
+ * any pieces, query strings and paths.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,10 +73,17 @@ static void test_gzip(void **state) {
         const char *value;
         bool gzip;
     } cases[] = {
-        {"gzip", true},          {"GZIP", true},           {"gzip;q=0", false},
-        {"gzip;q=0.000", false}, {"gzip; q=0.001", true},  {"*", false},
-        {"deflate", false},      {"br , gzip;q=1", true},  {"x-gzip", false},
-        {"", false},             {"gzip\r\nAccept-Encoding: gzip;q=0", true},
+        {"gzip", true},
+        {"GZIP", true},
+        {"gzip;q=0", false},
+        {"gzip;q=0.000", false},
+        {"gzip; q=0.001", true},
+        {"*", false},
+        {"deflate", false},
+        {"br , gzip;q=1", true},
+        {"x-gzip", false},
+        {"", false},
+        {"gzip\r\nAccept-Encoding: gzip;q=0", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct arena arena = ARENA_INIT;
@@ -118,7 +125,8 @@ static const struct {
     {"PUT / HTTP/1.1\r\n" H "Content-Length: +1\r\n\r\n", 400, "400 Bad Request"},
     {"PUT / HTTP/1.1\r\n" H "Content-Length: 1, 1\r\n\r\n", 400, "400 Bad Request"},
     {"PUT / HTTP/1.1\r\n" H "Content-Length: 99999999999999999999\r\n\r\n", 400, "400 Bad Request"},
-    {"PUT / HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "400 Bad Request"},
+    {"PUT / HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400,
+     "400 Bad Request"},
     {"\r\nGET / HTTP/1.1\r\n" H "\r\n", 400, "400 Bad Request"},
     {"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400, "400 Bad Request: malformed Host header"},
     {"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400, "400 Bad Request: missing required Host header"},
@@ -261,10 +269,10 @@ static void test_decode(void **state) {
         const char *in, *out;
         bool plus;
     } cases[] = {
-        {"abc", "abc", false},   {"a%2fb", "a/b", false}, {"a%2Fb%20", "a/b ", false},
-        {"a+b", "a+b", false},   {"a+b%2B", "a b+", true}, {"%", NULL, false},
-        {"%4", NULL, false},     {"%zz", NULL, false},     {"%41%", NULL, true},
-        {"%41%4", NULL, true},   {"%C3%a9", "\xc3\xa9", false},
+        {"abc", "abc", false}, {"a%2fb", "a/b", false},       {"a%2Fb%20", "a/b ", false},
+        {"a+b", "a+b", false}, {"a+b%2B", "a b+", true},      {"%", NULL, false},
+        {"%4", NULL, false},   {"%zz", NULL, false},          {"%41%", NULL, true},
+        {"%41%4", NULL, true}, {"%C3%a9", "\xc3\xa9", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct arena arena = ARENA_INIT;
@@ -296,10 +304,10 @@ static void test_query(void **state) {
 
 static void test_clean(void **state) {
     static const char *const cases[][2] = {
-        {"/", "/"},           {"/a", "/a"},       {"/a/", "/a/"},     {"//a", "/a"},
-        {"/a//b", "/a/b"},    {"/a/./b", "/a/b"}, {"/a/../b", "/b"},  {"/..", "/"},
-        {"/a/..", "/"},       {"/a/.", "/a"},     {"/a/b/../", "/a/"}, {"/a/...", "/a/..."},
-        {"/.a", "/.a"},       {"/a.", "/a."},     {"", "/"},          {"a", "/a"},
+        {"/", "/"},           {"/a", "/a"},         {"/a/", "/a/"},      {"//a", "/a"},
+        {"/a//b", "/a/b"},    {"/a/./b", "/a/b"},   {"/a/../b", "/b"},   {"/..", "/"},
+        {"/a/..", "/"},       {"/a/.", "/a"},       {"/a/b/../", "/a/"}, {"/a/...", "/a/..."},
+        {"/.a", "/.a"},       {"/a.", "/a."},       {"", "/"},           {"a", "/a"},
         {"/../../x/", "/x/"}, {"/a/..b", "/a/..b"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -315,11 +323,11 @@ static void test_clean(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ordinary), cmocka_unit_test(test_keep_alive),
-        cmocka_unit_test(test_gzip),     cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_ordinary),     cmocka_unit_test(test_keep_alive),
+        cmocka_unit_test(test_gzip),         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_byte_by_byte), cmocka_unit_test(test_too_long),
-        cmocka_unit_test(test_chunks),   cmocka_unit_test(test_targets),
-        cmocka_unit_test(test_decode),   cmocka_unit_test(test_query),
+        cmocka_unit_test(test_chunks),       cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_decode),       cmocka_unit_test(test_query),
         cmocka_unit_test(test_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

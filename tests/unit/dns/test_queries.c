@@ -57,7 +57,9 @@ static void test_stale(void **state) {
     assert_int_equal(w->calls, 1);
 }
 
-static void never(struct dns_query *q) { fail_msg("done() of a released query"); }
+static void never(struct dns_query *q) {
+    fail_msg("done() of a released query");
+}
 
 /* Queries that are let go while a call or an exchange is under way. */
 static void test_cancel(void **state) {
@@ -99,14 +101,18 @@ static void test_bad_nodes(void **state) {
     struct world *w = *state;
     char text[512];
     snprintf(text, sizeof(text),
-             "{\"Node\": \"%064d\", \"Address\": \"10.0.0.1\", \"Service\": {\"Service\": \"s\"}}", 7);
+             "{\"Node\": \"%064d\", \"Address\": \"10.0.0.1\", \"Service\": {\"Service\": \"s\"}}",
+             7);
     world_register_json(w, text);
-    world_register_json(w, "{\"Node\": \"a..b\", \"Address\": \"10.0.0.2\", \"Service\": {\"Service\": "
-                           "\"s\"}}");
-    world_register_json(w, "{\"Node\": \"end.\", \"Address\": \"10.0.0.3\", \"Service\": {\"Service\": "
-                           "\"s\"}}");
-    world_register_json(w, "{\"Node\": \"good\", \"Address\": \"10.0.0.4\", \"Service\": {\"Service\": "
-                           "\"s\"}}");
+    world_register_json(
+        w, "{\"Node\": \"a..b\", \"Address\": \"10.0.0.2\", \"Service\": {\"Service\": "
+           "\"s\"}}");
+    world_register_json(
+        w, "{\"Node\": \"end.\", \"Address\": \"10.0.0.3\", \"Service\": {\"Service\": "
+           "\"s\"}}");
+    world_register_json(
+        w, "{\"Node\": \"good\", \"Address\": \"10.0.0.4\", \"Service\": {\"Service\": "
+           "\"s\"}}");
     struct dns_message m = world_query(w, DNS_UDP, "s.service.consul", DNS_TYPE_SRV, 4096);
     assert_int_equal(m.sections[DNS_ANSWER].len, 1);
     m = world_query(w, DNS_UDP, "s.service.consul", DNS_TYPE_A, 4096);
@@ -135,8 +141,9 @@ static void test_meta(void **state) {
     assert_int_equal(long_one.len, 302 + 2);
     assert_int_equal((uint8_t)long_one.data[0], 255);
     assert_int_equal((uint8_t)long_one.data[256], 47);
-    world_register_json(w, "{\"Node\": \"n\", \"Address\": \"10.0.0.1\", \"NodeMeta\": {\"a\": \"b\"},"
-                           "\"Service\": {\"Service\": \"s\"}}");
+    world_register_json(w,
+                        "{\"Node\": \"n\", \"Address\": \"10.0.0.1\", \"NodeMeta\": {\"a\": \"b\"},"
+                        "\"Service\": {\"Service\": \"s\"}}");
     struct dns_message m = world_query(w, DNS_UDP, "s.service.consul", DNS_TYPE_SRV, 0);
     assert_int_equal(m.sections[DNS_ADDITIONAL].len, 2);
     w->config.node_meta_txt = false;
@@ -152,7 +159,8 @@ static void test_meta(void **state) {
 static void parsed_is(struct world *w, const char *name, uint16_t type, enum dns_lookup_kind kind,
                       const char *what, const char *tag, const char *datacenter) {
     struct dns_parsed p;
-    dns_name_take_apart(&w->site, dns_name_from_text(str_from(name), &w->arena), type, &p, &w->arena);
+    dns_name_take_apart(&w->site, dns_name_from_text(str_from(name), &w->arena), type, &p,
+                        &w->arena);
     assert_int_equal(p.kind, kind);
     if (kind != LOOKUP_INVALID) {
         assert_true(str_is(p.name, what));
@@ -217,8 +225,8 @@ static void test_ttls(void **state) {
     } rules[] = {{"*", 5}, {"o*", 7}, {"one", 11}, {"ones*", 13}, {"Web", 17}};
     w->config.service_ttl = LIST_NEW(&w->arena, struct config_service_ttl, COUNT_OF(rules));
     for (size_t i = 0; i < COUNT_OF(rules); i++) {
-        LIST_AT(w->config.service_ttl, struct config_service_ttl, i) =
-            (struct config_service_ttl){str_from(rules[i].name), rules[i].ttl * SECOND + 999 * MILLISECOND};
+        LIST_AT(w->config.service_ttl, struct config_service_ttl, i) = (struct config_service_ttl){
+            str_from(rules[i].name), rules[i].ttl * SECOND + 999 * MILLISECOND};
     }
     world_configure(w);
     const struct dns_settings *s = w->worker.settings;
@@ -234,7 +242,8 @@ static void test_ttls(void **state) {
 static void test_recursor_addresses(void **state) {
     struct world *w = *state;
     struct error e = ERROR_IN(&w->arena);
-    static const char *const bad[] = {"", "1.2.3.4", "1.2.3.4:", "1.2.3.4:70000", "x:53", "[::1:53"};
+    static const char *const bad[] = {"",     "1.2.3.4", "1.2.3.4:", "1.2.3.4:70000",
+                                      "x:53", "[::1:53"};
     static const char *const good[] = {"1.2.3.4:53", "[::1]:5353", "[2001:db8::1]:53"};
     w->config.recursors = LIST_NEW(&w->arena, struct str, 1);
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
@@ -292,8 +301,8 @@ static void test_translation(void **state) {
         struct str key;
         struct service_address value;
     } service_tags[] = {{STR("wan"), {STR("99.1.1.1"), 8080}}};
-    struct node_service s = {.address = STR("10.9.0.1"), .port = 80,
-                             .tagged_addresses = {service_tags, 1, true}};
+    struct node_service s = {
+        .address = STR("10.9.0.1"), .port = 80, .tagged_addresses = {service_tags, 1, true}};
     assert_true(str_is(dns_pick_service(&s, DNS_PICK_ANY, true), "99.1.1.1"));
     assert_int_equal(dns_pick_port(&s, true), 8080);
     assert_int_equal(dns_pick_port(&s, false), 80);
@@ -304,7 +313,8 @@ static void test_translation(void **state) {
 }
 
 /* All answers of a reply, with the additional record of each, as the peer keeps them. */
-static size_t plain_size(struct world *w, const struct dns_message *all, uint32_t n, bool compress) {
+static size_t plain_size(struct world *w, const struct dns_message *all, uint32_t n,
+                         bool compress) {
     struct dns_query query = {.worker = &w->worker};
     struct dns_lookup l = {.query = &query, .question = all->question};
     struct dns_records sections[DNS_SECTIONS] = {{all->sections[DNS_ANSWER].items, n, n}};
@@ -333,7 +343,8 @@ static void test_trimming(void **state) {
         uint32_t total = all.sections[DNS_ANSWER].len;
         assert_int_equal(total, 300);
         for (uint16_t size = 513; size < 25000; size = (uint16_t)(size + 61 + size / 8)) {
-            struct dns_message m = world_query(w, DNS_UDP, "big.service.consul", DNS_TYPE_SRV, size);
+            struct dns_message m =
+                world_query(w, DNS_UDP, "big.service.consul", DNS_TYPE_SRV, size);
             uint32_t n = m.sections[DNS_ANSWER].len;
             assert_true(n > 0);
             assert_true(n == 1 || plain_size(w, &all, n, compress) <= size - 7u);
@@ -350,8 +361,10 @@ static void test_trimming_names(void **state) {
     struct world *w = *state;
     for (unsigned i = 0; i < 40; i++) {
         char text[256];
-        snprintf(text, sizeof(text), "{\"Node\": \"t%02u\", \"Address\": \"u%02u.node.consul\", "
-                 "\"Service\": {\"Service\": \"far\"}}", i, i);
+        snprintf(text, sizeof(text),
+                 "{\"Node\": \"t%02u\", \"Address\": \"u%02u.node.consul\", "
+                 "\"Service\": {\"Service\": \"far\"}}",
+                 i, i);
         world_register_json(w, text);
         snprintf(text, sizeof(text), "{\"Node\": \"u%02u\", \"Address\": \"10.0.0.%u\"}", i, i);
         world_register_json(w, text);
@@ -375,8 +388,10 @@ static void test_shuffle(void **state) {
     unsigned seen[10] = {0};
     for (unsigned i = 0; i < 10; i++) {
         char text[256];
-        snprintf(text, sizeof(text),
-                 "{\"Node\": \"s%u\", \"Address\": \"10.0.0.%u\", \"Service\": {\"Service\": \"ten\"}}", i, i);
+        snprintf(
+            text, sizeof(text),
+            "{\"Node\": \"s%u\", \"Address\": \"10.0.0.%u\", \"Service\": {\"Service\": \"ten\"}}",
+            i, i);
         world_register_json(w, text);
     }
     for (unsigned round = 0; round < 1000; round++) {
@@ -394,9 +409,11 @@ static void test_shuffle(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(failures), TEST(stale), TEST(cancel), TEST(bad_nodes), TEST(meta), TEST(names),
-        TEST(alt_domain), TEST(ttls), TEST(recursor_addresses), TEST(addresses),
-        TEST(translation), TEST(trimming), TEST(trimming_names), TEST(shuffle),
+        TEST(failures),       TEST(stale),       TEST(cancel),
+        TEST(bad_nodes),      TEST(meta),        TEST(names),
+        TEST(alt_domain),     TEST(ttls),        TEST(recursor_addresses),
+        TEST(addresses),      TEST(translation), TEST(trimming),
+        TEST(trimming_names), TEST(shuffle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

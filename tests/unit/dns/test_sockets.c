@@ -1,5 +1,5 @@
-/* The interface with its sockets on a loop of its own: UDP, TCP streams of the vectors, recursors that
- * answer, lie or keep silent, a port that is taken, reload, and stopping in the middle.
+/* The interface with its sockets on a loop of its own: UDP, TCP streams of the vectors, recursors
+ * that answer, lie or keep silent, a port that is taken, reload, and stopping in the middle.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,10 +14,18 @@
 /* ---- the part of server/ that dns.c asks for ---- */
 
 static struct loop the_loop;
-unsigned server_io_count(const struct server *s) { return 1; }
-struct loop *server_io(struct server *s, unsigned i) { return &the_loop; }
-struct server *agent_server(struct agent *agent) { return NULL; }
-const struct config *agent_config(struct agent *agent) { return NULL; }
+unsigned server_io_count(const struct server *s) {
+    return 1;
+}
+struct loop *server_io(struct server *s, unsigned i) {
+    return &the_loop;
+}
+struct server *agent_server(struct agent *agent) {
+    return NULL;
+}
+const struct config *agent_config(struct agent *agent) {
+    return NULL;
+}
 
 static struct dns *dns;
 static struct listen_address address = {LISTEN_TCP, STR_INIT(ADDRESS), PORT};
@@ -137,7 +145,8 @@ static void test_udp_too_large(void **state) {
         char text[256];
         snprintf(text, sizeof(text),
                  "{\"Node\": \"huge%u\", \"Address\": \"10.99.%u.%u\", \"Service\": {\"Service\": "
-                 "\"huge\"}}", i, i / 256, i % 256);
+                 "\"huge\"}}",
+                 i, i / 256, i % 256);
         world_register_json(w, text);
     }
     start(w);
@@ -249,9 +258,10 @@ static void test_taken(void **state) {
     start(w);
     /* We would share with ourselves, but must not. */
     assert_null(dns_start(&w->options, NULL, &e));
-    assert_true(str_is(e.text, "2 errors occurred:\n"
-                               "\t* listen udp " ADDRESS ":24853: bind: address already in use\n"
-                               "\t* listen tcp " ADDRESS ":24853: bind: address already in use\n\n"));
+    assert_true(str_is(e.text,
+                       "2 errors occurred:\n"
+                       "\t* listen udp " ADDRESS ":24853: bind: address already in use\n"
+                       "\t* listen tcp " ADDRESS ":24853: bind: address already in use\n\n"));
     dns_stop(dns);
     dns = NULL;
     int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
@@ -261,8 +271,9 @@ static void test_taken(void **state) {
     assert_int_equal(listen(fd, 1), 0);
     error_clear(&e);
     assert_null(dns_start(&w->options, NULL, &e));
-    assert_true(str_is(e.text, "1 error occurred:\n"
-                               "\t* listen tcp " ADDRESS ":24853: bind: address already in use\n\n"));
+    assert_true(str_is(e.text,
+                       "1 error occurred:\n"
+                       "\t* listen tcp " ADDRESS ":24853: bind: address already in use\n\n"));
     close(fd);
     start(w); /* nothing was left open */
 }
@@ -483,9 +494,17 @@ static void test_reload(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(udp),       TEST(udp_too_large), TEST(tcp_vectors),   TEST(tcp_messages),
-        TEST(connection_limit), TEST(taken),  TEST(wildcard),      TEST(recursors),
-        TEST(recursor_tcp), TEST(recursors_dead), TEST(reload),
+        TEST(udp),
+        TEST(udp_too_large),
+        TEST(tcp_vectors),
+        TEST(tcp_messages),
+        TEST(connection_limit),
+        TEST(taken),
+        TEST(wildcard),
+        TEST(recursors),
+        TEST(recursor_tcp),
+        TEST(recursors_dead),
+        TEST(reload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

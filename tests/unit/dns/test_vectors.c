@@ -1,6 +1,6 @@
 /* The single-datacenter vectors of tests/vectors/dns, replayed against the same catalog in a memory
- * store: to the byte where nothing is random, else by length and content. Each file runs twice, with
- * answers of the endpoints and recursors at hand and with such that come later.
+ * store: to the byte where nothing is random, else by length and content. Each file runs twice,
+ * with answers of the endpoints and recursors at hand and with such that come later.
  */
 #include "unit/dns/world.h"
 
@@ -14,11 +14,11 @@ static bool left_out(const char *file, const struct value *c) {
     const struct value *query = value_get(c, "query");
     const struct value *question = query == NULL ? NULL : value_get(query, "question");
     struct str asked = question == NULL ? STR_NONE : question->list.items[0].string;
-    return str_find(asked, STR(".query."), 0) >= 0 ||   /* prepared queries */
+    return str_find(asked, STR(".query."), 0) >= 0 ||     /* prepared queries */
            str_find(asked, STR("api.ingress"), 0) >= 0 || /* config entries */
-           str_find(asked, STR("longmeta."), 0) >= 0 || /* long metadata: we answer */
+           str_find(asked, STR("longmeta."), 0) >= 0 ||   /* long metadata: we answer */
            str_has_prefix(asked, STR("lm.service")) ||
-           str_has_prefix(asked, STR("badq.")) ||       /* another question's answer: we do not trust */
+           str_has_prefix(asked, STR("badq.")) || /* another question's answer: we do not trust */
            str_has_prefix(name, STR("badq."));
 }
 
@@ -86,8 +86,8 @@ static struct str record_line(const struct dns_record *r, struct arena *a) {
         memset(copy + data.len - 20, 0, 4);
         data.data = copy;
     }
-    return str_format(a, "%.*s %u %u %u %.*s", STR_ARG(dns_name_text(r->name, a)), r->type, r->class,
-                      r->ttl, STR_ARG(dns_label_text(data, a)));
+    return str_format(a, "%.*s %u %u %u %.*s", STR_ARG(dns_name_text(r->name, a)), r->type,
+                      r->class, r->ttl, STR_ARG(dns_label_text(data, a)));
 }
 
 static int by_text(const void *a, const void *b) {
@@ -247,16 +247,20 @@ static void test_two_datacenters(void **state) {
         }
         compare(w, c, world_ask(w, DNS_UDP, value_hex(c, "query_hex", &w->arena)), &tally);
     }
-    print_message("multi_dc.json: %d to the byte, %d alike, %d left out\n", tally.exact, tally.alike,
-                  tally.left_out);
+    print_message("multi_dc.json: %d to the byte, %d alike, %d left out\n", tally.exact,
+                  tally.alike, tally.left_out);
     assert_int_equal(tally.exact + tally.alike + tally.left_out, cases->list.len);
     assert_true(tally.exact >= 48);
     world_close(w);
 }
 
-#define REPLAY(name, file, exact, alike)                                           \
-    static void test_##name(void **state) { replay(file, false, exact, alike); }   \
-    static void test_##name##_later(void **state) { replay(file, true, exact, alike); }
+#define REPLAY(name, file, exact, alike)                                                           \
+    static void test_##name(void **state) {                                                        \
+        replay(file, false, exact, alike);                                                         \
+    }                                                                                              \
+    static void test_##name##_later(void **state) {                                                \
+        replay(file, true, exact, alike);                                                          \
+    }
 
 REPLAY(node, "node.json", 27, 5)
 REPLAY(service, "service.json", 39, 20)
@@ -270,9 +274,9 @@ REPLAY(recursion, "recursion.json", 31, 1)
 int main(void) {
 #define TWICE(name) cmocka_unit_test(test_##name), cmocka_unit_test(test_##name##_later)
     const struct CMUnitTest tests[] = {
-        TWICE(node),       TWICE(service), TWICE(others),    TWICE(edns), TWICE(malformed),
-        TWICE(truncation), TWICE(config),  TWICE(recursion),
-        cmocka_unit_test(test_two_datacenters),
+        TWICE(node),   TWICE(service),   TWICE(others),
+        TWICE(edns),   TWICE(malformed), TWICE(truncation),
+        TWICE(config), TWICE(recursion), cmocka_unit_test(test_two_datacenters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* A catalog in memory and a DNS worker over it, without sockets and without a server: endpoints are
- * answered by the store's own reads, recursors by the rules of vectors/dns/recursion.json. The functions
- * of server/ that the room calls are defined here, so that nothing of server/ is linked.
+ * answered by the store's own reads, recursors by the rules of vectors/dns/recursion.json. The
+ * functions of server/ that the room calls are defined here, so that nothing of server/ is linked.
  */
 #ifndef TESTS_DNS_WORLD_H
 #define TESTS_DNS_WORLD_H
@@ -15,16 +15,16 @@
 
 struct world {
     struct arena arena;
-    struct store *store;   /* of dc1 */
-    struct store *dc2;     /* or NULL: the datacenter is not known */
-    struct store *target;  /* which of them is written to */
+    struct store *store;  /* of dc1 */
+    struct store *dc2;    /* or NULL: the datacenter is not known */
+    struct store *target; /* which of them is written to */
     uint64_t index;
     struct config_dns config;
     struct dns_options options;
     struct dns_site site;
     struct dns_worker worker;
     /* how calls are answered */
-    bool deferred;        /* not at once, but by world_run */
+    bool deferred; /* not at once, but by world_run */
     struct call *waiting[64];
     unsigned waiting_count;
     struct dns_exchange *exchanges[64];
@@ -50,7 +50,9 @@ const struct endpoint endpoint_catalog_service_nodes = {.name = "Catalog.Service
 static void world_answer(struct call *c);
 static void world_call(struct dns_worker *worker, struct call *c);
 static void world_cancel(struct dns_worker *worker, struct call *c);
-void call_start(struct server *server, struct call *c) { world_call(NULL, c); }
+void call_start(struct server *server, struct call *c) {
+    world_call(NULL, c);
+}
 void call_cancel(struct call *c, void (*freed)(void *owner)) {
     world_cancel(NULL, c);
     freed(c->owner);
@@ -78,7 +80,8 @@ void answer_release(struct answer *a) {
 
 static inline void read_service_nodes(struct store_read *r, struct answer *a,
                                       const struct service_request *q) {
-    struct indexed_check_service_nodes *out = ARENA_NEW(&a->arena, struct indexed_check_service_nodes);
+    struct indexed_check_service_nodes *out =
+        ARENA_NEW(&a->arena, struct indexed_check_service_nodes);
     a->reply = out;
     if (q->service_name.len == 0) {
         error_set(&a->error, ERROR_INTERNAL, "Must provide service name");
@@ -221,7 +224,8 @@ static inline void upstream_records(struct dns_exchange *x, bool first, struct d
         *dns_records_add(&out[DNS_ADDITIONAL], a) =
             (struct dns_record){STR("\0"), STR("\0\12\0\10abcdefgh"), 0x8000, DNS_TYPE_OPT, 1111};
     } else if (str_has_prefix(lower, STR("badq."))) {
-        add(&out[DNS_ANSWER], a, dns_name_from_text(STR("other.com"), a), DNS_TYPE_A, 60, ip4(a, 6));
+        add(&out[DNS_ANSWER], a, dns_name_from_text(STR("other.com"), a), DNS_TYPE_A, 60,
+            ip4(a, 6));
     } else {
         add(&out[DNS_ANSWER], a, name, DNS_TYPE_A, 30, ip4(a, first ? 1 : 2));
     }
@@ -232,7 +236,8 @@ static inline void upstream_answer(struct dns_exchange *x) {
     struct dns_message query;
     assert_true(dns_message_parse(x->message, &query, x->arena));
     assert_int_equal(query.header.id, x->id);
-    bool first = x->recursor == &x->recursor[0] && str_has_prefix(x->recursor->text, STR("127.18.0.53"));
+    bool first =
+        x->recursor == &x->recursor[0] && str_has_prefix(x->recursor->text, STR("127.18.0.53"));
     struct str lower = dns_name_text(dns_name_lower(x->question.name, x->arena), x->arena);
     uint16_t flags = (uint16_t)(DNS_QR | DNS_RA | (query.header.flags & (DNS_RD | DNS_CD)));
     if (str_has_prefix(lower, STR("r1drop.")) && first) {
@@ -385,7 +390,8 @@ static inline void world_op(struct world *w, const struct value *op) {
     struct json_options options = {.ignore_unknown = true};
     if (n != NULL) {
         struct node node = {0};
-        assert_true(schema_from_json(value_get(n, "Node"), &node_shape, &node, &options, &w->arena, &e));
+        assert_true(
+            schema_from_json(value_get(n, "Node"), &node_shape, &node, &options, &w->arena, &e));
         r->node = node.node;
         r->address = node.address;
         r->node_meta = node.meta;
@@ -394,15 +400,15 @@ static inline void world_op(struct world *w, const struct value *op) {
         r->skip_node_update = true;
         r->address = STR("ignored");
         r->service = ARENA_NEW(&w->arena, struct node_service);
-        assert_true(schema_from_json(value_get(s, "Service"), &node_service_shape, r->service, &options,
-                                     &w->arena, &e));
+        assert_true(schema_from_json(value_get(s, "Service"), &node_service_shape, r->service,
+                                     &options, &w->arena, &e));
     }
     world_register(w, r);
 }
 
 #ifdef TEST_VECTORS
-/* The catalog of the vectors: catalog.json without prepared queries and config entries, and the agent's
- * own node. */
+/* The catalog of the vectors: catalog.json without prepared queries and config entries, and the
+ * agent's own node. */
 static inline void world_load_agent(struct world *w, const char *node, const char *ip,
                                     const char *meta) {
     char text[1024];
@@ -456,7 +462,8 @@ static inline void world_run(struct world *w) {
     }
 }
 
-static inline struct str world_ask(struct world *w, enum dns_transport transport, struct str bytes) {
+static inline struct str world_ask(struct world *w, enum dns_transport transport,
+                                   struct str bytes) {
     struct sockaddr_in client = {.sin_family = AF_INET, .sin_port = 4000};
     struct dns_query *q = dns_query_take(&w->worker);
     assert_non_null(q);

@@ -1,5 +1,6 @@
-/* stream.c, listener.c, client_limit.c: an echo server on two loops, driven over real sockets: partial
- * reads, backpressure both ways, half-closed clients, shared output, the goodbye, taken ports.
+/* stream.c, listener.c, client_limit.c: an echo server on two loops, driven over real sockets:
+ * partial reads, backpressure both ways, half-closed clients, shared output, the goodbye, taken
+ * ports.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,8 +27,9 @@
 
 #define ADDRESS "127.45.7.1"
 
-/* Takes lines: "echo…" comes back, "hurry" sets a deadline, "big" gives a megabyte, "bye" is answered and ends, "wait" makes
- * the stream busy until the timer fires, and is then answered by "waited". */
+/* Takes lines: "echo…" comes back, "hurry" sets a deadline, "big" gives a megabyte, "bye" is
+ * answered and ends, "wait" makes the stream busy until the timer fires, and is then answered by
+ * "waited". */
 struct conn {
     struct stream stream;
     struct loop *loop;
@@ -177,7 +179,8 @@ static int teardown(void **state) {
 
 static int dial(void) {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)listener_port(tcp))};
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)listener_port(tcp))};
     inet_pton(AF_INET, ADDRESS, &to.sin_addr);
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
     return fd;
