@@ -8,7 +8,9 @@
 
 #include "base/mem.h"
 
-enum { CHUNK_FIRST = 1024, CHUNK_LARGEST = 64 * 1024 }; /* with their headers */
+/* With their headers, and with malloc's: what malloc sees is below its limit of 1024 for small
+ * requests, beyond which each miss of its cache first tidies up all that is free. */
+enum { CHUNK_FIRST = 1024, CHUNK_LARGEST = 64 * 1024, CHUNK_MALLOC = 32 };
 
 static struct arena_chunk *chunk_new(struct arena *arena, size_t size) {
     struct arena_chunk *chunk = mem_alloc(sizeof(struct arena_chunk) + size);
@@ -29,7 +31,7 @@ static size_t chunk_next_size(const struct arena *arena) {
     while (whole < CHUNK_LARGEST && whole < arena->total) {
         whole *= 2;
     }
-    return whole - sizeof(struct arena_chunk);
+    return whole - sizeof(struct arena_chunk) - CHUNK_MALLOC;
 }
 
 void *arena_alloc_slow(struct arena *arena, size_t size) {
