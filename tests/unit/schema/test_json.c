@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <zlib.h>
 
 #include <cmocka.h>
 
@@ -14,23 +13,7 @@
 #include "codec/json.h"
 #include "schema/entries.h"
 #include "schema/txn_body.h"
-
-static struct str read_file(struct arena *arena, const char *path) {
-    gzFile file = gzopen(path, "rb");
-    assert_non_null(file);
-    struct buf b = BUF_INIT;
-    int n;
-    do {
-        char *to = buf_reserve(&b, 65536);
-        n = gzread(file, to, 65536);
-        assert_true(n >= 0);
-        b.len += (size_t)n;
-    } while (n > 0);
-    gzclose(file);
-    struct str text = str_copy(arena, buf_str(&b));
-    buf_free(&b);
-    return text;
-}
+#include "unit/schema/file.h"
 
 static const struct {
     const char *name;

@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <zlib.h>
 
 #include <cmocka.h>
 
@@ -14,31 +13,18 @@
 #include "codec/json.h"
 #include "codec/msgpack.h"
 #include "schema/entries.h"
+#include "unit/schema/file.h"
 
-/* Plain or gzip'd: zlib reads both. */
-static struct str read_file(struct arena *arena, const char *name) {
+static struct str read_vector(struct arena *arena, const char *name) {
     char path[512];
     snprintf(path, sizeof(path), "%s/%s", TEST_VECTORS, name);
-    gzFile file = gzopen(path, "rb");
-    assert_non_null(file);
-    struct buf b = BUF_INIT;
-    int n;
-    do {
-        char *to = buf_reserve(&b, 65536);
-        n = gzread(file, to, 65536);
-        assert_true(n >= 0);
-        b.len += (size_t)n;
-    } while (n > 0);
-    gzclose(file);
-    struct str text = str_copy(arena, buf_str(&b));
-    buf_free(&b);
-    return text;
+    return read_file(arena, path);
 }
 
 static struct value *parse_file(struct arena *arena, const char *name) {
     struct error e = ERROR_IN(arena);
     struct value *v = ARENA_NEW(arena, struct value);
-    if (!json_parse_whole(read_file(arena, name), v, arena, &e)) {
+    if (!json_parse_whole(read_vector(arena, name), v, arena, &e)) {
         fail_msg("%s: %.*s", name, STR_ARG(e.text));
     }
     return v;
@@ -432,7 +418,7 @@ static const struct shape *record_shape(int type) {
 static void run_state(const char *file, int least) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
-    struct msgpack_reader in = msgpack_read(read_file(&arena, file));
+    struct msgpack_reader in = msgpack_read(read_vector(&arena, file));
     struct snapshot_header header;
     assert_true(schema_decode(&in, &snapshot_header_shape, &header, &arena, &e));
     assert_true(header.last_index > 0);
