@@ -125,6 +125,9 @@ struct call {
     /* A variant of the question that changes what the consumer makes of the answer (passing filter,
      * raw...): answers with different variants do not share `encoded`. */
     uint32_t variant;
+    /* It came in over the RPC port: an empty datacenter is not the own one (rpc.md 12.7), and the
+     * limit on calls of this agent's own (limits.rpc_rate) does not count it. */
+    bool remote;
 
     struct answer *answer; /* set before done(); held for the caller, who releases it */
 
@@ -148,6 +151,9 @@ struct call {
 /* Starts a call on the current loop's thread. done() may run before call_start returns, if the
  * answer is at hand. Errors (validation, no leader, queue full) come in answer->error. */
 void call_start(struct server *server, struct call *c);
+/* The same, to one server's RPC port ("ip:port", copied) and nowhere else, without retries: what
+ * autopilot and rebalancing ask of each server. Errors have the prefixes of rpc.md 7.5. */
+void call_start_at(struct server *server, struct call *c, struct str address);
 /* The caller is gone: done() will not run; what cannot be stopped ends by itself. The call struct
  * may be freed only after `freed(owner)` ran (at once when nothing is under way). */
 void call_cancel(struct call *c, void (*freed)(void *owner));

@@ -1,0 +1,70 @@
+/* Calls to other servers' RPC ports (rpc.md 2 "client pool", 3, 7.5): one multiplexed connection
+ * for each address, a stream for each exchange, idle streams used again. What an exchange means,
+ * whether it is tried again and where else, is call.c's business.
+ *
+ * Threads: a pool belongs to one loop and everything happens there; each server thread has its own,
+ * so a process has at most (threads) connections to a server.
+ */
+#ifndef PRAETOR_SERVER_RPC_POOL_H
+#define PRAETOR_SERVER_RPC_POOL_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "net/loop.h"
+
+/* Bytes of one reply. The protocol has no limit; a connection that brings more is closed. */
+#define RPC_REPLY_MAX ((size_t)512 << 20)
+/* Exchanges under way in one pool; more are refused with "RPC rate limit exceeded". */
+#define RPC_EXCHANGES_MAX 65536
+
+struct rpc_pool_options {
+    struct str source; /* IP that connections come from; absent: any */
+    bool server;       /* 64 idle streams, 120 s; client agents: 32 and 127 s */
+};
+
+struct rpc_pool;
+struct rpc_pool *rpc_pool_new(struct loop *loop, const struct rpc_pool_options *options);
+/* On the loop: ends what is under way with an error and closes everything. New exchanges are
+ * refused. */
+void rpc_pool_close(struct rpc_pool *pool);
+/* After loop_free. */
+void rpc_pool_free(struct rpc_pool *pool);
+
+struct rpc_connection;
+struct rpc_stream;
+
+/* One request and its answer. The caller fills in the first part and keeps the struct, and what it
+ * points to, until done or rpc_cancel. */
+struct rpc_exchange {
+    struct str address; /* "ip:port" */
+    struct str method;  /* "KVS.Get" */
+    struct str body;    /* one msgpack object, encoded once whatever the tries */
+    /* Always later, never inside rpc_start. Either error is set: the text with its prefix (7.5),
+     * living in `arena`, kind ERROR_NO_LEADER, ERROR_DENIED, ERROR_RATE_LIMIT or ERROR_INTERNAL as
+     * the text says, or ERROR_IO for what went wrong on the way. Or the reply is one whole msgpack
+     * object, valid until done returns. */
+    void (*done)(struct rpc_exchange *x);
+    void *owner;
+    struct arena *arena; /* for the error's text */
+
+    struct error error;
+    struct str reply;
+
+    /* Own. */
+    struct rpc_pool *pool;
+    struct rpc_connection *connection;
+    struct rpc_stream *stream;
+    struct rpc_exchange *next, *previous;
+    uint8_t state;
+    bool again; /* the connection was made anew once because no stream could be opened */
+};
+void rpc_start(struct rpc_pool *pool, struct rpc_exchange *x);
+/* done will not run; the other side sees the stream closed. After that the struct is the caller's
+ * again. Nothing when it is not under way. */
+void rpc_cancel(struct rpc_exchange *x);
+
+/* For tests and statistics. */
+unsigned rpc_pool_connections(const struct rpc_pool *pool);
+
+#endif
