@@ -2,8 +2,8 @@
  * appends to the write-ahead log and syncs it (one sync for everything that waited behind the
  * last), and a thread that writes a snapshot while entries go on being applied. Opens the store,
  * decides whether what is in it may be used, and applies committed entries to it. Not the place for
- * what entries mean (store/) nor for what a leader does (leader duties); messages to other servers
- * come with the network transport.
+ * what entries mean (store/) nor for what a leader does (leader duties). Messages to and from other
+ * servers go through raft_transport.h.
  *
  * Threads: everything here is for the core thread, except raft_driver_open and raft_driver_free
  * (before its start and after its end) and where a function says "any thread". Callbacks run on the
@@ -25,6 +25,8 @@ struct raft_driver_options {
     struct str id;       /* this server's ID in the raft configuration: the node ID */
     struct str address;  /* its RPC address "ip:port" */
     bool bootstrap;      /* without any state: start a cluster of this server alone */
+    unsigned protocol;   /* raft_protocol, 1 to 3; default 3. Below 3 the ID is the address. */
+    struct str source;   /* IP that connections to other servers come from; absent: any */
     /* Timing (raft.md 3). dev: the short timeouts of -dev; multiplier: 1..10, default 5. */
     bool dev_timing;
     unsigned multiplier;
@@ -38,6 +40,9 @@ struct raft_driver_options {
 
     /* What the driver tells its owner, on the core thread. */
     void *owner;
+    /* Where a server is now, by its ID (gossip); false: not known, the configuration's address is
+     * used. "ip:port". May be NULL. */
+    bool (*server_address)(void *owner, struct str id, char out[64]);
     /* This server became the leader of `term`, or is it no longer. The leader's first act should be
      * a barrier: what earlier leaders committed is then applied. */
     void (*on_leader)(void *owner, bool leader, uint64_t term);
@@ -115,6 +120,25 @@ enum raft_driver_change {
 void raft_driver_change_membership(struct raft_driver *d, struct raft_proposal *p,
                                    enum raft_driver_change change, struct str id,
                                    struct str address, uint64_t previous_index);
+
+/* Hands leadership to another voter, empty: the one that is most up to date (raft.md 4.7). done when
+ * this server no longer leads, or with the error. */
+void raft_driver_transfer(struct raft_driver *d, struct raft_proposal *p, struct str id);
+/* Without any state (otherwise an error: "bootstrap only works on new clusters"): starts a cluster
+ * of these servers (raft.md 5.1). Synchronous. */
+struct raft_driver_server;
+bool raft_driver_bootstrap(struct raft_driver *d, const struct raft_driver_server *servers,
+                           size_t count, struct error *e);
+/* Whether there is an entry, a snapshot or a term: "Raft data found". Any thread. */
+bool raft_driver_has_state(const struct raft_driver *d);
+
+/* ---- other servers ---- */
+
+/* A connection of which the RPC port has read the first byte (0x01); bytes: what it has read behind
+ * it (copied). from: "ip:port" for logs. Takes the descriptor over, whatever happens; closed(owner)
+ * (may be NULL) runs once, on the core loop, when the connection is gone. Any thread. */
+void raft_driver_accept(struct raft_driver *d, int fd, struct str bytes, const char *from,
+                        void (*closed)(void *owner), void *owner);
 
 /* ---- what is known ---- */
 
