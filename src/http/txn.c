@@ -1,202 +1,11 @@
-/* /v1/txn: http-core.md 11.6. The body has shapes of its own, which are not those of the protocol:
- * here they are read and turned into the protocol's operations.
+/* /v1/txn: http-core.md 11.6. The body (schema/txn_body.h) has a form of its own, which is not that
+ * of the protocol: here it is turned into the protocol's operations.
  */
 #include "http/records.h"
 #include "http/room.h"
-#include "schema/table.h"
+#include "schema/txn_body.h"
 
 #define MAX_OPERATIONS 64
-
-/* ---- the body ---- */
-
-struct api_kv {
-    struct str verb, key, value, session, namespace;
-    uint64_t flags, index;
-};
-struct api_node {
-    struct str verb;
-    struct node node;
-};
-struct api_connect {
-    bool native;
-    struct service_definition *sidecar_service;
-};
-struct api_service {
-    struct node_service s;
-    struct weights weights;
-    struct list tagged_addresses;
-    struct connect_proxy_config *proxy;
-    struct api_connect *connect;
-    struct str content_hash, namespace;
-};
-struct api_service_op {
-    struct str verb, node;
-    struct api_service service;
-};
-/* Intervals come under either name. */
-struct api_definition {
-    struct health_check_definition d;
-    int64_t interval_duration, timeout_duration, deregister_duration;
-};
-struct api_check {
-    struct health_check c;
-    struct api_definition definition;
-    struct str namespace;
-};
-struct api_check_op {
-    struct str verb;
-    struct api_check check;
-};
-struct api_op {
-    struct api_kv *kv;
-    struct api_node *node;
-    struct api_service_op *service;
-    struct api_check_op *check;
-};
-
-#define OF struct api_kv
-static const struct field api_kv_fields[] = {
-    F_STR("Verb", verb, .go = "api.KVOp"),
-    F_STR("Key", key),
-    F_BYTES("Value", value),
-    F_UINT("Flags", flags),
-    F_UINT("Index", index),
-    F_STR("Session", session),
-    F_STR("Namespace", namespace),
-};
-#undef OF
-SHAPE(api_kv, "KVTxnOp", .go = "api.KVTxnOp");
-
-#define OF struct node
-static const struct field api_node_record_fields[] = {
-    F_STR("ID", id),
-    F_STR("Node", node),
-    F_STR("Address", address),
-    F_STR("Datacenter", datacenter),
-    F_MAP("TaggedAddresses", tagged_addresses, OF_STR),
-    F_MAP("Meta", meta, OF_STR),
-    F_UINT("CreateIndex", create_index),
-    F_UINT("ModifyIndex", modify_index),
-};
-#undef OF
-static struct shape_cache api_node_record_cache;
-static const struct shape api_node_record_shape = {.name = "Node",
-                                                   .size = sizeof(struct node),
-                                                   .fields = api_node_record_fields,
-                                                   .field_count = COUNT_OF(api_node_record_fields),
-                                                   .cache = &api_node_record_cache,
-                                                   .go = "api.Node"};
-
-#define OF struct api_node
-static const struct field api_node_fields[] = {
-    F_STR("Verb", verb, .go = "api.NodeOp"),
-    {.name = "Node",
-     .type = {KIND_STRUCT, &api_node_record_shape, NULL},
-     .offset = offsetof(struct api_node, node)},
-};
-#undef OF
-SHAPE(api_node, "NodeTxnOp", .go = "api.NodeTxnOp");
-
-#define OF struct api_connect
-static const struct field api_connect_fields[] = {
-    F_BOOL("Native", native),
-    F_PTR("SidecarService", sidecar_service, service_definition),
-};
-#undef OF
-SHAPE(api_connect, "AgentServiceConnect", .go = "api.AgentServiceConnect");
-
-#define OF struct api_service
-static const struct field api_service_fields[] = {
-    F_STR("Kind", s.kind, .go = "api.ServiceKind"),
-    F_STR("ID", s.id),
-    F_STR("Service", s.service),
-    F_LIST("Tags", s.tags, OF_STR),
-    F_MAP("Meta", s.meta, OF_STR),
-    F_INT("Port", s.port),
-    F_STR("Address", s.address),
-    F_MAP("TaggedAddresses", tagged_addresses, OF_STRUCT(service_address)),
-    F_STRUCT("Weights", weights, weights, .go = "api.AgentWeights"),
-    F_BOOL("EnableTagOverride", s.enable_tag_override),
-    F_UINT("CreateIndex", s.create_index),
-    F_UINT("ModifyIndex", s.modify_index),
-    F_STR("ContentHash", content_hash),
-    F_PTR("Proxy", proxy, connect_proxy_config),
-    F_PTR("Connect", connect, api_connect),
-    F_STR("Namespace", namespace),
-};
-#undef OF
-SHAPE(api_service, "AgentService", .go = "api.AgentService");
-
-#define OF struct api_service_op
-static const struct field api_service_op_fields[] = {
-    F_STR("Verb", verb, .go = "api.ServiceOp"),
-    F_STR("Node", node),
-    F_STRUCT("Service", service, api_service),
-};
-#undef OF
-SHAPE(api_service_op, "ServiceTxnOp", .go = "api.ServiceTxnOp");
-
-#define READABLE .flags = FIELD_DUR_READABLE
-#define OF struct api_definition
-static const struct field api_definition_fields[] = {
-    F_STR("HTTP", d.http),
-    F_MAP("Header", d.header, OF_LIST(OF_STR)),
-    F_STR("Method", d.method),
-    F_STR("Body", d.body),
-    F_BOOL("TLSSkipVerify", d.tls_skip_verify),
-    F_STR("TCP", d.tcp),
-    F_DUR("IntervalDuration", interval_duration, .flags = FIELD_DUR_ANY),
-    F_DUR("TimeoutDuration", timeout_duration, .flags = FIELD_DUR_ANY),
-    F_DUR("DeregisterCriticalServiceAfterDuration", deregister_duration, .flags = FIELD_DUR_ANY),
-    F_DUR("Interval", d.interval, READABLE),
-    F_DUR("Timeout", d.timeout, READABLE),
-    F_DUR("DeregisterCriticalServiceAfter", d.deregister_critical_service_after, READABLE),
-};
-#undef OF
-SHAPE(api_definition, "HealthCheckDefinition", .flags = SHAPE_OWN_JSON | SHAPE_LENIENT,
-      .go = "struct { IntervalDuration interface {}; TimeoutDuration interface {}; "
-            "DeregisterCriticalServiceAfterDuration interface {}; *api.Alias }");
-
-#define OF struct api_check
-static const struct field api_check_fields[] = {
-    F_STR("Node", c.node),
-    F_STR("CheckID", c.check_id),
-    F_STR("Name", c.name),
-    F_STR("Status", c.status),
-    F_STR("Notes", c.notes),
-    F_STR("Output", c.output),
-    F_STR("ServiceID", c.service_id),
-    F_STR("ServiceName", c.service_name),
-    F_LIST("ServiceTags", c.service_tags, OF_STR),
-    F_STR("Type", c.type),
-    F_STR("Namespace", namespace),
-    F_STRUCT("Definition", definition, api_definition),
-    F_UINT("CreateIndex", c.create_index),
-    F_UINT("ModifyIndex", c.modify_index),
-};
-#undef OF
-SHAPE(api_check, "HealthCheck", .go = "api.HealthCheck");
-
-#define OF struct api_check_op
-static const struct field api_check_op_fields[] = {
-    F_STR("Verb", verb, .go = "api.CheckOp"),
-    F_STRUCT("Check", check, api_check),
-};
-#undef OF
-SHAPE(api_check_op, "CheckTxnOp", .go = "api.CheckTxnOp");
-
-#define OF struct api_op
-static const struct field api_op_fields[] = {
-    F_PTR("KV", kv, api_kv),
-    F_PTR("Node", node, api_node),
-    F_PTR("Service", service, api_service_op),
-    F_PTR("Check", check, api_check_op),
-};
-#undef OF
-SHAPE(api_op, "TxnOp", .go = "api.TxnOp");
-
-static const struct type api_op_type = {KIND_PTR, &api_op_shape, NULL};
-static const struct type api_ops_type = {KIND_LIST, NULL, &api_op_type};
 
 /* ---- to operations ---- */
 
@@ -206,7 +15,7 @@ struct work {
 };
 
 /* False: answered. */
-static bool add_kv(struct http_request *r, struct work *w, const struct api_kv *from,
+static bool add_kv(struct http_request *r, struct work *w, const struct api_kv_op *from,
                    struct txn_op *op) {
     static const char *const writing[] = {"set",         "cas",  "delete", "delete-cas",
                                           "delete-tree", "lock", "unlock", NULL};
@@ -230,7 +39,7 @@ static bool add_kv(struct http_request *r, struct work *w, const struct api_kv *
     return true;
 }
 
-static void add_node(struct http_request *r, struct work *w, const struct api_node *from,
+static void add_node(struct http_request *r, struct work *w, const struct api_node_op *from,
                      struct txn_op *op) {
     op->node = ARENA_NEW(&r->arena, struct txn_op_node);
     op->node->verb = from->verb;
@@ -245,7 +54,7 @@ static void add_node(struct http_request *r, struct work *w, const struct api_no
 static void add_service(struct http_request *r, struct work *w, const struct api_service_op *from,
                         struct txn_op *op) {
     struct txn_op_service *to = ARENA_NEW(&r->arena, struct txn_op_service);
-    const struct node_service *s = &from->service.s;
+    const struct node_service *s = &from->service;
     to->verb = from->verb;
     to->node = from->node;
     to->service = (struct node_service){.id = s->id,
@@ -256,8 +65,7 @@ static void add_service(struct http_request *r, struct work *w, const struct api
                                         .port = s->port,
                                         .enable_tag_override = s->enable_tag_override,
                                         .modify_index = s->modify_index};
-    to->service.weights = ARENA_NEW(&r->arena, struct weights);
-    *to->service.weights = from->service.weights;
+    to->service.weights = s->weights != NULL ? s->weights : ARENA_NEW(&r->arena, struct weights);
     op->service = to;
     w->writes |= !str_is(from->verb, "get");
 }
@@ -265,18 +73,10 @@ static void add_service(struct http_request *r, struct work *w, const struct api
 static void add_check(struct http_request *r, struct work *w, const struct api_check_op *from,
                       struct txn_op *op) {
     struct txn_op_check *to = ARENA_NEW(&r->arena, struct txn_op_check);
-    const struct api_definition *d = &from->check.definition;
     to->verb = from->verb;
-    to->check = from->check.c;
+    to->check = from->check;
     to->check.type = STR("");
     to->check.create_index = 0;
-    to->check.definition = d->d;
-    if (d->interval_duration != 0)
-        to->check.definition.interval = d->interval_duration;
-    if (d->timeout_duration != 0)
-        to->check.definition.timeout = d->timeout_duration;
-    if (d->deregister_duration != 0)
-        to->check.definition.deregister_critical_service_after = d->deregister_duration;
     op->check = to;
     w->writes |= !str_is(from->verb, "get");
 }
@@ -286,7 +86,7 @@ static bool convert(struct http_request *r, const struct list *from, struct work
     w->ops = LIST_NEW(&r->arena, struct txn_op *, from->len);
     w->ops.len = 0;
     for (uint32_t i = 0; i < from->len; i++) {
-        const struct api_op *in = LIST_AT(*from, struct api_op *, i);
+        const struct api_txn_op *in = LIST_AT(*from, struct api_txn_op *, i);
         struct txn_op *op = ARENA_NEW(&r->arena, struct txn_op);
         if (in == NULL) { /* the peer breaks here */
             http_answer_text(r, 400, STR("Failed to parse body: null is not an operation"));
@@ -395,7 +195,7 @@ static void txn_body(struct http_request *r) {
     struct error e = ERROR_IN(&r->arena);
     struct json_options options = {.go_type = "api.TxnOps"};
     if (!json_parse(r->body, &tree, NULL, &r->arena, &e) ||
-        !schema_from_json_type(&tree, &api_ops_type, &body, &options, &r->arena, &e)) {
+        !schema_from_json_type(&tree, &api_txn_ops_type, &body, &options, &r->arena, &e)) {
         http_answer_format(r, 400, "Failed to parse body: " STR_FMT, STR_ARG(e.text));
         return;
     }
