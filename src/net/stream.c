@@ -288,6 +288,38 @@ void stream_close(struct stream *s) {
     s->fd = -1;
 }
 
+/* ---- changing owners ---- */
+
+void stream_detach(struct stream *s, struct stream_detached *out) {
+    ASSERT(!s->closing && s->out_first == NULL);
+    *out = (struct stream_detached){s->fd, BUF_INIT};
+    if (!s->delivering) {
+        out->input = s->in;
+        s->in = BUF_INIT;
+    }
+    deadline_unlink(s);
+    s->closing = true;
+    atomic_fetch_sub_explicit(&s->home->count, 1, memory_order_relaxed);
+    uv_close((uv_handle_t *)&s->poll, on_closed); /* the loop forgets the descriptor at once */
+    s->fd = -1;
+}
+
+void stream_attach(struct stream *s, struct loop *l, struct stream_detached *in,
+                   const struct stream_handlers *on) {
+    stream_open(s, l, in->fd, on);
+    s->busy = true;
+    s->in = in->input;
+    update_poll(s);
+    *in = (struct stream_detached){-1, BUF_INIT};
+}
+
+void stream_detached_drop(struct stream_detached *d) {
+    if (d->fd >= 0)
+        close(d->fd);
+    buf_free(&d->input);
+    d->fd = -1;
+}
+
 /* ---- sending ---- */
 
 static void goodbye(struct stream *s) {

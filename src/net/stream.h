@@ -49,6 +49,22 @@ struct stream {
 
 /* Takes the descriptor over; reading starts with the next round of the loop. */
 void stream_open(struct stream *s, struct loop *l, int fd, const struct stream_handlers *on);
+/* A connection between two owners, perhaps of two loops: the descriptor and the bytes that were read
+ * and not taken. (TLS, later, travels along.) */
+struct stream_detached {
+    int fd;
+    struct buf input;
+};
+/* Takes the connection away from its stream, which then ends as after stream_close (`closed`
+ * follows) but with the connection open. Output must have been sent. Inside `data`, what that was
+ * given counts as taken: add the rest to out->input. */
+void stream_detach(struct stream *s, struct stream_detached *out);
+/* As stream_open. The stream starts busy: stream_set_busy(false) delivers what came along. `in` is
+ * emptied. Any loop, on its thread. */
+void stream_attach(struct stream *s, struct loop *l, struct stream_detached *in,
+                   const struct stream_handlers *on);
+/* For one that is not to be attached any more. */
+void stream_detached_drop(struct stream_detached *d);
 /* Drops everything at once; `closed` follows. May be called twice. */
 void stream_close(struct stream *s);
 /* Sends what is in the output, then says goodbye so that the other side can read it all, even when
