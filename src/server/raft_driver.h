@@ -14,7 +14,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
-#include "net/loop.h"
+#include "net/stream.h"
 #include "store/store.h"
 
 struct raft_driver;
@@ -121,8 +121,8 @@ void raft_driver_change_membership(struct raft_driver *d, struct raft_proposal *
                                    enum raft_driver_change change, struct str id,
                                    struct str address, uint64_t previous_index);
 
-/* Hands leadership to another voter, empty: the one that is most up to date (raft.md 4.7). done when
- * this server no longer leads, or with the error. */
+/* Hands leadership to another voter, empty: the one that is most up to date (raft.md 4.7). done
+ * when this server no longer leads, or with the error. */
 void raft_driver_transfer(struct raft_driver *d, struct raft_proposal *p, struct str id);
 /* Without any state (otherwise an error: "bootstrap only works on new clusters"): starts a cluster
  * of these servers (raft.md 5.1). Synchronous. */
@@ -134,10 +134,10 @@ bool raft_driver_has_state(const struct raft_driver *d);
 
 /* ---- other servers ---- */
 
-/* A connection of which the RPC port has read the first byte (0x01); bytes: what it has read behind
- * it (copied). from: "ip:port" for logs. Takes the descriptor over, whatever happens; closed(owner)
- * (may be NULL) runs once, on the core loop, when the connection is gone. Any thread. */
-void raft_driver_accept(struct raft_driver *d, int fd, struct str bytes, const char *from,
+/* A connection that chose Raft (0x01), with what the RPC port has read behind that byte; taken
+ * over, whatever happens. from: "ip:port" for logs. closed(owner) (may be NULL) runs once, on the
+ * core loop, when the connection is gone. Any thread, from open to free. */
+void raft_driver_accept(struct raft_driver *d, struct stream_detached *connection, const char *from,
                         void (*closed)(void *owner), void *owner);
 
 /* ---- what is known ---- */

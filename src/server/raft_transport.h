@@ -14,7 +14,8 @@
 #ifndef PRAETOR_SERVER_RAFT_TRANSPORT_H
 #define PRAETOR_SERVER_RAFT_TRANSPORT_H
 
-#include "net/loop.h"
+#include "base/time.h"
+#include "net/stream.h"
 #include "raft/raft.h"
 
 #define RAFT_TRANSPORT_IN_FLIGHT 128
@@ -32,8 +33,8 @@ struct raft_transport;
 struct raft_install_sink;
 
 struct raft_transport_options {
-    struct str source;  /* IP that connections come from (bind_addr); absent or 0.0.0.0, ::: any */
-    unsigned protocol;  /* own version: 1 to 3 */
+    struct str source;   /* IP that connections come from (bind_addr); absent or 0.0.0.0, ::: any */
+    unsigned protocol;   /* own version: 1 to 3 */
     int64_t rpc_timeout; /* ns: dialling, and for each answer; 10 s */
     void *owner;
     /* The address of a server by its ID, as gossip knows it: false when it does not; the address in
@@ -41,7 +42,8 @@ struct raft_transport_options {
     bool (*server_address)(void *owner, struct str id, char out[64]);
 
     /* A request (with reply set: exactly one raft_transport_answer or _drop must follow, whenever)
-     * or a result. Strings and entries live until it returns; of an INSTALL until it is answered. */
+     * or a result. Strings and entries live until it returns; of an INSTALL until it is answered.
+     */
     void (*receive)(void *owner, struct raft_message *m);
     /* A request will not be answered: only kind, tag, peer_id and peer_address are set. */
     void (*failed)(void *owner, struct raft_message *m, struct str why);
@@ -60,7 +62,8 @@ struct raft_transport_options {
 
 struct raft_transport *raft_transport_new(struct loop *core,
                                           const struct raft_transport_options *options);
-/* Closes all connections; nothing is called back any more, what is received from now on is closed. */
+/* Closes all connections; nothing is called back any more, what is received from now on is closed.
+ */
 void raft_transport_stop(struct raft_transport *t);
 /* After loop_free of the core loop. */
 void raft_transport_free(struct raft_transport *t);
@@ -81,11 +84,11 @@ void raft_transport_install_ready(struct raft_transport *t, struct raft_install_
 /* All bytes are where they belong (or are lost: the driver remembers): the message is received. */
 void raft_transport_install_complete(struct raft_transport *t, struct raft_install_sink *sink);
 
-/* A connection of which the RPC port has read the first byte (0x01). bytes: what it has read behind
- * that. closed(owner) runs once, on the core loop, when the connection is gone. The descriptor is
- * taken over, whatever happens. Any thread, from new to free. */
-void raft_transport_accept(struct raft_transport *t, int fd, struct str bytes, const char *from,
-                           void (*closed)(void *owner), void *owner);
+/* A connection that chose Raft (0x01), with what the RPC port has read behind that byte; taken over
+ * (a copy of the struct), whatever happens. from: "ip:port" for logs. closed(owner) (may be NULL)
+ * runs once, on the core loop, when the connection is gone. Any thread, from new to free. */
+void raft_transport_accept(struct raft_transport *t, struct stream_detached *connection,
+                           const char *from, void (*closed)(void *owner), void *owner);
 
 /* For tests and statistics: connections to and from others. */
 void raft_transport_count(const struct raft_transport *t, unsigned *out, unsigned *in);
