@@ -7,43 +7,15 @@
 #include "agent/config_table.h"
 #include "agent/local.h"
 #include "base/mem.h"
-
-#define META_PAIRS_MAX 64
-#define META_KEY_MAX 128
-#define META_VALUE_MAX 512
+#include "schema/meta.h"
 
 /* ---- metadata ---- */
 
-static const char *meta_fault(const struct str_pair *pair, bool mesh_gateway) {
-    if (pair->key.len == 0)
-        return "Key cannot be blank";
-    for (size_t i = 0; i < pair->key.len; i++) {
-        char c = pair->key.data[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '-' || c == '_'))
-            return "Key contains invalid characters";
-    }
-    if (pair->key.len > META_KEY_MAX)
-        return "Key is too long (limit: 128 characters)";
-    if (str_has_prefix(pair->key, STR("consul-")) &&
-        !(mesh_gateway && str_is(pair->key, "consul-wan-federation")))
-        return "Key prefix 'consul-' is reserved for internal use";
-    return pair->value.len > META_VALUE_MAX ? "Value is too long (limit: 512 characters)" : NULL;
-}
-
 bool service_meta_validate(const struct list *meta, bool mesh_gateway, struct error *e) {
-    if (meta->len > META_PAIRS_MAX)
-        return error_set(e, ERROR_BAD_REQUEST,
-                         "Node metadata cannot contain more than 64 key/value pairs");
-    for (uint32_t i = 0; i < meta->len; i++) {
-        const struct str_pair *pair = &LIST_AT(*meta, struct str_pair, i);
-        const char *fault = meta_fault(pair, mesh_gateway);
-        if (fault != NULL)
-            return error_set(e, ERROR_BAD_REQUEST,
-                             "Couldn't load metadata pair ('" STR_FMT "', '" STR_FMT "'): %s",
-                             STR_ARG(pair->key), STR_ARG(pair->value), fault);
-    }
-    return true;
+    if (meta_validate(meta, mesh_gateway ? META_RESERVED_MESH_GATEWAY : META_RESERVED_REFUSED, e))
+        return true;
+    e->kind = ERROR_BAD_REQUEST;
+    return false;
 }
 
 bool weights_validate(const struct weights *w, struct error *e) {

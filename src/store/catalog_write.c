@@ -2,14 +2,10 @@
  * transactions and restores. Reads are catalog.c's and health.c's.
  */
 #include "codec/msgpack.h"
+#include "schema/meta.h"
 #include "store/apply.h"
 #include "store/gateway.h"
 
-#define META_MAX_PAIRS 64
-#define META_MAX_KEY 128
-#define META_MAX_VALUE 512
-#define META_RESERVED STR("consul-")
-#define META_WAN_FEDERATION "consul-wan-federation"
 #define MAX_WEIGHT 65535
 
 static const char *const index_fields[] = {"CreateIndex", "ModifyIndex", NULL};
@@ -206,45 +202,11 @@ bool catalog_delete_node(struct store_batch *b, struct str name) {
 
 /* ---- services ---- */
 
-static bool meta_pair_valid(struct str key, struct str value, struct str kind, const char **why) {
-    *why = NULL;
-    bool wan = str_is(kind, "mesh-gateway") && str_is(key, META_WAN_FEDERATION);
-    bool characters = true;
-    for (size_t i = 0; i < key.len; i++) {
-        char c = key.data[i];
-        characters &= (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                      c == '_' || c == '-';
-    }
-    if (key.len == 0)
-        *why = "Key cannot be blank";
-    else if (!characters)
-        *why = "Key contains invalid characters";
-    else if (key.len > META_MAX_KEY)
-        *why = "Key is too long (limit: 128 characters)";
-    else if (str_has_prefix(key, META_RESERVED) && !wan)
-        *why = "Key prefix 'consul-' is reserved for internal use";
-    else if (value.len > META_MAX_VALUE)
-        *why = "Value is too long (limit: 512 characters)";
-    return *why == NULL;
-}
-
 static bool service_meta_valid(struct str node, const struct node_service *s, struct error *e) {
-    const char *why = NULL;
-    const struct str_pair *pair = NULL;
-    if (s->meta.len > META_MAX_PAIRS) {
-        why = "Node metadata cannot contain more than 64 key/value pairs";
-    }
-    for (uint32_t i = 0; i < s->meta.len && why == NULL; i++) {
-        pair = &LIST_AT(s->meta, struct str_pair, i);
-        meta_pair_valid(pair->key, pair->value, s->kind, &why);
-    }
-    if (why == NULL)
+    enum meta_reserved reserved = str_is(s->kind, "mesh-gateway") ? META_RESERVED_MESH_GATEWAY
+                                                                  : META_RESERVED_REFUSED;
+    if (meta_validate(&s->meta, reserved, e))
         return true;
-    error_set(e, ERROR_INTERNAL, "%s", why);
-    if (pair != NULL) {
-        error_prefix(e, "Couldn't load metadata pair ('%.*s', '%.*s'): ", STR_ARG(pair->key),
-                     STR_ARG(pair->value));
-    }
     return error_prefix(e, "Invalid Service Meta for node %.*s and serviceID %.*s: ", STR_ARG(node),
                         STR_ARG(s->id));
 }
