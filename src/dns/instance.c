@@ -163,26 +163,26 @@ static void find_repeats(struct builder *b) {
     map_free(&endpoints);
 }
 
-const struct dns_instances *dns_instances_of(struct answer *answer, const struct dns_site *site,
-                                             enum dns_pick pick, struct str datacenter) {
+const struct dns_instances *dns_instances_of(struct answer *answer, const struct list *nodes,
+                                             const struct dns_site *site, enum dns_pick pick,
+                                             struct str datacenter) {
     if (answer->encoded[pick] != NULL) {
         return (const struct dns_instances *)(const void *)answer->encoded[pick]->data;
     }
-    const struct indexed_check_service_nodes *reply = answer->reply;
     struct builder b = {.site = site,
-                        .nodes = &reply->nodes,
+                        .nodes = nodes,
                         .datacenter = datacenter,
                         .pick = pick,
                         .remote = dns_is_remote(site, datacenter)};
-    size_t items = reply->nodes.len * sizeof(struct dns_instance);
+    size_t items = nodes->len * sizeof(struct dns_instance);
     b.items = mem_alloc(items + 1);
-    for (uint32_t i = 0; i < reply->nodes.len; i++) {
+    for (uint32_t i = 0; i < nodes->len; i++) {
         describe(&b, i);
     }
     find_repeats(&b);
 
     struct buf *out = MEM_NEW(struct buf);
-    struct dns_instances head = {reply->nodes.len, (uint32_t)(sizeof(head) + items)};
+    struct dns_instances head = {nodes->len, (uint32_t)(sizeof(head) + items)};
     buf_add(out, &head, sizeof(head));
     buf_add(out, b.items, items);
     buf_add_str(out, buf_str(&b.names));

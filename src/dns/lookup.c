@@ -194,9 +194,7 @@ void dns_lookup_start(struct dns_lookup *l) {
         look_up_address(l);
         return;
     case LOOKUP_QUERY:
-        /* Prepared queries are not there yet: like a query that nobody has made. Their look-up ends
-         * in the walk of service.c, without its filter and shuffle. */
-        dns_lookup_finish_rcode(l, DNS_NXDOMAIN);
+        dns_prepared_query_start(l);
         return;
     case LOOKUP_INVALID:
         log_at(LOG_WARN, "agent.dns", "QName invalid", LOG_S("qname", name_in_domain(l)));

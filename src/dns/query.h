@@ -5,7 +5,7 @@
  *
  *   query.c      accepting, routing, header, the reply's bytes    name.c      names to look-ups
  *   lookup.c     calls to endpoints, and what is said of errors   address.c   addresses and targets
- *   node.c service.c authority.c reverse.c   one kind of look-up each
+ *   node.c service.c authority.c reverse.c   one kind of look-up each; service.c also queries
  *   instance.c   what an instance's records are, made once for an answer of the endpoint
  *   resolve.c    names as addresses    trim.c   size limits    forward.c exchange.c   recursors
  */
@@ -123,6 +123,7 @@ struct dns_lookup {
         struct service_request service;
         struct node_request node;
         struct dc_request dc;
+        struct prepared_query_execute_request query;
     } request;
     struct query_options *options; /* of the request */
     bool retry_stale;              /* ask again when the answer is too old */
@@ -139,7 +140,8 @@ struct dns_lookup {
     size_t bytes;   /* of SRV records, at least */
     uint32_t named; /* first instance with a name, or UINT32_MAX */
     uint32_t healthy;
-    bool scan; /* `seen` does not know all */
+    bool scan;   /* `seen` does not know all */
+    bool chosen; /* the endpoint has filtered and ordered them: a prepared query's */
     bool walking;
     struct dns_resolve resolve;
     struct dns_lookup *next_in_query;
@@ -213,6 +215,7 @@ void dns_lookup_add_ip(struct dns_lookup *l, enum dns_section section, struct st
 /* node.c, service.c, authority.c, reverse.c */
 void dns_node_start(struct dns_lookup *l);
 void dns_service_start(struct dns_lookup *l);
+void dns_prepared_query_start(struct dns_lookup *l);
 void dns_authority_start(struct dns_lookup *l); /* SOA and NS of the domain */
 void dns_reverse_start(struct dns_lookup *l);   /* done, or dns_forward_start */
 /* TXT data of a pair of node metadata (dns.md 7.1). */
@@ -298,8 +301,10 @@ struct dns_instances {
     uint32_t names; /* offset of where names begin, from this struct */
     struct dns_instance items[];
 };
-const struct dns_instances *dns_instances_of(struct answer *answer, const struct dns_site *site,
-                                             enum dns_pick pick, struct str datacenter);
+/* nodes: of struct check_service_node, in the answer's reply. */
+const struct dns_instances *dns_instances_of(struct answer *answer, const struct list *nodes,
+                                             const struct dns_site *site, enum dns_pick pick,
+                                             struct str datacenter);
 struct str dns_instances_name(const struct dns_instances *list, uint32_t offset);
 
 #endif

@@ -1,19 +1,31 @@
-/* Look-ups of a service's instances: service, connect, ingress (dns.md 7.2; later query, 7.3).
+/* Look-ups of a service's instances: service, connect, ingress (dns.md 7.2), and query (7.3).
  *
- * The walk goes over the healthy instances in random order and adds their records. It stops at each
+ * The walk goes over the healthy instances in random order (over those of a prepared query in the
+ * endpoint's order) and adds their records. It stops at each
  * name that must be resolved and goes on when that is done; it ends early when what would follow is
  * cut off anyway, which is what makes an answer of 3 from 300 instances cheap.
  */
+#include <arpa/inet.h>
+
 #include "dns/query.h"
 #include "server/endpoints.h"
 
-static const struct dns_instance *take_random(struct dns_lookup *l) {
+static const struct dns_instance *take_next(struct dns_lookup *l) {
+    if (l->chosen) {
+        return &l->instances->items[l->order[l->next++]];
+    }
     uint32_t left = l->count - l->next;
     uint32_t at = l->next + (uint32_t)prng_below(&l->query->worker->random, left);
     uint32_t chosen = l->order[at];
     l->order[at] = l->order[l->next];
     l->order[l->next++] = chosen;
     return &l->instances->items[chosen];
+}
+
+/* Whether it counts: what a prepared query gave, always. */
+static bool is_wanted(const struct dns_lookup *l, const struct dns_instance *instance) {
+    return l->chosen ||
+           (!instance->critical && (!l->query->settings->only_passing || instance->passing));
 }
 
 /* More than that many answers need not be collected: the first `lim` stay, and that there was one
@@ -116,8 +128,8 @@ static void collect_addresses(struct dns_lookup *l) {
         needed = settings->a_record_limit;
     }
     while (l->next < l->count && l->given < needed && l->given * (size_t)16 <= enough) {
-        const struct dns_instance *instance = take_random(l);
-        if (instance->critical || (settings->only_passing && !instance->passing)) {
+        const struct dns_instance *instance = take_next(l);
+        if (!is_wanted(l, instance)) {
             continue;
         }
         l->healthy++;
@@ -184,14 +196,13 @@ static void after_target(struct dns_lookup *l) {
 }
 
 static void collect_srv(struct dns_lookup *l) {
-    const struct dns_settings *settings = l->query->settings;
     uint32_t needed = answers_needed(l);
     size_t enough = bytes_needed(l);
     l->walking = true;
     while (l->next < l->count && l->given < needed && l->bytes <= enough) {
-        const struct dns_instance *instance = take_random(l);
+        const struct dns_instance *instance = take_next(l);
         struct str target;
-        if (instance->critical || (settings->only_passing && !instance->passing)) {
+        if (!is_wanted(l, instance)) {
             continue;
         }
         l->healthy++;
@@ -216,10 +227,11 @@ static void collect_srv(struct dns_lookup *l) {
     finish(l);
 }
 
-static void start_walk(struct dns_lookup *l) {
+/* nodes: in the kept answer. */
+static void start_walk(struct dns_lookup *l, const struct list *nodes, struct str datacenter) {
     struct arena *arena = &l->query->arena;
-    l->instances = dns_instances_of(l->kept, l->query->worker->site, dns_pick_for(l->question.type),
-                                    l->parsed.datacenter);
+    l->instances = dns_instances_of(l->kept, nodes, l->query->worker->site,
+                                    dns_pick_for(l->question.type), datacenter);
     l->count = l->instances->count;
     l->order = arena_alloc(arena, l->count * sizeof(*l->order));
     for (uint32_t i = 0; i < l->count; i++) {
@@ -241,7 +253,8 @@ static void after_call(struct dns_lookup *l) {
     }
     l->kept = l->answer;
     l->answer = NULL;
-    start_walk(l);
+    const struct indexed_check_service_nodes *reply = l->kept->reply;
+    start_walk(l, &reply->nodes, l->parsed.datacenter);
 }
 
 void dns_service_start(struct dns_lookup *l) {
@@ -260,4 +273,66 @@ void dns_service_start(struct dns_lookup *l) {
     }
     dns_lookup_call(l, &endpoint_health_service_nodes, &l->request.service,
                     &l->request.service.options, after_call);
+}
+
+/* ---- prepared queries ---- */
+
+/* The TTL that the query was given, in whole seconds; otherwise that of its service. */
+static uint32_t query_ttl(const struct dns_lookup *l,
+                          const struct prepared_query_execute_response *reply) {
+    int64_t ttl = 0;
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    bool own = reply->dns.ttl.len > 0 && duration_parse(reply->dns.ttl, &ttl, &e);
+    struct str name = str_lower(&arena, reply->service);
+    uint32_t seconds =
+        own ? (uint32_t)(ttl / SECOND) : dns_settings_service_ttl(l->query->settings, name);
+    arena_free(&arena);
+    return seconds;
+}
+
+static void after_query(struct dns_lookup *l) {
+    const struct error *e = &l->answer->error;
+    if (error_is_set(e)) {
+        bool absent = str_find(e->text, STR("Query not found"), 0) >= 0 ||
+                      str_find(e->text, STR("No path to datacenter"), 0) >= 0;
+        dns_lookup_finish_rcode(l, absent ? DNS_NXDOMAIN : DNS_SERVFAIL);
+        return;
+    }
+    l->kept = l->answer;
+    l->answer = NULL;
+    const struct prepared_query_execute_response *reply = l->kept->reply;
+    l->chosen = true;
+    l->ttl = query_ttl(l, reply);
+    start_walk(l, &reply->nodes, reply->datacenter);
+}
+
+/* Whose distance counts for `near=_ip`: the address that the client's resolver gave, or its own. */
+static struct str source_ip(struct dns_query *q) {
+    char text[INET6_ADDRSTRLEN];
+    const void *ip;
+    int family = AF_INET;
+    if (q->has_edns && q->edns.has_subnet) {
+        ip = q->edns.subnet_address;
+        family = q->edns.subnet_family == 2 ? AF_INET6 : AF_INET;
+    } else if (q->client.ss_family == AF_INET6) {
+        ip = &((const struct sockaddr_in6 *)&q->client)->sin6_addr;
+        family = AF_INET6;
+    } else {
+        ip = &((const struct sockaddr_in *)&q->client)->sin_addr;
+    }
+    return inet_ntop(family, ip, text, sizeof(text)) == NULL ? STR("")
+                                                             : str_copy(&q->arena, str_from(text));
+}
+
+void dns_prepared_query_start(struct dns_lookup *l) {
+    const struct dns_site *site = l->query->worker->site;
+    l->request.query = (struct prepared_query_execute_request){
+        .datacenter = l->parsed.datacenter,
+        .query_id_or_name = l->parsed.name,
+        .agent = {.datacenter = site->datacenter, .node = site->node_name},
+        .source = {.datacenter = site->datacenter, .ip = source_ip(l->query)},
+    };
+    dns_lookup_call(l, &endpoint_prepared_query_execute, &l->request.query,
+                    &l->request.query.options, after_query);
 }

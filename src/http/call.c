@@ -28,7 +28,8 @@ static bool too_stale(struct http_request *r, const struct answer *a) {
 }
 
 static void answer_failure(struct http_request *r, struct answer *a) {
-    if ((r->route->flags & ROUTE_META) != 0) {
+    if ((r->route->flags & ROUTE_META) != 0 && r->call.endpoint->meta >= 0 &&
+        a->error.kind != ERROR_NOT_FOUND) {
         buf_add_text(&r->extra, "X-Consul-Index: 1\r\nX-Consul-Knownleader: false\r\n"
                                 "X-Consul-Lastcontact: 0\r\n");
     }

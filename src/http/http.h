@@ -79,6 +79,7 @@ extern const struct http_route http_routes_health[];
 extern const struct http_route http_routes_internal[];
 extern const struct http_route http_routes_kv[];
 extern const struct http_route http_routes_operator[];
+extern const struct http_route http_routes_query[];
 extern const struct http_route http_routes_session[];
 extern const struct http_route http_routes_snapshot[];
 extern const struct http_route http_routes_status[];

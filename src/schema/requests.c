@@ -208,6 +208,39 @@ static const struct field prepared_query_request_fields[] = {
 #undef OF
 SHAPE(prepared_query_request, "PreparedQueryRequest");
 
+#define OF struct prepared_query_specific_request
+static const struct field prepared_query_specific_request_fields[] = {
+    F_STR("Datacenter", datacenter),
+    F_STR("QueryID", query_id),
+    QUERY_BLOCK,
+};
+#undef OF
+SHAPE(prepared_query_specific_request, "PreparedQuerySpecificRequest");
+
+#define OF struct prepared_query_execute_request
+static const struct field prepared_query_execute_request_fields[] = {
+    F_STR("Datacenter", datacenter),
+    F_STR("QueryIDOrName", query_id_or_name),
+    F_INT("Limit", limit),
+    F_BOOL("Connect", connect),
+    F_STRUCT("Source", source, query_source),
+    F_STRUCT("Agent", agent, query_source),
+    QUERY_BLOCK,
+};
+#undef OF
+SHAPE(prepared_query_execute_request, "PreparedQueryExecuteRequest");
+
+#define OF struct prepared_query_execute_remote_request
+static const struct field prepared_query_execute_remote_request_fields[] = {
+    F_STR("Datacenter", datacenter),
+    F_STRUCT("Query", query, prepared_query),
+    F_INT("Limit", limit),
+    F_BOOL("Connect", connect),
+    QUERY_BLOCK,
+};
+#undef OF
+SHAPE(prepared_query_execute_remote_request, "PreparedQueryExecuteRemoteRequest");
+
 #define OF struct intention_request
 static const struct field intention_request_fields[] = {
     F_STR("Datacenter", datacenter),
@@ -356,6 +389,34 @@ static const struct field autopilot_set_request_fields[] = {
 SHAPE(autopilot_set_request, "AutopilotSetConfigRequest");
 
 /* ---- replies ---- */
+
+#define OF struct indexed_prepared_queries
+static const struct field indexed_prepared_queries_fields[] = {
+    F_LIST("Queries", queries, OF_PTR(prepared_query)),
+    META_BLOCK,
+};
+#undef OF
+SHAPE(indexed_prepared_queries, "IndexedPreparedQueries");
+
+#define OF struct prepared_query_explain_response
+static const struct field prepared_query_explain_response_fields[] = {
+    F_STRUCT("Query", query, prepared_query),
+    META_BLOCK,
+};
+#undef OF
+SHAPE(prepared_query_explain_response, "PreparedQueryExplainResponse");
+
+#define OF struct prepared_query_execute_response
+static const struct field prepared_query_execute_response_fields[] = {
+    F_STR("Service", service),
+    F_LIST("Nodes", nodes, OF_STRUCT(check_service_node)),
+    F_STRUCT("DNS", dns, prepared_query_dns),
+    F_STR("Datacenter", datacenter),
+    F_INT("Failovers", failovers),
+    META_BLOCK,
+};
+#undef OF
+SHAPE(prepared_query_execute_response, "PreparedQueryExecuteResponse");
 
 #define OF struct indexed_nodes
 static const struct field indexed_nodes_fields[] = {

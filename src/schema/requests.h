@@ -165,6 +165,30 @@ struct prepared_query_request {
     struct write_options write;
 };
 
+struct prepared_query_specific_request { /* PreparedQuery.Get */
+    struct str datacenter;
+    struct str query_id;
+    struct query_options options;
+};
+
+struct prepared_query_execute_request { /* Execute, Explain */
+    struct query_source agent;          /* who was asked */
+    bool connect;
+    struct str datacenter;
+    int64_t limit; /* at most; 0 or less: all */
+    struct str query_id_or_name;
+    struct query_source source; /* from where distances are counted; ip: of the client */
+    struct query_options options;
+};
+
+struct prepared_query_execute_remote_request { /* ExecuteRemote */
+    bool connect;
+    struct str datacenter;
+    int64_t limit;
+    struct prepared_query query;
+    struct query_options options;
+};
+
 struct intention_request {
     struct str datacenter;
     struct intention *intention; /* or NULL */
@@ -328,6 +352,23 @@ struct indexed_node_dump {
     struct query_meta meta;
 };
 
+struct indexed_prepared_queries {
+    struct list queries; /* of struct prepared_query * */
+    struct query_meta meta;
+};
+struct prepared_query_explain_response {
+    struct prepared_query query;
+    struct query_meta meta;
+};
+struct prepared_query_execute_response {
+    struct prepared_query_dns dns;
+    struct str datacenter; /* whose answer it is */
+    int64_t failovers;     /* other datacenters that were asked */
+    struct list nodes;     /* of struct check_service_node */
+    struct str service;
+    struct query_meta meta;
+};
+
 struct raft_server {
     struct str address;
     struct str id;
@@ -359,6 +400,12 @@ extern const struct shape session_specific_request_shape;
 extern const struct shape coordinate_update_request_shape;
 extern const struct shape tombstone_request_shape;
 extern const struct shape prepared_query_request_shape;
+extern const struct shape prepared_query_specific_request_shape;
+extern const struct shape prepared_query_execute_request_shape;
+extern const struct shape prepared_query_execute_remote_request_shape;
+extern const struct shape indexed_prepared_queries_shape;
+extern const struct shape prepared_query_explain_response_shape;
+extern const struct shape prepared_query_execute_response_shape;
 extern const struct shape intention_request_shape;
 extern const struct shape txn_op_kv_shape;
 extern const struct shape txn_op_node_shape;

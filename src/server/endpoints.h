@@ -140,6 +140,21 @@ extern const struct endpoint endpoint_coordinate_update, endpoint_coordinate_lis
     endpoint_coordinate_list_nodes, endpoint_coordinate_node;
 
 /*
+ * prepared_query_apply          prepared_query_request     -> struct str (the ID)
+ * prepared_query_get            prepared_query_specific_request -> indexed_prepared_queries
+ * prepared_query_list           dc_request                 -> indexed_prepared_queries
+ * prepared_query_explain        prepared_query_execute_request -> prepared_query_explain_response
+ * prepared_query_execute        prepared_query_execute_request -> prepared_query_execute_response
+ * prepared_query_execute_remote prepared_query_execute_remote_request
+ *                                                          -> prepared_query_execute_response
+ *
+ * Apply's op: create, update, delete. A query that is not there: ERROR_NOT_FOUND.
+ */
+extern const struct endpoint endpoint_prepared_query_apply, endpoint_prepared_query_get,
+    endpoint_prepared_query_list, endpoint_prepared_query_explain, endpoint_prepared_query_execute,
+    endpoint_prepared_query_execute_remote;
+
+/*
  * txn_apply                     txn_request                -> txn_response
  * txn_read                      txn_read_request           -> txn_read_response
  *
