@@ -123,24 +123,19 @@ static void write_meta(struct json_writer *w, const struct query_meta *meta,
     json_str(w, consistency_level(options));
 }
 
-static void explained(struct http_request *r, struct answer *a) {
-    const struct prepared_query_explain_response *reply = a->reply;
+static void write_explained(struct http_request *r, const void *answer, struct json_writer *w) {
+    const struct prepared_query_explain_response *reply = answer;
     const struct prepared_query_execute_request *q = r->call.request;
-    http_set_meta(r, &reply->meta);
-    struct json_writer *w = http_json_begin(r);
     json_open_object(w);
     json_key(w, STR("Query"));
     schema_write_json(w, &prepared_query_shape, &reply->query);
     write_meta(w, &reply->meta, &q->options);
     json_close_object(w);
-    http_answer_json_written(r, 200);
 }
 
-static void executed(struct http_request *r, struct answer *a) {
-    const struct prepared_query_execute_response *reply = a->reply;
+static void write_executed(struct http_request *r, const void *answer, struct json_writer *w) {
+    const struct prepared_query_execute_response *reply = answer;
     const struct prepared_query_execute_request *q = r->call.request;
-    http_set_meta(r, &reply->meta);
-    struct json_writer *w = http_json_begin(r);
     json_open_object(w);
     json_key(w, STR("Service"));
     json_str(w, reply->service);
@@ -158,7 +153,6 @@ static void executed(struct http_request *r, struct answer *a) {
     json_i64(w, reply->failovers);
     write_meta(w, &reply->meta, &q->options);
     json_close_object(w);
-    http_answer_json_written(r, 200);
 }
 
 /* The first address of X-Forwarded-For if it is one, otherwise the other side of the connection. */
@@ -172,24 +166,6 @@ static struct str client_ip(struct http_request *r) {
             return first;
     }
     return http_remote_ip(r);
-}
-
-/* NULL: answered. */
-static struct prepared_query_execute_request *question(struct http_request *r, struct str name) {
-    struct prepared_query_execute_request *q =
-        ARENA_NEW(&r->arena, struct prepared_query_execute_request);
-    q->datacenter = http_datacenter(r);
-    q->query_id_or_name = name;
-    q->agent = (struct query_source){.datacenter = r->config->datacenter,
-                                     .node = r->config->node_name,
-                                     .segment = r->config->segment_name};
-    http_read_source(r, &q->source);
-    q->source.ip = client_ip(r);
-    q->source.datacenter = r->config->datacenter;
-    if (!http_read_options(r, &q->options))
-        return NULL;
-    q->options.filter = STR("");
-    return q;
 }
 
 static bool is_number(struct str text) {
@@ -224,18 +200,36 @@ static bool read_connect(struct http_request *r, bool *connect) {
     return false;
 }
 
+/* NULL: answered. */
+static struct prepared_query_execute_request *question(struct http_request *r, struct str name) {
+    struct prepared_query_execute_request *q =
+        ARENA_NEW(&r->arena, struct prepared_query_execute_request);
+    q->datacenter = http_datacenter(r);
+    q->query_id_or_name = name;
+    q->agent = (struct query_source){.datacenter = r->config->datacenter,
+                                     .node = r->config->node_name,
+                                     .segment = r->config->segment_name};
+    http_read_source(r, &q->source);
+    q->source.ip = client_ip(r);
+    q->source.datacenter = r->config->datacenter;
+    if (!http_read_options(r, &q->options) || !read_limit(r, &q->limit) ||
+        !read_connect(r, &q->connect))
+        return NULL;
+    q->options.filter = STR("");
+    return q;
+}
+
 static void execute(struct http_request *r, struct str name) {
     struct prepared_query_execute_request *q = question(r, name);
-    if (q == NULL || !read_limit(r, &q->limit) || !read_connect(r, &q->connect))
-        return;
-    http_call(r, &endpoint_prepared_query_execute, q, executed);
+    if (q != NULL)
+        http_call_cached(r, &endpoint_prepared_query_execute, q, &q->options, HTTP_CACHE_PLAIN, 0,
+                         write_executed);
 }
 
 static void explain(struct http_request *r, struct str name) {
     struct prepared_query_execute_request *q = question(r, name);
-    if (q == NULL)
-        return;
-    http_call(r, &endpoint_prepared_query_explain, q, explained);
+    if (q != NULL)
+        http_call_json(r, &endpoint_prepared_query_explain, q, 0, write_explained);
 }
 
 /* ---- routes ---- */
