@@ -3,7 +3,8 @@
  * that selects the protocol (0x04) is not its business: whoever makes it has read or written that.
  *
  * Everything runs on the loop's thread. After calls on streams from outside a handler (yamux_open,
- * yamux_write, yamux_close...) call mux_flush: it sends what gathered.
+ * yamux_write, yamux_close...) call mux_flush: what gathered is sent at the end of the loop's
+ * round, in one system call.
  */
 #ifndef PRAETOR_NET_MUX_H
 #define PRAETOR_NET_MUX_H
@@ -28,10 +29,12 @@ struct mux_handlers {
 struct mux {
     struct stream stream;
     struct loop_timer timer;
-    struct yamux *yamux; /* valid until `over` has run */
+    uv_prepare_t prepare; /* runs while there is something to flush */
+    struct yamux *yamux;  /* valid until `over` has run */
     const struct mux_handlers *on;
     void *owner;
-    bool over, timer_closed, stream_closed, reading_stopped;
+    uint8_t handles; /* not closed yet */
+    bool over, flushing, reading_stopped;
 };
 
 /* Takes the connection over (net/stream.h stream_detached); handlers may run from the next round of

@@ -49,8 +49,8 @@ struct stream {
 
 /* Takes the descriptor over; reading starts with the next round of the loop. */
 void stream_open(struct stream *s, struct loop *l, int fd, const struct stream_handlers *on);
-/* A connection between two owners, perhaps of two loops: the descriptor and the bytes that were read
- * and not taken. (TLS, later, travels along.) */
+/* A connection between two owners, perhaps of two loops: the descriptor and the bytes that were
+ * read and not taken. (TLS, later, travels along.) */
 struct stream_detached {
     int fd;
     struct buf input;

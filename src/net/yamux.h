@@ -37,8 +37,9 @@ struct yamux_stream_handlers {
     /* bytes: everything that came and was not taken before. Returns how much is taken; that opens
      * the other side's window again. Not called while the stream is busy. */
     size_t (*data)(struct yamux_stream *s, const char *bytes, size_t len);
-    /* The other side will send no more, and `data` had all (what it did not take is lost when the
-     * user closes). Close it, when nothing is left to be written. */
+    /* The other side will send no more; what it sent has been delivered (unless busy: then it still
+     * waits, and `data` comes later). Told once, also to a busy stream; it may still be written.
+     * Close it when nothing is left to be said. */
     void (*ended)(struct yamux_stream *s);
     /* After a yamux_write that could not take all: there is room again. May be NULL. */
     void (*writable)(struct yamux_stream *s);
@@ -72,9 +73,12 @@ bool yamux_tick(struct yamux *y, int64_t now);
 int64_t yamux_next(const struct yamux *y); /* monotonic ns */
 /* Output of the connection has gone out: streams that wait for room are told. */
 void yamux_drained(struct yamux *y);
-/* Ends the session, as when the connection breaks: tells all streams. why: a literal. */
+/* Ends the session, as when the connection breaks: tells all streams (called in a handler: when
+ * that has returned). why: a literal. */
 void yamux_end(struct yamux *y, const char *why);
 bool yamux_is_over(const struct yamux *y);
+/* And all streams have been told. */
+bool yamux_is_told(const struct yamux *y);
 /* Why it is over: "EOF", "keepalive failed", "protocol error: ...". NULL: it is not. */
 const char *yamux_error(const struct yamux *y);
 /* The other side said go away: no stream can be opened any more; those that are open live on. */
@@ -102,7 +106,8 @@ uint32_t yamux_stream_id(const struct yamux_stream *s);
 size_t yamux_write(struct yamux_stream *s, const char *bytes, size_t len);
 /* What yamux_write would take now. */
 size_t yamux_room(const struct yamux_stream *s);
-/* true: `data` and `ended` are not called. false: they come, before it returns, with what came. */
+/* true: `data` is not called, the window stays closed. false: delivers what came, before it returns
+ * (inside `data` it does not: go on there with what there is). */
 void yamux_set_busy(struct yamux_stream *s, bool busy);
 /* What came and was not taken; valid until the next input. */
 struct str yamux_kept(const struct yamux_stream *s);

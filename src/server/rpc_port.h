@@ -13,10 +13,10 @@ struct server;
 struct rpc_port;
 
 struct rpc_port_options {
-    struct str bind_address;        /* an IP literal */
-    uint16_t port;                  /* 0: any, for tests */
-    int64_t handshake_timeout;      /* ns; 0: none */
-    int64_t max_conns_per_client;   /* <= 0: no limit */
+    struct str bind_address;      /* an IP literal */
+    uint16_t port;                /* 0: any, for tests */
+    int64_t handshake_timeout;    /* ns; 0: none */
+    int64_t max_conns_per_client; /* <= 0: no limit */
 };
 
 /* A connection's place in its client's count. Whoever owns the connection gives it back when the
@@ -31,8 +31,7 @@ typedef void rpc_port_raft(void *owner, struct stream_detached *connection,
                            const struct peer_address *from, struct rpc_lease *lease);
 
 /* Binds. NULL with an error: "listen tcp 127.0.0.1:8300: bind: address already in use". */
-struct rpc_port *rpc_port_open(struct server *s, const struct rpc_port_options *o,
-                               struct error *e);
+struct rpc_port *rpc_port_open(struct server *s, const struct rpc_port_options *o, struct error *e);
 /* Before rpc_port_start; without it such connections are closed. */
 void rpc_port_set_raft_handler(struct rpc_port *p, rpc_port_raft *handler, void *owner);
 /* The loops run: connections come in from now on. */

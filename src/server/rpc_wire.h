@@ -19,8 +19,8 @@ struct rpc_response_header {
 };
 extern const struct shape rpc_request_header_shape, rpc_response_header_shape;
 
-/* Finds the end of one object without looking at any byte twice and without a stack. Set the limits,
- * zero the rest. */
+/* Finds the end of one object without looking at any byte twice and without a stack. Set the
+ * limits, zero the rest. */
 struct rpc_scan {
     size_t max_bytes;    /* of the object */
     uint64_t max_tokens; /* in it: each may become some hundred bytes when it is decoded */
