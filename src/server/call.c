@@ -1,6 +1,6 @@
-/* The life of a call, on the thread that started it: where it runs (rpc.md 7.1), when it is
- * answered, and how it is called off. Questions are question.c's; what the core does for a call is
- * propose.c's.
+/* The life of a call, on the thread that started it: how it begins, is run here, is answered or
+ * called off. Where it runs is forward.c's; questions are question.c's; what the core does for a
+ * call is propose.c's.
  */
 #include <unistd.h>
 
@@ -100,7 +100,8 @@ static struct query_meta *reply_meta(const struct endpoint *endpoint, struct ans
 /* Which methods leave QM zero but for the index: rpc.md 12.13. */
 static void answer_set_leader(const struct server *s, const struct endpoint *endpoint,
                               struct answer *a) {
-    if (endpoint->meta < 0 || endpoint->kind == ENDPOINT_CORE || error_is_set(&a->error)) {
+    if (endpoint->meta < 0 || endpoint->kind == ENDPOINT_CORE || a->remote ||
+        error_is_set(&a->error)) {
         return;
     }
     a->meta.known_leader = server_known_leader(s);
@@ -114,13 +115,14 @@ static void call_observe(const struct call *c, const struct answer *answer) {
     if (c->endpoint->metric != NULL && c->started != 0) {
         metric_since(c->endpoint->metric, c->started);
     }
-    if (c->endpoint->observe != NULL && !error_is_set(&answer->error)) {
+    if (c->endpoint->observe != NULL && !answer->remote && !error_is_set(&answer->error)) {
         c->endpoint->observe(c->request, answer->reply);
     }
 }
 
 void call_deliver(struct call *c, struct answer *answer) {
     ASSERT(c->list == NULL && c->deadline_slot == 0);
+    forward_end(c);
     c->state = CALL_IDLE;
     c->question = NULL;
     c->expired = false;
@@ -280,6 +282,14 @@ static void sent_back(struct message *m) {
         freed(c->owner);
         return;
     }
+    if (c->again && !c->home->closing) {
+        c->again = false;
+        c->state = CALL_IDLE;
+        c->answer = NULL;
+        answer_release(a);
+        call_route(c->home, c);
+        return;
+    }
     call_deliver(c, a);
 }
 
@@ -337,9 +347,10 @@ static void core_run(struct call *c) {
     send_to_core(c, server_core_call_run);
 }
 
-/* ---- routing (rpc.md 7.1) ---- */
+/* ---- where it begins ---- */
 
-static void call_run(struct server_thread *t, struct call *c) {
+void call_run(struct server_thread *t, struct call *c) {
+    c->started = c->endpoint->metric != NULL ? time_now_monotonic() : 0;
     switch (c->endpoint->kind) {
     case ENDPOINT_READ:
     case ENDPOINT_BLOCKING:
@@ -361,79 +372,59 @@ static void call_run(struct server_thread *t, struct call *c) {
     }
 }
 
-static bool may_run_here(const struct call *c) {
-    if (c->endpoint->kind == ENDPOINT_LOCAL || server_is_leader(c->server)) {
+/* What is refused before the call is routed; a client agent leaves that to the server. */
+static bool call_check(struct call *c) {
+    if (c->endpoint->check == NULL || c->server->options.client) {
         return true;
     }
-    const struct query_options *options = call_options(c->endpoint, c->request);
-    return options != NULL && options->allow_stale && server_had_contact(c->server);
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    bool ok = c->endpoint->check(c->request, &e);
+    if (!ok) {
+        call_deliver_error(c, e.kind, e.text);
+    }
+    arena_free(&arena);
+    return ok;
 }
 
-/* Fills in the server's own datacenter; false for another one. */
-static bool datacenter_is_own(struct call *c) {
-    if (c->endpoint->datacenter < 0) {
-        return true;
-    }
-    struct str *datacenter = (struct str *)((char *)c->request + c->endpoint->datacenter);
-    struct str own = server_options(c->server)->datacenter;
-    if (datacenter->len == 0) {
-        *datacenter = own;
-    }
-    return str_eq(*datacenter, own);
-}
-
-void call_start(struct server *server, struct call *c) {
-    ASSERT(c->state == CALL_IDLE && c->list == NULL);
+/* False: it was answered already. */
+static bool call_begin(struct server *server, struct call *c) {
+    ASSERT(c->state == CALL_IDLE && c->list == NULL && c->forward == NULL);
     struct server_thread *t = thread_current();
     c->server = server;
     c->home = t;
     c->answer = NULL;
     c->freed = NULL;
-    c->expired = false;
-    metric_count("client.rpc", 1);
-    c->started = c->endpoint->metric != NULL ? time_now_monotonic() : 0;
+    c->expired = c->again = false;
+    c->started = c->held_since = 0;
     if (t == NULL || t->closing) { /* NULL: answers that came after the end of the loops */
         call_deliver_error(c, ERROR_NO_LEADER, STR("server is shutting down"));
-        return;
+        return false;
     }
-    if (c->endpoint->check != NULL) {
-        struct arena arena = ARENA_INIT;
-        struct error e = ERROR_IN(&arena);
-        if (!c->endpoint->check(c->request, &e)) {
-            call_deliver_error(c, e.kind, e.text);
-            arena_free(&arena);
-            return;
-        }
-        arena_free(&arena);
-    }
-    if (!datacenter_is_own(c)) {
-        call_deliver_error(c, ERROR_INTERNAL, STR("No path to datacenter"));
-        return;
-    }
-    if (may_run_here(c)) {
-        call_run(t, c);
-        return;
-    }
-    c->state = CALL_HELD;
-    call_list_add(&t->held, c);
-    thread_deadline_set(t, c, time_now_monotonic() + server_options(server)->rpc_hold_timeout);
+    return true;
 }
 
-void call_held_retry(struct server_thread *t) {
-    if (!server_is_leader(t->server)) {
+void call_start(struct server *server, struct call *c) {
+    if (!call_begin(server, c)) {
         return;
     }
-    struct call_list held = t->held;
-    for (struct call *c = held.first; c != NULL; c = c->next) {
-        c->list = &held;
+    if (!c->remote) {
+        metric_count("client.rpc", 1);
+        /* A client agent counts each try: forward.c. */
+        if (!server->options.client && !rpc_rate_allow(&server->rate)) {
+            metric_count("client.rpc.exceeded", 1);
+            call_deliver_error(c, ERROR_RATE_LIMIT, STR("RPC rate limit exceeded"));
+            return;
+        }
     }
-    t->held = (struct call_list){NULL, NULL};
-    while (held.first != NULL) {
-        struct call *c = held.first;
-        call_list_remove(c);
-        thread_deadline_clear(t, c);
-        c->state = CALL_IDLE;
-        call_run(t, c);
+    if (call_check(c)) {
+        call_route(c->home, c);
+    }
+}
+
+void call_start_at(struct server *server, struct call *c, struct str address) {
+    if (call_begin(server, c)) {
+        call_route_at(c->home, c, address);
     }
 }
 
@@ -463,6 +454,7 @@ void call_cancel(struct call *c, void (*freed)(void *owner)) {
     default:
         break;
     }
+    forward_end(c);
     c->state = CALL_IDLE;
     if (freed != NULL) {
         freed(c->owner);

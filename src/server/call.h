@@ -1,5 +1,5 @@
 /* One way to call: an endpoint is one function from request struct to reply struct, and HTTP, DNS,
- * anti-entropy and (later) other agents all reach it through call_start. Here it is decided whether
+ * anti-entropy and other agents all reach it through call_start. Here it is decided whether
  * the call runs on this thread against a snapshot of the store, goes to the core as a log entry, or
  * is forwarded; whether it waits (blocking queries, rpc.md 7.4); and when it is answered.
  *
@@ -23,6 +23,7 @@ struct server;
 struct server_thread;
 struct question;
 struct call_list;
+struct forward;
 struct call;
 struct store_read;   /* store/store.h: a snapshot and the watch set that collects what is read */
 struct store_result; /* store/store.h: what applying one entry gave */
@@ -98,6 +99,7 @@ struct answer {
     struct query_meta meta; /* as in the reply */
     uint64_t version;       /* the store's version that it was read from */
     bool exact;             /* call_context.exact */
+    bool remote;            /* it came from another server, and what meta says is that one's */
     /* For the consumer: forms made once from this answer and freed with it (NULL until then). HTTP
      * uses 0 compact JSON, 1 pretty JSON; the consumer must only keep here what depends on nothing
      * but the question and the reply. */
@@ -142,8 +144,11 @@ struct call {
     int64_t started;              /* monotonic; only with endpoint->metric */
     int64_t deadline;             /* monotonic; 0: none */
     uint32_t deadline_slot;       /* place in the thread's heap, from 1; 0: not in it */
-    uint8_t state;                /* enum call_state, in call.c */
+    uint8_t state;                /* enum call_state, in thread.h */
     bool expired;
+    bool again;                 /* the core did not run it: it is routed anew */
+    int64_t held_since;         /* monotonic: its first failure; 0: none yet */
+    struct forward *forward;    /* forward.c's, from the first try elsewhere to the end */
     struct buf entry;           /* writes: the log entry */
     void (*freed)(void *owner); /* cancelled while the core has it */
 };

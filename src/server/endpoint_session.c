@@ -140,6 +140,8 @@ static bool renew_core(struct call_context *c, void *request, void *reply, struc
     store_read_end(&read);
     if (ok && out->sessions.len > 0) {
         out->meta.index = index;
+    }
+    if (ok && out->sessions.len > 0 && server_is_leader(c->server)) { /* others have no timers */
         session_timers_reset(c->server->session_timers,
                              LIST_AT(out->sessions, struct session *, 0));
     }

@@ -129,6 +129,7 @@ struct peers {
     bool client;
     struct roster pools[PEER_POOLS];
     struct turn *turns;
+    size_t members;
 };
 
 struct peers *peers_new(struct str datacenter, bool client) {
@@ -417,8 +418,8 @@ size_t peers_datacenters(struct peers *p, struct arena *arena, struct peer_datac
     (*out)[n++] = (struct peer_datacenter){str_copy(arena, str_from(p->datacenter)), 0};
     for (struct turn *t = p->turns; t != NULL; t = t->next) {
         if (strcmp(t->datacenter, p->datacenter) != 0) {
-            (*out)[n++] = (struct peer_datacenter){str_copy(arena, str_from(t->datacenter)),
-                                                   t->distance};
+            (*out)[n++] =
+                (struct peer_datacenter){str_copy(arena, str_from(t->datacenter)), t->distance};
         }
     }
     pthread_mutex_unlock(&p->mutex);
@@ -433,4 +434,17 @@ void peers_set_distance(struct peers *p, struct str datacenter, double distance)
         t->distance = distance;
     }
     pthread_mutex_unlock(&p->mutex);
+}
+
+void peers_set_members(struct peers *p, size_t members) {
+    pthread_mutex_lock(&p->mutex);
+    p->members = members;
+    pthread_mutex_unlock(&p->mutex);
+}
+
+size_t peers_members(struct peers *p) {
+    pthread_mutex_lock(&p->mutex);
+    size_t members = p->members;
+    pthread_mutex_unlock(&p->mutex);
+    return members;
 }

@@ -90,6 +90,9 @@ struct peer_datacenter {
     double distance; /* seconds; INFINITY: not known; the own one 0 */
 };
 size_t peers_datacenters(struct peers *p, struct arena *arena, struct peer_datacenter **out);
+/* Members of the LAN pool, clients too: they decide how often one rebalances. Core sets it. */
+void peers_set_members(struct peers *p, size_t members);
+size_t peers_members(struct peers *p);
 /* Core: what coordinates say of a datacenter (9.3: the median of its servers). */
 void peers_set_distance(struct peers *p, struct str datacenter, double distance);
 

@@ -44,8 +44,9 @@ void server_write_run(struct message *m) {
     struct answer *a = c->answer;
     struct server *s = c->server;
     struct call_context context = core_context(c);
-    if (!server_is_leader(s)) {
+    if (!server_is_leader(s)) { /* no longer, since it was sent: nothing has happened yet */
         error_set(&a->error, ERROR_NO_LEADER, "No cluster leader");
+        c->again = true;
     } else if (c->endpoint->admit == NULL ||
                c->endpoint->admit(&context, c->request, a->reply, &a->error)) {
         struct write *w = ARENA_NEW(&a->arena, struct write);
@@ -63,6 +64,14 @@ void server_core_call_run(struct message *m) {
     struct call *c = CONTAINER_OF(m, struct call, message);
     struct answer *a = c->answer;
     struct call_context context = core_context(c);
+    const struct query_options *options = call_options(c->endpoint, c->request);
+    if (c->endpoint->kind == ENDPOINT_CORE && !server_is_leader(c->server) &&
+        (options == NULL || !options->allow_stale)) {
+        error_set(&a->error, ERROR_NO_LEADER, "No cluster leader");
+        c->again = true;
+        call_send_back(c);
+        return;
+    }
     c->endpoint->core(&context, c->request, a->reply, &a->error);
     if (c->endpoint->meta >= 0 && !error_is_set(&a->error)) {
         a->meta = *(struct query_meta *)((char *)a->reply + c->endpoint->meta);

@@ -111,9 +111,43 @@ static void on_leader(void *owner, bool leader, uint64_t term) {
     leader_changed(s->leader, leader, term);
 }
 
+/* ---- who else is there ---- */
+
+/* Without gossip: the servers of Raft's configuration, which tells neither names nor tags. */
+static void peers_from_raft(struct server *s) {
+    struct arena arena = ARENA_INIT;
+    struct raft_driver_configuration configuration;
+    raft_driver_configuration(s->driver, &arena, &configuration);
+    struct peer *all = ARENA_ARRAY(&arena, struct peer, configuration.len);
+    for (size_t i = 0; i < configuration.len; i++) {
+        const struct raft_driver_server *from = &configuration.servers[i];
+        bool own = str_eq(from->id, s->options.node_id);
+        all[i] = (struct peer){.name = own ? s->options.node_name : from->id,
+                               .id = from->id,
+                               .datacenter = s->options.datacenter,
+                               .address = from->address,
+                               .nonvoter = from->suffrage == RAFT_DRIVER_NONVOTER,
+                               .raft_version = 3,
+                               .acls = -1};
+    }
+    peers_update(s->peers, PEER_POOL_LAN, all, configuration.len);
+    arena_free(&arena);
+}
+
 static void on_leader_address(void *owner, struct str address) {
+    struct server *s = owner;
     (void)address;
-    server_leader_news(owner);
+    if (!atomic_load(&s->gossip)) {
+        peers_from_raft(s);
+    }
+    server_leader_news(s);
+}
+
+void server_update_peers(struct server *s, enum peer_pool pool, const struct peer *all,
+                         size_t count) {
+    atomic_store(&s->gossip, true);
+    peers_update(s->peers, pool, all, count);
+    server_leader_news(s);
 }
 
 static void on_fatal(void *owner, struct str text) {
@@ -132,6 +166,7 @@ static void options_copy(struct server *s, const struct server_options *o) {
     own->datacenter = str_copy(&s->arena, o->datacenter);
     own->data_dir = str_copy(&s->arena, o->data_dir);
     own->advertise_address = str_copy(&s->arena, o->advertise_address);
+    own->bind_address = str_copy(&s->arena, o->bind_address);
     if (o->autopilot != NULL) {
         struct autopilot_config *copy = ARENA_NEW(&s->arena, struct autopilot_config);
         schema_copy(&autopilot_config_shape, copy, o->autopilot, &s->arena);
@@ -158,6 +193,8 @@ struct server *server_new(const struct server_options *options, struct error *e)
     unsigned cores = uv_available_parallelism();
     s->io_count = s->options.io_threads != 0 ? s->options.io_threads : cores;
     s->thread_count = s->io_count + 1;
+    s->peers = peers_new(s->options.datacenter, s->options.client);
+    rpc_rate_set(&s->rate, s->options.rpc_rate, s->options.rpc_max_burst);
     pthread_mutex_init(&s->jobs_mutex, NULL);
     pthread_cond_init(&s->jobs_over, NULL);
     return s;
@@ -213,20 +250,26 @@ struct core_start {
 static void core_started(void *arg) {
     struct core_start *start = arg;
     struct server *s = start->server;
-    start->ok = raft_driver_start(s->driver, &s->core, start->e);
+    start->ok = s->options.client || raft_driver_start(s->driver, &s->core, start->e);
+    if (start->ok) {
+        balance_start(s->balance);
+    }
 }
 
 bool server_start(struct server *s, struct error *e) {
-    s->driver = driver_open(s, e);
-    if (s->driver == NULL) {
-        return false;
+    if (!s->options.client) {
+        s->driver = driver_open(s, e);
+        if (s->driver == NULL) {
+            return false;
+        }
+        s->store = raft_driver_store(s->driver);
+        s->published = store_version(s->store);
     }
-    s->store = raft_driver_store(s->driver);
-    s->published = store_version(s->store);
     if (!loops_init(s, e)) {
         return false;
     }
-    s->leader = leader_new(s);
+    s->leader = s->options.client ? NULL : leader_new(s);
+    s->balance = balance_new(s);
     server_verify_init(s);
     for (unsigned i = 0; i < s->thread_count; i++) {
         if (!loop_start(s->threads[i]->loop, e)) {
@@ -243,8 +286,11 @@ bool server_start(struct server *s, struct error *e) {
 
 static void core_closing(void *arg) {
     struct server *s = arg;
-    leader_stop(s->leader);
-    raft_driver_stop(s->driver);
+    balance_close(s->balance);
+    if (s->leader != NULL) {
+        leader_stop(s->leader);
+        raft_driver_stop(s->driver);
+    }
     server_verify_close(s);
 }
 
@@ -281,8 +327,11 @@ static void abandon(struct server *s) {
             loop_join(t->loop);
         } else {
             thread_abandon(t);
-            if (t->loop == &s->core && s->leader != NULL) {
-                leader_stop(s->leader);
+            if (t->loop == &s->core && s->balance != NULL) {
+                if (s->leader != NULL) {
+                    leader_stop(s->leader);
+                }
+                balance_close(s->balance);
                 server_verify_close(s);
             }
         }
@@ -305,7 +354,9 @@ void server_free(struct server *s) {
             thread_free(s->threads[i]);
         }
     }
+    balance_free(s->balance);
     leader_free(s->leader);
+    peers_free(s->peers);
     if (s->driver != NULL) {
         raft_driver_free(s->driver);
     }
@@ -345,22 +396,38 @@ bool server_is_leader(const struct server *s) {
 }
 
 size_t server_leader_address(const struct server *s, char out[64]) {
-    return raft_driver_leader_address(s->driver, out);
+    return s->driver != NULL ? raft_driver_leader_address(s->driver, out) : 0;
 }
 
 bool server_known_leader(const struct server *s) {
     char address[64];
-    return server_is_leader(s) || raft_driver_leader_address(s->driver, address) > 0;
+    return server_is_leader(s) || server_leader_address(s, address) > 0;
 }
 
 bool server_had_contact(const struct server *s) {
-    return raft_driver_last_contact(s->driver) >= 0;
+    return s->driver != NULL && raft_driver_last_contact(s->driver) >= 0;
 }
 
 uint64_t server_last_contact_ns(const struct server *s) {
-    if (server_is_leader(s)) {
+    if (s->driver == NULL || server_is_leader(s)) {
         return 0;
     }
     int64_t ns = raft_driver_last_contact(s->driver);
     return ns > 0 ? (uint64_t)ns : 0;
+}
+
+struct peers *server_peers(struct server *s) {
+    return s->peers;
+}
+
+bool server_can_call(struct server *s) {
+    return s->options.client ? peers_have(s->peers, STR_NONE) : server_known_leader(s);
+}
+
+void server_set_leaving(struct server *s, bool leaving) {
+    atomic_store(&s->leaving, leaving);
+}
+
+void server_set_rpc_rate(struct server *s, double rate, int64_t burst) {
+    rpc_rate_set(&s->rate, rate, burst);
 }

@@ -8,9 +8,12 @@
 
 #include "net/loop.h"
 #include "server/call.h"
+#include "server/peers.h"
 #include "store/store.h"
 
 struct server_options {
+    /* A client agent: no Raft, no store, no duties; every call goes to a server. */
+    bool client;
     struct str node_name;
     struct str node_id;
     struct str datacenter;
@@ -18,6 +21,7 @@ struct server_options {
     bool dev_mode;
     bool bootstrap;               /* one server alone: elect itself */
     struct str advertise_address; /* IP */
+    struct str bind_address;      /* IP that connections to servers come from; absent: any */
     uint16_t server_port;
     unsigned io_threads; /* 0: as many as cores */
     unsigned raft_multiplier;
@@ -31,6 +35,8 @@ struct server_options {
     /* What a new cluster starts with; NULL: the defaults of raft.md 5.5. Copied. */
     const struct autopilot_config *autopilot;
     int64_t coordinate_update_period; /* 0: 5 s; -dev: 100 ms */
+    double rpc_rate;                  /* calls of its own a second; 0, infinite: no limit */
+    int64_t rpc_max_burst;
 };
 
 struct server;
@@ -47,8 +53,8 @@ void server_stop(struct server *s);
 void server_free(struct server *s);
 
 const struct server_options *server_options(const struct server *s);
-struct store *server_store(struct server *s);
-/* For statistics (raft_driver_stats, core thread). */
+struct store *server_store(struct server *s); /* NULL: a client agent */
+/* For statistics (raft_driver_stats, core thread). NULL: a client agent. */
 struct raft_driver;
 struct raft_driver *server_driver(struct server *s);
 struct loop *server_core(struct server *s);
@@ -60,6 +66,20 @@ bool server_is_leader(const struct server *s);
 /* "ip:port" of the leader as known here; length 0 when there is none. out: 64 bytes. */
 size_t server_leader_address(const struct server *s, char out[64]);
 uint64_t server_last_contact_ns(const struct server *s); /* 0 on the leader */
+/* Whether calls have where to go: a server knows a leader, a client agent knows a server. */
+bool server_can_call(struct server *s);
+
+/* ---- other servers (peers.h) ---- */
+
+struct peers *server_peers(struct server *s);
+/* Core: a gossip pool as it is now. From the first call on the pools decide who is known; before,
+ * it is the Raft configuration. Held calls are tried again. */
+void server_update_peers(struct server *s, enum peer_pool pool, const struct peer *all,
+                         size_t count);
+/* Any thread. While the server leaves, calls that need a leader get "No cluster leader" at once. */
+void server_set_leaving(struct server *s, bool leaving);
+/* Reload, any thread. */
+void server_set_rpc_rate(struct server *s, double rate, int64_t burst);
 
 /* Runs fn on the core thread, then `done` (may be NULL) back on the calling loop; called from a
  * thread without a loop, or from the core itself, both run on the core. False: the core's queue is

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "server/raft_driver.h"
+#include "server/rpc_rate.h"
 #include "server/server.h"
 #include "server/thread.h"
 
@@ -18,14 +19,18 @@ struct leader;           /* leader.c */
 struct session_timers;   /* session_timer.c */
 struct tombstone_gc;     /* tombstone_gc.c */
 struct coordinate_batch; /* coordinate_batch.c */
+struct balance;          /* balance.c */
 
 struct server {
     struct server_options options; /* strings in arena */
     struct arena arena;
     char raft_address[80]; /* "ip:port" */
 
-    struct raft_driver *driver;
+    struct raft_driver *driver; /* NULL, as store and leader: a client agent */
     struct store *store;
+    struct peers *peers;
+    struct balance *balance;
+    struct rpc_rate rate;
     struct loop core;
     struct loop *io;
     unsigned io_count;
@@ -37,6 +42,8 @@ struct server {
     atomic_bool leading; /* leader, and everything that earlier leaders committed is applied */
     atomic_bool ready;   /* the leader's initialisation is done: consistent reads */
     atomic_bool stopping;
+    atomic_bool leaving;
+    atomic_bool gossip; /* peers come from the gossip pools, not from Raft's configuration */
 
     pthread_mutex_t jobs_mutex; /* guards the next three: saving and restoring snapshots */
     pthread_cond_t jobs_over;
@@ -109,6 +116,13 @@ void coordinate_batch_close(struct coordinate_batch *b); /* its timer */
 void coordinate_batch_free(struct coordinate_batch *b);
 void coordinate_batch_enable(struct coordinate_batch *b, bool on);
 void coordinate_batch_add(struct coordinate_batch *b, const struct coordinate_update_request *r);
+
+/* balance.c: from time to time another server takes the calls of a datacenter (rpc.md 9.2). */
+struct balance *balance_new(struct server *s);
+void balance_start(struct balance *b); /* the first time in two minutes */
+void balance_now(struct balance *b);   /* unless a round is under way */
+void balance_close(struct balance *b); /* its timer and what it asks */
+void balance_free(struct balance *b);
 
 /* snapshot.c: waits until no snapshot is being saved or restored. */
 void server_snapshot_wait(struct server *s);

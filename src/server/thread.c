@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "base/time.h"
+#include "server/server_room.h"
 
 void call_list_add(struct call_list *list, struct call *c) {
     ASSERT(c->list == NULL);
@@ -121,8 +122,7 @@ void thread_deadline_clear(struct server_thread *t, struct call *c) {
 static void deadline_passed(struct server_thread *t, struct call *c) {
     thread_deadline_clear(t, c);
     if (c->state == CALL_HELD) {
-        call_list_remove(c);
-        call_deliver_error(c, ERROR_NO_LEADER, STR("No cluster leader"));
+        call_hold_expired(t, c);
         return;
     }
     ASSERT(c->state == CALL_PARKED);
@@ -190,7 +190,7 @@ void thread_send_leader_news(struct server_thread *t) {
 }
 
 void thread_drain(struct server_thread *t) {
-    if (t->processed == store_version(t->store)) {
+    if (t->store == NULL || t->processed == store_version(t->store)) {
         return;
     }
     struct watch_touched *touched[THREAD_TOUCHED_MAX];
@@ -252,13 +252,16 @@ struct server_thread *thread_new(struct server *server, struct store *store, str
     t->loop = loop;
     t->registry = watch_registry_new();
     t->questions = MAP_INIT;
-    t->processed = store_version(store);
+    t->processed = store != NULL ? store_version(store) : 0;
     t->inbox.version = t->processed;
     pthread_mutex_init(&t->inbox.mutex, NULL);
     t->wake_message.run = wake_run;
     random_bytes(&t->jitter, sizeof(t->jitter));
     loop_timer_init(loop, &t->timer, timer_fired, t);
     loop_timer_init(loop, &t->sweep, sweep_fired, t);
+    struct rpc_pool_options pool = {.source = server->options.bind_address,
+                                    .server = !server->options.client};
+    t->pool = rpc_pool_new(loop, &pool);
     loop->owner = t;
     return t;
 }
@@ -272,6 +275,7 @@ void thread_close(struct server_thread *t) {
         call_list_remove(c);
         call_deliver_error(c, ERROR_NO_LEADER, text);
     }
+    rpc_pool_close(t->pool);
     question_forget_all(t, text);
     loop_timer_stop(&t->timer);
     loop_timer_close(&t->timer, NULL);
@@ -281,6 +285,7 @@ void thread_close(struct server_thread *t) {
 
 void thread_abandon(struct server_thread *t) {
     t->closing = true;
+    rpc_pool_close(t->pool);
     loop_timer_close(&t->timer, NULL);
     loop_timer_close(&t->sweep, NULL);
 }
@@ -290,6 +295,7 @@ void thread_free(struct server_thread *t) {
     for (uint32_t i = 0; i < t->inbox.len; i++) {
         watch_touched_release(t->inbox.touched[i]);
     }
+    rpc_pool_free(t->pool);
     pthread_mutex_destroy(&t->inbox.mutex);
     watch_registry_free(t->registry);
     map_free(&t->questions);

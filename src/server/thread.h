@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "base/time.h"
 #include "server/call.h"
+#include "server/rpc_pool.h"
 #include "store/store.h"
 
 /* Answers kept for the next who asks the same: bytes at most, a thread; one answer at most half of
@@ -29,10 +30,11 @@
 
 enum call_state {
     CALL_IDLE,
-    CALL_PARKED, /* in its question's list: waits for an evaluation, a change or its deadline */
-    CALL_HELD,   /* waits for a leader */
-    CALL_READY,  /* has its answer; done() comes next */
-    CALL_SENT,   /* the core has it */
+    CALL_PARKED,    /* in its question's list: waits for an evaluation, a change or its deadline */
+    CALL_HELD,      /* waits for a leader, or to be tried again */
+    CALL_READY,     /* has its answer; done() comes next */
+    CALL_SENT,      /* the core has it */
+    CALL_FORWARDED, /* another server has it */
 };
 
 struct call_list {
@@ -69,8 +71,9 @@ struct question_chain {
 
 struct server_thread {
     struct server *server;
-    struct store *store;
+    struct store *store; /* NULL: a client agent's */
     struct loop *loop;
+    struct rpc_pool *pool; /* connections to other servers */
 
     struct watch_registry *registry;
     uint64_t processed;   /* the store's version up to which commits were looked at */
@@ -175,8 +178,18 @@ struct answer *call_evaluate(struct server_thread *t, const struct endpoint *end
                              const void *request, struct store_read *read);
 void call_deliver(struct call *c, struct answer *answer); /* takes over the hold */
 void call_deliver_error(struct call *c, enum error_kind kind, struct str text);
-void call_send_back(struct call *c); /* from the core: c->answer is complete */
-void call_held_retry(struct server_thread *t);
+void call_send_back(struct call *c);                    /* from the core: c->answer is complete */
+void call_run(struct server_thread *t, struct call *c); /* here */
 struct query_options *call_options(const struct endpoint *endpoint, const void *request);
+
+/* forward.c */
+/* Runs the call here, sends it to another server, or holds it until it can be. */
+void call_route(struct server_thread *t, struct call *c);
+void call_route_at(struct server_thread *t, struct call *c, struct str address);
+/* Tries all held calls: there is a new leader, or there are new servers. */
+void call_held_retry(struct server_thread *t);
+void call_hold_expired(struct server_thread *t, struct call *c);
+/* Forgets what is under way elsewhere. */
+void forward_end(struct call *c);
 
 #endif
