@@ -15,12 +15,12 @@ struct gossip_driver;
 
 /* All strings are copied. */
 struct gossip_driver_options {
-    const char *pool;     /* "lan", "wan": for the log */
-    bool server;          /* for the log: agent.server.… or agent.client.… */
-    struct str bind;      /* IP literal; the core's address.port is the port, 0: any */
-    struct str snapshot;  /* path of the snapshot file; absent: none */
-    struct str keyring;   /* path of the keyring file; absent: none */
-    struct str encrypt;   /* base64, for the keyring when there is no file; empty: none */
+    const char *pool;           /* "lan", "wan": for the log */
+    bool server;                /* for the log: agent.server.… or agent.client.… */
+    struct str bind;            /* IP literal; the core's address.port is the port, 0: any */
+    struct str snapshot;        /* path of the snapshot file; absent: none */
+    struct str keyring;         /* path of the keyring file; absent: none */
+    struct str encrypt;         /* base64, for the keyring when there is no file; empty: none */
     struct gossip_options core; /* name, meta, timing...; keyring and snapshot are filled in here */
 
     void *owner;
