@@ -14,6 +14,7 @@
 
 #include "server/call.h"
 
+struct peer;          /* server/peers.h */
 struct snapshot_work; /* server/snapshot.c */
 
 struct empty_struct {
@@ -197,13 +198,17 @@ struct snapshot_call {
     uint64_t size;      /* save: its bytes */
     struct query_meta meta; /* save: index of the snapshot, known_leader, last_contact */
 
-    struct server *server; /* the rest belongs to server/snapshot.c */
+    struct server *server;   /* the rest belongs to server/snapshot.c */
+    const struct peer *peer; /* who is asked; NULL: it is done here, or only an address is known */
     struct loop *home;
     struct message message;
     struct snapshot_work *work;
     bool restoring;
+    bool elsewhere;
 };
-/* On an I/O thread or the core; done() always runs later, never inside. */
+/* They run here or on another server, as rpc.md 8 says: a client agent asks the server whose turn
+ * it is, a server the leader (unless stale is enough) or another datacenter. On an I/O thread or
+ * the core; done() always runs later, never inside. */
 void server_snapshot_save(struct server *s, struct snapshot_call *c);
 void server_snapshot_restore(struct server *s, struct snapshot_call *c);
 

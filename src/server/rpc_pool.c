@@ -88,7 +88,7 @@ static bool has(struct str text, struct str part) {
 }
 
 /* Errors travel as text only (rpc.md 7.5). */
-static enum error_kind kind_of_text(struct str text) {
+enum error_kind rpc_error_kind(struct str text) {
     if (has(text, STR("Permission denied")) || has(text, STR("ACL not found"))) {
         return ERROR_DENIED;
     }
@@ -282,7 +282,7 @@ static bool header_read(struct rpc_stream *rs, const char *bytes) {
     if (!ok) {
         error_set(&x->error, ERROR_INTERNAL, "rpc error making call: " STR_FMT, STR_ARG(e.text));
     } else if (header.error.len > 0) {
-        error_set(&x->error, kind_of_text(header.error), "rpc error making call: " STR_FMT,
+        error_set(&x->error, rpc_error_kind(header.error), "rpc error making call: " STR_FMT,
                   STR_ARG(header.error));
     }
     arena_free(&arena);

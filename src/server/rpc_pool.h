@@ -64,6 +64,9 @@ void rpc_start(struct rpc_pool *pool, struct rpc_exchange *x);
  * again. Nothing when it is not under way. */
 void rpc_cancel(struct rpc_exchange *x);
 
+/* The kind of an error that another server told as a text. */
+enum error_kind rpc_error_kind(struct str text);
+
 /* For tests and statistics. */
 unsigned rpc_pool_connections(const struct rpc_pool *pool);
 

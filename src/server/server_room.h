@@ -126,6 +126,14 @@ void balance_free(struct balance *b);
 
 /* snapshot.c: waits until no snapshot is being saved or restored. */
 void server_snapshot_wait(struct server *s);
+/* An open file without a name, where there is room for the whole state; -1 with an error. */
+int snapshot_scratch_file(const struct server *s, struct error *e);
+
+/* snapshot_forward.c: has another server do it. done comes later, with the error set or result,
+ * size and meta. */
+struct snapshot_call;
+typedef void snapshot_forwarded(struct snapshot_call *c);
+void snapshot_forward(struct snapshot_call *c, struct str address, snapshot_forwarded *done);
 
 /* shapes.c */
 struct type;

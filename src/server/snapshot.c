@@ -1,6 +1,7 @@
-/* Saving and restoring the whole state as an archive (fsm.md 8, rpc.md 8). The archive is packed
- * and read on a worker thread of the caller's loop, because that is long and blocks; the core takes
- * the snapshot and replaces the state. What an archive is, the driver knows.
+/* Saving and restoring the whole state as an archive (fsm.md 8, rpc.md 8), here or, by
+ * snapshot_forward.c, on another server. The archive is packed and read on a worker thread of the
+ * caller's loop, because that is long and blocks; the core takes the snapshot and replaces the
+ * state. What an archive is, the driver knows.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,10 +27,14 @@ static void finish(struct snapshot_call *c) {
     struct server *s = c->server;
     mem_free(c->work);
     c->work = NULL;
-    c->meta.known_leader = server_known_leader(s);
-    c->meta.last_contact = (int64_t)server_last_contact_ns(s);
+    if (!c->elsewhere) {
+        c->meta.known_leader = server_known_leader(s);
+        c->meta.last_contact = (int64_t)server_last_contact_ns(s);
+    }
+    peer_release(c->peer);
+    c->peer = NULL;
     pthread_mutex_lock(&s->jobs_mutex);
-    if (c->restoring) {
+    if (c->restoring && !c->elsewhere) {
         s->restoring = false;
     }
     pthread_mutex_unlock(&s->jobs_mutex);
@@ -57,8 +62,7 @@ static void send_to_core(struct snapshot_call *c, void (*run)(struct message *m)
     }
 }
 
-/* False: refused at once (the job is still to be finished, with its error). */
-static bool job_begin(struct server *s, struct snapshot_call *c) {
+static void job_begin(struct server *s, struct snapshot_call *c) {
     struct snapshot_work *w = MEM_NEW(struct snapshot_work);
     w->call = c;
     w->work.data = w;
@@ -70,13 +74,61 @@ static bool job_begin(struct server *s, struct snapshot_call *c) {
     c->result = -1;
     c->size = 0;
     c->meta = (struct query_meta){.index = 0};
+    c->peer = NULL;
+    c->restoring = c->elsewhere = false;
     pthread_mutex_lock(&s->jobs_mutex);
     s->jobs++;
     pthread_mutex_unlock(&s->jobs_mutex);
-    if (c->datacenter.len > 0 && !str_eq(c->datacenter, s->options.datacenter)) {
-        return error_set(&c->error, ERROR_INTERNAL, "No path to datacenter");
+    if (c->datacenter.len == 0) {
+        c->datacenter = s->options.datacenter;
     }
+}
+
+/* ---- where ---- */
+
+static void forwarded(struct snapshot_call *c) {
+    struct server *s = c->server;
+    if (error_is_set(&c->error) && c->peer != NULL &&
+        (s->options.client || !str_eq(c->peer->datacenter, s->options.datacenter))) {
+        peers_rotate(s->peers, c->peer);
+    }
+    finish(c);
+}
+
+static bool forward_to_leader(struct snapshot_call *c) {
+    struct server *s = c->server;
+    char text[64];
+    struct str address = str_of(text, server_leader_address(s, text));
+    c->peer = peers_by_address(s->peers, address);
+    if (address.len == 0 || str_is(address, s->raft_address) ||
+        (c->peer == NULL && atomic_load(&s->gossip))) {
+        return error_set(&c->error, ERROR_NO_LEADER, "No cluster leader");
+    }
+    c->elsewhere = true;
+    snapshot_forward(c, address, forwarded);
     return true;
+}
+
+/* True: it is done here. False: another server has it, or it is refused with c->error. */
+static bool runs_here(struct snapshot_call *c) {
+    struct server *s = c->server;
+    bool own = str_eq(c->datacenter, s->options.datacenter);
+    if (s->options.client || !own) {
+        if (s->options.client && !rpc_rate_allow(&s->rate)) {
+            return error_set(&c->error, ERROR_RATE_LIMIT, "RPC rate limit exceeded");
+        }
+        c->peer = peers_choose(s->peers, c->datacenter, &c->error);
+        if (c->peer != NULL) {
+            c->elsewhere = true;
+            snapshot_forward(c, c->peer->address, forwarded);
+        }
+        return false;
+    }
+    if (c->allow_stale || server_is_leader(s)) {
+        return true;
+    }
+    forward_to_leader(c);
+    return false;
 }
 
 static bool leader_here(struct snapshot_call *c) {
@@ -86,8 +138,7 @@ static bool leader_here(struct snapshot_call *c) {
 
 /* ---- save ---- */
 
-/* An open file without a name, where there is room for the whole state. */
-static int scratch_file(const struct server *s, struct error *e) {
+int snapshot_scratch_file(const struct server *s, struct error *e) {
     char path[4096];
     const char *tmp = getenv("TMPDIR");
     struct str dir = s->options.dev_mode || s->options.data_dir.len == 0
@@ -118,7 +169,7 @@ static bool sink_write(void *owner, struct str bytes, struct error *e) {
 static void save_pack(uv_work_t *work) {
     struct snapshot_work *w = work->data;
     struct snapshot_call *c = w->call;
-    int fd = scratch_file(c->server, &c->error);
+    int fd = snapshot_scratch_file(c->server, &c->error);
     if (fd >= 0 && raft_driver_snapshot_pack(w->snapshot, sink_write, &fd, &c->error)) {
         off_t end = lseek(fd, 0, SEEK_CUR);
         c->size = end > 0 ? (uint64_t)end : 0;
@@ -180,10 +231,10 @@ static void save_on_core(struct message *m) {
 }
 
 void server_snapshot_save(struct server *s, struct snapshot_call *c) {
-    c->restoring = false;
-    if (job_begin(s, c) && (c->allow_stale || leader_here(c))) {
+    job_begin(s, c);
+    if (runs_here(c)) {
         send_to_core(c, save_on_core);
-    } else {
+    } else if (!c->elsewhere) {
         send_home(c, finish_run);
     }
 }
@@ -255,17 +306,20 @@ static bool restore_reserve(struct server *s, struct snapshot_call *c) {
     bool free = !s->restoring;
     s->restoring = true;
     pthread_mutex_unlock(&s->jobs_mutex);
-    c->restoring = free;
     return free || error_set(&c->error, ERROR_INTERNAL, "another restore is in progress");
 }
 
 void server_snapshot_restore(struct server *s, struct snapshot_call *c) {
-    c->restoring = false;
-    bool ok = job_begin(s, c);
-    if (ok && c->allow_stale) {
-        ok = error_set(&c->error, ERROR_INTERNAL, "stale not allowed for restore");
+    job_begin(s, c);
+    c->restoring = true;
+    bool here = c->allow_stale
+                    ? error_set(&c->error, ERROR_INTERNAL, "stale not allowed for restore")
+                    : runs_here(c);
+    if (c->elsewhere) {
+        return;
     }
-    if (!ok || !leader_here(c) || !restore_reserve(s, c)) {
+    c->restoring = here && restore_reserve(s, c);
+    if (!c->restoring) {
         send_home(c, finish_run);
         return;
     }
