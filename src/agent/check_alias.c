@@ -258,7 +258,10 @@ void check_alias_start(struct local *l, struct local_check *c) {
     l->open_handles++;
     loop_timer_init(l->loop, &a->timer, timer_fired, a);
     a->timer_open = true;
-    loop_timer_set(&a->timer, 0); /* not now: what it follows may still be loading */
+    if (a->node.len > 0 || l->loading) /* what it follows may still be loading */
+        loop_timer_set(&a->timer, 0);
+    else
+        evaluate_here(a); /* so that the check is right from its first push on */
 }
 
 static void maybe_free(struct alias_check *a) {

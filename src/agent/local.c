@@ -391,16 +391,33 @@ static bool check_checks(const struct local *l, const struct list *checks, bool 
     return true;
 }
 
+/* Returns their IDs. */
+static struct list add_service_checks(struct local *l, const struct local_service *s,
+                                      const struct local_registration *r, const struct list *checks,
+                                      struct arena *arena) {
+    struct list ids = LIST_NEW(arena, struct str, checks->len);
+    struct map fresh = MAP_INIT; /* checks that were not there before: the last of an ID counts */
+    static char is_fresh;
+    for (uint32_t i = 0; i < checks->len; i++) {
+        struct local_check *c = make_service_check(
+            l, &s->service, LIST_AT(*checks, struct check_type *, i), i + 1, checks->len);
+        c->token = str_copy(&c->arena, r->token);
+        c->source = r->from_api ? CHECK_FROM_API : CHECK_FROM_CONFIG;
+        struct str id = LIST_AT(ids, struct str, i) = str_copy(arena, c->check.check_id);
+        if (local_check_find(l, id) == NULL)
+            map_put(&fresh, id, &is_fresh);
+        add_check(l, c, map_get(&fresh, id) == NULL);
+    }
+    map_free(&fresh);
+    return ids;
+}
+
 bool local_register_service(struct local *l, const struct local_registration *r, struct error *e) {
     const struct service_definition *d = r->definition;
     struct arena scratch = ARENA_INIT;
     struct node_service made;
-    if (d->connect != NULL && d->connect->sidecar_service != NULL)
-        return error_set(e, ERROR_INTERNAL,
-                         "sidecar_service is not supported yet by this version of Praetor");
-    if (!check_checks(l, &r->checks, r->from_api, e))
-        return false;
-    if (!make_service(d, &made, &scratch, e)) {
+    struct list checks = service_definition_checks(d, &scratch);
+    if (!check_checks(l, &checks, r->from_api, e) || !make_service(d, &made, &scratch, e)) {
         arena_free(&scratch);
         return false;
     }
@@ -409,22 +426,11 @@ bool local_register_service(struct local *l, const struct local_registration *r,
     schema_copy(&node_service_shape, &s->service, &made, &s->arena);
     s->token = str_copy(&s->arena, r->token);
     s->from_api = r->from_api;
+    s->is_sidecar = r->is_sidecar;
     put_service(l, s);
     if (r->from_api)
         file_store_service(l, s);
-    struct list ids = LIST_NEW(&scratch, struct str, r->checks.len);
-    struct map fresh = MAP_INIT; /* checks that were not there before: the last of an ID counts */
-    for (uint32_t i = 0; i < r->checks.len; i++) {
-        struct local_check *c = make_service_check(
-            l, &s->service, LIST_AT(r->checks, struct check_type *, i), i + 1, r->checks.len);
-        c->token = str_copy(&c->arena, r->token);
-        c->source = r->from_api ? CHECK_FROM_API : CHECK_FROM_CONFIG;
-        struct str id = LIST_AT(ids, struct str, i) = str_copy(&scratch, c->check.check_id);
-        if (local_check_find(l, id) == NULL)
-            map_put(&fresh, id, s);
-        add_check(l, c, map_get(&fresh, id) == NULL);
-    }
-    map_free(&fresh);
+    struct list ids = add_service_checks(l, s, r, &checks, &scratch);
     if (r->replace_checks)
         remove_other_checks(l, s->service.id, &ids);
     arena_free(&scratch);
@@ -435,6 +441,16 @@ void local_service_drop(struct local *l, struct local_service *s) {
     struct str id = s->service.id;
     map_remove(&l->services, id);
     service_free(s); /* id is gone */
+}
+
+/* One that the agent made. */
+static bool remove_sidecar(struct local *l, struct str parent_id, struct error *e) {
+    struct arena scratch = ARENA_INIT;
+    struct str id = local_sidecar_id(&scratch, parent_id);
+    const struct local_service *s = local_service_find(l, id);
+    bool ok = s == NULL || !s->is_sidecar || local_deregister_service(l, id, e);
+    arena_free(&scratch);
+    return ok;
 }
 
 bool local_deregister_service(struct local *l, struct str id, struct error *e) {
@@ -459,7 +475,7 @@ bool local_deregister_service(struct local *l, struct str id, struct error *e) {
     check_alias_notify(l, s->service.id);
     local_notify(l, s->service.id);
     log_at(LOG_DEBUG, LOGGER, "removed service", LOG_S("service", id));
-    return true;
+    return remove_sidecar(l, id, e);
 }
 
 /* ---- checks ---- */
@@ -487,14 +503,14 @@ static bool add_check(struct local *l, struct local_check *c, bool keeps) {
     old = map_put(&l->checks, c->check.check_id, c);
     if (old != NULL)
         local_check_free(l, old);
+    if (c->source != CHECK_FROM_CONFIG)
+        file_store_check(l, c);
+    local_touch_check(l, c);
     if (c->has_type && c->type.ttl > 0)
         ttl_start(l, c);
     else if (c->has_type)
         check_start(l, c);
     check_alias_notify(l, c->check.service_id);
-    if (c->source != CHECK_FROM_CONFIG)
-        file_store_check(l, c);
-    local_touch_check(l, c);
     return true;
 }
 

@@ -75,17 +75,22 @@ size_t local_script_count(const struct local *l); /* that run */
 /* Over all that GET /v1/agent/service/ID shows; opaque. */
 uint64_t local_service_hash(const struct local_service *s);
 
-/* A validated definition (agent.md 1.12) with its checks (of struct check_type *), whose IDs follow
- * agent.md 2.4. Everything is copied. Persisted when from_api. */
+/* A validated definition (agent.md 1.12) with its checks, whose IDs follow agent.md 2.4. Everything
+ * is copied. Persisted when from_api. The definition's own token and sidecar are not looked at. */
 struct local_registration {
     const struct service_definition *definition;
-    struct list checks;
     struct str token;
     bool from_api;
+    bool is_sidecar;     /* of local_sidecar_of: deregistered with its parent */
     bool replace_checks; /* checks of the service that are not in the list go */
 };
 bool local_register_service(struct local *l, const struct local_registration *r, struct error *e);
 bool local_deregister_service(struct local *l, struct str id, struct error *e);
+/* The definition of the sidecar that goes with a definition (agent.md 2.2), to be registered after
+ * it; *out is NULL when it has none. In the arena, and pointing into the parent. Core thread, since
+ * a port may have to be chosen. Errors have the bare text. */
+bool local_sidecar_of(const struct local *l, const struct service_definition *parent,
+                      struct service_definition **out, struct arena *arena, struct error *e);
 /* A node's check or one of a known service. id: type.check_id, or its name. Config files do not set
  * Type on node checks (agent.md 1.9). */
 bool local_register_check(struct local *l, const struct config_check *c, enum check_source source,
@@ -129,6 +134,8 @@ bool check_type_validate(const struct check_type *t, struct error *e);
 bool check_type_supported(const struct check_type *t, const struct config *c, bool from_api,
                           struct error *e);
 bool check_type_empty(const struct check_type *t);
+/* Of struct check_type *: `check`, unless it is empty, then `checks` (none of them NULL). */
+struct list service_definition_checks(const struct service_definition *d, struct arena *arena);
 struct str check_type_shown(const struct check_type *t); /* "ttl", "http", …: agent.md 1.9 */
 bool service_meta_validate(const struct list *meta, bool mesh_gateway, struct error *e);
 bool weights_validate(const struct weights *w, struct error *e);

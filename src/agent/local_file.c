@@ -353,10 +353,14 @@ static void restore_service(struct local *l, const struct value *json, const cha
     }
     log_at(LOG_DEBUG, LOGGER, "restored service definition from file", LOG_S("service", s.id),
            LOG_C("file", path));
+    const struct value *sidecar = value_get(json, "LocallyRegisteredAsSidecar");
     struct service_definition d;
     definition_of(&s, &d, arena);
-    struct local_registration r = {
-        .definition = &d, .token = text_of(json, "Token"), .from_api = true};
+    struct local_registration r = {.definition = &d,
+                                   .token = text_of(json, "Token"),
+                                   .from_api = true,
+                                   .is_sidecar = sidecar != NULL && sidecar->kind == VALUE_BOOL &&
+                                                 sidecar->boolean};
     if (!local_register_service(l, &r, &e))
         error_set(failed, ERROR_INTERNAL, "failed adding service \"" STR_FMT "\": " STR_FMT,
                   STR_ARG(s.id), STR_ARG(e.text));

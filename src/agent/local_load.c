@@ -6,19 +6,40 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+static bool validate_checks(const struct service_definition *d, struct error *e) {
+    for (uint32_t i = 0; i < d->checks.len; i++)
+        if (!check_type_validate(LIST_AT(d->checks, struct check_type *, i), e))
+            return false;
+    return true;
+}
+
 static bool load_config_service(struct local *l, const struct service_definition *d,
                                 struct error *e) {
     if (d->name.len == 0)
         return error_set(e, ERROR_INTERNAL,
                          "Failed to register service \"\": Service name missing");
-    for (uint32_t i = 0; i < d->checks.len; i++)
-        if (!check_type_validate(LIST_AT(d->checks, struct check_type *, i), e))
-            return error_prefix(
-                e, "Failed to validate checks for service \"" STR_FMT "\": ", STR_ARG(d->name));
-    struct local_registration r = {.definition = d, .checks = d->checks, .token = d->token};
-    if (!local_register_service(l, &r, e))
-        return error_prefix(e, "Failed to register service \"" STR_FMT "\": ", STR_ARG(d->name));
-    return true;
+    if (!validate_checks(d, e))
+        return error_prefix(
+            e, "Failed to validate checks for service \"" STR_FMT "\": ", STR_ARG(d->name));
+    struct arena scratch = ARENA_INIT;
+    struct service_definition *sidecar;
+    bool ok = true;
+    if (!local_sidecar_of(l, d, &sidecar, &scratch, e) ||
+        (sidecar != NULL && !validate_checks(sidecar, e)))
+        ok = error_prefix(
+            e, "Failed to validate sidecar for service \"" STR_FMT "\": ", STR_ARG(d->name));
+    struct local_registration r = {.definition = d, .token = d->token};
+    if (ok && !local_register_service(l, &r, e))
+        ok = error_prefix(e, "Failed to register service \"" STR_FMT "\": ", STR_ARG(d->name));
+    if (ok && sidecar != NULL) {
+        r = (struct local_registration){
+            .definition = sidecar, .token = sidecar->token, .is_sidecar = true};
+        if (!local_register_service(l, &r, e))
+            ok = error_prefix(
+                e, "Failed to register sidecar for service \"" STR_FMT "\": ", STR_ARG(d->name));
+    }
+    arena_free(&scratch);
+    return ok;
 }
 
 /* The definition as the peer's error texts dump it. */

@@ -22,6 +22,12 @@ struct sync_waiter {
     struct sync_waiter *next;
 };
 
+/* A service or check as it was at a time. */
+struct sync_item {
+    struct str id;
+    uint64_t generation;
+};
+
 enum sync_state { SYNC_FULL, SYNC_RETRY_FULL, SYNC_PARTIAL };
 enum sync_stage {
     STAGE_IDLE,
@@ -47,14 +53,15 @@ struct local {
     bool node_in_sync;
     enum sync_state state;
     enum sync_stage stage;
-    bool full_wanted;  /* a full sync is to run when the pass is over */
-    bool again;        /* changes came after the pass took its list */
-    bool failed;       /* the servers refuse: the pass ends */
-    bool incomplete;   /* some entry could not be pushed */
-    bool full;         /* the pass belongs to a full sync */
-    bool leaderless;   /* why the last sync failed */
-    struct arena pass; /* of one pass */
-    struct str *todo;  /* IDs of the stage */
+    bool full_wanted;       /* a full sync is to run when the pass is over */
+    bool again;             /* changes came after the pass took its list */
+    bool failed;            /* the servers refuse: the pass ends */
+    bool incomplete;        /* some entry could not be pushed */
+    bool full;              /* the pass belongs to a full sync */
+    bool leaderless;        /* why the last sync failed */
+    struct arena pass;      /* of one pass */
+    struct str pass_error;  /* of an incomplete pass: the first */
+    struct sync_item *todo; /* of the stage */
     size_t todo_len, todo_next;
     unsigned in_flight;
     struct sync_waiter *waiting, *waiting_next; /* for this pass, for the next */
@@ -102,6 +109,9 @@ void local_ended_one(struct local *l);
 struct loop_timer *local_timer_new(struct local *l, void (*fn)(struct loop_timer *), void *owner);
 void local_timer_free(struct loop_timer *t);
 struct local *local_timer_local(struct loop_timer *t);
+
+/* local_sidecar.c */
+struct str local_sidecar_id(struct arena *arena, struct str parent_id);
 
 /* local_ttl.c */
 void ttl_start(struct local *l, struct local_check *c);

@@ -2,6 +2,8 @@
  * reads what the catalog has of this node. At most one of them runs at a time; calls of one stage
  * go out together. What changes meanwhile is pushed by the next pass.
  */
+#include <stdlib.h>
+
 #include "agent/local_state.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -22,11 +24,6 @@ enum sync_kind {
     DROP_CHECK,
     READ_SERVICES,
     READ_CHECKS
-};
-
-struct sync_item {
-    struct str id;
-    uint64_t generation;
 };
 
 struct sync_call {
@@ -367,9 +364,10 @@ static void call_done_push(struct call *call) {
         enum error_kind kind = a->error.kind;
         l->failed =
             l->failed || kind == ERROR_NO_LEADER || kind == ERROR_IO || kind == ERROR_RATE_LIMIT;
+        if (!l->incomplete)
+            l->pass_error = str_copy(&l->pass, a->error.text);
         l->incomplete = true;
         log_failure(c, a->error.text);
-        log_at(LOG_ERROR, AE_LOGGER, "failed to sync changes", LOG_S("error", a->error.text));
     }
     answer_release(a);
     call_free(c);
@@ -380,15 +378,18 @@ static void call_done_push(struct call *call) {
 
 /* A full sync later: soon after a leader has come when there is none, else when the time is up. */
 static void retry_later(struct local *l) {
-    char leader[64];
     l->state = SYNC_RETRY_FULL;
-    l->leaderless = server_leader_address(l->server, leader) == 0;
+    l->leaderless = !server_can_call(l->server);
     l->retry_at =
         time_now_monotonic() + RETRY_MIN + (int64_t)prng_below(&l->random, (uint64_t)RETRY_MIN);
     loop_timer_set(&l->retry_timer, LEADER_POLL);
 }
 
 static void pass_end(struct local *l) {
+    if (l->incomplete)
+        log_at(LOG_ERROR, AE_LOGGER,
+               l->full ? "failed to sync remote state" : "failed to sync changes",
+               LOG_S("error", l->pass_error));
     if (l->incomplete && !l->stopping && (l->full || l->failed))
         retry_later(l);
     l->full = false;
@@ -414,21 +415,31 @@ static void pass_end(struct local *l) {
         loop_timer_set(&l->trigger_timer, 0);
 }
 
+static int compare_items(const void *a, const void *b) {
+    uint64_t first = ((const struct sync_item *)a)->generation,
+             second = ((const struct sync_item *)b)->generation;
+    return (first > second) - (first < second);
+}
+
+/* What is dirty, in the order of the changes. */
 static void collect(struct local *l, const struct map *map, bool services) {
-    l->todo = ARENA_ARRAY(&l->pass, struct str, map->count);
+    l->todo = ARENA_ARRAY(&l->pass, struct sync_item, map->count);
     l->todo_len = l->todo_next = 0;
     struct str id;
     void *value;
     for (size_t i = 0; map_next(map, &i, &id, &value);) {
-        bool in_sync = services ? ((struct local_service *)value)->in_sync
-                                : ((struct local_check *)value)->in_sync;
-        if (!in_sync)
-            l->todo[l->todo_len++] = str_copy(&l->pass, id);
+        const struct local_service *s = value;
+        const struct local_check *c = value;
+        uint64_t generation = services ? s->generation : c->generation;
+        if (!(services ? s->in_sync : c->in_sync))
+            l->todo[l->todo_len++] = (struct sync_item){str_copy(&l->pass, id), generation};
     }
+    if (l->todo_len > 1)
+        qsort(l->todo, l->todo_len, sizeof(*l->todo), compare_items);
 }
 
 static void push_next_service(struct local *l) {
-    struct local_service *s = map_get(&l->services, l->todo[l->todo_next++]);
+    struct local_service *s = map_get(&l->services, l->todo[l->todo_next++].id);
     if (s == NULL || s->in_sync)
         return;
     if (s->deleted)
@@ -438,7 +449,7 @@ static void push_next_service(struct local *l) {
 }
 
 static void push_next_check(struct local *l) {
-    struct local_check *c = map_get(&l->checks, l->todo[l->todo_next++]);
+    struct local_check *c = map_get(&l->checks, l->todo[l->todo_next++].id);
     if (c == NULL || c->in_sync)
         return;
     if (c->deleted)
@@ -539,10 +550,9 @@ static void full_failed(struct local *l, struct str error) {
 
 static void retry_fired(struct loop_timer *t) {
     struct local *l = t->owner;
-    char leader[64];
     if (l->state != SYNC_RETRY_FULL || l->stopping)
         return;
-    bool news = l->leaderless && server_leader_address(l->server, leader) > 0;
+    bool news = l->leaderless && server_can_call(l->server);
     bool ready = news || time_now_monotonic() >= l->retry_at;
     if (ready && l->stage == STAGE_IDLE)
         full_start(l);

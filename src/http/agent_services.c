@@ -23,7 +23,8 @@ static void write_upstream(struct json_writer *w, const struct upstream *u) {
     agent_key_str(w, "DestinationName", u->destination_name);
     write_str_set(w, "Datacenter", u->datacenter);
     write_str_set(w, "LocalBindAddress", u->local_bind_address);
-    agent_key_i64(w, "LocalBindPort", u->local_bind_port);
+    if (u->local_bind_port != 0)
+        agent_key_i64(w, "LocalBindPort", u->local_bind_port);
     if (u->config != NULL && u->config->map.len > 0) {
         json_key(w, STR("Config"));
         json_value(w, u->config);
@@ -365,25 +366,9 @@ void agent_service(struct http_request *r) {
 
 struct registration {
     struct service_definition definition;
-    struct list checks; /* of struct check_type * */
     bool replace_checks;
     struct str token;
 };
-
-/* `Check`, unless it is empty, then `Checks`. */
-static void collect_checks(struct http_request *r, struct registration *reg) {
-    struct service_definition *d = &reg->definition;
-    bool has_one = !check_type_empty(&d->check);
-    reg->checks = LIST_NEW(&r->arena, struct check_type *, d->checks.len + has_one);
-    uint32_t len = 0;
-    if (has_one)
-        LIST_AT(reg->checks, struct check_type *, len++) = &d->check;
-    for (uint32_t i = 0; i < d->checks.len; i++) {
-        static struct check_type none;
-        struct check_type *check = LIST_AT(d->checks, struct check_type *, i);
-        LIST_AT(reg->checks, struct check_type *, len++) = check ? check : &none;
-    }
-}
 
 static bool bad_request(struct http_request *r, const char *prefix, const struct error *e) {
     http_answer_format(r, 400, "%s" STR_FMT, prefix, STR_ARG(e->text));
@@ -393,6 +378,30 @@ static bool bad_request(struct http_request *r, const char *prefix, const struct
 static bool bad_text(struct http_request *r, const char *text) {
     http_answer_text(r, 400, str_from(text));
     return false;
+}
+
+/* False: answered. A sidecar's faults have another status (sic). */
+static bool validate_checks(struct http_request *r, const struct service_definition *d,
+                            bool sidecar) {
+    struct error e = ERROR_IN(&r->arena);
+    struct list checks = service_definition_checks(d, &r->arena);
+    for (uint32_t i = 0; i < checks.len; i++) {
+        const struct check_type *check = LIST_AT(checks, struct check_type *, i);
+        if (!check_type_validate(check, &e)) {
+            http_answer_format(r, sidecar ? 500 : 400, "%s" STR_FMT,
+                               sidecar ? "Bad request: Invalid check in sidecar_service: "
+                                       : "Invalid check: ",
+                               STR_ARG(e.text));
+            return false;
+        }
+        if (check->status.len > 0 && !agent_known_status(check->status)) {
+            http_answer_format(r, sidecar ? 500 : 400,
+                               "%sStatus for checks must 'passing', 'warning', 'critical'",
+                               sidecar ? "Bad request: " : "");
+            return false;
+        }
+    }
+    return true;
 }
 
 /* In the order of agent.md 1.12. False: answered. */
@@ -409,24 +418,29 @@ static bool validate(struct http_request *r, struct registration *reg) {
         return bad_request(r, "Invalid Service Meta: ", &e);
     if (!service_definition_validate(d, &e))
         return bad_request(r, "", &e);
-    collect_checks(r, reg);
-    for (uint32_t i = 0; i < reg->checks.len; i++) {
-        const struct check_type *check = LIST_AT(reg->checks, struct check_type *, i);
-        if (!check_type_validate(check, &e))
-            return bad_request(r, "Invalid check: ", &e);
-        if (check->status.len > 0 && !agent_known_status(check->status))
-            return bad_text(r, "Status for checks must 'passing', 'warning', 'critical'");
-    }
-    return true;
+    if (!validate_checks(r, d, false))
+        return false;
+    return d->connect == NULL || d->connect->sidecar_service == NULL ||
+           validate_checks(r, d->connect->sidecar_service, true);
 }
 
 static bool do_register(struct agent_work *w, struct error *e) {
     struct registration *reg = w->data;
+    struct service_definition *sidecar;
+    if (!local_sidecar_of(w->local, &reg->definition, &sidecar, &w->r->arena, e)) {
+        e->kind = ERROR_INTERNAL;
+        return error_prefix(e, "Bad request: Invalid SidecarService: ");
+    }
     struct local_registration l = {.definition = &reg->definition,
-                                   .checks = reg->checks,
                                    .token = reg->token,
                                    .from_api = true,
                                    .replace_checks = reg->replace_checks};
+    if (!local_register_service(w->local, &l, e))
+        return false;
+    if (sidecar == NULL)
+        return true;
+    l.definition = sidecar;
+    l.is_sidecar = true;
     return local_register_service(w->local, &l, e);
 }
 
@@ -447,6 +461,8 @@ static void register_body(struct http_request *r) {
         return;
     }
     default_upstreams(&reg->definition);
+    if (reg->definition.connect != NULL && reg->definition.connect->sidecar_service != NULL)
+        default_upstreams(reg->definition.connect->sidecar_service);
     if (!validate(r, reg))
         return;
     struct str replace = http_param(r, "replace-existing-checks");

@@ -279,8 +279,8 @@ static bool register_service(struct world *w, const char *id, const char *tag, b
     if (ttl > 0) {
         struct check_type *type = ARENA_NEW(&w->arena, struct check_type);
         type->ttl = ttl;
-        r.checks = LIST_NEW(&w->arena, struct check_type *, 1);
-        LIST_AT(r.checks, struct check_type *, 0) = type;
+        d->checks = LIST_NEW(&w->arena, struct check_type *, 1);
+        LIST_AT(d->checks, struct check_type *, 0) = type;
     }
     struct job job = {.registration = &r};
     on_core(w, &job, do_register);
