@@ -54,8 +54,17 @@ struct str texts_multi(const struct texts *t, struct arena *arena) {
 
 /* ---- values and their names ---- */
 
-static const struct value *unwrap(const struct value *v) {
-    while (v->kind == VALUE_LIST && v->list.len == 1)
+/* An item of a list or a value of a map: element_of. */
+#define KEY_ELEMENT (1u << 31)
+
+/* Lists of one element are opened, as often as the peer does: scalars under a key and blocks marked
+ * so twice, all else once. */
+static const struct value *unwrap(const struct config_key *key, const struct value *v) {
+    bool block = key->type == CONFIG_BLOCK;
+    bool scalar = key->type <= CONFIG_DUR;
+    bool twice = (scalar && !(key->flags & KEY_ELEMENT)) ||
+                 (block && key->flags & (KEY_POINTER | KEY_WHOLE | KEY_TWICE));
+    for (int i = twice ? 2 : 1; i > 0 && v->kind == VALUE_LIST && v->list.len == 1; i--)
         v = &v->list.items[0];
     return v;
 }
@@ -77,7 +86,7 @@ static const char *type_name(const struct value *v) {
     case VALUE_LIST:
         return str_eq(v->literal, HCL_BLOCKS) ? "[]map[string]interface {}" : "[]interface {}";
     default:
-        return "nil";
+        return "invalid";
     }
 }
 
@@ -131,6 +140,7 @@ static uint64_t uint_of_float(double d) {
     return d >= 18446744073709551615.0 ? UINT64_MAX : (uint64_t)d;
 }
 
+/* An overflow is told of all unsigned types under the name of the first. */
 static bool decode_uint(struct decoder *d, const struct value *v, const char *name, struct str path,
                         struct value *out) {
     out->kind = VALUE_UINT;
@@ -143,21 +153,25 @@ static bool decode_uint(struct decoder *d, const struct value *v, const char *na
         return true;
     }
     if (v->kind == VALUE_INT)
-        texts_addf(&d->errors, "cannot parse '" STR_FMT "', %lld overflows %s", STR_ARG(path),
-                   (long long)v->integer, name);
+        texts_addf(&d->errors, "cannot parse '" STR_FMT "', %lld overflows uint", STR_ARG(path),
+                   (long long)v->integer);
     else if (v->kind == VALUE_FLOAT)
-        texts_addf(&d->errors, "cannot parse '" STR_FMT "', %f overflows %s", STR_ARG(path),
-                   v->number, name);
+        texts_addf(&d->errors, "cannot parse '" STR_FMT "', %f overflows uint", STR_ARG(path),
+                   v->number);
     else
         unconvertible(d, path, name, v);
     return false;
 }
 
 /* False: the value is not of the type; the error is noted. */
-static bool decode_scalar(struct decoder *d, enum config_type type, const struct value *v,
+static bool decode_scalar(struct decoder *d, const struct config_key *key, const struct value *v,
                           struct str path, struct value *out) {
-    v = unwrap(v);
-    switch (type) {
+    v = unwrap(key, v);
+    if (v->kind == VALUE_NULL) { /* a list of one null: not set, or an empty item */
+        *out = (struct value){.kind = VALUE_STRING};
+        return key->flags & KEY_ELEMENT;
+    }
+    switch (key->type) {
     case CONFIG_BOOL:
         if (v->kind != VALUE_BOOL)
             return unconvertible(d, path, "bool", v), false;
@@ -215,13 +229,14 @@ static struct value free_map(struct decoder *d, const struct value *v) {
 
 /* ---- containers ---- */
 
-static bool decode_block(struct decoder *d, const struct config_block *block, const struct value *v,
+static bool decode_block(struct decoder *d, const struct config_key *key, const struct value *v,
                          struct str path, struct value *out);
 static bool decode_value(struct decoder *d, const struct config_key *key, const struct value *v,
                          struct str path, struct value *out);
 
-static const struct value *want_map(struct decoder *d, const struct value *v, struct str path) {
-    v = unwrap(v);
+static const struct value *want_map(struct decoder *d, const struct config_key *key,
+                                    const struct value *v, struct str path) {
+    v = unwrap(key, v);
     if (v->kind == VALUE_MAP)
         return v;
     texts_addf(&d->errors, "'" STR_FMT "' expected a map, got '%s'", STR_ARG(path), kind_name(v));
@@ -230,7 +245,8 @@ static const struct value *want_map(struct decoder *d, const struct value *v, st
 
 /* What the items of a list or the values of a map are, as a key of its own. */
 static struct config_key element_of(const struct config_key *key) {
-    struct config_key element = {.name = "", .offset = CONFIG_NOWHERE, .block = key->block};
+    struct config_key element = {
+        .name = "", .offset = CONFIG_NOWHERE, .flags = KEY_ELEMENT, .block = key->block};
     switch (key->type) {
     case CONFIG_BLOCKS:
     case CONFIG_BLOCK_MAP:
@@ -276,7 +292,7 @@ static bool decode_list(struct decoder *d, const struct config_key *key, const s
 static bool decode_map(struct decoder *d, const struct config_key *key, const struct value *v,
                        struct str path, struct value *out) {
     *out = (struct value){.kind = VALUE_MAP};
-    v = want_map(d, v, path);
+    v = want_map(d, key, v, path);
     if (v == NULL)
         return false;
     struct config_key element = element_of(key);
@@ -310,14 +326,14 @@ static bool decode_value(struct decoder *d, const struct config_key *key, const 
     case CONFIG_BLOCK_MAP:
         return decode_map(d, key, v, path, out);
     case CONFIG_FREE:
-        v = want_map(d, v, path);
+        v = want_map(d, key, v, path);
         if (v != NULL)
             *out = free_map(d, v);
         return v != NULL;
     case CONFIG_BLOCK:
-        return decode_block(d, key->block, v, path, out);
+        return decode_block(d, key, v, path, out);
     default:
-        return decode_scalar(d, key->type, v, path, out);
+        return decode_scalar(d, key, v, path, out);
     }
 }
 
@@ -375,10 +391,16 @@ static const struct config_key *match_key(const struct config_block *block, cons
     return NULL;
 }
 
-static bool decode_block(struct decoder *d, const struct config_block *block, const struct value *v,
+/* A key of the block was read: the peer has two fields under this name, and tells both faults. */
+static bool told_twice(struct str path) {
+    return str_is(path, "advertise_addr_ipv6");
+}
+
+static bool decode_block(struct decoder *d, const struct config_key *self, const struct value *v,
                          struct str path, struct value *out) {
+    const struct config_block *block = self->block;
     *out = (struct value){.kind = VALUE_MAP};
-    v = want_map(d, v, path);
+    v = want_map(d, self, v, path);
     if (v == NULL)
         return false;
     for (size_t i = 0; i < v->map.len; i++) {
@@ -393,14 +415,17 @@ static bool decode_block(struct decoder *d, const struct config_block *block, co
                 texts_add(d->warnings, STR("config key \"acl_enforce_version_8\" is deprecated and "
                                            "should be removed"));
             else
-                texts_addf(&d->unknown, "invalid config key " STR_FMT, STR_ARG(name));
+                texts_add(&d->unknown, name);
             continue;
         }
         struct value item = {0};
+        size_t errors = d->errors.len;
         if (hidden || pair->value.kind == VALUE_NULL)
             continue;
         if (decode_value(d, key, &pair->value, name, &item))
             *map_add(out, str_from(key->name), d->arena) = item;
+        else if (told_twice(name) && d->errors.len > errors)
+            texts_add(&d->errors, d->errors.items[d->errors.len - 1]);
     }
     return true;
 }
@@ -490,6 +515,49 @@ static int compare_texts(const void *a, const void *b) {
     return str_compare(*(const struct str *)a, *(const struct str *)b);
 }
 
+/* Where the peer tells of a block: by name, but for these, which go as if they had the other. */
+static struct str block_rank(struct str name, bool top) {
+    static const struct {
+        const char *name, *as;
+        bool top;
+    } moved[] = {
+        {"auto_encrypt", "config_entries1", true},
+        {"consul", "unix_sockets1", true},
+        {"audit", "unix_sockets2", true},
+        {"segments", "unix_sockets3", true},
+        {"tagged_addresses", "", false},
+        {"weights", "checks1", false},
+        {"proxy", "checks2", false},
+        {"connect", "checks3", false},
+        {"upstreams", "", false},
+        {"mesh_gateway", "a", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(moved); i++)
+        if (moved[i].top == top && str_is(name, moved[i].name))
+            return str_from(moved[i].as);
+    return name;
+}
+
+/* Unknown keys: those inside of blocks before the block's own, blocks in the order of their names,
+ * lists in theirs. */
+static int compare_paths(const void *a, const void *b) {
+    struct str rest_a = *(const struct str *)a, rest_b = *(const struct str *)b;
+    for (bool top = true;; top = false) {
+        struct str x = str_cut(&rest_a, '.'), y = str_cut(&rest_b, '.');
+        bool leaf_x = rest_a.data == NULL, leaf_y = rest_b.data == NULL;
+        if (leaf_x || leaf_y)
+            return leaf_x != leaf_y ? leaf_x - leaf_y : str_compare(x, y);
+        struct str part_x = str_cut(&x, '['), part_y = str_cut(&y, '[');
+        int order = str_compare(block_rank(part_x, top), block_rank(part_y, top));
+        if (order == 0 && x.len != y.len)
+            order = x.len < y.len ? -1 : 1; /* more digits, greater index */
+        if (order == 0)
+            order = str_compare(x, y);
+        if (order != 0)
+            return order;
+    }
+}
+
 bool config_decode(const struct value *raw, struct value *out, struct texts *warnings,
                    struct arena *arena, struct error *e) {
     struct decoder d = {.arena = arena,
@@ -497,7 +565,8 @@ bool config_decode(const struct value *raw, struct value *out, struct texts *war
                         .unknown = {.arena = arena},
                         .warnings = warnings};
     static const struct value nothing = {.kind = VALUE_MAP};
-    decode_block(&d, &config_root, raw->kind == VALUE_NULL ? &nothing : raw, STR(""), out);
+    static const struct config_key root = {.type = CONFIG_BLOCK, .block = &config_root};
+    decode_block(&d, &root, raw->kind == VALUE_NULL ? &nothing : raw, STR(""), out);
     if (d.errors.len > 0) {
         qsort(d.errors.items, d.errors.len, sizeof(struct str), compare_texts);
         struct buf text = BUF_INIT;
@@ -509,8 +578,11 @@ bool config_decode(const struct value *raw, struct value *out, struct texts *war
         return false;
     }
     if (d.unknown.len > 0) {
-        qsort(d.unknown.items, d.unknown.len, sizeof(struct str), compare_texts);
-        struct str text = texts_multi(&d.unknown, arena);
+        qsort(d.unknown.items, d.unknown.len, sizeof(struct str), compare_paths);
+        struct texts told = {.arena = arena};
+        for (size_t i = 0; i < d.unknown.len; i++)
+            texts_addf(&told, "invalid config key " STR_FMT, STR_ARG(d.unknown.items[i]));
+        struct str text = texts_multi(&told, arena);
         return error_set(e, ERROR_INTERNAL, STR_FMT, STR_ARG(text));
     }
     enterprise_warnings(&config_root, out, STR(""), warnings);

@@ -101,7 +101,7 @@ static const struct config_key upstream_keys[] = {
     {"destination_type", CONFIG_STR, IN(upstream, destination_type)},
     {"local_bind_address", CONFIG_STR, IN(upstream, local_bind_address)},
     {"local_bind_port", CONFIG_INT, IN(upstream, local_bind_port)},
-    {"mesh_gateway", CONFIG_BLOCK, IN(upstream, mesh_gateway), 0, &gateway_block},
+    {"mesh_gateway", CONFIG_BLOCK, IN(upstream, mesh_gateway), KEY_TWICE, &gateway_block},
 };
 static void upstream_init(void *object) {
     ((struct upstream *)object)->destination_type = STR("service");
@@ -113,10 +113,11 @@ static const struct config_key proxy_keys[] = {
     {"config", CONFIG_FREE, IN(connect_proxy_config, config)},
     {"destination_service_id", CONFIG_STR, IN(connect_proxy_config, destination_service_id)},
     {"destination_service_name", CONFIG_STR, IN(connect_proxy_config, destination_service_name)},
-    {"expose", CONFIG_BLOCK, IN(connect_proxy_config, expose), 0, &expose_block},
+    {"expose", CONFIG_BLOCK, IN(connect_proxy_config, expose), KEY_TWICE, &expose_block},
     {"local_service_address", CONFIG_STR, IN(connect_proxy_config, local_service_address)},
     {"local_service_port", CONFIG_INT, IN(connect_proxy_config, local_service_port)},
-    {"mesh_gateway", CONFIG_BLOCK, IN(connect_proxy_config, mesh_gateway), 0, &gateway_block},
+    {"mesh_gateway", CONFIG_BLOCK, IN(connect_proxy_config, mesh_gateway), KEY_TWICE,
+     &gateway_block},
     {"upstreams", CONFIG_BLOCKS, IN(connect_proxy_config, upstreams), 0, &upstream_block},
 };
 static const struct config_block proxy_block = {KEYS(proxy_keys),
@@ -134,7 +135,7 @@ static const struct config_block service_connect_block = {KEYS(service_connect_k
  * any key. */
 static const struct config_key service_keys[] = {
     {"address", CONFIG_STR, IN(service_definition, address)},
-    {"check", CONFIG_BLOCK, NOWHERE, 0, &config_check_block},
+    {"check", CONFIG_BLOCK, NOWHERE, KEY_TWICE, &config_check_block},
     {"checks", CONFIG_BLOCKS, NOWHERE, 0, &config_check_block},
     {"connect", CONFIG_BLOCK, IN(service_definition, connect), KEY_POINTER, &service_connect_block},
     {"enable_tag_override", CONFIG_BOOL, IN(service_definition, enable_tag_override)},
@@ -476,7 +477,7 @@ static const struct config_key root_keys[] = {
     {"ca_path", CONFIG_STR, AT(tls.ca_path), KEY_LATER},
     {"cache", CONFIG_BLOCK, NOWHERE, 0, &cache_block},
     {"cert_file", CONFIG_STR, AT(tls.cert_file), KEY_LATER},
-    {"check", CONFIG_BLOCK, NOWHERE, 0, &config_check_block},
+    {"check", CONFIG_BLOCK, NOWHERE, KEY_TWICE, &config_check_block},
     {"check_deregister_interval_min", CONFIG_DUR, AT(check_deregister_interval_min)},
     {"check_output_max_size", CONFIG_INT, AT(check_output_max_size)},
     {"check_reap_interval", CONFIG_DUR, AT(check_reap_interval)},
@@ -559,7 +560,7 @@ static const struct config_key root_keys[] = {
     {"serf_wan_allowed_cidrs", CONFIG_STRS, AT(serf_allowed_cidrs_wan), KEY_LATER},
     {"server", CONFIG_BOOL, AT(server_mode)},
     {"server_name", CONFIG_STR, AT(tls.server_name)},
-    {"service", CONFIG_BLOCK, NOWHERE, 0, &config_service_block},
+    {"service", CONFIG_BLOCK, NOWHERE, KEY_TWICE, &config_service_block},
     {"services", CONFIG_BLOCKS, NOWHERE, 0, &config_service_block},
     {"session_ttl_min", CONFIG_DUR, AT(session_ttl_min)},
     {"skip_leave_on_interrupt", CONFIG_BOOL, AT(skip_leave_on_int)},

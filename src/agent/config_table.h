@@ -32,6 +32,7 @@ enum config_key_flag {
     KEY_WHOLE = 1 << 2,      /* a block that a later source replaces as a whole */
     KEY_POINTER =
         1 << 3, /* CONFIG_BLOCK: the struct has a pointer; CONFIG_BLOCKS: items are pointers */
+    KEY_TWICE = 1 << 4, /* CONFIG_BLOCK: may sit in two lists of one element, as those above may */
 };
 
 #define CONFIG_NOWHERE ((ptrdiff_t)-1)

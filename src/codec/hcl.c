@@ -87,7 +87,8 @@ static bool parse_keys(struct parser *p, struct hcl_item *item, struct str *show
         struct hcl_token t = scan(p);
         switch (t.type) {
         case HCL_EOF:
-            unscan(p);
+            if (count > 0)
+                unscan(p);
             *end = count == 0;
             goto done;
         case HCL_ASSIGN:
@@ -298,6 +299,15 @@ static const char *node_type_name(const struct hcl_node *node) {
                                            : "*ast.ListType";
 }
 
+static bool bad_number(const char *function, struct str text, const char *why, struct error *e) {
+    struct arena scratch = ARENA_INIT;
+    struct str quoted = str_quote(&scratch, text);
+    error_set(e, ERROR_INTERNAL, "strconv.%s: parsing " STR_FMT ": %s", function, STR_ARG(quoted),
+              why);
+    arena_free(&scratch);
+    return false;
+}
+
 static bool parse_int(struct str text, int64_t *out, struct error *e) {
     char copy[72];
     bool fits = text.len < sizeof(copy);
@@ -313,12 +323,9 @@ static bool parse_int(struct str text, int64_t *out, struct error *e) {
             return true;
         }
         if (errno == ERANGE && *end == '\0')
-            return error_set(e, ERROR_INTERNAL,
-                             "strconv.ParseInt: parsing \"" STR_FMT "\": value out of range",
-                             STR_ARG(text));
+            return bad_number("ParseInt", text, "value out of range", e);
     }
-    return error_set(e, ERROR_INTERNAL, "strconv.ParseInt: parsing \"" STR_FMT "\": invalid syntax",
-                     STR_ARG(text));
+    return bad_number("ParseInt", text, "invalid syntax", e);
 }
 
 static bool parse_float(struct str text, double *out, struct arena *arena, struct error *e) {
@@ -327,13 +334,9 @@ static bool parse_float(struct str text, double *out, struct arena *arena, struc
     errno = 0;
     double number = strtod(copy, &end);
     if (*copy == '\0' || *end != '\0')
-        return error_set(e, ERROR_INTERNAL,
-                         "strconv.ParseFloat: parsing \"" STR_FMT "\": invalid syntax",
-                         STR_ARG(text));
+        return bad_number("ParseFloat", text, "invalid syntax", e);
     if (errno == ERANGE && isinf(number))
-        return error_set(e, ERROR_INTERNAL,
-                         "strconv.ParseFloat: parsing \"" STR_FMT "\": value out of range",
-                         STR_ARG(text));
+        return bad_number("ParseFloat", text, "value out of range", e);
     *out = number;
     return true;
 }
@@ -496,11 +499,13 @@ static bool decode_labelled(struct decoder *d, const struct hcl_node *object, st
                                        .cap = 1};
             if (!decode_node(d, &wrapped, &one, name))
                 return false;
-        } else if (item->value->kind != HCL_NODE_OBJECT) {
+        } else if (list.list.len == 0 && item->value->kind == HCL_NODE_LITERAL) {
+            return error_set(d->e, ERROR_INTERNAL,
+                             "At -: " STR_FMT "." STR_FMT ": unknown type *ast.ObjectList",
+                             STR_ARG(path), STR_ARG(key));
+        } else {
             return error_set(d->e, ERROR_INTERNAL, "At -: " STR_FMT ": map must have string keys",
                              STR_ARG(name));
-        } else if (!decode_node(d, item->value, &one, name)) {
-            return false;
         }
         list_append(d, &list, &one);
     }

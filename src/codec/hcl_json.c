@@ -1,215 +1,233 @@
-/* HCL's own JSON dialect (config.md 1.5.4): JSON's shape with lenient ends, read into the syntax
- * tree of HCL, so that integers stay integers and objects are blocks. Not the reader of .json
- * files, which is codec/json.h. The peer splits an object whose values are all objects into blocks
- * of one entry each; that is not copied.
+/* HCL's own JSON dialect (config.md 1.5.4): JSON's shape with the lenient ends that the peer has,
+ * read into the syntax tree of HCL, so that integers stay integers and objects are blocks. Not the
+ * reader of .json files, which is codec/json.h.
  */
 #include "base/mem.h"
 #include "codec/hcl_syntax.h"
 
 struct reader {
-    struct str text;
-    size_t at;
+    struct hcl_scanner scanner;
+    struct hcl_token token;
+    bool unread;
     unsigned depth;
     struct arena *arena;
     struct error *e;
 };
 
-static bool read_error(struct reader *r, size_t position, const char *message) {
-    struct str place = hcl_place(r->arena, r->text, position);
-    return error_set(r->e, ERROR_INTERNAL, STR_FMT ": %s", STR_ARG(place), message);
+static struct hcl_token scan(struct reader *r) {
+    if (!r->unread)
+        r->token = hcl_scan_json(&r->scanner);
+    r->unread = false;
+    return r->token;
 }
 
-static char peek(struct reader *r) {
-    while (r->at < r->text.len && strchr(" \t\r\n", r->text.data[r->at]) != NULL &&
-           r->text.data[r->at] != '\0')
-        r->at++;
-    return r->at < r->text.len ? r->text.data[r->at] : '\0';
+/* What became of an item or a value. GONE: there was none, and the object that it was to stand in
+ * ends here, which the peer lets pass. */
+enum outcome { READ_OK, READ_GONE, READ_FAILED };
+
+static enum outcome read_failed(struct reader *r, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static enum outcome read_failed(struct reader *r, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    struct str text = str_vformat(r->arena, format, args);
+    va_end(args);
+    error_set(r->e, ERROR_INTERNAL, STR_FMT, STR_ARG(text));
+    return READ_FAILED;
 }
 
-static int hex(char c) {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-/* A JSON string as an HCL STRING token: the escapes of JSON are also HCL's, except "\/". */
-static bool read_string(struct reader *r, struct hcl_token *token) {
-    size_t start = r->at++;
-    char *text = arena_alloc(r->arena, r->text.len - start + 2);
-    size_t len = 0;
-    text[len++] = '"';
-    for (;;) {
-        if (r->at >= r->text.len || r->text.data[r->at] == '\n')
-            return read_error(r, r->at, "literal not terminated");
-        char c = r->text.data[r->at++];
-        if (c == '"')
-            break;
-        if (c == '\\') {
-            char escape = r->at < r->text.len ? r->text.data[r->at] : '\0';
-            if (escape == '\0' || strchr("\"\\/bfnrtu", escape) == NULL)
-                return read_error(r, r->at, "illegal char escape");
-            if (escape == '/') {
-                text[len++] = '/';
-                r->at++;
-                continue;
-            }
-            for (size_t i = 1; escape == 'u' && i <= 4; i++)
-                if (r->at + i >= r->text.len || hex(r->text.data[r->at + i]) < 0)
-                    return read_error(r, r->at + i, "illegal char escape");
-            text[len++] = c;
-            c = escape;
-            r->at++;
-        }
-        text[len++] = c;
-    }
-    text[len++] = '"';
-    *token = (struct hcl_token){HCL_STRING, str_of(text, len), start};
-    return true;
-}
-
-static bool is_number_char(char c, bool *fraction) {
-    if (c == '.' || c == 'e' || c == 'E')
-        *fraction = true;
-    return (c >= '0' && c <= '9') || c == '.' || c == 'e' || c == 'E' || c == '+' || c == '-';
-}
-
-static bool read_number(struct reader *r, struct hcl_token *token) {
-    size_t start = r->at;
-    bool fraction = false;
-    while (r->at < r->text.len && is_number_char(r->text.data[r->at], &fraction))
-        r->at++;
-    struct str text = str_sub(r->text, start, r->at - start);
-    struct str digits = text.data[0] == '-' ? str_sub(text, 1, SIZE_MAX) : text;
-    if (!fraction && digits.len > 1 && digits.data[0] == '0')
-        return read_error(r, start + (text.len - digits.len) + 1, "numbers cannot start with 0");
-    *token = (struct hcl_token){fraction ? HCL_FLOAT : HCL_NUMBER, text, start};
-    return true;
-}
-
-static bool read_word(struct reader *r, struct hcl_token *token) {
-    size_t start = r->at;
-    while (r->at < r->text.len && ((r->text.data[r->at] >= 'a' && r->text.data[r->at] <= 'z') ||
-                                   (r->text.data[r->at] >= 'A' && r->text.data[r->at] <= 'Z')))
-        r->at++;
-    struct str word = str_sub(r->text, start, r->at - start);
-    if (str_is(word, "true") || str_is(word, "false")) {
-        *token = (struct hcl_token){HCL_BOOL, word, start};
-        return true;
-    }
-    if (str_is(word, "null")) { /* becomes the empty string */
-        *token = (struct hcl_token){HCL_STRING, STR("\"\""), start};
-        return true;
-    }
-    if (start < r->text.len && r->text.data[start] == '/')
-        return read_error(r, start, "illegal char: /");
-    return read_error(r, word.len > 0 ? r->at - 1 : start, "illegal char");
-}
-
-static struct hcl_node *read_object(struct reader *r);
-
-static struct hcl_node *new_list(struct reader *r) {
-    struct hcl_node *list = ARENA_NEW(r->arena, struct hcl_node);
-    list->kind = HCL_NODE_LIST;
-    list->position = r->at++;
-    return list;
-}
-
-/* NULL without an error: there is no value here, which is tolerated. */
-static struct hcl_node *read_value(struct reader *r);
-
-static struct hcl_node *fill_list(struct reader *r) {
-    struct hcl_node *list = new_list(r);
-    for (;;) {
-        char c = peek(r);
-        if (c == ',') {
-            r->at++;
-            continue;
-        }
-        if (c == ']')
-            r->at++;
-        if (c == ']' || c == '\0' || c == '}')
-            return list;
-        struct hcl_node *node = read_value(r);
-        if (node == NULL)
-            return error_is_set(r->e) ? NULL : list;
-        hcl_list_add(list, node, r->arena);
-    }
-}
-
-static struct hcl_node *read_value(struct reader *r) {
-    char c = peek(r);
-    if (c == '\0' || c == '}' || c == ']' || c == ',' || c == ':')
-        return NULL;
-    if (c == '{' || c == '[') {
-        if (r->depth >= HCL_MAX_DEPTH) {
-            read_error(r, r->at, "nested too deeply");
-            return NULL;
-        }
-        r->depth++;
-        struct hcl_node *nested = c == '{' ? read_object(r) : fill_list(r);
-        r->depth--;
-        return nested;
-    }
-    struct hcl_token token = {0};
-    bool ok = c == '"'                             ? read_string(r, &token)
-              : (c >= '0' && c <= '9') || c == '-' ? read_number(r, &token)
-                                                   : read_word(r, &token);
-    if (!ok)
-        return NULL;
+static struct hcl_node *new_node(struct reader *r, size_t position) {
     struct hcl_node *node = ARENA_NEW(r->arena, struct hcl_node);
-    node->kind = HCL_NODE_LITERAL;
-    node->position = token.position;
-    node->token = token;
+    node->position = position;
     return node;
 }
 
-/* One entry behind its key. False: error. */
-static bool read_entry(struct reader *r, struct hcl_node *object) {
-    struct hcl_token key;
-    struct str *name = ARENA_NEW(r->arena, struct str);
-    if (!read_string(r, &key))
-        return false;
-    if (!hcl_unquote(key.text, r->arena, name))
-        return read_error(r, key.position, "illegal char escape");
-    if (peek(r) != ':')
-        return true;
-    r->at++;
-    struct hcl_node *value = read_value(r);
-    if (value != NULL)
-        hcl_object_add(object, (struct hcl_item){name, 1, value}, r->arena);
-    return !error_is_set(r->e);
+static struct hcl_node *new_literal(struct reader *r, struct hcl_token token) {
+    struct hcl_node *node = new_node(r, token.position);
+    node->kind = HCL_NODE_LITERAL;
+    node->token = token;
+    if (token.type == HCL_NULL) /* becomes the empty string */
+        node->token = (struct hcl_token){HCL_STRING, STR("\"\""), token.position};
+    return node;
 }
 
-static struct hcl_node *read_object(struct reader *r) {
-    struct hcl_node *object = ARENA_NEW(r->arena, struct hcl_node);
-    object->kind = HCL_NODE_OBJECT;
-    object->position = r->at++;
+static enum outcome read_object(struct reader *r, size_t position, struct hcl_node **out);
+
+/* The bracket was taken. Commas may be missing or too many, booleans are dropped, and an opening
+ * bracket is passed over, so that the first closing one ends all. */
+static enum outcome read_list(struct reader *r, size_t position, struct hcl_node **out) {
+    struct hcl_node *list = *out = new_node(r, position);
+    list->kind = HCL_NODE_LIST;
     for (;;) {
-        char c = peek(r);
-        if (c == '"') {
-            if (!read_entry(r, object))
-                return NULL;
-        } else if (c == ',') {
-            r->at++;
-        } else if (c == '}' || (c == '\0' && r->at >= r->text.len)) {
-            r->at += c == '}';
-            return object;
-        } else {
-            struct hcl_token ignored;
-            if (c == '{' || c == '[' || c == ']' || c == ':' || (c >= '0' && c <= '9') || c == '-')
-                read_error(r, r->at, "expected: STRING | RBRACE");
-            else if (read_word(r, &ignored))
-                read_error(r, ignored.position, "expected: STRING | RBRACE");
-            return NULL;
+        struct hcl_token t = scan(r);
+        struct hcl_node *node;
+        switch (t.type) {
+        case HCL_STRING:
+        case HCL_NUMBER:
+        case HCL_FLOAT:
+            hcl_list_add(list, new_literal(r, t), r->arena);
+            break;
+        case HCL_BOOL:
+        case HCL_COMMA:
+        case HCL_LBRACK:
+            break;
+        case HCL_LBRACE:
+            if (read_object(r, t.position, &node) == READ_FAILED)
+                return READ_FAILED;
+            hcl_list_add(list, node, r->arena);
+            break;
+        case HCL_RBRACK:
+            return READ_OK;
+        case HCL_RBRACE:
+            r->unread = true;
+            return READ_GONE;
+        default:
+            return read_failed(r, "unexpected token while parsing list: %s",
+                               hcl_token_name(t.type));
         }
     }
 }
 
+static enum outcome read_value(struct reader *r, struct hcl_node **out) {
+    struct hcl_token t = scan(r);
+    switch (t.type) {
+    case HCL_STRING:
+    case HCL_NUMBER:
+    case HCL_FLOAT:
+    case HCL_BOOL:
+    case HCL_NULL:
+        *out = new_literal(r, t);
+        return READ_OK;
+    case HCL_LBRACE:
+        return read_object(r, t.position, out);
+    case HCL_LBRACK:
+        return read_list(r, t.position, out);
+    case HCL_EOF:
+        return READ_GONE;
+    case HCL_RBRACE:
+        r->unread = true;
+        return READ_GONE;
+    default: {
+        struct str place = hcl_place(r->arena, r->scanner.text, t.position);
+        return read_failed(r, "Expected object value, got unknown token: " STR_FMT " %s " STR_FMT,
+                           STR_ARG(place), hcl_token_name(t.type), STR_ARG(t.text));
+    }
+    }
+}
+
+/* The keys of an item up to its colon. */
+static enum outcome read_keys(struct reader *r, struct hcl_item *item) {
+    struct str keys[64];
+    size_t count = 0;
+    for (;;) {
+        struct hcl_token t = scan(r);
+        if (t.type == HCL_COLON && count > 0)
+            break;
+        if (t.type == HCL_EOF)
+            return READ_GONE;
+        if (t.type == HCL_RBRACE) {
+            r->unread = true;
+            return READ_GONE;
+        }
+        if (t.type != HCL_STRING)
+            return read_failed(r, "expected: STRING got: %s", hcl_token_name(t.type));
+        if (count == COUNT_OF(keys))
+            return read_failed(r, "too many keys");
+        if (!hcl_unquote(t.text, r->arena, &keys[count++]))
+            return read_failed(r, "illegal char escape");
+    }
+    item->keys = arena_copy(r->arena, keys, count * sizeof(*keys));
+    item->key_count = count;
+    return READ_OK;
+}
+
+static bool all_objects(const struct hcl_node *object) {
+    for (size_t i = 0; i < object->len; i++)
+        if (object->items[i].value->kind != HCL_NODE_OBJECT)
+            return false;
+    return object->len > 0;
+}
+
+/* An object of nothing but objects stands for as many items with one key more:
+ * {"a": {"b": {}, "c": {}}} is what HCL writes as a "b" {} a "c" {}. */
+static void add_flat(struct reader *r, struct hcl_node *object, struct hcl_item item) {
+    if (item.value->kind != HCL_NODE_OBJECT || !all_objects(item.value)) {
+        hcl_object_add(object, item, r->arena);
+        return;
+    }
+    for (size_t i = 0; i < item.value->len; i++) {
+        const struct hcl_item *inner = &item.value->items[i];
+        size_t count = item.key_count + inner->key_count;
+        struct str *keys = ARENA_ARRAY(r->arena, struct str, count);
+        memcpy(keys, item.keys, item.key_count * sizeof(*keys));
+        memcpy(keys + item.key_count, inner->keys, inner->key_count * sizeof(*keys));
+        hcl_object_add(object, (struct hcl_item){keys, count, inner->value}, r->arena);
+    }
+}
+
+/* In a list such an object is as many objects of one item. */
+static struct hcl_node *flatten_list(struct reader *r, const struct hcl_node *list) {
+    struct hcl_node *flat = new_node(r, list->position);
+    flat->kind = HCL_NODE_LIST;
+    for (size_t i = 0; i < list->len; i++) {
+        struct hcl_node *node = list->nodes[i];
+        if (node->kind != HCL_NODE_OBJECT || !all_objects(node)) {
+            hcl_list_add(flat, node, r->arena);
+            continue;
+        }
+        for (size_t j = 0; j < node->len; j++) {
+            struct hcl_node *one = new_node(r, node->position);
+            one->kind = HCL_NODE_OBJECT;
+            hcl_object_add(one, node->items[j], r->arena);
+            hcl_list_add(flat, one, r->arena);
+        }
+    }
+    return flat;
+}
+
+/* Items up to where one does not end with a comma. */
+static enum outcome read_items(struct reader *r, struct hcl_node *object) {
+    for (;;) {
+        struct hcl_item item = {0};
+        enum outcome got = read_keys(r, &item);
+        if (got == READ_OK)
+            got = read_value(r, &item.value);
+        if (got != READ_OK)
+            return got;
+        if (item.value->kind == HCL_NODE_LIST)
+            item.value = flatten_list(r, item.value);
+        add_flat(r, object, item);
+        if (scan(r).type != HCL_COMMA) {
+            r->unread = true;
+            return READ_OK;
+        }
+    }
+}
+
+/* The brace was taken. Whatever stands where the closing one is expected counts for it. */
+static enum outcome read_object(struct reader *r, size_t position, struct hcl_node **out) {
+    *out = new_node(r, position);
+    (*out)->kind = HCL_NODE_OBJECT;
+    if (r->depth >= HCL_MAX_DEPTH)
+        return read_failed(r, "nested too deeply");
+    r->depth++;
+    enum outcome got = read_items(r, *out);
+    r->depth--;
+    if (got == READ_FAILED)
+        return got;
+    scan(r);
+    return READ_OK;
+}
+
 bool hcl_parse_json(struct str text, struct hcl_node **root, struct arena *arena, struct error *e) {
-    struct reader r = {.text = text, .arena = arena, .e = e};
+    struct reader r = {.arena = arena, .e = e};
+    hcl_scan_init(&r.scanner, text, arena);
     error_clear(e);
-    peek(&r);
-    *root = read_object(&r);
-    return *root != NULL;
+    struct hcl_token brace = scan(&r);
+    enum outcome got = read_object(&r, brace.position, root);
+    if (r.scanner.error == NULL)
+        return got != READ_FAILED;
+    struct str place = hcl_place(arena, text, r.scanner.error_position);
+    error_clear(e);
+    return error_set(e, ERROR_INTERNAL, STR_FMT ": %s", STR_ARG(place), r.scanner.error);
 }

@@ -31,7 +31,19 @@ static uint32_t peek(const struct hcl_scanner *s, size_t *len) {
     return rune;
 }
 
-/* Takes a character. Bad encodings and NUL are errors wherever they stand; NUL ends the input. */
+/* Where an error at the end of the text is told, and one column later from then on. */
+static size_t end_position(struct hcl_scanner *s) {
+    return s->text.len + s->past++;
+}
+
+/* Something was looked for behind a token, in vain and `times` times. */
+static void looked_past(struct hcl_scanner *s, size_t times) {
+    if (s->at >= s->text.len)
+        s->past += times;
+}
+
+/* Takes a character, but at the end. Bad encodings and NUL are errors wherever they stand; NUL ends
+ * the input. */
 static uint32_t next(struct hcl_scanner *s) {
     size_t len;
     size_t position = s->at;
@@ -45,7 +57,7 @@ static uint32_t next(struct hcl_scanner *s) {
         return RUNE_NONE;
     }
     if (rune == 0xE123)
-        scan_error(s, "unicode code point U+E123 used by internal library", position);
+        scan_error(s, "unicode code point U+E123 reserved for internal use", position);
     return rune;
 }
 
@@ -82,6 +94,7 @@ static enum hcl_token_type scan_comment(struct hcl_scanner *s, uint32_t first) {
     if (first == '#' || peek(s, &len) == '/') {
         for (;;) {
             uint32_t r = peek(s, &len);
+            looked_past(s, 1);
             if (r == '\n' || r == RUNE_NONE)
                 return HCL_COMMENT;
             if (next(s) == RUNE_NONE)
@@ -96,7 +109,7 @@ static enum hcl_token_type scan_comment(struct hcl_scanner *s, uint32_t first) {
     for (;;) {
         uint32_t r = next(s);
         if (r == RUNE_NONE) {
-            scan_error(s, "comment not terminated", s->text.len);
+            scan_error(s, "comment not terminated", end_position(s));
             return HCL_COMMENT;
         }
         if (r == '*' && peek(s, &len) == '/') {
@@ -112,6 +125,42 @@ static void take_digits(struct hcl_scanner *s) {
         s->at++;
 }
 
+/* Behind the 'e': a sign, and one character whatever it is. */
+static void take_exponent(struct hcl_scanner *s) {
+    size_t len;
+    s->at++;
+    uint32_t r = peek(s, &len);
+    if (r == '-' || r == '+')
+        s->at++;
+    bool end = s->at >= s->text.len;
+    if (end || is_digit(peek(s, &len)))
+        take_digits(s);
+    else
+        next(s);
+    if (end || is_digit((unsigned char)s->text.data[s->at - 1]))
+        looked_past(s, 1);
+}
+
+/* A number's point and exponent. True: it has one of them. */
+static bool take_fraction(struct hcl_scanner *s, bool has_point) {
+    size_t len;
+    bool empty = false;
+    if (!has_point && peek(s, &len) == '.') {
+        s->at++;
+        has_point = true;
+        empty = !is_digit(peek(s, &len));
+    }
+    take_digits(s);
+    uint32_t r = peek(s, &len);
+    if (r == 'e' || r == 'E') {
+        take_exponent(s);
+        return true;
+    }
+    if (has_point && !empty)
+        looked_past(s, 1);
+    return has_point;
+}
+
 /* The first digit, or the point before it, was taken. */
 static enum hcl_token_type scan_number(struct hcl_scanner *s, uint32_t first) {
     size_t len;
@@ -122,25 +171,14 @@ static enum hcl_token_type scan_number(struct hcl_scanner *s, uint32_t first) {
             scan_error(s, "illegal hexadecimal number", s->at);
         while (is_hex(peek(s, &len)))
             s->at++;
+        looked_past(s, 1);
         return HCL_NUMBER;
     }
     take_digits(s);
-    enum hcl_token_type type = first == '.' ? HCL_FLOAT : HCL_NUMBER;
-    if (type == HCL_NUMBER && peek(s, &len) == '.') {
-        s->at++;
-        take_digits(s);
-        type = HCL_FLOAT;
-    }
-    r = peek(s, &len);
-    if (r == 'e' || r == 'E') {
-        s->at++;
-        r = peek(s, &len);
-        if (r == '-' || r == '+')
-            s->at++;
-        take_digits(s);
-        type = HCL_FLOAT;
-    }
-    return type;
+    if (take_fraction(s, first == '.'))
+        return HCL_FLOAT;
+    looked_past(s, first == '0' ? 1 : 2);
+    return HCL_NUMBER;
 }
 
 static void scan_escape(struct hcl_scanner *s) {
@@ -180,7 +218,7 @@ static void scan_escape(struct hcl_scanner *s) {
         digits = 8;
         break;
     default:
-        scan_error(s, "illegal char escape", r == RUNE_NONE ? s->text.len : last_position(s));
+        scan_error(s, "illegal char escape", r == RUNE_NONE ? end_position(s) : last_position(s));
         return;
     }
     for (; digits > 0; digits--) {
@@ -193,18 +231,19 @@ static void scan_escape(struct hcl_scanner *s) {
     }
 }
 
-static enum hcl_token_type scan_string(struct hcl_scanner *s) {
+/* Templates: "${" up to its brace is taken as it stands. */
+static enum hcl_token_type scan_string(struct hcl_scanner *s, bool templates) {
     size_t braces = 0;
     for (;;) {
         size_t len;
         uint32_t r = next(s);
         if (r == RUNE_NONE || (r == '\n' && braces == 0)) {
-            scan_error(s, "literal not terminated", r == '\n' ? s->at - 1 : s->text.len);
+            scan_error(s, "literal not terminated", r == '\n' ? s->at - 1 : end_position(s));
             return HCL_STRING;
         }
         if (r == '"' && braces == 0)
             return HCL_STRING;
-        if (braces == 0 && r == '$' && peek(s, &len) == '{') {
+        if (templates && braces == 0 && r == '$' && peek(s, &len) == '{') {
             s->at++;
             braces = 1;
         } else if (braces > 0 && r == '{') {
@@ -289,6 +328,7 @@ static enum hcl_token_type scan_identifier(struct hcl_scanner *s, size_t start) 
             break;
         s->at += len;
     }
+    looked_past(s, 1);
     struct str word = str_sub(s->text, start, s->at - start);
     return str_is(word, "true") || str_is(word, "false") ? HCL_BOOL : HCL_IDENT;
 }
@@ -297,7 +337,7 @@ static enum hcl_token_type scan_other(struct hcl_scanner *s, uint32_t r, size_t 
     size_t len;
     switch (r) {
     case '"':
-        return scan_string(s);
+        return scan_string(s, true);
     case '#':
     case '/':
         return scan_comment(s, r);
@@ -336,8 +376,10 @@ struct hcl_token hcl_scan(struct hcl_scanner *s) {
     size_t start = s->at;
     uint32_t r = next(s);
     enum hcl_token_type type;
+    if (r == RUNE_NONE && start >= s->text.len)
+        return (struct hcl_token){HCL_EOF, STR(""), end_position(s)};
     if (r == RUNE_NONE)
-        type = start < s->text.len ? HCL_ILLEGAL : HCL_EOF;
+        type = HCL_ILLEGAL;
     else if (is_letter(r))
         type = scan_identifier(s, start);
     else if (is_digit(r))
@@ -347,23 +389,112 @@ struct hcl_token hcl_scan(struct hcl_scanner *s) {
     return (struct hcl_token){type, str_sub(s->text, start, s->at - start), start};
 }
 
+/* ---- the JSON dialect ---- */
+
+static enum hcl_token_type scan_word(struct hcl_scanner *s, size_t start) {
+    scan_identifier(s, start);
+    struct str word = str_sub(s->text, start, s->at - start);
+    if (str_is(word, "true") || str_is(word, "false"))
+        return HCL_BOOL;
+    if (str_is(word, "null"))
+        return HCL_NULL;
+    scan_error(s, "illegal char", s->at < s->text.len ? last_position(s) : s->text.len);
+    return HCL_ILLEGAL;
+}
+
+/* The first digit, or the point before it, was taken. */
+static enum hcl_token_type scan_json_number(struct hcl_scanner *s, uint32_t first) {
+    size_t start = s->at;
+    take_digits(s);
+    size_t digits = s->at - start;
+    if (take_fraction(s, first == '.'))
+        return HCL_FLOAT;
+    bool end = s->at >= s->text.len;
+    if (first == '0' && (digits > 0 || end))
+        scan_error(s, "numbers cannot start with 0", end ? s->text.len + 1 : s->at - 1);
+    looked_past(s, first == '0' ? 1 : 2);
+    return HCL_NUMBER;
+}
+
+static enum hcl_token_type illegal_sign(struct hcl_scanner *s, size_t start) {
+    struct str sign = str_sub(s->text, start, s->at - start);
+    uint32_t rune;
+    if (utf8_decode(sign.data, sign.len, &rune) == 0)
+        sign = STR("\xEF\xBF\xBD");
+    scan_error(s, str_format(s->arena, "illegal char: " STR_FMT, STR_ARG(sign)).data, start);
+    return HCL_ILLEGAL;
+}
+
+static enum hcl_token_type scan_json_other(struct hcl_scanner *s, uint32_t r, size_t start) {
+    size_t len;
+    bool digit_follows = is_digit(peek(s, &len));
+    switch (r) {
+    case '"':
+        return scan_string(s, false);
+    case '[':
+        return HCL_LBRACK;
+    case ']':
+        return HCL_RBRACK;
+    case '{':
+        return HCL_LBRACE;
+    case '}':
+        return HCL_RBRACE;
+    case ',':
+        return HCL_COMMA;
+    case ':':
+        return HCL_COLON;
+    case '.':
+        return digit_follows ? scan_json_number(s, r) : HCL_PERIOD;
+    case '-':
+        if (digit_follows)
+            return scan_json_number(s, next(s));
+        scan_error(s, "illegal char", start);
+        return HCL_ILLEGAL;
+    default:
+        return illegal_sign(s, start);
+    }
+}
+
+struct hcl_token hcl_scan_json(struct hcl_scanner *s) {
+    size_t len;
+    while (is_blank(peek(s, &len)))
+        s->at++;
+    size_t start = s->at;
+    if (peek(s, &len) == 0) /* a NUL ends the text, and is no fault */
+        s->at = s->text.len;
+    uint32_t r = next(s);
+    enum hcl_token_type type;
+    if (r == RUNE_NONE)
+        return (struct hcl_token){HCL_EOF, STR(""), end_position(s)};
+    if (is_letter(r))
+        type = scan_word(s, start);
+    else if (is_digit(r))
+        type = scan_json_number(s, r);
+    else
+        type = scan_json_other(s, r, start);
+    return (struct hcl_token){type, str_sub(s->text, start, s->at - start), start};
+}
+
 const char *hcl_token_name(enum hcl_token_type type) {
-    static const char *const names[] = {"ILLEGAL", "EOF",    "COMMENT", "IDENT",  "NUMBER", "FLOAT",
-                                        "BOOL",    "STRING", "HEREDOC", "LBRACK", "LBRACE", "COMMA",
-                                        "PERIOD",  "RBRACK", "RBRACE",  "ASSIGN", "ADD",    "SUB"};
+    static const char *const names[] = {"ILLEGAL", "EOF",   "COMMENT", "IDENT",   "NUMBER",
+                                        "FLOAT",   "BOOL",  "STRING",  "HEREDOC", "LBRACK",
+                                        "LBRACE",  "COMMA", "PERIOD",  "RBRACK",  "RBRACE",
+                                        "ASSIGN",  "ADD",   "SUB",     "NULL",    "COLON"};
     ASSERT((size_t)type < COUNT_OF(names));
     return names[type];
 }
 
 struct str hcl_place(struct arena *arena, struct str text, size_t position) {
     size_t line = 1, column = 1;
-    for (size_t i = 0; i < position && i < text.len; i++) {
-        if (text.data[i] == '\n') {
-            line++;
-            column = 1;
-        } else if (((unsigned char)text.data[i] & 0xC0) != 0x80) {
-            column++;
-        }
+    for (size_t i = 0; i < position && i < text.len;) {
+        uint32_t rune;
+        size_t len = utf8_decode(text.data + i, text.len - i, &rune);
+        bool newline = text.data[i] == '\n';
+        line += newline;
+        column = newline ? 1 : column + 1;
+        i += len > 0 ? len : 1;
     }
+    if (position > text.len)
+        column += position - text.len;
     return str_format(arena, "%zu:%zu", line, column);
 }

@@ -26,6 +26,8 @@ enum hcl_token_type {
     HCL_ASSIGN,
     HCL_ADD,
     HCL_SUB,
+    HCL_NULL,  /* only in the JSON dialect */
+    HCL_COLON, /* the same */
 };
 
 struct hcl_token {
@@ -42,6 +44,8 @@ struct hcl_scanner {
      * at all. NULL: none. */
     const char *error;
     size_t error_position;
+    /* How often something was read at the end of the text: the peer counts a column for each. */
+    size_t past;
 };
 
 /* A literal, an object or a list. */
@@ -61,8 +65,13 @@ struct hcl_item {
 
 void hcl_scan_init(struct hcl_scanner *s, struct str text, struct arena *arena);
 struct hcl_token hcl_scan(struct hcl_scanner *s);
+/* The tokens of HCL's JSON dialect, whose errors are the same but for those of numbers and signs.
+ */
+struct hcl_token hcl_scan_json(struct hcl_scanner *s);
 const char *hcl_token_name(enum hcl_token_type type);
-/* "LINE:COL" of an offset; both start at 1, columns count code points. */
+/* "LINE:COL" of an offset, which may lie behind the end; both start at 1, columns count code
+ * points.
+ */
 struct str hcl_place(struct arena *arena, struct str text, size_t position);
 /* The text of a STRING token without quotes and escapes; false when an escape stands for no
  * character. */
