@@ -18,7 +18,7 @@ struct mux_handlers {
     void (*incoming)(struct mux *m);
     void (*openable)(struct mux *m);
     /* The session is over: all streams have been told. why: "EOF" when the other side closed,
-     * "keepalive failed", "protocol error: ...", "session shutdown" after mux_close... Runs once,
+     * "keepalive failed", "invalid msg type", "session shutdown" after mux_close... Runs once,
      * perhaps inside mux_close. */
     void (*over)(struct mux *m, const char *why);
     /* The last of all: the memory may be freed. Never inside one of this file's functions. */

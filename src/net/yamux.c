@@ -501,7 +501,7 @@ void yamux_set_busy(struct yamux_stream *s, bool busy) {
 
 static void on_syn(struct yamux *y, uint32_t id) {
     if (find(y, id) != NULL) {
-        protocol_error(y, "protocol error: duplicate stream");
+        protocol_error(y, "stream opened twice");
         return;
     }
     if (y->on->incoming == NULL || y->backlog.count >= YAMUX_BACKLOG ||
@@ -564,11 +564,11 @@ static void stream_frame(struct yamux *y, enum frame_type type, uint32_t id, uin
         return;
     }
     if ((y->flags & FLAG_FIN) != 0 && s->ended) {
-        protocol_error(y, "protocol error: unexpected FIN");
+        protocol_error(y, "unexpected flag");
         return;
     }
     if (type == FRAME_DATA && length > s->receive_window) {
-        protocol_error(y, "protocol error: receive window exceeded");
+        protocol_error(y, "receive window exceeded");
         return;
     }
     y->target = s;
@@ -596,9 +596,9 @@ static void on_go_away(struct yamux *y, uint32_t code) {
         return;
     }
     y->over = true;
-    y->error = code == 1   ? "remote said: protocol error"
-               : code == 2 ? "remote said: internal error"
-                           : "remote said go away, for no known reason";
+    y->error = code == 1   ? "yamux protocol error"
+               : code == 2 ? "yamux internal error of the other side"
+                           : "the other side said go away";
 }
 
 static void header_done(struct yamux *y, int64_t now) {
@@ -606,7 +606,7 @@ static void header_done(struct yamux *y, int64_t now) {
     uint32_t id = be32_get(y->header + 4), length = be32_get(y->header + 8);
     y->flags = be16_get(y->header + 2);
     if (y->header[0] != 0) {
-        protocol_error(y, "protocol error: invalid version");
+        protocol_error(y, "invalid protocol version");
         return;
     }
     if (type == FRAME_PING) {
@@ -618,7 +618,7 @@ static void header_done(struct yamux *y, int64_t now) {
         if (!y->over && y->payload_left == 0)
             frame_done(y);
     } else {
-        protocol_error(y, "protocol error: invalid message type");
+        protocol_error(y, "invalid msg type");
     }
 }
 

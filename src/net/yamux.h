@@ -79,7 +79,7 @@ void yamux_end(struct yamux *y, const char *why);
 bool yamux_is_over(const struct yamux *y);
 /* And all streams have been told. */
 bool yamux_is_told(const struct yamux *y);
-/* Why it is over: "EOF", "keepalive failed", "protocol error: ...". NULL: it is not. */
+/* Why it is over: "EOF", "keepalive failed", "invalid msg type".... NULL: it is not. */
 const char *yamux_error(const struct yamux *y);
 /* The other side said go away: no stream can be opened any more; those that are open live on. */
 bool yamux_refuses(const struct yamux *y);

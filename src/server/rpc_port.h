@@ -22,7 +22,7 @@ struct rpc_port_options {
 /* A connection's place in its client's count. Whoever owns the connection gives it back when the
  * connection is gone. Any thread. */
 struct rpc_lease;
-void rpc_lease_release(struct rpc_lease *lease);
+void rpc_lease_release(struct rpc_lease *lease); /* NULL: nothing */
 
 /* A connection that chose Raft: what it sent after the type byte is in connection->input. Runs on
  * an I/O loop; the callee takes connection (moves it to its own loop: stream_attach there) and

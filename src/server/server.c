@@ -241,6 +241,21 @@ static bool loops_init(struct server *s, struct error *e) {
     return true;
 }
 
+static bool port_open(struct server *s, struct error *e) {
+    const struct server_options *o = &s->options;
+    if (!o->serve_rpc) {
+        return true;
+    }
+    struct rpc_port_options options = {
+        .bind_address = o->bind_address.len > 0 ? o->bind_address : STR("0.0.0.0"),
+        .port = o->server_port,
+        .handshake_timeout = o->rpc_handshake_timeout,
+        .max_conns_per_client = o->rpc_max_conns_per_client,
+    };
+    s->port = rpc_port_open(s, &options, e);
+    return s->port != NULL || error_prefix(e, "Failed to start RPC layer: ");
+}
+
 struct core_start {
     struct server *server;
     struct error *e;
@@ -257,6 +272,9 @@ static void core_started(void *arg) {
 }
 
 bool server_start(struct server *s, struct error *e) {
+    if (!port_open(s, e)) {
+        return false;
+    }
     if (!s->options.client) {
         s->driver = driver_open(s, e);
         if (s->driver == NULL) {
@@ -279,6 +297,9 @@ bool server_start(struct server *s, struct error *e) {
     struct core_start start = {s, e, false};
     run_and_wait(&s->core, core_started, &start);
     s->running = start.ok;
+    if (start.ok && s->port != NULL) {
+        rpc_port_start(s->port);
+    }
     return start.ok;
 }
 
@@ -303,6 +324,9 @@ void server_stop(struct server *s) {
         return;
     }
     s->running = false;
+    if (s->port != NULL) {
+        rpc_port_stop(s->port);
+    }
     atomic_store(&s->stopping, true);
     atomic_store(&s->leading, false);
     run_and_wait(&s->core, core_closing, s);
@@ -355,6 +379,7 @@ void server_free(struct server *s) {
         }
     }
     balance_free(s->balance);
+    rpc_port_free(s->port);
     leader_free(s->leader);
     peers_free(s->peers);
     if (s->driver != NULL) {

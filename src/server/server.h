@@ -37,6 +37,9 @@ struct server_options {
     int64_t coordinate_update_period; /* 0: 5 s; -dev: 100 ms */
     double rpc_rate;                  /* calls of its own a second; 0, infinite: no limit */
     int64_t rpc_max_burst;
+    bool serve_rpc;                   /* listen on bind_address:server_port (rpc_port.h) */
+    int64_t rpc_handshake_timeout;    /* ns; 0: none */
+    int64_t rpc_max_conns_per_client; /* 0: no limit */
 };
 
 struct server;

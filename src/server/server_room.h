@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "server/raft_driver.h"
+#include "server/rpc_port.h"
 #include "server/rpc_rate.h"
 #include "server/server.h"
 #include "server/thread.h"
@@ -26,6 +27,7 @@ struct server {
     struct arena arena;
     char raft_address[80]; /* "ip:port" */
 
+    struct rpc_port *port; /* NULL: none */
     struct raft_driver *driver; /* NULL, as store and leader: a client agent */
     struct store *store;
     struct peers *peers;
