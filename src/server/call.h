@@ -86,6 +86,10 @@ struct endpoint {
                    void *reply, struct error *e);
     /* CORE, LOCAL: on the core thread, without a snapshot. */
     bool (*core)(struct call_context *c, void *request, void *reply, struct error *e);
+    /* CORE, instead of `core`, for what takes its time (a membership change, a question to all
+     * members): on the core thread; fills in c->answer (its reply, or its error), and ends, now or
+     * later, with call_send_back(c). */
+    void (*begin)(struct call *c);
 };
 
 /* A reply with all that it needs, shared by those who asked the same. Reference-counted, but only

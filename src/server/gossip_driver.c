@@ -77,7 +77,6 @@ static void copy_options(struct gossip_driver *d, const struct gossip_driver_opt
     o->snapshot = str_copy(&d->arena, from->snapshot);
     o->keyring = str_copy(&d->arena, from->keyring);
     o->core.name = str_copy(&d->arena, from->core.name);
-    o->core.meta = str_copy(&d->arena, from->core.meta);
     if (from->core.timing != NULL)
         o->core.timing = arena_copy(&d->arena, from->core.timing, sizeof(*from->core.timing));
     if (from->core.allowed_len > 0)
@@ -488,7 +487,8 @@ static void random_nonce(void *owner, void *out, size_t len) {
     random_bytes(out, len);
 }
 
-bool gossip_driver_start(struct gossip_driver *d, struct loop *core, struct error *e) {
+bool gossip_driver_start(struct gossip_driver *d, struct loop *core, struct str meta,
+                         struct error *e) {
     struct gossip_driver_options *o = &d->options;
     uint64_t seed;
     random_bytes(&seed, sizeof(seed));
@@ -498,6 +498,7 @@ bool gossip_driver_start(struct gossip_driver *d, struct loop *core, struct erro
         if (d->files == NULL)
             return false;
     }
+    o->core.meta = str_copy(&d->arena, meta);
     o->core.keyring = d->keyring.len > 0 ? &d->keyring : NULL;
     o->core.keyring_file = o->keyring.len > 0;
     o->core.snapshot = o->snapshot.len > 0;

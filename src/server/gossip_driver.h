@@ -21,10 +21,9 @@ struct gossip_driver_options {
     struct str snapshot;        /* path of the snapshot file; absent: none */
     struct str keyring;         /* path of the keyring file; absent: none */
     struct str encrypt;         /* base64, for the keyring when there is no file; empty: none */
-    struct gossip_options core; /* name, meta, timing...; keyring and snapshot are filled in here */
+    struct gossip_options core; /* name, timing...; meta, keyring, snapshot are filled in here */
 
     void *owner;
-    /* Not called for our own member while the driver starts. */
     void (*on_member)(void *owner, enum gossip_member_event event, const struct gossip_member *m);
     void (*on_user_event)(void *owner, uint64_t ltime, struct str name, struct str payload);
 };
@@ -33,8 +32,10 @@ struct gossip_driver_options {
  * before the core loop runs or from another. */
 struct gossip_driver *gossip_driver_open(const struct gossip_driver_options *options,
                                          struct error *e);
-/* Begins to take part. False only when name or tags are unusable. */
-bool gossip_driver_start(struct gossip_driver *d, struct loop *core, struct error *e);
+/* Begins to take part; meta: the tags, which may tell ports. False when name or tags are unusable,
+ * or a thread cannot be had. */
+bool gossip_driver_start(struct gossip_driver *d, struct loop *core, struct str meta,
+                         struct error *e);
 /* Any thread but the core's, while that runs: no more connections are accepted. Before _stop. */
 void gossip_driver_close_listener(struct gossip_driver *d);
 /* Leaves without a word: streams and sockets close, commands under way are answered with "shutdown"

@@ -72,6 +72,10 @@ void server_core_call_run(struct message *m) {
         call_send_back(c);
         return;
     }
+    if (c->endpoint->begin != NULL) {
+        c->endpoint->begin(c);
+        return;
+    }
     c->endpoint->core(&context, c->request, a->reply, &a->error);
     if (c->endpoint->meta >= 0 && !error_is_set(&a->error)) {
         a->meta = *(struct query_meta *)((char *)a->reply + c->endpoint->meta);
