@@ -8,46 +8,17 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/msgpack.h"
-#include "schema/table.h"
 #include "server/endpoints.h"
 #include "server/rpc_serve.h"
 #include "server/rpc_wire.h"
 #include "server/server_room.h"
+#include "server/snapshot_wire.h"
 
 #define LOGGER "agent.server.rpc"
 #define REQUEST_MAX ((size_t)64 << 10)
 #define REQUEST_TOKENS 4096
 #define CHUNK ((size_t)64 << 10)
 #define BACKLOG ((size_t)512 << 10)
-
-struct snapshot_request {
-    struct str datacenter;
-    struct str token;
-    bool allow_stale;
-    int64_t op;
-};
-struct snapshot_response {
-    struct str error;
-    struct query_meta meta;
-};
-
-#define OF struct snapshot_request
-static const struct field snapshot_request_fields[] = {
-    F_STR("Datacenter", datacenter),
-    F_STR("Token", token),
-    F_BOOL("AllowStale", allow_stale),
-    F_INT("Op", op),
-};
-#undef OF
-SHAPE(snapshot_request, "SnapshotRequest");
-
-#define OF struct snapshot_response
-static const struct field snapshot_response_fields[] = {
-    F_STR("Error", error),
-    F_FLAT(meta, query_meta),
-};
-#undef OF
-SHAPE(snapshot_response, "SnapshotResponse");
 
 enum snapshot_state {
     SNAPSHOT_REQUEST,
@@ -174,7 +145,7 @@ static void work(struct snapshot_link *k) {
     c->archive = k->file;
     c->owner = k;
     k->state = SNAPSHOT_WORKING;
-    if (k->request.op == 1) {
+    if (k->request.op == SNAPSHOT_RESTORE) {
         c->done = restored;
         server_snapshot_restore(k->link.home->server, c);
     } else {
@@ -204,11 +175,11 @@ static void begin(struct snapshot_link *k) {
     struct error e = ERROR_IN(&k->arena);
     if (r->datacenter.len == 0) {
         respond_error(k, STR("No path to datacenter"));
-    } else if (r->op == 0) {
+    } else if (r->op == SNAPSHOT_SAVE) {
         work(k);
-    } else if (r->op == 1 && r->allow_stale && str_eq(r->datacenter, own)) {
+    } else if (r->op == SNAPSHOT_RESTORE && r->allow_stale && str_eq(r->datacenter, own)) {
         respond_error(k, STR("stale not allowed for restore"));
-    } else if (r->op == 1) {
+    } else if (r->op == SNAPSHOT_RESTORE) {
         k->file = snapshot_scratch_file(k->link.home->server, &e);
         if (k->file < 0) {
             respond_error(k, e.text);
