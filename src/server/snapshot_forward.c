@@ -172,9 +172,8 @@ static void take_response(struct snapshot_forward *f, struct str bytes) {
     } else if (response.error.len > 0) {
         error_set(&c->error, rpc_error_kind(response.error), STR_FMT, STR_ARG(response.error));
     }
-    c->meta = (struct query_meta){.index = response.index,
-                                  .known_leader = response.known_leader,
-                                  .last_contact = response.last_contact};
+    c->meta = response.meta;
+    c->meta.consistency_level = STR_NONE;
     arena_free(&arena);
     if (c->restoring || error_is_set(&c->error)) {
         finish(f);

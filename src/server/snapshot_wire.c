@@ -16,10 +16,7 @@ SHAPE(snapshot_request, "SnapshotRequest");
 #define OF struct snapshot_response
 static const struct field snapshot_response_fields[] = {
     F_STR("Error", error),
-    F_UINT("Index", index),
-    F_DUR("LastContact", last_contact),
-    F_BOOL("KnownLeader", known_leader),
-    F_STR("ConsistencyLevel", consistency_level),
+    F_FLAT(meta, query_meta),
 };
 #undef OF
 SHAPE(snapshot_response, "SnapshotResponse");

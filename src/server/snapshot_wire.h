@@ -2,7 +2,7 @@
 #ifndef PRAETOR_SERVER_SNAPSHOT_WIRE_H
 #define PRAETOR_SERVER_SNAPSHOT_WIRE_H
 
-#include "schema/schema.h"
+#include "schema/requests.h"
 
 enum snapshot_op { SNAPSHOT_SAVE = 0, SNAPSHOT_RESTORE = 1 };
 
@@ -14,11 +14,8 @@ struct snapshot_request {
 };
 
 struct snapshot_response {
-    struct str consistency_level; /* always "" */
     struct str error;
-    uint64_t index;
-    bool known_leader;
-    int64_t last_contact;
+    struct query_meta meta;
 };
 
 extern const struct shape snapshot_request_shape, snapshot_response_shape;
