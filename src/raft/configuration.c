@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "codec/msgpack.h"
+#include "raft/entry.h"
 
 static struct raft_configuration *configuration_empty(size_t room) {
     struct raft_configuration *c = MEM_NEW(struct raft_configuration);
@@ -138,6 +139,18 @@ struct raft_configuration *raft_configuration_decode_peers(struct str bytes, str
     }
     arena_free(&arena);
     return c;
+}
+
+struct raft_entry *raft_configuration_entry(const struct raft_configuration *c, bool modern) {
+    struct buf bytes = BUF_INIT;
+    if (modern)
+        raft_configuration_encode(c, &bytes);
+    else
+        raft_configuration_encode_peers(c, &bytes);
+    struct raft_entry *entry =
+        raft_entry_new(modern ? RAFT_CONFIGURATION : RAFT_REMOVE_PEER, buf_str(&bytes), STR_NONE);
+    buf_free(&bytes);
+    return entry;
 }
 
 struct raft_configuration *raft_configuration_of_entry(uint8_t type, struct str data,

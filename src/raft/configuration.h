@@ -36,6 +36,9 @@ struct raft_configuration *raft_configuration_decode(struct str bytes, struct er
 /* The legacy peer list: an array of the voters' addresses; read as voters with ID = address. */
 void raft_configuration_encode_peers(const struct raft_configuration *c, struct buf *out);
 struct raft_configuration *raft_configuration_decode_peers(struct str bytes, struct error *e);
+/* An entry that says c: of type 5, or (not modern) of type 3, the voters' addresses. */
+struct raft_entry;
+struct raft_entry *raft_configuration_entry(const struct raft_configuration *c, bool modern);
 /* The configuration that an entry of type 2, 3 or 5 holds. */
 struct raft_configuration *raft_configuration_of_entry(uint8_t type, struct str data,
                                                        struct error *e);

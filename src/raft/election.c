@@ -43,8 +43,12 @@ void raft_step_down(struct raft *r, const char *why) {
 }
 
 static void follower_timer(struct raft *r) {
-    r->election_at = r->now + raft_random(r, r->options.heartbeat_timeout);
-    if (r->last_contact >= 0 && r->now - r->last_contact < r->options.heartbeat_timeout)
+    bool heard = r->last_contact >= 0 && r->now - r->last_contact < r->options.heartbeat_timeout;
+    /* The peer starts anew from now; counted from the last contact, a dead leader is missed sooner.
+     */
+    r->election_at =
+        (heard ? r->last_contact : r->now) + raft_random(r, r->options.heartbeat_timeout);
+    if (heard)
         return;
     struct str last_leader = raft_out_copy(r, buf_str(&r->leader));
     raft_set_leader(r, STR(""));

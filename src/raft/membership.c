@@ -77,6 +77,21 @@ void raft_configuration_installed(struct raft *r, struct raft_configuration *c, 
         raft_configuration_appended(r, rest[i].configuration, rest[i].index);
 }
 
+/* ---- a new cluster ---- */
+
+/* raft.md 5.1: term 1 and the configuration as entry 1. */
+void raft_on_bootstrap(struct raft *r, struct raft_event *event) {
+    event->error = RAFT_ERROR_NOT_NEW;
+    if (r->term > 0 || r->log.last > 0 || r->busy)
+        return;
+    event->error = RAFT_OK;
+    raft_set_term(r, 1);
+    struct raft_entry *entry = raft_configuration_entry(event->bootstrap, r->options.protocol >= 3);
+    entry->index = entry->term = 1;
+    raft_persist_entries(r, &entry, 1);
+    raft_configuration_appended(r, raft_configuration_hold(event->bootstrap), 1);
+}
+
 /* ---- changes asked of the leader ---- */
 
 static struct raft_action *changed(struct raft *r, void *token, enum raft_error error) {
@@ -119,10 +134,7 @@ static void refuse(struct raft *r, void *token, struct str text) {
 }
 
 static void append_configuration(struct raft *r, struct raft_configuration *next, void *token) {
-    struct buf bytes = BUF_INIT;
-    raft_configuration_encode(next, &bytes);
-    struct raft_entry *entry = raft_entry_new(RAFT_CONFIGURATION, buf_str(&bytes), STR_NONE);
-    buf_free(&bytes);
+    struct raft_entry *entry = raft_configuration_entry(next, r->options.protocol >= 2);
     entry->index = r->log.last + 1;
     entry->term = r->term;
     uint64_t index = entry->index;

@@ -125,6 +125,8 @@ const char *raft_error_text(enum raft_error e) {
         return "cannot find peer";
     case RAFT_ERROR_UNSUPPORTED:
         return "operation not supported with current protocol version";
+    case RAFT_ERROR_NOT_NEW:
+        return "bootstrap only works on new clusters";
     case RAFT_ERROR_MESSAGE:
         break;
     }
@@ -162,6 +164,10 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_init
     r->options = *options;
     r->options.id = str_of(mem_alloc(options->id.len + 1), options->id.len);
     memcpy((char *)r->options.id.data, options->id.data, options->id.len);
+    if (r->options.max_append_bytes == 0)
+        r->options.max_append_bytes = (size_t)1 << 20;
+    if (r->options.max_in_flight_bytes == 0)
+        r->options.max_in_flight_bytes = (size_t)8 << 20;
     r->options.address = str_of(mem_alloc(options->address.len + 1), options->address.len);
     memcpy((char *)r->options.address.data, options->address.data, options->address.len);
     prng_seed(&r->prng, options->seed);
@@ -317,6 +323,9 @@ static void dispatch(struct raft *r, struct raft_event *event) {
         break;
     case RAFT_EVENT_TRANSFER:
         raft_on_transfer(r, event);
+        break;
+    case RAFT_EVENT_BOOTSTRAP:
+        raft_on_bootstrap(r, event);
         break;
     case RAFT_EVENT_RECEIVE:
         receive(r, event->message);

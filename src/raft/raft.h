@@ -40,6 +40,7 @@ enum raft_error {
     RAFT_ERROR_TRANSFER_SELF,
     RAFT_ERROR_NO_PEER,
     RAFT_ERROR_UNSUPPORTED, /* operation not supported with current protocol version */
+    RAFT_ERROR_NOT_NEW,     /* bootstrap only works on new clusters */
     RAFT_ERROR_MESSAGE,     /* see the text that comes with it */
 };
 const char *raft_error_text(enum raft_error e);
@@ -52,6 +53,8 @@ struct raft_options {
     int64_t rpc_timeout;               /* an unanswered request counts as failed after this */
     unsigned max_append;               /* entries a message: 64 */
     unsigned max_in_flight;            /* messages to one follower: 128 */
+    size_t max_append_bytes;           /* a message, unless one entry has more; 0: 1 MiB */
+    size_t max_in_flight_bytes;        /* to one follower, and one message more; 0: 8 MiB */
     uint64_t trailing_logs;            /* entries kept behind a snapshot */
     size_t cache_entries, cache_bytes; /* applied entries that stay in memory, at most */
     bool keep_all; /* there is no disk to read from: all entries stay in memory */
@@ -99,6 +102,7 @@ struct raft_tag {
     uint64_t previous, last;
     uint64_t round; /* verification round */
     int64_t sent_at;
+    size_t bytes;   /* APPEND: of its entries, as far as they are in memory */
     uint32_t epoch; /* of the follower's mode; older results do not count */
     bool heartbeat;
 };
@@ -168,12 +172,13 @@ struct raft_message {
 /* ---- events ---- */
 
 enum raft_event_kind {
-    RAFT_EVENT_TICK,     /* nothing but time; due at raft_next_wakeup */
-    RAFT_EVENT_PROPOSE,  /* leader: append entries */
-    RAFT_EVENT_CHANGE,   /* leader: change the membership */
-    RAFT_EVENT_VERIFY,   /* leader: ask a quorum whether it still is */
-    RAFT_EVENT_TRANSFER, /* leader: hand over to another server */
-    RAFT_EVENT_RECEIVE,  /* a message */
+    RAFT_EVENT_TICK,      /* nothing but time; due at raft_next_wakeup */
+    RAFT_EVENT_PROPOSE,   /* leader: append entries */
+    RAFT_EVENT_CHANGE,    /* leader: change the membership */
+    RAFT_EVENT_VERIFY,    /* leader: ask a quorum whether it still is */
+    RAFT_EVENT_TRANSFER,  /* leader: hand over to another server */
+    RAFT_EVENT_BOOTSTRAP, /* without any state: start a cluster */
+    RAFT_EVENT_RECEIVE,   /* a message */
     /* A request that was sent will not be answered. The core also gives up by itself after
      * rpc_timeout, except for INSTALL, whose time depends on its size: there the driver must always
      * tell. */
@@ -208,6 +213,7 @@ struct raft_event {
         struct {
             struct str id; /* empty: the best follower */
         } transfer;
+        struct raft_configuration *bootstrap; /* valid; not taken over */
         struct raft_message *message; /* RECEIVE; SEND_FAILED: the request, of which peer_id, kind
                                          and tag are looked at */
         uint64_t sequence; /* PERSISTED: everything up to it. FAILED: what came after `persisted` */
@@ -227,8 +233,8 @@ struct raft_event {
             uint64_t index, term; /* as given by RAFT_ACTION_RESTORE */
         } restored;
     };
-    /* PROPOSE, TRANSFER, RESTORE: set by the core. With RAFT_OK a proposal's entries got the
-     * indexes `index`..index+count-1. text (in the actions' arena) with RAFT_ERROR_MESSAGE. */
+    /* PROPOSE, TRANSFER, BOOTSTRAP, RESTORE: set by the core. With RAFT_OK a proposal's entries got
+     * the indexes `index`..index+count-1. text (in the actions' arena) with RAFT_ERROR_MESSAGE. */
     enum raft_error error;
     uint64_t index;
     uint64_t term;

@@ -37,6 +37,7 @@ static void succeeded(struct raft *r, struct raft_peer *p, const struct raft_mes
         return;
     ASSERT(p->in_flight > 0);
     p->in_flight--;
+    p->in_flight_bytes -= tag->bytes;
     p->waiting_since = r->now;
     p->failures = 0;
     p->retry_at = 0;
@@ -44,6 +45,7 @@ static void succeeded(struct raft *r, struct raft_peer *p, const struct raft_mes
         p->mode = PEER_PIPELINE;
         p->epoch++;
         p->in_flight = 0;
+        p->in_flight_bytes = 0;
         struct raft_action *line = raft_log_line(r, LOG_INFO, "pipelining replication");
         raft_log_str(r, line, "peer",
                      str_format(&r->out->arena, "{Voter " STR_FMT " " STR_FMT "}", STR_ARG(p->id),

@@ -3,6 +3,8 @@
  */
 #include "raft/state.h"
 
+/* Messages under way whose entries the driver has to read from disk. */
+#define OLDER_IN_FLIGHT 4
 #define BACKOFF_BASE (10 * MILLISECOND)
 #define BACKOFF_MAX_POWER 12
 
@@ -115,6 +117,7 @@ static void send_snapshot(struct raft *r, struct raft_peer *p) {
     p->mode = PEER_SNAPSHOT;
     p->epoch++;
     p->in_flight = 0;
+    p->in_flight_bytes = 0;
     struct raft_message *m = message_to(r, p, RAFT_INSTALL);
     m->tag.last = r->log.snapshot_index;
     m->install = (struct raft_install){.term = r->term,
@@ -125,7 +128,22 @@ static void send_snapshot(struct raft *r, struct raft_peer *p) {
     note_sent(r, p);
 }
 
-/* The entries themselves when all are in memory; otherwise the driver reads them. */
+/* How many entries the next message takes: as many as there are, but no more than is good for the
+ * memory of both sides. Of those that are not in memory the sizes are not known. */
+static size_t how_many(const struct raft *r, uint64_t first, size_t *bytes) {
+    uint64_t left = r->log.last + 1 - first;
+    size_t most = left < r->options.max_append ? (size_t)left : r->options.max_append, n = 0;
+    *bytes = 0;
+    if (first < r->log.cached_first) {
+        uint64_t older = r->log.cached_first - first;
+        return most < older ? most : (size_t)older;
+    }
+    while (n < most && (n == 0 || *bytes < r->options.max_append_bytes))
+        *bytes += raft_entry_bytes(raft_log_cached(&r->log, first + n++));
+    return n;
+}
+
+/* The entries themselves when they are in memory; otherwise the driver reads them. */
 static struct raft_entry **collect(struct raft *r, uint64_t first, size_t count) {
     if (count == 0 || first < r->log.cached_first)
         return NULL;
@@ -141,11 +159,11 @@ static void send_append(struct raft *r, struct raft_peer *p) {
         send_snapshot(r, p);
         return;
     }
-    uint64_t left = r->log.last + 1 - p->next;
-    size_t count = left < r->options.max_append ? (size_t)left : r->options.max_append;
+    size_t bytes, count = how_many(r, p->next, &bytes);
     struct raft_message *m = message_to(r, p, RAFT_APPEND);
     m->tag.previous = previous;
     m->tag.last = previous + count;
+    m->tag.bytes = bytes;
     m->append = (struct raft_append){
         .term = r->term,
         .leader = raft_out_copy(r, r->options.address),
@@ -158,6 +176,7 @@ static void send_append(struct raft *r, struct raft_peer *p) {
     };
     if (p->mode == PEER_PIPELINE)
         p->next += count;
+    p->in_flight_bytes += bytes;
     p->commit_told = r->commit;
     p->commit_at = r->now + raft_random(r, r->options.commit_timeout);
     note_sent(r, p);
@@ -171,6 +190,7 @@ void raft_peer_failed(struct raft *r, struct raft_peer *p, bool slow_down) {
     p->mode = PEER_PROBE;
     p->epoch++;
     p->in_flight = 0;
+    p->in_flight_bytes = 0;
     p->failures = slow_down ? p->failures + 1 : 0;
     p->retry_at = r->now + backoff(p->failures);
 }
@@ -180,14 +200,22 @@ static bool commit_is_due(const struct raft *r, const struct raft_peer *p) {
     return p->commit_told < r->commit && r->now >= p->commit_at;
 }
 
+static bool may_send(const struct raft *r, const struct raft_peer *p) {
+    unsigned limit = r->options.max_in_flight;
+    if (p->mode != PEER_PIPELINE)
+        limit = 1;
+    else if (p->next < r->log.cached_first && limit > OLDER_IN_FLIGHT)
+        limit = OLDER_IN_FLIGHT;
+    return p->in_flight < limit && p->in_flight_bytes < r->options.max_in_flight_bytes;
+}
+
 static void replicate_to(struct raft *r, struct raft_peer *p) {
     if (p->in_flight > 0 && p->mode != PEER_SNAPSHOT &&
         r->now - p->waiting_since >= r->options.rpc_timeout)
         raft_peer_failed(r, p, true);
     if (r->now < p->retry_at)
         return;
-    unsigned limit = p->mode == PEER_PIPELINE ? r->options.max_in_flight : 1;
-    while (p->in_flight < limit) {
+    while (may_send(r, p)) {
         bool due = p->mode == PEER_PROBE || p->next <= r->log.last || commit_is_due(r, p);
         if (!due)
             break;
@@ -226,8 +254,7 @@ static int64_t peer_wakeup(const struct raft *r, const struct raft_peer *p) {
         return earlier(at, p->retry_at);
     if (p->in_flight > 0 && p->mode != PEER_SNAPSHOT)
         at = earlier(at, p->waiting_since + r->options.rpc_timeout);
-    if (p->mode == PEER_PIPELINE && p->commit_told < r->commit &&
-        p->in_flight < r->options.max_in_flight)
+    if (p->mode == PEER_PIPELINE && p->commit_told < r->commit && may_send(r, p))
         at = earlier(at, p->commit_at);
     return at;
 }

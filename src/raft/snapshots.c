@@ -256,6 +256,13 @@ bool snapshot_writer_add(struct snapshot_writer *w, struct str bytes, struct err
     return w->waiting.len < WRITE_BUFFER || writer_flush(w, e);
 }
 
+bool snapshot_writer_sync(struct snapshot_writer *w, struct error *e) {
+    if (!writer_flush(w, e))
+        return false;
+    int code = w->s->io.fdatasync(w->s->io.owner, w->handle);
+    return code >= 0 || error_set_errno(e, -code, "failed to sync snapshot %s", w->path);
+}
+
 uint64_t snapshot_writer_size(const struct snapshot_writer *w) {
     return w->written + w->waiting.len;
 }

@@ -51,6 +51,9 @@ struct snapshot_writer;
 /* name tells concurrent writers apart. */
 struct snapshot_writer *snapshot_writer_new(struct snapshots *s, const char *name, struct error *e);
 bool snapshot_writer_add(struct snapshot_writer *w, struct str bytes, struct error *e);
+/* What was added so far is durable (but not the snapshot: it has no name yet). Optional: finish
+ * does it too, and then has little left to do. */
+bool snapshot_writer_sync(struct snapshot_writer *w, struct error *e);
 uint64_t snapshot_writer_size(const struct snapshot_writer *w);
 /* Syncs everything and gives the snapshot its name: from then on it counts. Fills in id (in the
  * arena), size and crc. The writer is gone afterwards, whatever happened. */

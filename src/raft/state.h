@@ -24,6 +24,7 @@ struct raft_peer {
     enum raft_peer_mode mode;
     uint32_t epoch; /* grows with every change of mode: results of before do not count */
     unsigned in_flight;
+    size_t in_flight_bytes;
     int64_t waiting_since; /* in_flight > 0: since when no result has come */
     int64_t retry_at;      /* nothing is sent before (0: at once) */
     unsigned failures;
@@ -184,6 +185,7 @@ void raft_configuration_truncated(struct raft *r, uint64_t from);
 void raft_configuration_installed(struct raft *r, struct raft_configuration *c, uint64_t index,
                                   uint64_t snapshot_index);
 void raft_on_change(struct raft *r, struct raft_event *event);
+void raft_on_bootstrap(struct raft *r, struct raft_event *event);
 void raft_run_changes(struct raft *r);
 void raft_fail_changes(struct raft *r, enum raft_error error);
 

@@ -48,7 +48,7 @@ static void put_entry(struct buf *out, const struct raft_entry *e) {
     put_u64(out, "Type", e->type);
 }
 
-static void put_append(struct buf *out, const struct raft_append *a) {
+static void put_append(struct buf *out, const struct raft_append *a, unsigned own) {
     msgpack_write_map(out, 7);
     msgpack_write_text(out, "Entries");
     if (a->heartbeat) {
@@ -63,21 +63,21 @@ static void put_append(struct buf *out, const struct raft_append *a) {
     put_u64(out, "LeaderCommitIndex", a->commit);
     put_u64(out, "PrevLogEntry", a->previous_index);
     put_u64(out, "PrevLogTerm", a->previous_term);
-    put_u64(out, "ProtocolVersion", RAFT_WIRE_PROTOCOL);
+    put_u64(out, "ProtocolVersion", own);
     put_u64(out, "Term", a->term);
 }
 
-static void put_vote(struct buf *out, const struct raft_vote *v) {
+static void put_vote(struct buf *out, const struct raft_vote *v, unsigned own) {
     msgpack_write_map(out, 6);
     put_address(out, "Candidate", v->candidate);
     put_u64(out, "LastLogIndex", v->last_log_index);
     put_u64(out, "LastLogTerm", v->last_log_term);
     put_bool(out, "LeadershipTransfer", v->leadership_transfer);
-    put_u64(out, "ProtocolVersion", RAFT_WIRE_PROTOCOL);
+    put_u64(out, "ProtocolVersion", own);
     put_u64(out, "Term", v->term);
 }
 
-static void put_install(struct buf *out, const struct raft_install *in) {
+static void put_install(struct buf *out, const struct raft_install *in, unsigned own) {
     struct buf configuration = BUF_INIT, peers = BUF_INIT;
     raft_configuration_encode(in->configuration, &configuration);
     raft_configuration_encode_peers(in->configuration, &peers);
@@ -88,7 +88,7 @@ static void put_install(struct buf *out, const struct raft_install *in) {
     put_u64(out, "LastLogTerm", in->last_term);
     put_address(out, "Leader", in->leader);
     put_bytes(out, "Peers", buf_str(&peers));
-    put_u64(out, "ProtocolVersion", RAFT_WIRE_PROTOCOL);
+    put_u64(out, "ProtocolVersion", own);
     msgpack_write_text(out, "Size");
     msgpack_write_i64(out, in->size);
     msgpack_write_text(out, "SnapshotVersion");
@@ -98,34 +98,35 @@ static void put_install(struct buf *out, const struct raft_install *in) {
     buf_free(&peers);
 }
 
-void raft_wire_write_request(const struct raft_message *m, struct buf *out) {
+void raft_wire_write_request(const struct raft_message *m, unsigned own, struct buf *out) {
     buf_add_char(out, (char)rpc_of_kind[m->kind]);
     switch (m->kind) {
     case RAFT_APPEND:
-        put_append(out, &m->append);
+        put_append(out, &m->append, own);
         break;
     case RAFT_VOTE:
-        put_vote(out, &m->vote);
+        put_vote(out, &m->vote, own);
         break;
     case RAFT_INSTALL:
-        put_install(out, &m->install);
+        put_install(out, &m->install, own);
         break;
     default:
         ASSERT(m->kind == RAFT_TIMEOUT_NOW);
         msgpack_write_map(out, 1);
-        put_u64(out, "ProtocolVersion", RAFT_WIRE_PROTOCOL);
+        put_u64(out, "ProtocolVersion", own);
         break;
     }
 }
 
-void raft_wire_write_response(const struct raft_message *m, struct buf *out) {
-    msgpack_write_text(out, "");
+void raft_wire_write_response(const struct raft_message *m, struct str error, unsigned own,
+                              struct buf *out) {
+    msgpack_write_str(out, error);
     switch (m->kind) {
     case RAFT_APPEND_RESULT:
         msgpack_write_map(out, 5);
         put_u64(out, "LastLog", m->append_result.last_log);
         put_bool(out, "NoRetryBackoff", m->append_result.no_retry_backoff);
-        put_u64(out, "ProtocolVersion", RAFT_WIRE_PROTOCOL);
+        put_u64(out, "ProtocolVersion", own);
         put_bool(out, "Success", m->append_result.success);
         put_u64(out, "Term", m->append_result.term);
         break;
@@ -133,7 +134,7 @@ void raft_wire_write_response(const struct raft_message *m, struct buf *out) {
         msgpack_write_map(out, 4);
         put_bool(out, "Granted", m->vote_result.granted);
         put_bytes(out, "Peers", STR_NONE);
-        put_u64(out, "ProtocolVersion", RAFT_WIRE_PROTOCOL);
+        put_u64(out, "ProtocolVersion", own);
         put_u64(out, "Term", m->vote_result.term);
         break;
     case RAFT_INSTALL_RESULT: /* the peer leaves the version 0 in this one and the next */
@@ -155,8 +156,98 @@ void raft_wire_write_refusal(struct str text, struct buf *out) {
     msgpack_write_nil(out);
 }
 
-bool raft_wire_version_ok(int64_t protocol) {
-    return protocol >= RAFT_WIRE_PROTOCOL - 1 && protocol <= RAFT_WIRE_PROTOCOL;
+bool raft_wire_version_ok(int64_t protocol, unsigned own) {
+    return protocol >= (int64_t)own - 1 && protocol >= 0 && protocol <= RAFT_WIRE_PROTOCOL;
+}
+
+/* ---- where a request ends ---- */
+
+/* What follows the first byte of a value: the bytes that say how long it is, its own bytes, and how
+ * many values are inside. False: no msgpack. */
+struct value_size {
+    size_t length_bytes, bytes;
+    uint64_t values;
+    uint64_t unit; /* values = length x unit, or bytes += length when it is 0 */
+};
+
+static bool value_size(uint8_t first, struct value_size *v) {
+    static const uint8_t scalar[0x100] = {
+        [0xca] = 4, [0xcb] = 8,                                      /* floats */
+        [0xcc] = 1, [0xcd] = 2, [0xce] = 4, [0xcf] = 8,              /* unsigned */
+        [0xd0] = 1, [0xd1] = 2, [0xd2] = 4, [0xd3] = 8,              /* signed */
+        [0xd4] = 2, [0xd5] = 3, [0xd6] = 5, [0xd7] = 9, [0xd8] = 17, /* ext, with its type */
+    };
+    *v = (struct value_size){0};
+    if (first <= 0x7f || first >= 0xe0)
+        return true;
+    if (first <= 0x8f)
+        v->values = 2 * (first & 0x0fu);
+    else if (first <= 0x9f)
+        v->values = first & 0x0fu;
+    else if (first <= 0xbf)
+        v->bytes = first & 0x1fu;
+    else if (first >= 0xc4 && first <= 0xc6) /* bin */
+        v->length_bytes = (size_t)1 << (first - 0xc4);
+    else if (first >= 0xc7 && first <= 0xc9) { /* ext, with a byte for its type */
+        v->length_bytes = (size_t)1 << (first - 0xc7);
+        v->bytes = 1;
+    } else if (first >= 0xd9 && first <= 0xdb) /* raw */
+        v->length_bytes = (size_t)1 << (first - 0xd9);
+    else if (first >= 0xdc) { /* array, map */
+        v->length_bytes = (first & 1) != 0 ? 4 : 2;
+        v->unit = first >= 0xde ? 2 : 1;
+    } else
+        v->bytes = scalar[first];
+    return first != 0xc1;
+}
+
+/* Takes the value that begins at s->at. MORE: its head is not there yet. */
+static enum raft_wire_status scan_value(struct raft_wire_scan *s, struct str bytes) {
+    struct value_size v;
+    if (!value_size((uint8_t)bytes.data[s->at], &v))
+        return RAFT_WIRE_BAD;
+    if (bytes.len - s->at < 1 + v.length_bytes)
+        return RAFT_WIRE_MORE;
+    uint64_t length = 0;
+    for (size_t i = 1; i <= v.length_bytes; i++)
+        length = length << 8 | (uint8_t)bytes.data[s->at + i];
+    if (v.unit > 0)
+        v.values = length * v.unit;
+    else
+        v.bytes += length;
+    s->at += 1 + v.length_bytes + v.bytes;
+    s->left[s->depth - 1]--;
+    if (v.values > 0) {
+        if (s->depth == RAFT_WIRE_DEPTH)
+            return RAFT_WIRE_BAD;
+        s->left[s->depth++] = v.values;
+    }
+    while (s->depth > 0 && s->left[s->depth - 1] == 0)
+        s->depth--;
+    return RAFT_WIRE_DONE;
+}
+
+enum raft_wire_status raft_wire_scan(struct raft_wire_scan *s, struct str bytes, struct error *e) {
+    if (bytes.len == 0)
+        return RAFT_WIRE_MORE;
+    if (s->at == 0) {
+        uint8_t rpc = (uint8_t)bytes.data[0];
+        if (rpc > RPC_TIMEOUT_NOW) {
+            error_set(e, ERROR_INTERNAL, "unknown rpc type %u", rpc);
+            return RAFT_WIRE_BAD;
+        }
+        *s = (struct raft_wire_scan){.at = 1, .depth = 1, .left = {1}};
+    }
+    while (s->depth > 0) {
+        if (s->at >= bytes.len)
+            return RAFT_WIRE_MORE;
+        enum raft_wire_status status = scan_value(s, bytes);
+        if (status == RAFT_WIRE_BAD)
+            error_set(e, ERROR_INTERNAL, "msgpack decode error: not a request");
+        if (status != RAFT_WIRE_DONE)
+            return status;
+    }
+    return s->at <= bytes.len ? RAFT_WIRE_DONE : RAFT_WIRE_MORE;
 }
 
 /* ---- reading: values ---- */

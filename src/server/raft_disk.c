@@ -161,8 +161,17 @@ static void read_entries(struct raft_disk *d, struct raft_disk_job *job) {
     if (last - job->index >= READ_ENTRIES)
         last = job->index + READ_ENTRIES - 1;
     job->entries = mem_zalloc((size_t)(last - job->index + 1), sizeof *job->entries);
-    job->ok =
-        wal_read(d->wal, job->index, last, READ_BYTES, job->entries, &job->count, &job->error);
+    uint64_t needed = job->needed < last ? job->needed : last;
+    job->ok = true;
+    if (needed >= job->index)
+        job->ok =
+            wal_read(d->wal, job->index, needed, SIZE_MAX, job->entries, &job->count, &job->error);
+    uint64_t next = job->index + job->count;
+    size_t more = 0;
+    if (job->ok && next <= last)
+        job->ok =
+            wal_read(d->wal, next, last, READ_BYTES, job->entries + job->count, &more, &job->error);
+    job->count += more;
 }
 
 /* A failed compaction leaves too much on disk, which the next one removes. */
@@ -200,8 +209,8 @@ static void run_job(struct raft_disk *d, struct raft_disk_job *job) {
 
 /* A sync costs the processor as much as several requests do, and those who were just answered are
  * about to write again. So where many write at once, the next commit waits for as many as the last
- * one had, at most as long as that one took (a few times that where very many do): fewer syncs, and never
- * much later. Mutex held. */
+ * one had, at most as long as that one took (a few times that where very many do): fewer syncs, and
+ * never much later. Mutex held. */
 static void rest(struct raft_disk *d) {
     if (d->last_batch < CROWD || d->queued >= d->last_batch || d->urgent)
         return;

@@ -30,6 +30,7 @@ struct raft_disk_job {
     uint64_t sequence; /* the four that write */
     unsigned epoch;    /* set by submit */
     uint64_t index, last;
+    uint64_t needed; /* READ: up to here whatever the bytes; 0: no such wish */
     uint64_t term, vote_term;
     char vote[256];
     size_t vote_len;
@@ -37,7 +38,7 @@ struct raft_disk_job {
     size_t count;
     void (*call)(struct raft_disk_job *job);
     void (*done)(struct raft_disk_job *job); /* READ, CALL: on the core loop; frees the job */
-    void *owner;
+    void *owner, *second_owner;
     bool ok;
     struct arena arena; /* of error */
     struct error error;

@@ -6,6 +6,8 @@
 
 #define APPLY_ENTRIES DRIVER_APPLY_ENTRIES
 #define APPLY_BYTES ((size_t)16 << 20)
+#define APPLY_TIME (10 * MILLISECOND)
+#define APPLY_LOOK 32 /* entries between looks at the clock */
 #define PROPOSE_ENTRIES ((size_t)4096)
 #define APPLY_RETRY SECOND
 #define CHUNK_BYTES ((size_t)524288)
@@ -151,6 +153,13 @@ static void do_changed(struct raft_driver *d, const struct raft_action *a) {
     driver_view_configuration(d);
 }
 
+static void do_transferred(struct raft_driver *d, const struct raft_action *a) {
+    struct raft_proposal *p = d->transfer;
+    d->transfer = NULL;
+    if (p != NULL)
+        driver_answer(d, p, a->error, a->text);
+}
+
 static void do_log(const struct raft_action *a) {
     struct log_field fields[RAFT_LOG_FIELDS + 1] = {0};
     for (size_t i = 0; i < RAFT_LOG_FIELDS && a->log.fields[i].key != NULL; i++)
@@ -192,9 +201,14 @@ static void do_action(struct raft_driver *d, const struct raft_action *a) {
     case RAFT_ACTION_LOG:
         do_log(a);
         break;
-    case RAFT_ACTION_SEND: /* there is no transport yet: messages to others are lost */
+    case RAFT_ACTION_SEND:
+        driver_send(d, a);
+        break;
     case RAFT_ACTION_INSTALL:
+        driver_install_action(d, a->install);
+        break;
     case RAFT_ACTION_TRANSFERRED:
+        do_transferred(d, a);
         break;
     }
 }
@@ -212,12 +226,14 @@ static void step_once(struct raft_driver *d, struct raft_event *event) {
         do_action(d, &d->actions.items[i]);
     raft_actions_clear(&d->actions);
     d->stepping = false;
+    raft_transport_flush(d->transport);
 }
 
 void driver_step(struct raft_driver *d, struct raft_event *event) {
     step_once(d, event);
     while (d->dev_sequence > d->dev_persisted) { /* memory is as durable as dev mode gets */
-        d->dev_persisted = d->dev_sequence;
+        d->dev_persisted = d->persisted = d->dev_sequence;
+        driver_sends_release(d);
         struct raft_event persisted = {.kind = RAFT_EVENT_PERSISTED, .sequence = d->dev_sequence};
         step_once(d, &persisted);
     }
@@ -228,6 +244,8 @@ void driver_step(struct raft_driver *d, struct raft_event *event) {
 static void on_persisted(void *owner, uint64_t sequence) {
     struct raft_driver *d = owner;
     struct raft_event event = {.kind = RAFT_EVENT_PERSISTED, .sequence = sequence};
+    d->persisted = sequence;
+    driver_sends_release(d);
     driver_step(d, &event);
 }
 
@@ -240,6 +258,7 @@ static void on_failed(void *owner, const struct error *e, bool for_good) {
     }
     struct raft_event event = {.kind = RAFT_EVENT_PERSIST_FAILED};
     raft_disk_resume(d->disk);
+    driver_sends_drop(d);
     driver_step(d, &event);
 }
 
@@ -334,6 +353,19 @@ static void propose_batch(struct raft_driver *d) {
         batch_refused(d, event.error);
 }
 
+static void transfer(struct raft_driver *d, struct raft_proposal *p) {
+    struct raft_event event = {.kind = RAFT_EVENT_TRANSFER, .transfer = {buf_str(&p->entry)}};
+    if (d->transfer == NULL)
+        d->transfer = p; /* the core may be done with it inside the step */
+    bool ours = d->transfer == p;
+    driver_step(d, &event);
+    if (event.error == RAFT_OK)
+        return;
+    if (ours)
+        d->transfer = NULL;
+    driver_answer(d, p, event.error, event.text);
+}
+
 static void ask_core(struct raft_driver *d, struct raft_proposal *p) {
     proposal_list_remove(&d->queued, p);
     if (p->kind == PROPOSAL_REFUSED) {
@@ -344,6 +376,8 @@ static void ask_core(struct raft_driver *d, struct raft_proposal *p) {
         proposal_list_add(&d->asking, p);
         struct raft_event event = {.kind = RAFT_EVENT_VERIFY, .verify = {p}};
         driver_step(d, &event);
+    } else if (p->kind == PROPOSAL_TRANSFER) {
+        transfer(d, p);
     } else {
         struct driver_change *change = p->work;
         proposal_list_add(&d->asking, p);
@@ -407,18 +441,25 @@ static void answer_batch(struct raft_driver *d, uint64_t first, size_t count) {
     }
 }
 
-static bool apply_batch(struct raft_driver *d, struct raft_entry *const *entries, size_t count,
+/* Applies as many as there is time for in one round: heartbeats wait meanwhile. *count becomes how
+ * many those were. */
+static bool apply_batch(struct raft_driver *d, struct raft_entry *const *entries, size_t *count,
                         struct watch_touched **touched, struct error *e) {
     struct store_batch *b = store_batch_begin(d->store, e);
     if (b == NULL)
         return false;
+    int64_t until = time_now_monotonic() + APPLY_TIME;
     store_set_clock(d->store, time_now_steady());
-    for (size_t i = 0; i < count; i++) {
-        if (!apply_entry(d, b, entries[i], &d->results[i], e)) {
+    size_t n = 0;
+    while (n < *count) {
+        if (!apply_entry(d, b, entries[n], &d->results[n], e)) {
             store_batch_abort(b);
             return false;
         }
+        if (++n % APPLY_LOOK == 0 && time_now_monotonic() > until)
+            break;
     }
+    *count = n;
     return store_batch_commit(b, touched, e);
 }
 
@@ -446,7 +487,7 @@ static bool apply_entries(struct raft_driver *d, struct raft_entry *const *entri
     struct error e = ERROR_IN(&arena);
     struct watch_touched *touched = NULL;
     uint64_t command_index = d->command_index, command_term = d->command_term;
-    if (!apply_batch(d, entries, count, &touched, &e)) {
+    if (!apply_batch(d, entries, &count, &touched, &e)) {
         d->command_index = command_index;
         d->command_term = command_term;
         apply_failed(d, entries[0]->index, &e);
@@ -467,19 +508,22 @@ static bool apply_entries(struct raft_driver *d, struct raft_entry *const *entri
     return true;
 }
 
+void driver_older_drop(struct raft_driver *d) {
+    if (d->older != NULL)
+        raft_disk_job_free(d->older);
+    d->older = NULL;
+}
+
 static void on_read(struct raft_disk_job *job) {
     struct raft_driver *d = job->owner;
     d->reading = false;
-    if (!d->stopping && !d->dead) {
-        if (!job->ok)
-            driver_fatal(d, job->error.text);
-        bool ok = job->ok;
-        for (size_t at = 0; ok && at < job->count; at += APPLY_ENTRIES) {
-            size_t n = job->count - at < APPLY_ENTRIES ? job->count - at : APPLY_ENTRIES;
-            ok = apply_entries(d, job->entries + at, n);
-        }
-    }
-    raft_disk_job_free(job);
+    bool wanted = !d->stopping && !d->dead && !d->installing;
+    if (wanted && !job->ok)
+        driver_fatal(d, job->error.text);
+    if (wanted && job->ok)
+        d->older = job; /* the round before the next poll begins with them */
+    else
+        raft_disk_job_free(job);
 }
 
 static void read_older(struct raft_driver *d, uint64_t first) {
@@ -494,7 +538,33 @@ static void read_older(struct raft_driver *d, uint64_t first) {
 }
 
 static bool may_apply(const struct raft_driver *d) {
-    return !d->reading && !d->dead && !d->apply_waits && d->applied < d->apply_target;
+    return !d->reading && !d->dead && !d->apply_waits && !d->installing &&
+           d->applied < d->apply_target;
+}
+
+/* Entries from first on that were read from disk; 0: none of them. */
+static size_t older_from(struct raft_driver *d, uint64_t first, struct raft_entry **out) {
+    const struct raft_disk_job *job = d->older;
+    if (job != NULL && first >= job->index && first < job->index + job->count) {
+        size_t at = (size_t)(first - job->index), n = 0;
+        for (; n < APPLY_ENTRIES && at + n < job->count; n++)
+            out[n] = raft_entry_hold(job->entries[at + n]);
+        return n;
+    }
+    driver_older_drop(d);
+    return 0;
+}
+
+static size_t cached_from(struct raft_driver *d, uint64_t first, struct raft_entry **out) {
+    const struct raft_log *log = raft_get_log(d->raft);
+    size_t n = 0, bytes = 0;
+    while (n < APPLY_ENTRIES && first + n <= d->apply_target && bytes < APPLY_BYTES) {
+        struct raft_entry *entry = raft_log_cached(log, first + n);
+        ASSERT(entry != NULL);
+        out[n++] = raft_entry_hold(entry);
+        bytes += raft_entry_bytes(entry);
+    }
+    return n;
 }
 
 /* One batch a round: what is committed is applied in one transaction, but the loop must get its
@@ -502,20 +572,15 @@ static bool may_apply(const struct raft_driver *d) {
 static void apply_some(struct raft_driver *d) {
     if (!may_apply(d))
         return;
-    const struct raft_log *log = raft_get_log(d->raft);
     uint64_t first = d->applied + 1;
-    if (raft_log_cached(log, first) == NULL) {
+    struct raft_entry *entries[APPLY_ENTRIES];
+    size_t n = older_from(d, first, entries);
+    if (n == 0 && raft_log_cached(raft_get_log(d->raft), first) != NULL)
+        n = cached_from(d, first, entries);
+    if (n == 0) {
         read_older(d, first);
         return;
     }
-    struct raft_entry *entries[APPLY_ENTRIES];
-    size_t n = 0, bytes = 0;
-    do {
-        struct raft_entry *entry = raft_log_cached(log, first + n);
-        ASSERT(entry != NULL);
-        entries[n++] = raft_entry_hold(entry);
-        bytes += raft_entry_bytes(entry);
-    } while (n < APPLY_ENTRIES && first + n <= d->apply_target && bytes < APPLY_BYTES);
     apply_entries(d, entries, n);
     for (size_t i = 0; i < n; i++)
         raft_entry_release(entries[i]);
@@ -587,6 +652,7 @@ static void driver_run(struct raft_driver *d) {
     give_queued(d);
     apply_some(d);
     driver_restore_tick(d);
+    driver_install_tick(d);
     driver_snapshot_tick(d);
     driver_view_update(d);
     if (d->state_dirty)
@@ -622,6 +688,7 @@ bool raft_driver_start(struct raft_driver *d, struct loop *core, struct error *e
         if (d->disk == NULL)
             return false;
     }
+    driver_network_start(d);
     uv_prepare_init(&core->uv, &d->prepare);
     uv_check_init(&core->uv, &d->check);
     uv_idle_init(&core->uv, &d->idle);
@@ -659,7 +726,13 @@ void raft_driver_stop(struct raft_driver *d) {
     if (d->disk != NULL)
         raft_disk_stop(d->disk);
     d->disk = NULL;
+    driver_network_stop(d);
+    driver_install_stop(d);
     driver_restore_stop(d);
+    driver_older_drop(d);
+    if (d->transfer != NULL)
+        driver_answer(d, d->transfer, RAFT_ERROR_SHUTDOWN, STR_NONE);
+    d->transfer = NULL;
     fail_list(d, &d->waiting);
     fail_list(d, &d->asking);
     fail_list(d, &d->queued);
@@ -717,6 +790,38 @@ void raft_driver_verify_leader(struct raft_driver *d, struct raft_proposal *p) {
     p->entry = BUF_INIT;
     p->work = NULL;
     enqueue(d, p, PROPOSAL_VERIFY);
+}
+
+bool raft_driver_bootstrap(struct raft_driver *d, const struct raft_driver_server *servers,
+                           size_t count, struct error *e) {
+    struct arena arena = ARENA_INIT;
+    struct raft_server *list = ARENA_ARRAY(&arena, struct raft_server, count + 1);
+    for (size_t i = 0; i < count; i++)
+        list[i] = (struct raft_server){servers[i].id, servers[i].address,
+                                       (enum raft_suffrage)servers[i].suffrage};
+    struct raft_configuration *c = raft_configuration_new(list, count);
+    struct raft_event event = {.kind = RAFT_EVENT_BOOTSTRAP, .bootstrap = c};
+    bool ok = raft_configuration_validate(c, e);
+    if (ok && d->stopping)
+        ok = error_set(e, ERROR_INTERNAL, "%s", raft_error_text(RAFT_ERROR_SHUTDOWN));
+    if (ok) {
+        driver_step(d, &event);
+        if (event.error != RAFT_OK)
+            ok = error_set(e, ERROR_INTERNAL, "%s", raft_error_text(event.error));
+        driver_view_update(d);
+        driver_view_configuration(d);
+        driver_wake(d);
+    }
+    raft_configuration_release(c);
+    arena_free(&arena);
+    return ok;
+}
+
+void raft_driver_transfer(struct raft_driver *d, struct raft_proposal *p, struct str id) {
+    p->entry = BUF_INIT;
+    buf_add_str(&p->entry, id);
+    p->work = NULL;
+    enqueue(d, p, PROPOSAL_TRANSFER);
 }
 
 void raft_driver_change_membership(struct raft_driver *d, struct raft_proposal *p,

@@ -124,12 +124,12 @@ void raft_driver_change_membership(struct raft_driver *d, struct raft_proposal *
 /* Hands leadership to another voter, empty: the one that is most up to date (raft.md 4.7). done
  * when this server no longer leads, or with the error. */
 void raft_driver_transfer(struct raft_driver *d, struct raft_proposal *p, struct str id);
-/* Without any state (otherwise an error: "bootstrap only works on new clusters"): starts a cluster
- * of these servers (raft.md 5.1). Synchronous. */
+/* Without any state (otherwise the error "bootstrap only works on new clusters"): starts a cluster
+ * of these servers (raft.md 5.1), synchronously; this one campaigns at its next timeout. */
 struct raft_driver_server;
 bool raft_driver_bootstrap(struct raft_driver *d, const struct raft_driver_server *servers,
                            size_t count, struct error *e);
-/* Whether there is an entry, a snapshot or a term: "Raft data found". Any thread. */
+/* Whether the log or a snapshot holds anything: "Raft data found". Any thread. */
 bool raft_driver_has_state(const struct raft_driver *d);
 
 /* ---- other servers ---- */
@@ -161,6 +161,7 @@ bool raft_driver_is_leader(const struct raft_driver *d);         /* any thread *
 uint64_t raft_driver_term(const struct raft_driver *d);          /* any thread */
 uint64_t raft_driver_applied_index(const struct raft_driver *d); /* any thread */
 uint64_t raft_driver_last_index(const struct raft_driver *d);    /* any thread */
+uint64_t raft_driver_last_term(const struct raft_driver *d);     /* of that entry; any thread */
 /* ns since the leader was last heard of; 0 on the leader; -1: never. Any thread. */
 int64_t raft_driver_last_contact(const struct raft_driver *d);
 /* Address of the leader as known here, empty when there is none. Any thread. */

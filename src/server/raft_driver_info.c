@@ -56,6 +56,14 @@ uint64_t raft_driver_last_index(const struct raft_driver *d) {
     return atomic_load(&d->view_last_index);
 }
 
+uint64_t raft_driver_last_term(const struct raft_driver *d) {
+    return atomic_load(&d->view_last_term);
+}
+
+bool raft_driver_has_state(const struct raft_driver *d) {
+    return atomic_load(&d->view_last_index) > 0;
+}
+
 int64_t raft_driver_last_contact(const struct raft_driver *d) {
     if (atomic_load(&d->view_leader))
         return 0;
@@ -146,7 +154,7 @@ void raft_driver_stats(const struct raft_driver *d, struct arena *arena,
     stat_str(&s, "latest_configuration", servers);
     stat_u64(&s, "latest_configuration_index", 0); /* always, with the peer as well */
     stat_u64(&s, "num_peers", others);
-    stat_u64(&s, "protocol_version", 3);
+    stat_u64(&s, "protocol_version", d->options.protocol);
     stat_u64(&s, "protocol_version_max", 3);
     stat_u64(&s, "protocol_version_min", 0);
     stat_u64(&s, "snapshot_version_max", 1);

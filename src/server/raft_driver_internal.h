@@ -1,6 +1,8 @@
 /* The driver's own state, for raft_driver*.c. raft_driver_open.c: from disk to a running core;
- * raft_driver.c: the core's loop, proposals and applying; raft_driver_snapshot.c: snapshots and
- * restores; raft_driver_info.c: what other threads may ask.
+ * raft_driver.c: the core's loop, proposals and applying; raft_driver_network.c: messages to and
+ * from other servers; raft_driver_install.c: a leader's snapshot that replaces the state;
+ * raft_driver_recover.c: peers.json; raft_driver_snapshot.c: snapshots and restores;
+ * raft_driver_info.c: what other threads may ask.
  */
 #ifndef PRAETOR_SERVER_RAFT_DRIVER_INTERNAL_H
 #define PRAETOR_SERVER_RAFT_DRIVER_INTERNAL_H
@@ -16,10 +18,12 @@
 #include "raft/wal.h"
 #include "server/raft_disk.h"
 #include "server/raft_driver.h"
+#include "server/raft_transport.h"
 #include "store/snapshot.h"
 
 #define DRIVER_LOG "agent.server.raft"
 #define DRIVER_APPLY_ENTRIES ((size_t)4096) /* a transaction */
+#define DRIVER_ADDRESS_MAX 64               /* bytes of "ip:port" with its end */
 
 enum proposal_kind {
     PROPOSAL_COMMAND,
@@ -27,6 +31,7 @@ enum proposal_kind {
     PROPOSAL_VERIFY,
     PROPOSAL_CHANGE,
     PROPOSAL_RESTORE,
+    PROPOSAL_TRANSFER,
     PROPOSAL_REFUSED, /* over the limits; only to be told so */
 };
 
@@ -42,6 +47,25 @@ struct driver_change {
     enum raft_change change;
     struct str id, address;
     uint64_t previous_index;
+};
+
+/* A message that promises what is not on disk yet. Strings and entries are its own. */
+struct held_send {
+    struct held_send *next;
+    uint64_t sequence;
+    struct raft_message message;
+    struct arena arena;
+};
+
+/* Entries read from disk for a follower that is behind what is in memory, and the messages that
+ * wait for them. */
+struct catch_up {
+    struct catch_up *next;
+    struct held_send *waiting, **waiting_end;
+    struct raft_disk_job *entries; /* the last that were read; NULL: none yet */
+    bool reading;
+    int64_t used_at;
+    struct str id;
 };
 
 struct snapshot_request {
@@ -62,6 +86,7 @@ struct raft_driver_restore {
     struct raft_driver *driver;
     struct arena arena;
     uint64_t archive_index;
+    bool locked; /* holds driver->restoring */
     struct store_restore *state;
     struct snapshot_writer *writer; /* on disk */
     int fd;                         /* in dev mode; -1 otherwise */
@@ -99,6 +124,19 @@ struct raft_driver {
     bool stepping;
     uint64_t dev_sequence, dev_persisted;
 
+    /* other servers */
+    struct raft_transport *transport; /* from start on */
+    struct held_send *held, **held_end;
+    uint64_t persisted;
+    struct catch_up *catch_ups;
+    struct loop_timer catch_up_timer;
+    struct buf failed_peer; /* whose pipeline broke last, and in which epoch */
+    uint32_t failed_epoch;
+    struct raft_proposal *transfer; /* under way */
+    struct raft_install_sink *sink; /* a snapshot is coming in */
+    bool installing;                /* the core wants it; nothing is applied meanwhile */
+    _Atomic bool restoring;         /* a restore of the store, of whatever origin */
+
     struct proposal_list queued;  /* not given to the core yet */
     struct proposal_list waiting; /* for their entries, by index */
     struct proposal_list asking;  /* verifications and changes that the core has */
@@ -110,7 +148,8 @@ struct raft_driver {
     /* applying */
     uint64_t apply_target, applied, applied_term;
     uint64_t command_index,
-        command_term; /* last command or barrier applied since the start or restore */
+        command_term;            /* last command or barrier applied since the start or restore */
+    struct raft_disk_job *older; /* entries read from disk, to be applied; NULL: none */
     bool reading;
     bool apply_waits; /* the store's disk is full or failing: to be tried again */
     struct store_result *results;
@@ -162,6 +201,32 @@ void driver_restore_begin(struct raft_driver *d, struct raft_proposal *p);
 void driver_restore_action(struct raft_driver *d, const struct raft_action *a);
 void driver_restore_stop(struct raft_driver *d);
 void driver_restore_tick(struct raft_driver *d); /* goes on when everything before it is applied */
+
+/* Entries read for the applier that are not to be applied. */
+void driver_older_drop(struct raft_driver *d);
+
+/* Dev mode: this is the newest snapshot now. fd is copied. */
+void driver_dev_snapshot_set(struct raft_driver *d, const struct snapshot_meta *meta, int fd);
+
+/* raft_driver_network.c */
+void driver_network_start(struct raft_driver *d);
+void driver_send(struct raft_driver *d, const struct raft_action *a);
+void driver_sends_release(struct raft_driver *d); /* after d->persisted has grown */
+void driver_sends_drop(struct raft_driver *d);    /* what they wait for will not be */
+void driver_network_stop(struct raft_driver *d);
+
+/* raft_driver_install.c: callbacks of the transport, and of the core's action. */
+struct raft_install_sink *driver_install_begin(void *owner, struct raft_message *m);
+bool driver_install_add(struct raft_install_sink *sink, struct str bytes);
+void driver_install_end(struct raft_install_sink *sink);
+void driver_install_abort(struct raft_install_sink *sink);
+/* Before an INSTALL is given to the core: whether its bytes are there. */
+bool driver_install_ready(struct raft_driver *d, const struct raft_message *m);
+void driver_install_action(struct raft_driver *d, struct raft_message *m);
+/* After it was given: if the core did not want it, the bytes go. */
+void driver_install_settle(struct raft_driver *d, const struct raft_message *m);
+void driver_install_tick(struct raft_driver *d);
+void driver_install_stop(struct raft_driver *d);
 
 /* raft_driver_info.c */
 void driver_view_update(struct raft_driver *d);

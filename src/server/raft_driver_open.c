@@ -42,6 +42,11 @@ static void options_take(struct raft_driver *d, const struct raft_driver_options
     o->data_dir = str_copy(&d->arena, from->data_dir);
     o->id = str_copy(&d->arena, from->id);
     o->address = str_copy(&d->arena, from->address);
+    o->source = str_copy(&d->arena, from->source);
+    if (o->protocol == 0 || o->protocol > 3)
+        o->protocol = 3;
+    if (o->protocol < 3)
+        o->id = o->address; /* raft.md 2.1 */
     if (o->multiplier == 0)
         o->multiplier = from->dev_timing ? 1 : DEFAULT_MULTIPLIER;
     if (o->multiplier > MAX_MULTIPLIER)
@@ -68,7 +73,7 @@ static struct raft_options core_options(const struct raft_driver *d) {
     return (struct raft_options){
         .id = o->id,
         .address = o->address,
-        .protocol = 3,
+        .protocol = o->protocol,
         .heartbeat_timeout = m * (dev ? 35 : 1000) * MILLISECOND,
         .election_timeout = m * (dev ? 52 : 1000) * MILLISECOND,
         .lease_timeout = m * (dev ? 20 : 500) * MILLISECOND,
@@ -317,11 +322,8 @@ static struct raft_configuration *own_configuration(const struct raft_driver *d)
 
 static struct raft_entry *bootstrap_entry(const struct raft_driver *d) {
     struct raft_configuration *c = own_configuration(d);
-    struct buf bytes = BUF_INIT;
-    raft_configuration_encode(c, &bytes);
-    struct raft_entry *entry = raft_entry_new(RAFT_CONFIGURATION, buf_str(&bytes), STR_NONE);
+    struct raft_entry *entry = raft_configuration_entry(c, d->options.protocol >= 3);
     entry->index = entry->term = 1;
-    buf_free(&bytes);
     raft_configuration_release(c);
     return entry;
 }
@@ -451,6 +453,7 @@ struct raft_driver *raft_driver_open(const struct raft_driver_options *options, 
     d->lock = -1;
     d->io = disk_posix();
     d->requests_end = &d->requests;
+    d->held_end = &d->held;
     d->results = mem_zalloc(DRIVER_APPLY_ENTRIES, sizeof *d->results);
     pthread_mutex_init(&d->view_mutex, NULL);
     uint64_t seed;
@@ -493,7 +496,9 @@ void raft_driver_free(struct raft_driver *d) {
         store_close(d->store);
     raft_configuration_release(d->view_configuration);
     pthread_mutex_destroy(&d->view_mutex);
+    raft_transport_free(d->transport);
     buf_free(&d->told_address);
+    buf_free(&d->failed_peer);
     mem_free(d->batch_entries);
     mem_free(d->results);
     if (d->lock >= 0)

@@ -42,6 +42,11 @@ static struct raft_driver_snapshot *opened_new(const struct snapshot_meta *meta,
     return s;
 }
 
+void driver_dev_snapshot_set(struct raft_driver *d, const struct snapshot_meta *meta, int fd) {
+    raft_driver_snapshot_close(d->dev_snapshot);
+    d->dev_snapshot = opened_new(meta, dup(fd));
+}
+
 uint64_t raft_driver_snapshot_index(const struct raft_driver_snapshot *s) {
     return s->meta.index;
 }
@@ -189,10 +194,8 @@ static void task_taken(struct raft_driver *d, struct snapshot_task *t) {
         d->snapshot_index = t->meta.index;
         d->snapshot_term = t->meta.term;
     }
-    if (d->dev) {
-        raft_driver_snapshot_close(d->dev_snapshot);
-        d->dev_snapshot = opened_new(&t->meta, dup(t->fd));
-    }
+    if (d->dev)
+        driver_dev_snapshot_set(d, &t->meta, t->fd);
     driver_view_update(d);
     log_at(LOG_INFO, DRIVER_LOG, "snapshot complete up to", LOG_I("index", t->meta.index));
 }
@@ -265,7 +268,7 @@ static bool task_start(struct raft_driver *d, struct snapshot_request *requests,
 }
 
 void driver_snapshot_tick(struct raft_driver *d) {
-    if (d->requests == NULL || d->task != NULL || d->restore != NULL || d->dead)
+    if (d->requests == NULL || d->task != NULL || d->restore != NULL || d->installing || d->dead)
         return;
     struct snapshot_request *requests = d->requests;
     d->requests = NULL;
@@ -304,7 +307,7 @@ void driver_snapshot_timer(struct loop_timer *timer) {
     struct raft_driver *d = timer->owner;
     uint64_t last = raft_log_last_index(raft_get_log(d->raft));
     bool due = last - d->snapshot_index >= d->options.snapshot_threshold;
-    if (due && d->task == NULL && d->restore == NULL && !d->dead) {
+    if (due && d->task == NULL && d->restore == NULL && !d->installing && !d->dead) {
         struct arena arena = ARENA_INIT;
         struct error e = ERROR_IN(&arena);
         if (!task_start(d, NULL, &e) && d->command_index > 0)
@@ -347,6 +350,9 @@ static bool restore_sink(void *owner, struct str bytes, struct error *e) {
 
 static bool restore_open(struct raft_driver_restore *r, struct error *e) {
     struct raft_driver *d = r->driver;
+    r->locked = !atomic_exchange(&d->restoring, true);
+    if (!r->locked)
+        return error_set(e, ERROR_INTERNAL, "a restore is under way already");
     if (d->dev) {
         r->fd = memory_file(e);
         if (r->fd < 0)
@@ -419,6 +425,8 @@ void raft_driver_restore_free(struct raft_driver_restore *r) {
     snapshot_writer_abort(r->writer);
     if (r->fd >= 0)
         close(r->fd);
+    if (r->locked)
+        atomic_store(&r->driver->restoring, false);
     snapshot_meta_free(&r->meta);
     arena_free(&r->arena);
     mem_free(r);
@@ -559,8 +567,7 @@ static void restore_in_memory(struct raft_driver *d, struct raft_driver_restore 
     r->meta.id = str_format(&r->arena, "%llu-%llu-0", (unsigned long long)r->meta.term,
                             (unsigned long long)r->meta.index);
     r->meta.size = (int64_t)r->size;
-    raft_driver_snapshot_close(d->dev_snapshot);
-    d->dev_snapshot = opened_new(&r->meta, dup(r->fd));
+    driver_dev_snapshot_set(d, &r->meta, r->fd);
     restore_commit(d, r);
 }
 

@@ -35,7 +35,7 @@ struct raft_install_sink;
 struct raft_transport_options {
     struct str source;   /* IP that connections come from (bind_addr); absent or 0.0.0.0, ::: any */
     unsigned protocol;   /* own version: 1 to 3 */
-    int64_t rpc_timeout; /* ns: dialling, and for each answer; 10 s */
+    int64_t rpc_timeout; /* ns: dialling, and each answer; 10 s */
     void *owner;
     /* The address of a server by its ID, as gossip knows it: false when it does not; the address in
      * the configuration is used then. NULL, or own protocol below 3: never asked. */
@@ -48,15 +48,15 @@ struct raft_transport_options {
     /* A request will not be answered: only kind, tag, peer_id and peer_address are set. */
     void (*failed)(void *owner, struct raft_message *m, struct str why);
 
-    /* An InstallSnapshot begins: NULL when its bytes are not wanted (they are read and dropped, and
-     * then it is received like any other). */
+    /* An InstallSnapshot begins; m lives until it is answered or its connection broke. NULL: its
+     * bytes are not wanted; they are read and dropped, and then it is received like any other. */
     struct raft_install_sink *(*install_begin)(void *owner, struct raft_message *m);
     /* Bytes; false: no more for now, until raft_transport_install_ready. */
     bool (*install_add)(struct raft_install_sink *sink, struct str bytes);
-    /* The last byte was added: the driver says raft_transport_install_complete when it has them
-     * all; then the message is received. */
+    /* The last byte was added: the driver says raft_transport_install_complete when all are where
+     * they belong (or lost: it remembers); then the message is received. */
     void (*install_end)(struct raft_install_sink *sink);
-    /* The connection broke, or the transport ends. Not after install_end. */
+    /* The connection broke before it was received, or the transport ends; the message is gone. */
     void (*install_abort)(struct raft_install_sink *sink);
 };
 
@@ -74,15 +74,21 @@ void raft_transport_send(struct raft_transport *t, const struct raft_message *m)
 /* An INSTALL whose meta is filled in; fd: state.bin, at least m->install.size bytes. Takes fd over.
  */
 void raft_transport_send_snapshot(struct raft_transport *t, const struct raft_message *m, int fd);
-/* The result of a request received. */
-void raft_transport_answer(struct raft_transport *t, const struct raft_message *result);
+/* As if it had been sent and had failed. */
+void raft_transport_fail(struct raft_transport *t, const struct raft_message *m, struct str why);
+/* The result of a request received; error: mostly empty. */
+void raft_transport_answer(struct raft_transport *t, const struct raft_message *result,
+                           struct str error);
 /* There will be no result: its connection is closed. */
 void raft_transport_drop(struct raft_transport *t, void *reply);
+/* What was sent and answered goes out. At the end of each step, so that a step is one system call
+ * for each connection. */
+void raft_transport_flush(struct raft_transport *t);
 
-/* The sink has room again. */
-void raft_transport_install_ready(struct raft_transport *t, struct raft_install_sink *sink);
-/* All bytes are where they belong (or are lost: the driver remembers): the message is received. */
-void raft_transport_install_complete(struct raft_transport *t, struct raft_install_sink *sink);
+/* The sink of this message has room again. */
+void raft_transport_install_ready(struct raft_transport *t, const struct raft_message *m);
+/* See install_end. */
+void raft_transport_install_complete(struct raft_transport *t, const struct raft_message *m);
 
 /* A connection that chose Raft (0x01), with what the RPC port has read behind that byte; taken over
  * (a copy of the struct), whatever happens. from: "ip:port" for logs. closed(owner) (may be NULL)

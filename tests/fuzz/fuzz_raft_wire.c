@@ -14,7 +14,7 @@ static void request(struct str bytes) {
         if (m.kind != RAFT_INSTALL || m.install.configuration != NULL) {
             struct buf out = BUF_INIT;
             size_t written;
-            raft_wire_write_request(&m, &out);
+            raft_wire_write_request(&m, 3, &out);
             enum raft_wire_status status =
                 raft_wire_read_request(buf_str(&out), &written, &again, &protocol, &arena, &e);
             ASSERT(status == RAFT_WIRE_DONE && written == out.len && again.kind == m.kind);

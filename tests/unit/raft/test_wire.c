@@ -63,9 +63,9 @@ static void check_request(const struct value *x, enum raft_message_kind *kind,
     *kind = m.kind;
     assert_int_equal(used, bytes.len);
     if (!is_odd(name)) {
-        assert_true(raft_wire_version_ok(protocol));
+        assert_true(raft_wire_version_ok(protocol, 3));
         struct buf out = BUF_INIT;
-        raft_wire_write_request(&m, &out);
+        raft_wire_write_request(&m, 3, &out);
         /* Peers of a snapshot is what the sender's own says. */
         if (m.kind != RAFT_INSTALL && !str_eq(buf_str(&out), bytes))
             print_error("%.*s\n", STR_ARG(name));
@@ -93,7 +93,7 @@ static void check_response(const struct value *x, enum raft_message_kind kind,
     if (refusal.len > 0)
         raft_wire_write_refusal(refusal, &out);
     else
-        raft_wire_write_response(&m, &out);
+        raft_wire_write_response(&m, STR(""), 3, &out);
     /* Answered by the vectors' own test server, which sets the version; or refused with a body. */
     bool with_body = str_has_prefix(refusal, STR("unsupported snapshot version")) ||
                      str_is(name, "install snapshot: header");
@@ -128,7 +128,7 @@ static void test_heartbeat(void **state) {
         .kind = RAFT_APPEND,
         .append = {.term = 2, .leader = STR("127.12.2.2:21850"), .heartbeat = true}};
     struct buf out = BUF_INIT;
-    raft_wire_write_request(&m, &out);
+    raft_wire_write_request(&m, 3, &out);
     assert_int_equal(out.len, 104);
     struct raft_message back;
     int64_t protocol;
