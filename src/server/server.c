@@ -200,6 +200,19 @@ struct server *server_new(const struct server_options *options, struct error *e)
     return s;
 }
 
+/* Where Raft finds another server (raft.md 1.1). */
+static bool server_address(void *owner, struct str id, char out[64]) {
+    struct server *s = owner;
+    const struct peer *p = peers_by_id(s->peers, id);
+    bool known = p != NULL && p->address.len > 0 && p->address.len < 64;
+    if (known) {
+        memcpy(out, p->address.data, p->address.len);
+        out[p->address.len] = 0;
+    }
+    peer_release(p);
+    return known;
+}
+
 static struct raft_driver *driver_open(struct server *s, struct error *e) {
     const struct server_options *o = &s->options;
     struct raft_driver_options options = {
@@ -208,12 +221,15 @@ static struct raft_driver *driver_open(struct server *s, struct error *e) {
         .address = str_from(s->raft_address),
         .bootstrap = o->bootstrap || o->dev_mode,
         .dev_timing = o->dev_mode,
+        .protocol = o->raft_protocol,
+        .source = o->bind_address,
         .multiplier = o->raft_multiplier,
         .snapshot_threshold = o->raft_snapshot_threshold,
         .snapshot_interval = o->raft_snapshot_interval,
         .trailing_logs = o->raft_trailing_logs,
         .store = {.reader_threads = s->thread_count + 4},
         .owner = s,
+        .server_address = server_address,
         .on_leader = on_leader,
         .on_leader_address = on_leader_address,
         .on_touched = on_touched,
@@ -254,6 +270,19 @@ static bool port_open(struct server *s, struct error *e) {
     };
     s->port = rpc_port_open(s, &options, e);
     return s->port != NULL || error_prefix(e, "Failed to start RPC layer: ");
+}
+
+/* The port counts the connections of each client; Raft gives the place back. */
+static void raft_connection_closed(void *owner) {
+    rpc_lease_release(owner);
+}
+
+static void on_raft_connection(void *owner, struct stream_detached *connection,
+                               const struct peer_address *from, struct rpc_lease *lease) {
+    struct server *s = owner;
+    char text[56];
+    peer_address_format(from, text);
+    raft_driver_accept(s->driver, connection, text, raft_connection_closed, lease);
 }
 
 struct core_start {
@@ -298,6 +327,9 @@ bool server_start(struct server *s, struct error *e) {
     run_and_wait(&s->core, core_started, &start);
     s->running = start.ok;
     if (start.ok && s->port != NULL) {
+        if (s->driver != NULL) {
+            rpc_port_set_raft_handler(s->port, on_raft_connection, s);
+        }
         rpc_port_start(s->port);
     }
     return start.ok;

@@ -25,6 +25,7 @@ struct server_options {
     uint16_t server_port;
     unsigned io_threads; /* 0: as many as cores */
     unsigned raft_multiplier;
+    unsigned raft_protocol; /* 0: 3 */
     uint64_t raft_snapshot_threshold; /* entries */
     int64_t raft_snapshot_interval;
     uint64_t raft_trailing_logs;
