@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "gossip/gossip.h"
 #include "server/raft_driver.h"
 #include "server/rpc_port.h"
 #include "server/rpc_rate.h"
@@ -60,6 +61,10 @@ struct server {
     struct session_timers *session_timers;
     struct tombstone_gc *tombstone_gc;
     struct coordinate_batch *coordinates;
+    struct reconcile *reconcile;   /* reconcile.h */
+    struct autopilot *autopilot;   /* autopilot.h */
+    struct membership *membership; /* membership.h; NULL: no gossip (tests) */
+    struct bootstrap *bootstrap;   /* bootstrap.h; NULL: this server does not wait for others */
 };
 
 /* server.c */
@@ -87,6 +92,9 @@ struct leader *leader_new(struct server *s);
 void leader_changed(struct leader *l, bool leader, uint64_t term);
 /* After each commit: what touched lists tell the leader (tombstones). */
 void leader_touched(struct leader *l, const struct watch_touched *touched);
+/* A member of the LAN pool changed. */
+void leader_member_changed(struct leader *l, enum gossip_member_event event,
+                           const struct gossip_member *m);
 /* After a restore: the part from the sessions' timers on is done anew (raft.md 5.4). */
 void leader_reestablish(struct leader *l);
 /* Ends the duties and closes the timers. */
