@@ -11,6 +11,7 @@
 
 #include "agent/agent_files.h"
 #include "agent/crash.h"
+#include "agent/profile.h"
 #include "agent/telemetry.h"
 #include "agent/watches.h"
 #include "base/log.h"
@@ -352,6 +353,7 @@ static void stop(struct agent *agent) {
     watches_end(agent->watches);
     for (size_t i = agent->interface_count; i-- > 0;)
         agent->interfaces[i].interface->stop(agent->interfaces[i].self);
+    profile_stop();
     log_at(LOG_INFO, LOGGER, "Waiting for endpoints to shut down");
     log_at(LOG_INFO, LOGGER, "Endpoints down");
     if (agent->local_started)

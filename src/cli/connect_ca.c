@@ -1,8 +1,8 @@
 /* `connect ca get-config` and `connect ca set-config` (cli.md 2.5).
  */
-#include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/input.h"
+#include "cli/request.h"
 #include "schema/client_view.h"
 
 #define BAD_FLAGS "Failed to parse args: "
@@ -22,52 +22,20 @@ const struct command command_connect_ca = {
              "      $ consul connect ca set-config -config-file ca.json\n",
 };
 
-static struct client *open_client(struct cli *cli) {
-    struct error e = ERROR_IN(cli->arena);
-    struct client *c = client_new(cli, &e);
-    if (c == NULL)
-        cli_err(cli, "Error initializing client: " STR_FMT, STR_ARG(e.text));
-    return c;
-}
-
-/* The writer indents by four blanks; here it is a tab. Blanks at the start of a line are nothing
- * else: strings hold no newline. */
-static void print_with_tabs(struct cli *cli, struct str json) {
-    struct buf out = BUF_INIT;
-    while (json.data != NULL) {
-        struct str line = str_cut(&json, '\n');
-        while (str_has_prefix(line, STR("    "))) {
-            buf_add_char(&out, '\t');
-            line = str_sub(line, 4, line.len);
-        }
-        buf_add_str(&out, line);
-        if (json.data != NULL)
-            buf_add_char(&out, '\n');
-    }
-    cli_out_bytes(cli, buf_str(&out));
-    buf_free(&out);
-}
-
 static int run_get_config(struct cli *cli, const void *options) {
-    (void)options;
-    struct client *c = open_client(cli);
-    if (c == NULL)
-        return CLI_FAILED;
-    struct error e = ERROR_IN(cli->arena);
-    struct call call;
     struct value answer;
-    call_init(&call, "GET", STR("/v1/connect/ca/configuration"));
-    call_stale(&call, cli);
-    bool ok = client_json(c, &call, &answer, cli->arena, &e);
-    client_free(c);
-    if (!ok)
-        return cli_fail(cli, "Error querying CA configuration: " STR_FMT, STR_ARG(e.text));
-    struct buf text = BUF_INIT;
+    struct buf text = BUF_INIT, out = BUF_INIT;
     struct json_writer w;
+    (void)options;
+    if (!request_read(cli, "/v1/connect/ca/configuration", "Error querying CA configuration",
+                      &answer))
+        return CLI_FAILED;
     json_begin(&w, &text, true);
     shape_write(&w, &answer, shape_ca_config);
-    print_with_tabs(cli, buf_str(&text));
+    json_indent_with_tabs(buf_str(&text), &out);
+    cli_out_bytes(cli, buf_str(&out));
     buf_free(&text);
+    buf_free(&out);
     return CLI_OK;
 }
 
@@ -111,7 +79,7 @@ static int set_config(struct cli *cli, struct client *c, struct str file) {
 
 static int run_set_config(struct cli *cli, const void *given) {
     const struct options *options = given;
-    struct client *c = open_client(cli);
+    struct client *c = request_open(cli);
     if (c == NULL)
         return CLI_FAILED;
     int exit_code = options->config_file.value.len == 0

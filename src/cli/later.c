@@ -329,14 +329,6 @@ const struct command command_connect_proxy = {
     .raw = true,
     .run = run,
 };
-const struct command command_debug = {
-    .name = "debug",
-    .synopsis = "Collects what helps to find a fault",
-    .usage = "debug [options]",
-    .about = ABOUT,
-    .raw = true,
-    .run = run,
-};
 const struct command command_tls_ca_create = {
     .name = "tls ca create",
     .synopsis = "Makes an authority",

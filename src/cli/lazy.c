@@ -154,6 +154,55 @@ const char *archive_error_string(struct archive *a) {
     return ARCHIVE_FUNCTION(archive_error_string)(a);
 }
 
+struct archive *archive_write_new(void) {
+    return ARCHIVE_FUNCTION(archive_write_new)();
+}
+int archive_write_free(struct archive *a) {
+    return ARCHIVE_FUNCTION(archive_write_free)(a);
+}
+int archive_write_add_filter_gzip(struct archive *a) {
+    return ARCHIVE_FUNCTION(archive_write_add_filter_gzip)(a);
+}
+int archive_write_set_format_pax_restricted(struct archive *a) {
+    return ARCHIVE_FUNCTION(archive_write_set_format_pax_restricted)(a);
+}
+int archive_write_open_fd(struct archive *a, int fd) {
+    return ARCHIVE_FUNCTION(archive_write_open_fd)(a, fd);
+}
+int archive_write_header(struct archive *a, struct archive_entry *entry) {
+    return ARCHIVE_FUNCTION(archive_write_header)(a, entry);
+}
+la_ssize_t archive_write_data(struct archive *a, const void *data, size_t size) {
+    return ARCHIVE_FUNCTION(archive_write_data)(a, data, size);
+}
+int archive_write_close(struct archive *a) {
+    return ARCHIVE_FUNCTION(archive_write_close)(a);
+}
+struct archive_entry *archive_entry_new(void) {
+    return ARCHIVE_FUNCTION(archive_entry_new)();
+}
+void archive_entry_free(struct archive_entry *entry) {
+    ARCHIVE_FUNCTION(archive_entry_free)(entry);
+}
+struct archive_entry *archive_entry_clear(struct archive_entry *entry) {
+    return ARCHIVE_FUNCTION(archive_entry_clear)(entry);
+}
+void archive_entry_set_pathname(struct archive_entry *entry, const char *name) {
+    ARCHIVE_FUNCTION(archive_entry_set_pathname)(entry, name);
+}
+void archive_entry_set_filetype(struct archive_entry *entry, unsigned int type) {
+    ARCHIVE_FUNCTION(archive_entry_set_filetype)(entry, type);
+}
+void archive_entry_set_perm(struct archive_entry *entry, mode_t mode) {
+    ARCHIVE_FUNCTION(archive_entry_set_perm)(entry, mode);
+}
+void archive_entry_set_mtime(struct archive_entry *entry, time_t time, long ns) {
+    ARCHIVE_FUNCTION(archive_entry_set_mtime)(entry, time, ns);
+}
+void archive_entry_set_size(struct archive_entry *entry, la_int64_t size) {
+    ARCHIVE_FUNCTION(archive_entry_set_size)(entry, size);
+}
+
 void archive_set_error(struct archive *a, int number, const char *format, ...) {
     char text[512];
     va_list args;

@@ -2,8 +2,8 @@
  */
 #include "base/mem.h"
 #include "base/time.h"
-#include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/request.h"
 #include "cli/table.h"
 #include "codec/json.h"
 
@@ -29,14 +29,6 @@ const struct command command_operator_autopilot = {
     .about = "  Autopilot keeps the set of servers in order. Shows and changes its settings.\n",
 };
 
-static struct client *open_client(struct cli *cli) {
-    struct error e = ERROR_IN(cli->arena);
-    struct client *c = client_new(cli, &e);
-    if (c == NULL)
-        cli_err(cli, "Error initializing client: " STR_FMT, STR_ARG(e.text));
-    return c;
-}
-
 /* ---- raft list-peers ---- */
 
 static void print_peers(struct cli *cli, const struct value *configuration) {
@@ -60,20 +52,11 @@ static void print_peers(struct cli *cli, const struct value *configuration) {
 }
 
 static int run_list_peers(struct cli *cli, const void *options) {
-    (void)options;
-    struct client *c = open_client(cli);
-    if (c == NULL)
-        return CLI_FAILED;
-    struct error e = ERROR_IN(cli->arena);
     struct value answer;
-    struct call call;
-    call_init(&call, "GET", STR("/v1/operator/raft/configuration"));
-    call_stale(&call, cli);
-    bool ok = client_json(c, &call, &answer, cli->arena, &e);
-    client_free(c);
-    if (!ok)
-        return cli_fail(cli, "Error getting peers: Failed to retrieve raft configuration: " STR_FMT,
-                        STR_ARG(e.text));
+    (void)options;
+    if (!request_read(cli, "/v1/operator/raft/configuration",
+                      "Error getting peers: Failed to retrieve raft configuration", &answer))
+        return CLI_FAILED;
     print_peers(cli, &answer);
     return CLI_OK;
 }
@@ -97,7 +80,7 @@ struct remove_peer_options {
 static int run_remove_peer(struct cli *cli, const void *given) {
     const struct remove_peer_options *options = given;
     bool by_address = options->address.len > 0;
-    struct client *c = open_client(cli);
+    struct client *c = request_open(cli);
     if (c == NULL)
         return CLI_FAILED;
     struct error e = ERROR_IN(cli->arena);
@@ -142,30 +125,17 @@ const struct command command_operator_raft_remove_peer = {
 
 /* ---- autopilot ---- */
 
-static bool get_autopilot(struct cli *cli, struct client *c, struct value *out) {
-    struct error e = ERROR_IN(cli->arena);
-    struct call call;
-    call_init(&call, "GET", STR("/v1/operator/autopilot/configuration"));
-    call_stale(&call, cli);
-    if (client_json(c, &call, out, cli->arena, &e))
-        return true;
-    cli_err(cli, "Error querying Autopilot configuration: " STR_FMT, STR_ARG(e.text));
-    return false;
-}
+#define AUTOPILOT_PATH "/v1/operator/autopilot/configuration"
+#define QUERY_FAILED "Error querying Autopilot configuration"
 
 static const char *bool_text(bool b) {
     return b ? "true" : "false";
 }
 
 static int run_get_config(struct cli *cli, const void *options) {
-    (void)options;
-    struct client *c = open_client(cli);
-    if (c == NULL)
-        return CLI_FAILED;
     struct value v;
-    bool ok = get_autopilot(cli, c, &v);
-    client_free(c);
-    if (!ok)
+    (void)options;
+    if (!request_read(cli, AUTOPILOT_PATH, QUERY_FAILED, &v))
         return CLI_FAILED;
     cli_out(cli, "CleanupDeadServers = %s", bool_text(value_bool(&v, "CleanupDeadServers")));
     cli_out(cli, "LastContactThreshold = " STR_FMT, STR_ARG(value_str(&v, "LastContactThreshold")));
@@ -246,9 +216,9 @@ static int set_config(struct cli *cli, struct client *c, const struct set_config
     struct error e = ERROR_IN(cli->arena);
     struct value old;
     struct call call;
-    if (!get_autopilot(cli, c, &old))
-        return CLI_FAILED;
-    call_init(&call, "PUT", STR("/v1/operator/autopilot/configuration"));
+    if (!client_get(c, STR(AUTOPILOT_PATH), &old, cli->arena, &e))
+        return cli_fail(cli, QUERY_FAILED ": " STR_FMT, STR_ARG(e.text));
+    call_init(&call, "PUT", STR(AUTOPILOT_PATH));
     call_param(&call, "cas",
                str_format(cli->arena, "%llu", (unsigned long long)value_u64(&old, "ModifyIndex")));
     call.body = merged_config(&old, options, cli->arena);
@@ -263,7 +233,7 @@ static int set_config(struct cli *cli, struct client *c, const struct set_config
 }
 
 static int run_set_config(struct cli *cli, const void *options) {
-    struct client *c = open_client(cli);
+    struct client *c = request_open(cli);
     if (c == NULL)
         return CLI_FAILED;
     int exit_code = set_config(cli, c, options);

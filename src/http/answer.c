@@ -40,7 +40,9 @@ void http_head_begin(struct http_request *r, struct buf *out, int status, const 
     buf_add_text(out, r->minor == 0 ? "HTTP/1.0 " : "HTTP/1.1 ");
     buf_add_text(out, status == 200 ? "200 OK" : http_status_line(status, spare));
     buf_add_str(out, STR("\r\n"));
-    if (is_api(r)) {
+    if (is_api(r) && (r->route->flags & ROUTE_BARE) != 0) {
+        buf_add_str(out, STR("Vary: Accept-Encoding\r\n"));
+    } else if (is_api(r)) {
         if (!r->settings->sets_vary)
             buf_add_str(out, STR("Vary: Accept-Encoding\r\n"));
         buf_add_str(out, r->settings->header_lines);

@@ -399,6 +399,8 @@ static void note_end(struct http_request *r) {
         strcpy(name + 5 + r->method.len, r->pattern->metric);
         metric_sample(name, (double)took / (double)MILLISECOND);
     }
+    if ((r->route->flags & ROUTE_BARE) != 0)
+        return;
     log_at(LOG_DEBUG, "agent.http", "Request finished", LOG_S("method", r->method),
            LOG_S("url", http_logged_url(r)), LOG_S("from", http_remote(r)),
            LOG_S("latency", duration_format(&r->arena, took)));

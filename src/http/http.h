@@ -60,6 +60,7 @@ enum http_route_flag {
     ROUTE_EFFECTIVE = 1 << 1,  /* X-Consul-Effective-Consistency */
     ROUTE_ANY_METHOD = 1 << 2, /* the handler looks at methods itself, also OPTIONS */
     ROUTE_PLAIN = 1 << 3,      /* not an API pattern: no Vary, gzip, configured headers (/, /ui/) */
+    ROUTE_BARE = 1 << 4, /* an API pattern without configured headers, blocking and log lines */
 };
 
 /* A pattern that ends in "/" matches everything below, the rest is r->argument; others exactly. */
@@ -79,6 +80,7 @@ extern const struct http_route http_routes_health[];
 extern const struct http_route http_routes_internal[];
 extern const struct http_route http_routes_kv[];
 extern const struct http_route http_routes_operator[];
+extern const struct http_route http_routes_profile[];
 extern const struct http_route http_routes_query[];
 extern const struct http_route http_routes_session[];
 extern const struct http_route http_routes_snapshot[];
