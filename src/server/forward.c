@@ -277,6 +277,11 @@ static bool is_elsewhere(struct call *c, struct str *datacenter) {
     return !str_eq(*asked, own);
 }
 
+static void run_here(struct server_thread *t, struct call *c) {
+    forward_end(c); /* what earlier tries elsewhere left */
+    call_run(t, c);
+}
+
 void call_route(struct server_thread *t, struct call *c) {
     struct server *s = c->server;
     struct str datacenter;
@@ -286,15 +291,15 @@ void call_route(struct server_thread *t, struct call *c) {
     } else if (elsewhere) {
         route_datacenter(t, c, datacenter);
     } else if (c->endpoint->kind == ENDPOINT_LOCAL) {
-        call_run(t, c);
+        run_here(t, c);
     } else if (atomic_load_explicit(&s->leaving, memory_order_relaxed)) {
         if (stale_is_enough(c)) {
-            call_run(t, c);
+            run_here(t, c);
         } else {
             fail(c, ERROR_NO_LEADER, STR("No cluster leader"));
         }
     } else if (server_is_leader(s) || stale_is_enough(c)) {
-        call_run(t, c);
+        run_here(t, c);
     } else if (!route_leader(t, c)) {
         hold_for_leader(t, c);
     }

@@ -123,7 +123,7 @@ static void exchange_end(struct rpc_exchange *x) {
     struct rpc_pool *pool = x->pool;
     x->connection = NULL;
     x->stream = NULL;
-    if (pool->starting == 0) {
+    if (pool->starting == 0 || pool->closed) {
         ended_deliver(x);
         return;
     }

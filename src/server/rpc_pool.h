@@ -40,10 +40,10 @@ struct rpc_exchange {
     struct str address; /* "ip:port" */
     struct str method;  /* "KVS.Get" */
     struct str body;    /* one msgpack object, encoded once whatever the tries */
-    /* Always later, never inside rpc_start. Either error is set: the text with its prefix (7.5),
-     * living in `arena`, kind ERROR_NO_LEADER, ERROR_DENIED, ERROR_RATE_LIMIT or ERROR_INTERNAL as
-     * the text says, or ERROR_IO for what went wrong on the way. Or the reply is one whole msgpack
-     * object, valid until done returns. */
+    /* Later, never inside rpc_start unless the pool is closed. Either error is set: the text with
+     * its prefix (7.5), living in `arena`, kind ERROR_NO_LEADER, ERROR_DENIED, ERROR_RATE_LIMIT or
+     * ERROR_INTERNAL as the text says, or ERROR_IO for what went wrong on the way. Or the reply is
+     * one whole msgpack object, valid until done returns. */
     void (*done)(struct rpc_exchange *x);
     void *owner;
     struct arena *arena; /* for the error's text */
