@@ -272,6 +272,7 @@ static bool start_server(struct agent *agent, struct error *e) {
     struct autopilot_config autopilot;
     autopilot_of(c, &autopilot);
     struct server_options options = {
+        .client = !c->server_mode,
         .node_name = c->node_name,
         .node_id = str_from(agent->node_id),
         .datacenter = c->datacenter,
@@ -279,6 +280,7 @@ static bool start_server(struct agent *agent, struct error *e) {
         .dev_mode = c->dev_mode,
         .bootstrap = c->bootstrap || c->dev_mode,
         .advertise_address = c->advertise_addr_lan,
+        .bind_address = c->bind_addr,
         .server_port = (uint16_t)c->server_port,
         .raft_multiplier = (unsigned)c->raft_multiplier,
         .raft_protocol = (unsigned)c->raft_protocol,
@@ -296,6 +298,8 @@ static bool start_server(struct agent *agent, struct error *e) {
         .txn_max_req_len = c->limits.txn_max_req_len,
         .autopilot = &autopilot,
         .coordinate_update_period = c->consul_coordinate_update_period,
+        .rpc_rate = c->limits.rpc_rate,
+        .rpc_max_burst = c->limits.rpc_max_burst,
     };
     if (c->data_dir.len == 0)
         options.data_dir = STR_NONE;
@@ -407,6 +411,8 @@ static bool reload(struct agent *agent, struct error *e) {
         ok = agent->interfaces[i].interface->reload(agent->interfaces[i].self, c, e);
     if (ok)
         telemetry_reload(c);
+    if (ok)
+        server_set_rpc_rate(agent->server, c->limits.rpc_rate, c->limits.rpc_max_burst);
     config_release(c);
     return ok;
 }
