@@ -367,6 +367,7 @@ struct prepared_query_execute_response {
     struct list nodes;     /* of struct check_service_node */
     struct str service;
     struct query_meta meta;
+    const struct prepared_query *query; /* that was executed; not on the wire */
 };
 
 struct raft_server {

@@ -122,14 +122,26 @@ static void call_observe(const struct call *c, const struct answer *answer) {
 
 void call_deliver(struct call *c, struct answer *answer) {
     ASSERT(c->list == NULL && c->deadline_slot == 0);
+    bool here = c->forward == NULL && !c->followed; /* read here, for the first time */
     forward_end(c);
     c->state = CALL_IDLE;
     c->question = NULL;
     c->expired = false;
+    if (here && c->endpoint->follow != NULL && !error_is_set(&answer->error) &&
+        c->endpoint->follow(c, answer)) {
+        answer_release(answer); /* the call may be over already */
+        return;
+    }
     c->answer = answer;
     answer_set_leader(c->server, c->endpoint, answer);
     call_observe(c, answer);
     c->done(c);
+}
+
+void call_followed(struct call *c, struct answer *answer) {
+    ASSERT(c->state == CALL_FOLLOWED);
+    c->followed = true;
+    call_deliver(c, answer);
 }
 
 void call_deliver_error(struct call *c, enum error_kind kind, struct str text) {
@@ -395,7 +407,7 @@ static bool call_begin(struct server *server, struct call *c) {
     c->home = t;
     c->answer = NULL;
     c->freed = NULL;
-    c->expired = c->again = false;
+    c->expired = c->again = c->followed = false;
     c->started = c->held_since = 0;
     if (t == NULL || t->closing) { /* NULL: answers that came after the end of the loops */
         call_deliver_error(c, ERROR_NO_LEADER, STR("server is shutting down"));
@@ -450,6 +462,9 @@ void call_cancel(struct call *c, void (*freed)(void *owner)) {
     case CALL_HELD:
         call_list_remove(c);
         thread_deadline_clear(c->home, c);
+        break;
+    case CALL_FOLLOWED:
+        c->endpoint->unfollow(c);
         break;
     default:
         break;

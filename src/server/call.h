@@ -25,6 +25,7 @@ struct question;
 struct call_list;
 struct forward;
 struct call;
+struct answer;
 struct store_read;   /* store/store.h: a snapshot and the watch set that collects what is read */
 struct store_result; /* store/store.h: what applying one entry gave */
 
@@ -70,6 +71,13 @@ struct endpoint {
     /* READ, BLOCKING, LOCAL: on the calling thread. Must be a pure function of snapshot and
      * request; may run several times for one call. */
     bool (*read)(struct call_context *c, const void *request, void *reply, struct error *e);
+
+    /* READ, optional: an answer that was read here may not be the last word. True: the call goes on
+     * and will end with call_followed(c, answer), on this thread, perhaps before follow returns;
+     * its state is CALL_FOLLOWED until then, set by follow. `answer` is only looked at. unfollow:
+     * it was cancelled meanwhile. `following` of the call is theirs. */
+    bool (*follow)(struct call *c, struct answer *answer);
+    void (*unfollow)(struct call *c);
 
     /* WRITE, first step, on the calling thread (context->store only with prepare_reads): validate,
      * fill in defaults and IDs (the request may be changed), and append the log entry (type byte
@@ -150,9 +158,11 @@ struct call {
     uint32_t deadline_slot;       /* place in the thread's heap, from 1; 0: not in it */
     uint8_t state;                /* enum call_state, in thread.h */
     bool expired;
-    bool again;                 /* the core did not run it: it is routed anew */
-    int64_t held_since;         /* monotonic: its first failure; 0: none yet */
-    struct forward *forward;    /* forward.c's, from the first try elsewhere to the end */
+    bool again;              /* the core did not run it: it is routed anew */
+    int64_t held_since;      /* monotonic: its first failure; 0: none yet */
+    struct forward *forward; /* forward.c's, from the first try elsewhere to the end */
+    void *following;         /* endpoint->follow's */
+    bool followed;
     struct buf entry;           /* writes: the log entry */
     void (*freed)(void *owner); /* cancelled while the core has it */
 };

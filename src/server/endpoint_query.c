@@ -5,6 +5,7 @@
 #include "schema/meta.h"
 #include "server/endpoint.h"
 #include "server/near.h"
+#include "server/query_failover.h"
 #include "store/catalog.h"
 #include "store/query.h"
 #include "store/query_template.h"
@@ -273,6 +274,7 @@ static void execute(struct call_context *c, const struct prepared_query *q, bool
     out->service = q->service.service;
     out->dns = q->dns;
     out->datacenter = server_options(c->server)->datacenter;
+    out->query = q;
 }
 
 static bool execute_read(struct call_context *c, const void *request, void *reply,
@@ -330,6 +332,8 @@ const struct endpoint endpoint_prepared_query_execute = {
                    prepared_query_execute_response),
     .metric = "prepared-query.execute",
     .read = execute_read,
+    .follow = query_failover_begin,
+    .unfollow = query_failover_cancel,
 };
 
 const struct endpoint endpoint_prepared_query_execute_remote = {

@@ -35,6 +35,7 @@ enum call_state {
     CALL_READY,     /* has its answer; done() comes next */
     CALL_SENT,      /* the core has it */
     CALL_FORWARDED, /* another server has it */
+    CALL_FOLLOWED,  /* endpoint->follow goes on with it */
 };
 
 struct call_list {
@@ -178,6 +179,8 @@ struct answer *call_evaluate(struct server_thread *t, const struct endpoint *end
                              const void *request, struct store_read *read);
 void call_deliver(struct call *c, struct answer *answer); /* takes over the hold */
 void call_deliver_error(struct call *c, enum error_kind kind, struct str text);
+/* The end of endpoint->follow; takes over the hold. */
+void call_followed(struct call *c, struct answer *answer);
 void call_send_back(struct call *c);                    /* from the core: c->answer is complete */
 void call_run(struct server_thread *t, struct call *c); /* here */
 struct query_options *call_options(const struct endpoint *endpoint, const void *request);
