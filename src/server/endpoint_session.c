@@ -138,9 +138,7 @@ static bool renew_core(struct call_context *c, void *request, void *reply, struc
     }
     bool ok = session_find(c, &read, wanted_id(request), &out->sessions, &index, e);
     store_read_end(&read);
-    if (ok && out->sessions.len > 0) {
-        out->meta.index = index;
-    }
+    out->meta.index = ok && index > 1 ? index : 0; /* 1 stands for "never written" */
     if (ok && out->sessions.len > 0 && server_is_leader(c->server)) { /* others have no timers */
         session_timers_reset(c->server->session_timers,
                              LIST_AT(out->sessions, struct session *, 0));
