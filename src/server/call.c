@@ -375,7 +375,7 @@ void call_run(struct server_thread *t, struct call *c) {
         core_run(c);
         return;
     case ENDPOINT_LOCAL:
-        if (c->endpoint->core != NULL) {
+        if (c->endpoint->core != NULL || c->endpoint->begin != NULL) {
             core_run(c);
         } else {
             call_deliver(c, call_evaluate(t, c->endpoint, c->request, NULL));

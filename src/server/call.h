@@ -94,9 +94,9 @@ struct endpoint {
                    void *reply, struct error *e);
     /* CORE, LOCAL: on the core thread, without a snapshot. */
     bool (*core)(struct call_context *c, void *request, void *reply, struct error *e);
-    /* CORE, instead of `core`, for what takes its time (a membership change, a question to all
-     * members): on the core thread; fills in c->answer (its reply, or its error), and ends, now or
-     * later, with call_send_back(c). */
+    /* CORE, LOCAL, instead of `core`, for what takes its time (a membership change, a question to
+     * all members): on the core thread; fills in c->answer (its reply, or its error), and ends, now
+     * or later, with call_send_back(c). */
     void (*begin)(struct call *c);
 };
 

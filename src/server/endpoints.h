@@ -173,6 +173,12 @@ extern const struct endpoint endpoint_internal_node_info, endpoint_internal_node
     endpoint_internal_service_dump, endpoint_internal_gateway_service_dump;
 
 /*
+ * internal_event_fire           event_fire_request         -> event_fire_response (keyring.h)
+ * internal_keyring_operation    keyring_request            -> keyring_responses (keyring.h)
+ */
+extern const struct endpoint endpoint_internal_event_fire, endpoint_internal_keyring_operation;
+
+/*
  * operator_raft_configuration   dc_request                 -> raft_configuration_response
  * operator_autopilot_get        dc_request                 -> autopilot_config
  * operator_autopilot_set        autopilot_set_request      -> bool
