@@ -200,12 +200,28 @@ struct str raft_configuration_text(const struct raft_configuration *c, struct ar
     return text;
 }
 
-/* The way the peer's errors show the configuration: {Servers:[...]}. */
-static bool validate_fail(const struct raft_configuration *c, struct error *e, const char *what) {
-    struct arena arena = ARENA_INIT;
-    struct str text = raft_configuration_text(c, &arena);
-    error_set(e, ERROR_INTERNAL, "%s: {Servers:" STR_FMT "}", what, STR_ARG(text));
-    arena_free(&arena);
+/* The way the peer's errors show it: "{[{Voter id address}]}". */
+static void add_server(struct buf *b, const struct raft_server *s) {
+    buf_add_format(b, "{%s " STR_FMT " " STR_FMT "}", suffrage_name(s->suffrage), STR_ARG(s->id),
+                   STR_ARG(s->address));
+}
+
+static bool fail_all(const struct raft_configuration *c, struct error *e, const char *what) {
+    struct buf b = BUF_INIT;
+    for (size_t i = 0; i < c->len; i++) {
+        buf_add_text(&b, i > 0 ? " " : "");
+        add_server(&b, &c->servers[i]);
+    }
+    error_set(e, ERROR_INTERNAL, "%s: {[" STR_FMT "]}", what, STR_ARG(buf_str(&b)));
+    buf_free(&b);
+    return false;
+}
+
+static bool fail_one(const struct raft_server *s, struct error *e, const char *what) {
+    struct buf b = BUF_INIT;
+    add_server(&b, s);
+    error_set(e, ERROR_INTERNAL, "%s: " STR_FMT, what, STR_ARG(buf_str(&b)));
+    buf_free(&b);
     return false;
 }
 
@@ -213,9 +229,9 @@ bool raft_configuration_validate(const struct raft_configuration *c, struct erro
     for (size_t i = 0; i < c->len; i++) {
         const struct raft_server *s = &c->servers[i];
         if (s->id.len == 0)
-            return validate_fail(c, e, "Empty ID in configuration");
+            return fail_all(c, e, "Empty ID in configuration");
         if (s->address.len == 0)
-            return validate_fail(c, e, "Empty address in configuration");
+            return fail_one(s, e, "Empty address in configuration");
         for (size_t k = 0; k < i; k++) {
             if (str_eq(c->servers[k].id, s->id))
                 return error_set(e, ERROR_INTERNAL, "Found duplicate ID in configuration: " STR_FMT,
@@ -227,7 +243,7 @@ bool raft_configuration_validate(const struct raft_configuration *c, struct erro
         }
     }
     if (raft_configuration_voters(c) == 0)
-        return validate_fail(c, e, "Need at least one voter in configuration");
+        return fail_all(c, e, "Need at least one voter in configuration");
     return true;
 }
 

@@ -52,7 +52,7 @@ static void follower_timer(struct raft *r) {
         return;
     struct str last_leader = raft_out_copy(r, buf_str(&r->leader));
     raft_set_leader(r, STR(""));
-    if (r->latest == NULL || r->latest_index == 0) {
+    if (r->latest == NULL) {
         if (!r->no_peers_logged)
             raft_log_line(r, LOG_WARN, "no known peers, aborting election");
         r->no_peers_logged = true;

@@ -34,7 +34,7 @@ void raft_configurations_clear(struct raft *r) {
 }
 
 void raft_configuration_appended(struct raft *r, struct raft_configuration *c, uint64_t index) {
-    ASSERT(index > r->latest_index);
+    ASSERT(r->configuration_count == 0 || index > r->latest_index);
     if (r->configuration_count == r->configuration_cap) {
         r->configuration_cap = r->configuration_cap > 0 ? r->configuration_cap * 2 : 4;
         r->configurations =

@@ -136,9 +136,11 @@ const char *raft_error_text(enum raft_error e) {
 /* ---- making and ending ---- */
 
 static bool replay_configurations(struct raft *r, const struct raft_initial *in, struct error *e) {
+    /* A recovered server without any entry has a snapshot at 0 with a configuration "at 1". */
+    uint64_t index = in->snapshot_configuration_index;
     if (in->snapshot_configuration != NULL)
         raft_configuration_appended(r, raft_configuration_hold(in->snapshot_configuration),
-                                    in->snapshot_configuration_index);
+                                    index < in->snapshot_index ? index : in->snapshot_index);
     for (size_t i = 0; i < in->configuration_count; i++) {
         const struct raft_entry *entry = in->configurations[i];
         if (entry->index <= in->snapshot_index)

@@ -155,7 +155,7 @@ static bool load_meta(struct snapshots *s, struct str name, struct snapshot_meta
     mem_free(path);
     if (!ok)
         return false;
-    if (m->version == 1 && str_eq(m->id, name) && m->index > 0 && m->configuration != NULL)
+    if (m->version == 1 && str_eq(m->id, name) && m->configuration != NULL)
         return true;
     snapshot_meta_free(m);
     return false;

@@ -252,6 +252,10 @@ enum raft_wire_status raft_wire_scan(struct raft_wire_scan *s, struct str bytes,
 
 /* ---- reading: values ---- */
 
+/* No term and no index ever gets there by counting; whatever counts on from one must not come round
+ * to 0. */
+#define NUMBER_MAX ((uint64_t)1 << 62)
+
 static bool is_number(const struct msgpack_token *t) {
     return t->type == MSGPACK_UINT || t->type == MSGPACK_INT;
 }
@@ -262,7 +266,7 @@ static bool take_u64(const struct msgpack_token *t, uint64_t *out) {
     if (!is_number(t) || (t->type == MSGPACK_INT && t->i < 0))
         return false;
     *out = t->type == MSGPACK_UINT ? t->u : (uint64_t)t->i;
-    return true;
+    return *out <= NUMBER_MAX;
 }
 
 static bool take_i64(const struct msgpack_token *t, int64_t *out) {

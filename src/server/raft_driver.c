@@ -400,7 +400,7 @@ static void give_queued(struct raft_driver *d) {
 
 /* ---- applying ---- */
 
-static bool apply_entry(struct raft_driver *d, struct store_batch *b,
+bool driver_apply_entry(struct raft_driver *d, struct store_batch *b,
                         const struct raft_entry *entry, struct store_result *result,
                         struct error *e) {
     if (entry->type == RAFT_COMMAND) {
@@ -452,7 +452,7 @@ static bool apply_batch(struct raft_driver *d, struct raft_entry *const *entries
     store_set_clock(d->store, time_now_steady());
     size_t n = 0;
     while (n < *count) {
-        if (!apply_entry(d, b, entries[n], &d->results[n], e)) {
+        if (!driver_apply_entry(d, b, entries[n], &d->results[n], e)) {
             store_batch_abort(b);
             return false;
         }

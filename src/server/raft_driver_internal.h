@@ -205,6 +205,19 @@ void driver_restore_tick(struct raft_driver *d); /* goes on when everything befo
 /* Entries read for the applier that are not to be applied. */
 void driver_older_drop(struct raft_driver *d);
 
+/* One entry into the batch, whatever its type. */
+bool driver_apply_entry(struct raft_driver *d, struct store_batch *b,
+                        const struct raft_entry *entry, struct store_result *result,
+                        struct error *e);
+
+/* raft_driver_recover.c */
+/* peers.info and peers.json at the start. *c: the configuration to recover with, or NULL. */
+bool driver_recover_look(struct raft_driver *d, const char *raft_dir, bool has_state,
+                         struct raft_configuration **c, struct error *e);
+/* Log, snapshots and store are open, and the store is what snapshot and log say. */
+bool driver_recover(struct raft_driver *d, const char *raft_dir, struct raft_configuration *c,
+                    struct error *e);
+
 /* Dev mode: this is the newest snapshot now. fd is copied. */
 void driver_dev_snapshot_set(struct raft_driver *d, const struct snapshot_meta *meta, int fd);
 

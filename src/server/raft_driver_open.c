@@ -392,9 +392,16 @@ static bool make_core(struct recovery *r, struct error *e) {
     return ok;
 }
 
-static bool open_from_disk(struct recovery *r, struct error *e) {
+static void metas_free(struct recovery *r) {
+    for (size_t i = 0; i < r->meta_count; i++)
+        snapshot_meta_free(&r->metas[i]);
+    r->meta_count = 0;
+}
+
+/* The store becomes what snapshot and log say that it is. */
+static bool store_prepare(struct recovery *r, struct error *e) {
     struct raft_driver *d = r->d;
-    if (!open_dirs(r, e) || !bootstrap(r, e) || !store_start(r, e))
+    if (!store_start(r, e))
         return false;
     r->run_count = wal_runs(d->wal, &r->runs);
     r->newest = 0;
@@ -407,7 +414,31 @@ static bool open_from_disk(struct recovery *r, struct error *e) {
         if (!store_rebuild(r, e))
             return false;
     }
-    return log_align(r, e) && make_core(r, e);
+    return log_align(r, e);
+}
+
+static bool recover(struct recovery *r, struct raft_configuration *c, struct error *e) {
+    struct raft_driver *d = r->d;
+    if (!driver_recover(d, r->raft_dir, c, e))
+        return false;
+    metas_free(r);
+    r->newest = 0;
+    return snapshots_list(d->snapshots, &r->metas, &r->meta_count, &r->skipped, r->arena, e);
+}
+
+static bool open_from_disk(struct recovery *r, struct error *e) {
+    struct raft_driver *d = r->d;
+    struct raft_configuration *c = NULL;
+    if (!open_dirs(r, e))
+        return false;
+    bool has_state = wal_has_state(d->wal) || r->meta_count + r->skipped > 0;
+    if (!driver_recover_look(d, r->raft_dir, has_state, &c, e))
+        return false;
+    bool ok = bootstrap(r, e) && store_prepare(r, e);
+    if (ok && c != NULL)
+        ok = recover(r, c, e);
+    raft_configuration_release(c);
+    return ok && make_core(r, e);
 }
 
 /* ---- dev mode ---- */
@@ -462,8 +493,7 @@ struct raft_driver *raft_driver_open(const struct raft_driver_options *options, 
     options_take(d, options);
     struct recovery r = {.d = d, .arena = &scratch};
     bool ok = d->dev ? open_in_memory(&r, e) : open_from_disk(&r, e);
-    for (size_t i = 0; i < r.meta_count; i++)
-        snapshot_meta_free(&r.metas[i]);
+    metas_free(&r);
     mem_free(r.runs);
     arena_free(&scratch);
     if (!ok) {

@@ -235,7 +235,11 @@ static struct raft_driver *driver_open(struct server *s, struct error *e) {
         .on_touched = on_touched,
         .on_fatal = on_fatal,
     };
-    return raft_driver_open(&options, e);
+    struct raft_driver *d = raft_driver_open(&options, e);
+    if (d == NULL) {
+        error_prefix(e, "Failed to start Raft: ");
+    }
+    return d;
 }
 
 static bool loops_init(struct server *s, struct error *e) {
