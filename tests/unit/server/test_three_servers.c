@@ -1,0 +1,357 @@
+/* Three servers in one process, over real connections: what followers forward to the leader, what
+ * they answer themselves, and what becomes of both when the leader goes.
+ */
+#include "harness.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "server/server_room.h"
+
+#define COUNT 3
+
+static struct {
+    struct server *s;
+    char address[32], id[40], name[8], directory[96];
+} all[COUNT];
+static char directory[64];
+
+static struct server_options options_of(int i) {
+    struct server_options o = harness_options();
+    o.node_name = str_from(all[i].name);
+    o.node_id = str_from(all[i].id);
+    o.advertise_address = str_from(all[i].address);
+    o.bind_address = o.advertise_address;
+    o.dev_mode = o.bootstrap = false;
+    o.data_dir = str_from(all[i].directory);
+    o.raft_multiplier = 1;
+    o.serve_rpc = true;
+    o.rpc_hold_timeout = 5 * SECOND;
+    return o;
+}
+
+struct bootstrap_task {
+    sem_t done;
+    bool ok;
+};
+
+static void bootstrap_run(void *arg) {
+    struct bootstrap_task *task = arg;
+    struct raft_driver_server servers[COUNT] = {0};
+    char addresses[COUNT][48];
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(addresses[i], sizeof addresses[i], "%s:8300", all[i].address);
+        servers[i].id = str_from(all[i].id);
+        servers[i].address = str_from(addresses[i]);
+    }
+    task->ok = raft_driver_bootstrap(server_driver(all[0].s), servers, COUNT, &e);
+    arena_free(&arena);
+    sem_post(&task->done);
+}
+
+/* Who leads and is ready, or -1 when nobody does in time. */
+static int leader_wait(void) {
+    for (int round = 0; round < 10000; round++) {
+        for (int i = 0; i < COUNT; i++) {
+            if (all[i].s != NULL && server_is_leader(all[i].s))
+                return i;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
+    return -1;
+}
+
+/* All that run know the leader. */
+static void leader_known(int leader) {
+    char want[64], got[64];
+    snprintf(want, sizeof want, "%s:8300", all[leader].address);
+    for (int i = 0; i < COUNT; i++) {
+        bool known = all[i].s == NULL;
+        for (int round = 0; round < 5000 && !known; round++) {
+            size_t len = server_leader_address(all[i].s, got);
+            known = str_is(str_of(got, len), want);
+            if (!known)
+                nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        }
+        assert_true(known);
+    }
+}
+
+static int begin(void **state) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    log_set_level(LOG_ERROR);
+    snprintf(directory, sizeof directory, "/tmp/praetor-three-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(all[i].address, sizeof all[i].address, "127.64.3.%d", i + 1);
+        snprintf(all[i].id, sizeof all[i].id, "adf4238a-882b-9ddc-4a9d-5b6758e4159%d", i);
+        snprintf(all[i].name, sizeof all[i].name, "n%d", i + 1);
+        snprintf(all[i].directory, sizeof all[i].directory, "%s/%d", directory, i);
+        struct server_options o = options_of(i);
+        all[i].s = server_new(&o, &e);
+        if (all[i].s == NULL || !server_start(all[i].s, &e))
+            fail_msg("server: %.*s", STR_ARG(e.text));
+    }
+    struct bootstrap_task task = {.ok = false};
+    sem_init(&task.done, 0, 0);
+    assert_true(server_run_on_core(all[0].s, bootstrap_run, NULL, &task));
+    sem_wait(&task.done);
+    sem_destroy(&task.done);
+    assert_true(task.ok);
+    arena_free(&arena);
+    int leader = leader_wait();
+    assert_true(leader >= 0);
+    leader_known(leader);
+    return 0;
+}
+
+static void stop(int i) {
+    server_stop(all[i].s);
+    server_free(all[i].s);
+    all[i].s = NULL;
+}
+
+static int end(void **state) {
+    for (int i = 0; i < COUNT; i++) {
+        if (all[i].s != NULL)
+            stop(i);
+    }
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    assert_int_equal(system(command), 0);
+    server = NULL;
+    return 0;
+}
+
+/* The followers, in any order. */
+static int other(int leader, int n) {
+    return (leader + 1 + n) % COUNT;
+}
+
+/* ---- while all is well ---- */
+
+static void test_writes_anywhere(void **state) {
+    char key[32], value[64];
+    int leader = leader_wait();
+    for (int i = 0; i < COUNT; i++) {
+        server = all[i].s;
+        snprintf(key, sizeof key, "from/%d", i);
+        kv_put(0, key, "x", "set");
+        kv_put(1, key, "y", "set");
+    }
+    for (int i = 0; i < COUNT; i++) {
+        for (int j = 0; j < COUNT; j++) {
+            server = all[j].s;
+            snprintf(key, sizeof key, "from/%d", i);
+            kv_read(0, key, value); /* asked of the leader: never older than the write */
+            assert_string_equal(value, "y");
+        }
+    }
+    /* Sessions, whose timers only the leader has. */
+    server = all[other(leader, 0)].s;
+    struct register_request node = {.node = STR("node"), .address = STR("10.0.0.1")};
+    struct ask a;
+    ask(&a, 0, &endpoint_catalog_register, &node);
+    ask_end(&a);
+    struct session_request create = {.op = STR("create"),
+                                     .session = {.node = STR("node"), .ttl = STR("30s")}};
+    struct answer *answer = ask(&a, 0, &endpoint_session_apply, &create);
+    char id[40];
+    snprintf(id, sizeof id, "%.*s", STR_ARG(*(struct str *)answer->reply));
+    ask_end(&a);
+    struct session_specific_request renew = {.session_id = str_from(id)};
+    answer = ask(&a, 0, &endpoint_session_renew, &renew);
+    struct indexed_sessions *renewed = answer->reply;
+    assert_int_equal(renewed->sessions.len, 1);
+    ask_end(&a);
+}
+
+static void test_who_answers(void **state) {
+    int leader = leader_wait();
+    struct key_request r = {.key = STR("who")};
+    struct ask a;
+    server = all[other(leader, 0)].s;
+    kv_put(0, "who", "v", "set");
+    struct answer *answer = ask(&a, 0, &endpoint_kvs_get, &r);
+    assert_true(answer->remote && answer->meta.known_leader);
+    assert_int_equal(answer->meta.last_contact, 0);
+    ask_end(&a);
+    r.options.require_consistent = true;
+    answer = ask(&a, 0, &endpoint_kvs_get, &r);
+    assert_true(answer->remote);
+    ask_end(&a);
+    r.options.require_consistent = false;
+    r.options.allow_stale = true;
+    answer = ask(&a, 0, &endpoint_kvs_get, &r);
+    assert_true(!answer->remote && answer->meta.known_leader);
+    assert_true(answer->meta.last_contact > 0);
+    ask_end(&a);
+    r.options.require_consistent = true;
+    ask_error(0, &endpoint_kvs_get, &r, "node is not the leader");
+    server = all[leader].s;
+    answer = ask(&a, 0, &endpoint_kvs_get, &r);
+    assert_false(answer->remote);
+    ask_end(&a);
+}
+
+static void test_prefixes(void **state) {
+    int leader = leader_wait();
+    struct kvs_request bad = {.op = STR("set")};
+    server = all[leader].s;
+    ask_error(0, &endpoint_kvs_apply, &bad, "Must provide key");
+    server = all[other(leader, 0)].s;
+    ask_error(0, &endpoint_kvs_apply, &bad, "rpc error making call: Must provide key");
+}
+
+static void test_blocking_on_a_follower(void **state) {
+    char value[64];
+    int leader = leader_wait();
+    for (int stale = 0; stale < 2; stale++) {
+        server = all[other(leader, 0)].s;
+        kv_put(0, "block", "1", "set");
+        uint64_t index = kv_read(0, "block", value);
+        struct key_request r = {.key = STR("block"),
+                                .options = {.min_query_index = index, .allow_stale = stale != 0}};
+        struct ask a;
+        ask_start(&a, 0, &endpoint_kvs_get, &r);
+        assert_null(ask_wait(&a, 50));
+        server = all[other(leader, 1)].s;
+        kv_put(0, "block", "2", "set");
+        struct answer *answer = ask_wait(&a, 5000);
+        assert_non_null(answer);
+        assert_true(answer->meta.index > index && answer->remote == !stale);
+        ask_end(&a);
+    }
+}
+
+/* ---- snapshots ---- */
+
+struct snap {
+    struct snapshot_call call;
+    struct message message;
+    sem_t done;
+};
+
+static void snap_done(struct snapshot_call *c) {
+    sem_post(&((struct snap *)c->owner)->done);
+}
+
+static void snap_run(struct message *m) {
+    struct snap *s = CONTAINER_OF(m, struct snap, message);
+    (s->call.archive >= 0 ? server_snapshot_restore : server_snapshot_save)(server, &s->call);
+}
+
+static void snap(struct snap *s, int archive, bool stale) {
+    *s = (struct snap){
+        .message = {.run = snap_run},
+        .call = {.archive = archive, .allow_stale = stale, .done = snap_done, .owner = s}};
+    sem_init(&s->done, 0, 0);
+    loop_post_reply(server_io(server, 0), &s->message);
+    assert_true(sem_wait_ms(&s->done, 30000));
+    sem_destroy(&s->done);
+    if (error_is_set(&s->call.error))
+        fail_msg("%.*s", STR_ARG(s->call.error.text));
+    arena_free(&s->call.arena);
+}
+
+static void test_snapshots(void **state) {
+    char value[64];
+    struct snap s, stale;
+    int leader = leader_wait();
+    server = all[other(leader, 0)].s;
+    kv_put(0, "snap", "before", "set");
+    snap(&s, -1, false);
+    assert_true(s.call.elsewhere && s.call.meta.known_leader && s.call.meta.index > 0);
+    kv_put(0, "snap", "after", "set");
+    snap(&stale, -1, true);
+    assert_true(!stale.call.elsewhere && stale.call.meta.known_leader);
+    close(stale.call.result);
+    int archive = s.call.result;
+    server = all[other(leader, 1)].s;
+    snap(&s, archive, false);
+    assert_true(s.call.elsewhere);
+    close(archive);
+    kv_read(0, "snap", value);
+    assert_string_equal(value, "before");
+}
+
+/* ---- when the leader goes ---- */
+
+static void test_the_leader_goes(void **state) {
+    char value[64];
+    int leader = leader_wait();
+    int asked = other(leader, 0);
+    server = all[asked].s;
+    kv_put(0, "gone", "1", "set");
+    uint64_t index = kv_read(0, "gone", value);
+    struct key_request r = {.key = STR("gone"), .options = {.min_query_index = index}};
+    struct ask a;
+    ask_start(&a, 0, &endpoint_kvs_get, &r);
+    assert_null(ask_wait(&a, 50));
+    stop(leader);
+    /* Who waits is told at once. */
+    struct answer *answer = ask_wait(&a, 2000);
+    assert_non_null(answer);
+    char got[128];
+    snprintf(got, sizeof got, "%.*s", STR_ARG(answer->error.text));
+    ask_end(&a);
+    assert_string_equal(got, "rpc error making call: EOF");
+    /* Stale reads go on. */
+    struct key_request stale = {.key = STR("gone"), .options = {.allow_stale = true}};
+    answer = ask(&a, 0, &endpoint_kvs_get, &stale);
+    assert_false(answer->remote);
+    ask_end(&a);
+    /* The next leader is found without anybody asking again. */
+    for (;;) {
+        char none[64];
+        size_t len = server_leader_address(all[asked].s, none);
+        char old[64];
+        snprintf(old, sizeof old, "%s:8300", all[leader].address);
+        if (!str_is(str_of(none, len), old))
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
+    kv_put(0, "gone", "2", "set"); /* held meanwhile */
+    kv_read(0, "gone", value);
+    assert_string_equal(value, "2");
+    leader = leader_wait();
+    leader_known(leader);
+}
+
+static void test_no_quorum(void **state) {
+    int leader = leader_wait();
+    int left = -1;
+    for (int i = 0; i < COUNT; i++) {
+        if (i != leader && all[i].s != NULL)
+            left = i;
+    }
+    stop(leader);
+    server = all[left].s;
+    char address[64];
+    while (server_leader_address(server, address) > 0) {
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
+    struct key_request r = {.key = STR("gone")};
+    int64_t before = time_now_monotonic();
+    ask_error(0, &endpoint_kvs_get, &r, "No cluster leader");
+    int64_t took = time_now_monotonic() - before;
+    assert_true(took >= 5 * SECOND && took < 7 * SECOND);
+    struct key_request stale = {.key = STR("gone"), .options = {.allow_stale = true}};
+    struct ask a;
+    struct answer *answer = ask(&a, 0, &endpoint_kvs_get, &stale);
+    assert_false(answer->meta.known_leader);
+    ask_end(&a);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_writes_anywhere), cmocka_unit_test(test_who_answers),
+        cmocka_unit_test(test_prefixes),        cmocka_unit_test(test_blocking_on_a_follower),
+        cmocka_unit_test(test_snapshots),       cmocka_unit_test(test_the_leader_goes),
+        cmocka_unit_test(test_no_quorum),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}
