@@ -343,7 +343,7 @@ static bool scan_message(struct rpc_line *l, struct str bytes, size_t *end) {
 
 /* Takes one message, or the part that came of it. Returns the bytes taken. */
 static size_t take_message(struct rpc_line *l, const char *bytes, size_t len) {
-    size_t before = l->in.len, end;
+    size_t before = l->in.len, end = 0;
     struct str view = str_of(bytes, len);
     if (before > 0) {
         buf_add(&l->in, bytes, len);
