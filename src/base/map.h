@@ -30,5 +30,7 @@ bool map_next(const struct map *m, size_t *cursor, struct str *key, void **value
  * before the first map is used: the program does it at its start with kernel randomness; tests and
  * simulations do not, and iterate in the same order on every run. */
 void map_set_hash_key(uint64_t k0, uint64_t k1);
+/* The hash that maps use: for tables of another shape whose keys come from outside as well. */
+uint64_t map_hash(struct str key);
 
 #endif

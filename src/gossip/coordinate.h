@@ -8,8 +8,9 @@
 #include "base/random.h"
 
 #define COORDINATE_DIMENSIONS 8
-#define COORDINATE_SAMPLES 20      /* of the adjustment */
-#define COORDINATE_LATENCY_FILTER 3 /* newest round-trip times of one node, of which the median counts */
+#define COORDINATE_SAMPLES 20 /* of the adjustment */
+#define COORDINATE_LATENCY_FILTER                                                                  \
+    3 /* newest round-trip times of one node, of which the median counts */
 
 struct gossip_coordinate {
     double vec[COORDINATE_DIMENSIONS];

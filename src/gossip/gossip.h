@@ -101,11 +101,11 @@ typedef bool gossip_match_fn(void *owner, struct str expression, struct str valu
 typedef void gossip_nonce_fn(void *owner, void *out, size_t len);
 
 struct gossip_options {
-    struct str name;                   /* copied */
-    struct gossip_address address;     /* advertised */
-    struct str meta;                   /* gossip_tags_write; at most GOSSIP_META_MAX; copied */
+    struct str name;                    /* copied */
+    struct gossip_address address;      /* advertised */
+    struct str meta;                    /* gossip_tags_write; at most GOSSIP_META_MAX; copied */
     const struct gossip_timing *timing; /* copied */
-    const struct keyring *keyring;     /* copied; NULL: no encryption */
+    const struct keyring *keyring;      /* copied; NULL: no encryption */
     bool verify_incoming, verify_outgoing;
     bool keyring_file; /* changes of the keyring are to be written: GOSSIP_ACTION_KEYRING */
     bool snapshot;     /* the snapshot file is to be written: GOSSIP_ACTION_SNAPSHOT */
@@ -117,9 +117,9 @@ struct gossip_options {
     gossip_merge_fn *merge;
     gossip_match_fn *match;
     gossip_nonce_fn *nonce;
-    bool metrics;        /* GOSSIP_ACTION_METRIC wanted */
-    enum log_level log;  /* lines below are not made */
-    size_t max_members;  /* 0: GOSSIP_MAX_MEMBERS */
+    bool metrics;       /* GOSSIP_ACTION_METRIC wanted */
+    enum log_level log; /* lines below are not made */
+    size_t max_members; /* 0: GOSSIP_MAX_MEMBERS */
     /* Simulations: cores of one thread that keep equal records once. NULL otherwise. */
     struct gossip_shared *shared;
 };
@@ -129,10 +129,10 @@ struct gossip_options {
 #define GOSSIP_NAME_MAX 512 /* bytes of a member's name; the peer has no limit */
 #define GOSSIP_EVENT_MAX 512
 #define GOSSIP_QUERY_MAX 1024
-#define GOSSIP_PACKET_MAX 65536     /* a datagram that comes in */
-#define GOSSIP_STREAM_MAX 20971520  /* an encrypted stream, and what is accepted of a plain one */
+#define GOSSIP_PACKET_MAX 65536      /* a datagram that comes in */
+#define GOSSIP_STREAM_MAX 20971520   /* an encrypted stream, and what is accepted of a plain one */
 #define GOSSIP_INFLATED_MAX 67108864 /* a stream after decompression */
-#define GOSSIP_ACCEPTED_MAX 256     /* accepted streams at a time */
+#define GOSSIP_ACCEPTED_MAX 256      /* accepted streams at a time */
 #define GOSSIP_OPENED_MAX 128
 
 struct gossip_shared *gossip_shared_new(void);
@@ -148,14 +148,14 @@ enum gossip_event_kind {
     GOSSIP_EVENT_STREAM_DATA,
     GOSSIP_EVENT_STREAM_CLOSED, /* the other side closed, it broke, or could not be opened */
     /* Commands. Those with an error that is set are done with. */
-    GOSSIP_EVENT_JOIN,        /* ends with GOSSIP_ACTION_JOINED */
-    GOSSIP_EVENT_LEAVE,       /* ends with GOSSIP_ACTION_LEFT */
-    GOSSIP_EVENT_FORCE_LEAVE, /* ends with GOSSIP_ACTION_FORCED_LEAVE */
-    GOSSIP_EVENT_FIRE,        /* a user event; done at once */
-    GOSSIP_EVENT_QUERY,       /* ends with GOSSIP_ACTION_QUERY_DONE; gives back query.id */
-    GOSSIP_EVENT_RESPOND,     /* to a query that came; done at once */
-    GOSSIP_EVENT_SET_TAGS,    /* ends with GOSSIP_ACTION_TAGS_SET */
-    GOSSIP_EVENT_KEY,         /* a query to all about keys; ends with GOSSIP_ACTION_KEY_DONE */
+    GOSSIP_EVENT_JOIN,            /* ends with GOSSIP_ACTION_JOINED */
+    GOSSIP_EVENT_LEAVE,           /* ends with GOSSIP_ACTION_LEFT */
+    GOSSIP_EVENT_FORCE_LEAVE,     /* ends with GOSSIP_ACTION_FORCED_LEAVE */
+    GOSSIP_EVENT_FIRE,            /* a user event; done at once */
+    GOSSIP_EVENT_QUERY,           /* ends with GOSSIP_ACTION_QUERY_DONE; gives back query.id */
+    GOSSIP_EVENT_RESPOND,         /* to a query that came; done at once */
+    GOSSIP_EVENT_SET_TAGS,        /* ends with GOSSIP_ACTION_TAGS_SET */
+    GOSSIP_EVENT_KEY,             /* a query to all about keys; ends with GOSSIP_ACTION_KEY_DONE */
     GOSSIP_EVENT_KEYRING_WRITTEN, /* the answer to GOSSIP_ACTION_KEYRING */
 };
 

@@ -17,8 +17,8 @@ struct gossip_server {
     int wan_join_port;             /* 0: none */
     int expect;
     bool bootstrap, non_voter, use_tls;
-    int acls;         /* 0..2, 3: unknown */
-    int build[3];     /* 1.8.7 */
+    int acls;              /* 0..2, 3: unknown */
+    int build[3];          /* 1.8.7 */
     struct str build_text; /* "1.8.7" */
     enum gossip_status status;
 };
