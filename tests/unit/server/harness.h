@@ -57,6 +57,7 @@ static inline void server_end(void) {
 struct ask {
     struct call call;
     struct message message, cancel;
+    struct server *server; /* which `server` was when it was started */
     struct loop *loop;
     sem_t done;
     int64_t started, answered;
@@ -71,7 +72,7 @@ static inline void ask_done(struct call *c) {
 
 static inline void ask_run(struct message *m) {
     struct ask *a = CONTAINER_OF(m, struct ask, message);
-    call_start(server, &a->call);
+    call_start(a->server, &a->call);
 }
 
 static inline void ask_start(struct ask *a, unsigned thread, const struct endpoint *endpoint,
@@ -82,6 +83,7 @@ static inline void ask_start(struct ask *a, unsigned thread, const struct endpoi
     a->call.done = ask_done;
     a->call.owner = a;
     a->cancelled = false;
+    a->server = server;
     a->loop = thread == 99 ? server_core(server) : server_io(server, thread);
     a->message.run = ask_run;
     sem_init(&a->done, 0, 0);

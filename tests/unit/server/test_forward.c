@@ -296,7 +296,7 @@ struct direct {
 
 static void direct_run(struct message *m) {
     struct direct *d = CONTAINER_OF(m, struct direct, ask.message);
-    call_start_at(server, &d->ask.call, str_from(d->at));
+    call_start_at(d->ask.server, &d->ask.call, str_from(d->at));
 }
 
 static struct answer *direct(struct direct *d, const char *at, const struct endpoint *endpoint,
@@ -304,6 +304,7 @@ static struct answer *direct(struct direct *d, const char *at, const struct endp
     d->at = at;
     d->ask.call =
         (struct call){.endpoint = endpoint, .request = request, .done = ask_done, .owner = &d->ask};
+    d->ask.server = server;
     d->ask.loop = server_core(server);
     d->ask.message.run = direct_run;
     sem_init(&d->ask.done, 0, 0);
@@ -400,6 +401,7 @@ static void test_leaving(void **state) {
 
 struct snap {
     struct snapshot_call call;
+    struct server *server;
     struct message message;
     bool restore;
     sem_t done;
@@ -412,13 +414,14 @@ static void snap_done(struct snapshot_call *c) {
 
 static void snap_run(struct message *m) {
     struct snap *s = CONTAINER_OF(m, struct snap, message);
-    (s->restore ? server_snapshot_restore : server_snapshot_save)(server, &s->call);
+    (s->restore ? server_snapshot_restore : server_snapshot_save)(s->server, &s->call);
 }
 
 static void snap(struct snap *s, bool restore, int archive, const char *datacenter) {
     *s = (struct snap){
         .restore = restore,
         .message = {.run = snap_run},
+        .server = server,
         .call = {
             .archive = archive, .datacenter = str_from(datacenter), .done = snap_done, .owner = s}};
     sem_init(&s->done, 0, 0);

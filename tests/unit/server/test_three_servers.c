@@ -231,6 +231,7 @@ static void test_blocking_on_a_follower(void **state) {
 
 struct snap {
     struct snapshot_call call;
+    struct server *server;
     struct message message;
     sem_t done;
 };
@@ -241,12 +242,13 @@ static void snap_done(struct snapshot_call *c) {
 
 static void snap_run(struct message *m) {
     struct snap *s = CONTAINER_OF(m, struct snap, message);
-    (s->call.archive >= 0 ? server_snapshot_restore : server_snapshot_save)(server, &s->call);
+    (s->call.archive >= 0 ? server_snapshot_restore : server_snapshot_save)(s->server, &s->call);
 }
 
 static void snap(struct snap *s, int archive, bool stale) {
     *s = (struct snap){
         .message = {.run = snap_run},
+        .server = server,
         .call = {.archive = archive, .allow_stale = stale, .done = snap_done, .owner = s}};
     sem_init(&s->done, 0, 0);
     loop_post_reply(server_io(server, 0), &s->message);
