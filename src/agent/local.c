@@ -196,12 +196,16 @@ uint64_t local_service_hash(const struct local_service *s) {
 
 /* ---- changes are told ---- */
 
-void local_watch_add(struct local *l, struct local_watch *w) {
-    w->next = &l->watches;
-    w->previous = l->watches.previous;
+static void watch_link(struct local_watch *list, struct local_watch *w) {
+    w->next = list;
+    w->previous = list->previous;
     w->previous->next = w;
-    l->watches.previous = w;
+    list->previous = w;
     w->listed = true;
+}
+
+void local_watch_add(struct local *l, struct local_watch *w) {
+    watch_link(&l->watches, w);
 }
 
 void local_watch_remove(struct local_watch *w) {
@@ -212,11 +216,19 @@ void local_watch_remove(struct local_watch *w) {
     w->listed = false;
 }
 
+/* Those that are told stand in a list of their own meanwhile: some of them list themselves again.
+ */
 void local_notify(struct local *l, struct str service_id) {
+    struct local_watch told = {.next = &told, .previous = &told};
     for (struct local_watch *w = l->watches.next, *next; w != &l->watches; w = next) {
         next = w->next;
-        if (!str_eq(w->service_id, service_id))
+        if (service_id.data != NULL && !str_eq(w->service_id, service_id))
             continue;
+        local_watch_remove(w);
+        watch_link(&told, w);
+    }
+    while (told.next != &told) {
+        struct local_watch *w = told.next;
         local_watch_remove(w);
         w->fn(w);
     }
@@ -323,6 +335,14 @@ static struct local_check *check_new(struct local *l) {
     return c;
 }
 
+static void attach(struct local_check *c, const struct node_service *service) {
+    struct health_check tags = {.service_tags = service->tags}, copy;
+    schema_copy(&health_check_shape, &copy, &tags, &c->arena);
+    c->check.service_tags = copy.service_tags;
+    c->check.service_id = str_copy(&c->arena, service->id);
+    c->check.service_name = str_copy(&c->arena, service->service);
+}
+
 /* A check of a service, number `position` of `count` (agent.md 2.4). */
 static struct local_check *make_service_check(struct local *l, const struct node_service *service,
                                               const struct check_type *type, uint32_t position,
@@ -343,12 +363,8 @@ static struct local_check *make_service_check(struct local *l, const struct node
                   : str_format(arena, "Service '" STR_FMT "' check", STR_ARG(service->service));
     h->status = type->status.len > 0 ? str_copy(arena, type->status) : STR("critical");
     h->notes = str_copy(arena, type->notes);
-    h->service_id = str_copy(arena, service->id);
-    h->service_name = str_copy(arena, service->service);
-    struct health_check tags = {.service_tags = service->tags}, copy;
-    schema_copy(&health_check_shape, &copy, &tags, arena);
-    h->service_tags = copy.service_tags;
     h->type = check_type_shown(type);
+    attach(c, service);
     return c;
 }
 
@@ -498,7 +514,6 @@ static bool add_check(struct local *l, struct local_check *c, bool keeps) {
     if (keeps && old != NULL && !old->deleted) {
         c->check.status = str_copy(&c->arena, old->check.status);
         local_set_output(c, old->check.output);
-        c->critical_since = old->critical_since;
     }
     old = map_put(&l->checks, c->check.check_id, c);
     if (old != NULL)
@@ -506,6 +521,7 @@ static bool add_check(struct local *l, struct local_check *c, bool keeps) {
     if (c->source != CHECK_FROM_CONFIG)
         file_store_check(l, c);
     local_touch_check(l, c);
+    local_reap_check(c);
     if (c->has_type && c->type.ttl > 0)
         ttl_start(l, c);
     else if (c->has_type)
@@ -514,18 +530,22 @@ static bool add_check(struct local *l, struct local_check *c, bool keeps) {
     return true;
 }
 
+/* The service of a check; *out is NULL when it has none. */
+static bool service_of_check(const struct local *l, struct str id, const struct local_service **out,
+                             struct error *e) {
+    *out = id.len > 0 ? local_service_find(l, id) : NULL;
+    return id.len == 0 || *out != NULL ||
+           error_set(e, ERROR_INTERNAL, "ServiceID \"" STR_FMT "\" does not exist", STR_ARG(id));
+}
+
 bool local_register_check(struct local *l, const struct config_check *d, enum check_source source,
                           struct error *e) {
     struct str id = d->type.check_id.len > 0 ? d->type.check_id : d->type.name;
+    const struct local_service *service;
     if (id.len == 0)
         return error_set(e, ERROR_INTERNAL, "CheckID missing");
-    const struct local_service *service = NULL;
-    if (d->service_id.len > 0) {
-        service = local_service_find(l, d->service_id);
-        if (service == NULL)
-            return error_set(e, ERROR_INTERNAL, "ServiceID \"" STR_FMT "\" does not exist",
-                             STR_ARG(d->service_id));
-    }
+    if (!service_of_check(l, d->service_id, &service, e))
+        return false;
     if (!check_type_supported(&d->type, l->config, source == CHECK_FROM_API, e)) {
         struct local_check *old = local_check_find(l, id);
         if (old != NULL && source == CHECK_FROM_API) /* sic: as the peer */
@@ -544,14 +564,38 @@ bool local_register_check(struct local *l, const struct config_check *d, enum ch
     c->check.notes = str_copy(arena, d->type.notes);
     /* Checks of the files that stand outside of services have no type: agent.md 1.9. */
     c->check.type = source == CHECK_FROM_CONFIG ? STR("") : check_type_shown(&d->type);
-    if (service != NULL) {
-        struct health_check tags = {.service_tags = service->service.tags}, copy;
-        schema_copy(&health_check_shape, &copy, &tags, arena);
-        c->check.service_tags = copy.service_tags;
-        c->check.service_id = str_copy(arena, service->service.id);
-        c->check.service_name = str_copy(arena, service->service.service);
-    }
+    if (service != NULL)
+        attach(c, &service->service);
     return add_check(l, c, true);
+}
+
+bool local_restore_check(struct local *l, const struct health_check *kept,
+                         const struct check_type *type, struct str token, enum check_source source,
+                         struct error *e) {
+    const struct local_service *service;
+    if (kept->check_id.len == 0)
+        return error_set(e, ERROR_INTERNAL, "CheckID missing");
+    if (type != NULL && !check_type_validate(type, e))
+        return error_prefix(e, "Check is not valid: ");
+    if ((type != NULL && !check_type_supported(type, l->config, source == CHECK_FROM_API, e)) ||
+        !service_of_check(l, kept->service_id, &service, e))
+        return false;
+    struct local_check *c = check_new(l);
+    struct arena *arena = &c->arena;
+    if (type != NULL)
+        schema_copy(&check_type_shape, &c->type, type, arena);
+    c->has_type = type != NULL;
+    c->token = str_copy(arena, token);
+    c->source = source;
+    c->check.check_id = str_copy(arena, kept->check_id);
+    c->check.name = str_copy(arena, kept->name);
+    c->check.status = STR("critical");
+    c->check.notes = str_copy(arena, kept->notes);
+    c->check.type = str_copy(arena, kept->type);
+    if (service != NULL)
+        attach(c, &service->service);
+    local_set_output(c, kept->output);
+    return add_check(l, c, false);
 }
 
 /* Marks the check as deleted until the catalog confirms. */
@@ -588,13 +632,13 @@ void local_check_update(struct local *l, struct local_check *c, struct str statu
                         struct str output) {
     if (l->config->discard_check_output)
         output = STR("");
-    bool status_changed = !str_eq(c->check.status, status);
-    if (!status_changed && str_eq(c->check.output, output))
-        return;
     if (!str_is(status, "critical"))
         c->critical_since = 0;
     else if (c->critical_since == 0)
         c->critical_since = time_now_monotonic();
+    bool status_changed = !str_eq(c->check.status, status);
+    if (!status_changed && str_eq(c->check.output, output))
+        return;
     if (status_changed) {
         c->check.status = status_literal(status);
         check_alias_notify(l, c->check.service_id);
@@ -616,13 +660,8 @@ static void maintenance_check(struct local *l, struct str id, const struct node_
     c->check.notes = str_copy(&c->arena, notes);
     c->check.status = STR("critical");
     c->check.type = STR("maintenance");
-    if (service != NULL) {
-        c->check.service_id = str_copy(&c->arena, service->id);
-        c->check.service_name = str_copy(&c->arena, service->service);
-        struct health_check tags = {.service_tags = service->tags}, copy;
-        schema_copy(&health_check_shape, &copy, &tags, &c->arena);
-        c->check.service_tags = copy.service_tags;
-    }
+    if (service != NULL)
+        attach(c, service);
     c->token = str_copy(&c->arena, token);
     c->source = CHECK_FROM_LOCAL;
     add_check(l, c, true);

@@ -35,7 +35,8 @@ struct local_check {
     bool in_sync, deleted;
     enum check_source source;
     uint64_t generation;
-    int64_t critical_since;        /* monotonic; 0: is not, or never became so by an update */
+    int64_t critical_since;        /* monotonic; 0: no update since its registration said so */
+    int64_t reap_after;            /* ns of that until the service goes; 0: never */
     char *output;                  /* check.output points here; NULL: empty */
     struct ttl_timer *ttl;         /* of a TTL check */
     struct check_monitor *monitor; /* of a check that runs by itself */
@@ -108,7 +109,9 @@ void local_maintenance_node(struct local *l, bool enable, struct str reason, str
  * was to be written is written (agent.md 4.2: every changing endpoint runs one before it answers).
  */
 void local_sync_changes(struct local *l, void (*done)(void *arg), void *arg);
-void local_full_sync_soon(struct local *l);
+/* A full sync for a reason that many agents have at once (a new leader, a server that joined, other
+ * tokens): after a random part of three seconds, more in large clusters. Requests coalesce. */
+void local_full_sync_trigger(struct local *l);
 
 /* Waiting for a service to change or go (agent.md 1.8). `fn` runs once, after which the watch is no
  * longer in the list. */

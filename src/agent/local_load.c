@@ -135,7 +135,6 @@ bool local_load(struct local *l, const struct config *config, struct error *e) {
 
 struct remembered {
     struct str id, status, output;
-    int64_t critical_since;
 };
 
 static struct list remember(const struct local *l, struct arena *arena) {
@@ -147,7 +146,7 @@ static struct list remember(const struct local *l, struct arena *arena) {
         if (!c->deleted)
             LIST_AT(all, struct remembered, all.len++) = (struct remembered){
                 str_copy(arena, c->check.check_id), str_copy(arena, c->check.status),
-                str_copy(arena, c->check.output), c->critical_since};
+                str_copy(arena, c->check.output)};
     }
     return all;
 }
@@ -160,7 +159,6 @@ static void give_back(struct local *l, const struct list *all) {
             continue;
         c->check.status = str_copy(&c->arena, r->status);
         local_set_output(c, r->output);
-        c->critical_since = r->critical_since;
     }
 }
 
@@ -189,11 +187,7 @@ bool local_reload(struct local *l, const struct config *config, struct error *e)
     bool ok = local_load(l, config, e);
     give_back(l, &states);
     arena_free(&scratch);
-    for (struct local_watch *w = l->watches.next, *next; w != &l->watches; w = next) {
-        next = w->next;
-        local_watch_remove(w);
-        w->fn(w);
-    }
+    local_notify(l, STR_NONE);
     sync_trigger(l);
     return ok;
 }

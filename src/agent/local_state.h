@@ -28,6 +28,12 @@ struct sync_item {
     uint64_t generation;
 };
 
+/* A check of a service that is not in sync. */
+struct dirty_check {
+    struct str service_id, check_id;
+    uint64_t generation;
+};
+
 enum sync_state { SYNC_FULL, SYNC_RETRY_FULL, SYNC_PARTIAL };
 enum sync_stage {
     STAGE_IDLE,
@@ -58,6 +64,7 @@ struct local {
     bool failed;            /* the servers refuse: the pass ends */
     bool incomplete;        /* some entry could not be pushed */
     bool full;              /* the pass belongs to a full sync */
+    bool asked;             /* for a full sync, which begins when asked_timer fires */
     bool leaderless;        /* why the last sync failed */
     struct arena pass;      /* of one pass */
     struct str pass_error;  /* of an incomplete pass: the first */
@@ -66,7 +73,9 @@ struct local {
     unsigned in_flight;
     struct sync_waiter *waiting, *waiting_next; /* for this pass, for the next */
     struct sync_waiter *written;                /* pass is over, files are not written */
-    struct loop_timer full_timer, retry_timer, trigger_timer;
+    struct dirty_check *dirty;                  /* by service: of the stage of the services */
+    size_t dirty_len;
+    struct loop_timer full_timer, retry_timer, trigger_timer, asked_timer;
     int64_t retry_at;
     struct sync_call *calls; /* under way */
     bool started;
@@ -92,10 +101,15 @@ void local_touch_service(struct local *l, struct local_service *s);
 void local_touch_check(struct local *l, struct local_check *c);
 void local_check_free(struct local *l, struct local_check *c);
 void local_set_output(struct local_check *c, struct str output);
+/* The service may have changed; STR_NONE: any may have. */
 void local_notify(struct local *l, struct str service_id);
 /* Removes for good: the catalog confirmed. */
 void local_service_drop(struct local *l, struct local_service *s);
 void local_check_drop(struct local *l, struct local_check *c);
+/* A check as a file has it, but critical; type NULL: a maintenance check. */
+bool local_restore_check(struct local *l, const struct health_check *kept,
+                         const struct check_type *type, struct str token, enum check_source source,
+                         struct error *e);
 /* Status and output by an update (agent.md 4.5). */
 void local_check_update(struct local *l, struct local_check *c, struct str status,
                         struct str output);
@@ -119,6 +133,8 @@ void ttl_stop(struct local_check *c);
 void ttl_restart(struct local_check *c);
 struct str status_literal(struct str status);
 void local_reap_start(struct local *l);
+/* On a check's registration: how long its service may stay critical. */
+void local_reap_check(struct local_check *c);
 
 /* local_sync.c */
 void sync_init(struct local *l);
@@ -127,20 +143,33 @@ void sync_stop(struct local *l);
 void sync_trigger(struct local *l);
 /* Files up to file_done are written. */
 void sync_files_written(struct local *l);
+/* node_meta and what the agent adds. */
+struct list sync_own_meta(const struct local *l, struct arena *arena);
+/* For what is not of this agent: started now, as part of the pass that follows. */
+void sync_drop_service(struct local *l, struct str id);
+void sync_drop_check(struct local *l, struct str id);
+/* local_compare.c */
+void sync_compare_services(struct local *l, const struct node_service_list *remote);
+void sync_compare_checks(struct local *l, const struct list *remote);
+/* local_sync.c again */
 void sync_cancel_deferral(struct local_check *c);
 void sync_defer(struct local *l, struct local_check *c);
 
 /* local_file.c */
 void file_store_service(struct local *l, const struct local_service *s);
 void file_remove_service(struct local *l, struct str id);
-void file_store_check(struct local *l, const struct local_check *c);
+void file_store_check(struct local *l, struct local_check *c);
 void file_remove_check(struct local *l, struct str id);
 void file_store_state(struct local *l, const struct local_check *c, int64_t ttl);
 void file_remove_state(struct local *l, struct str check_id);
+/* Where the file of an ID is, to be freed with mem_free. */
+char *file_path(const struct local *l, const char *folder, struct str id);
+bool files_idle(const struct local *l);
+
+/* local_restore.c */
 bool file_load_services(struct local *l, struct error *e);
 bool file_load_checks(struct local *l, struct error *e);
 /* Status and output of a TTL check as they were before the restart. */
 void file_load_state(struct local *l, struct local_check *c);
-bool files_idle(const struct local *l);
 
 #endif

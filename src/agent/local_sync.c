@@ -1,6 +1,7 @@
 /* Anti-entropy (agent.md 4.2–4.5): a pass pushes what is dirty to the catalog; a full sync first
- * reads what the catalog has of this node. At most one of them runs at a time; calls of one stage
- * go out together. What changes meanwhile is pushed by the next pass.
+ * reads what the catalog has of this node (and local_compare.c marks what differs). At most one of
+ * them runs at a time; calls of one stage go out together. What changes meanwhile is pushed by the
+ * next pass.
  */
 #include <stdlib.h>
 
@@ -14,6 +15,8 @@
 #define WINDOW 64 /* calls under way */
 #define RETRY_MIN (15 * SECOND)
 #define LEADER_POLL (100 * MILLISECOND)
+#define STAGGER (3 * SECOND)
+#define MEMBERS_UNSCALED 128
 #define MAX_STALE (2 * SECOND)
 
 enum sync_kind {
@@ -112,8 +115,7 @@ static struct str agent_token(const struct local *l) {
                                               : l->config->acl.token_default;
 }
 
-/* node_meta and what the agent adds. */
-static struct list own_meta(const struct local *l, struct arena *arena) {
+struct list sync_own_meta(const struct local *l, struct arena *arena) {
     struct list given = l->config->node_meta;
     struct list all = LIST_NEW(arena, struct str_pair, given.len + 1);
     struct str key = STR("consul-network-segment");
@@ -135,7 +137,7 @@ static struct register_request *new_register(struct sync_call *c, struct str tok
         .datacenter = l->config->datacenter,
         .id = str_from(l->node_id),
         .node = l->config->node_name,
-        .node_meta = own_meta(l, &c->arena),
+        .node_meta = sync_own_meta(l, &c->arena),
         .skip_node_update = l->node_in_sync,
         .tagged_addresses = l->config->tagged_addresses,
         .write.token = token,
@@ -163,18 +165,58 @@ static void push_node(struct local *l) {
     call_go(c, &endpoint_catalog_register, new_register(c, agent_token(l)));
 }
 
+static int compare_dirty(const void *a, const void *b) {
+    const struct dirty_check *x = a, *y = b;
+    int order = str_compare(x->service_id, y->service_id);
+    return order != 0 ? order : (x->generation > y->generation) - (x->generation < y->generation);
+}
+
+/* The dirty checks of services, once for the whole stage rather than once for each service. */
+static void collect_dirty_checks(struct local *l) {
+    l->dirty = ARENA_ARRAY(&l->pass, struct dirty_check, l->checks.count);
+    l->dirty_len = 0;
+    void *value;
+    for (size_t i = 0; map_next(&l->checks, &i, NULL, &value);) {
+        const struct local_check *c = value;
+        if (!c->deleted && !c->in_sync && c->check.service_id.len > 0)
+            l->dirty[l->dirty_len++] =
+                (struct dirty_check){str_copy(&l->pass, c->check.service_id),
+                                     str_copy(&l->pass, c->check.check_id), c->generation};
+    }
+    if (l->dirty_len > 1)
+        qsort(l->dirty, l->dirty_len, sizeof(*l->dirty), compare_dirty);
+}
+
+static void dirty_checks_of(const struct local *l, struct str service_id,
+                            const struct dirty_check **first, const struct dirty_check **end) {
+    size_t low = 0, high = l->dirty_len;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (str_compare(l->dirty[middle].service_id, service_id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *first = l->dirty + low;
+    while (low < l->dirty_len && str_eq(l->dirty[low].service_id, service_id))
+        low++;
+    *end = l->dirty + low;
+}
+
 /* A service and those dirty checks of it that have its token: exactly one goes into Check, more
  * into Checks. */
 static void push_service(struct local *l, struct local_service *s) {
     struct sync_call *c = call_new(l, PUSH_SERVICE, s->service.id, s->generation);
     struct register_request *r = new_register(c, effective_token(l, s->token));
     r->service = copy_service(s, &c->arena);
-    struct list checks = LIST_NEW(&c->arena, struct health_check *, l->checks.count);
-    c->checks = ARENA_ARRAY(&c->arena, struct sync_item, l->checks.count);
-    void *value;
-    for (size_t i = 0; map_next(&l->checks, &i, NULL, &value);) {
-        const struct local_check *check = value;
-        if (check->deleted || check->in_sync || !str_eq(check->check.service_id, s->service.id) ||
+    const struct dirty_check *first, *end;
+    dirty_checks_of(l, s->service.id, &first, &end);
+    struct list checks = LIST_NEW(&c->arena, struct health_check *, (size_t)(end - first));
+    c->checks = ARENA_ARRAY(&c->arena, struct sync_item, (size_t)(end - first));
+    for (; first < end; first++) {
+        const struct local_check *check = map_get(&l->checks, first->check_id);
+        if (check == NULL || check->deleted || check->in_sync ||
+            !str_eq(check->check.service_id, s->service.id) ||
             !str_eq(effective_token(l, check->token), effective_token(l, s->token)))
             continue;
         struct health_check *copy = copy_check(check, &c->arena);
@@ -209,6 +251,13 @@ static void drop_remote(struct local *l, enum sync_kind kind, struct str id, uin
     *(kind == DROP_SERVICE ? &r->service_id : &r->check_id) = c->item.id;
     r->write.token = str_copy(&c->arena, effective_token(l, token));
     call_go(c, &endpoint_catalog_deregister, r);
+}
+
+void sync_drop_service(struct local *l, struct str id) {
+    drop_remote(l, DROP_SERVICE, id, 0, STR(""));
+}
+void sync_drop_check(struct local *l, struct str id) {
+    drop_remote(l, DROP_CHECK, id, 0, STR(""));
 }
 
 /* ---- answers ---- */
@@ -376,12 +425,24 @@ static void call_done_push(struct call *call) {
 
 /* ---- a pass ---- */
 
+static size_t cluster_size(const struct local *l) {
+    return peers_members(server_peers(l->server));
+}
+
+/* Up to so much, times what the cluster's size makes of it. */
+static int64_t staggered(struct local *l, int64_t most) {
+    int64_t factor = 1;
+    size_t members = cluster_size(l);
+    for (size_t n = MEMBERS_UNSCALED; n < members; n *= 2)
+        factor++;
+    return (int64_t)prng_below(&l->random, (uint64_t)(most * factor));
+}
+
 /* A full sync later: soon after a leader has come when there is none, else when the time is up. */
 static void retry_later(struct local *l) {
     l->state = SYNC_RETRY_FULL;
     l->leaderless = !server_can_call(l->server);
-    l->retry_at =
-        time_now_monotonic() + RETRY_MIN + (int64_t)prng_below(&l->random, (uint64_t)RETRY_MIN);
+    l->retry_at = time_now_monotonic() + RETRY_MIN + staggered(l, RETRY_MIN);
     loop_timer_set(&l->retry_timer, LEADER_POLL);
 }
 
@@ -396,6 +457,8 @@ static void pass_end(struct local *l) {
     l->stage = STAGE_IDLE;
     l->todo = NULL;
     l->todo_len = l->todo_next = 0;
+    l->dirty = NULL;
+    l->dirty_len = 0;
     arena_reset(&l->pass, 4096);
     struct sync_waiter *over = l->waiting;
     l->waiting = NULL;
@@ -483,6 +546,8 @@ static void pass_continue(struct local *l) {
         if (l->stage == STAGE_NODE) {
             l->stage = STAGE_SERVICES;
             collect(l, &l->services, true);
+            if (l->todo_len > 0)
+                collect_dirty_checks(l);
         } else {
             l->stage = STAGE_CHECKS;
             collect(l, &l->checks, false);
@@ -537,7 +602,7 @@ void local_sync_changes(struct local *l, void (*done)(void *arg), void *arg) {
 
 static void full_again_later(struct local *l) {
     int64_t interval = l->config->ae_interval > 0 ? l->config->ae_interval : MINUTE;
-    loop_timer_set(&l->full_timer, interval + (int64_t)prng_below(&l->random, (uint64_t)interval));
+    loop_timer_set(&l->full_timer, interval + staggered(l, interval));
 }
 
 static void full_failed(struct local *l, struct str error) {
@@ -560,21 +625,34 @@ static void retry_fired(struct loop_timer *t) {
         loop_timer_set(&l->retry_timer, LEADER_POLL);
 }
 
+/* Now, or when what is under way is over. */
+static void full_soon(struct local *l) {
+    if (l->stage == STAGE_IDLE)
+        full_start(l);
+    else
+        l->full_wanted = true;
+}
+
 static void full_fired(struct loop_timer *t) {
     struct local *l = t->owner;
     if (l->stopping)
         return;
     full_again_later(l);
-    local_full_sync_soon(l);
+    full_soon(l);
 }
 
-void local_full_sync_soon(struct local *l) {
-    if (!l->started || l->stopping)
+static void asked_fired(struct loop_timer *t) {
+    struct local *l = t->owner;
+    l->asked = false;
+    if (!l->stopping)
+        full_soon(l);
+}
+
+void local_full_sync_trigger(struct local *l) {
+    if (!l->started || l->stopping || l->asked)
         return;
-    if (l->stage == STAGE_IDLE)
-        full_start(l);
-    else
-        l->full_wanted = true;
+    l->asked = true;
+    loop_timer_set(&l->asked_timer, staggered(l, STAGGER));
 }
 
 static void start_read(struct local *l, enum sync_kind kind, const struct endpoint *endpoint) {
@@ -590,131 +668,11 @@ static void start_read(struct local *l, enum sync_kind kind, const struct endpoi
 
 static void full_start(struct local *l) {
     loop_timer_stop(&l->retry_timer);
-    l->full_wanted = false;
+    loop_timer_stop(&l->asked_timer);
+    l->full_wanted = l->asked = false;
     l->state = SYNC_FULL;
     l->stage = STAGE_READ_SERVICES;
     start_read(l, READ_SERVICES, &endpoint_catalog_node_service_list);
-}
-
-/* Lists and maps that are nil and empty count as equal. */
-static bool same_map(const struct list *a, const struct list *b) {
-    if (a->len != b->len)
-        return false;
-    for (uint32_t i = 0; i < a->len; i++)
-        if (!str_eq(LIST_AT(*a, struct str_pair, i).key, LIST_AT(*b, struct str_pair, i).key) ||
-            !str_eq(LIST_AT(*a, struct str_pair, i).value, LIST_AT(*b, struct str_pair, i).value))
-            return false;
-    return true;
-}
-
-static bool same_strings(const struct list *a, const struct list *b) {
-    if (a->len != b->len)
-        return false;
-    for (uint32_t i = 0; i < a->len; i++)
-        if (!str_eq(LIST_AT(*a, struct str, i), LIST_AT(*b, struct str, i)))
-            return false;
-    return true;
-}
-
-static struct node_service comparable(const struct node_service *s) {
-    static struct weights none;
-    struct node_service copy = *s;
-    copy.create_index = copy.modify_index = 0;
-    copy.locally_registered_as_sidecar = false;
-    copy.connect.sidecar_service = NULL;
-    copy.meta.present = copy.tags.present = copy.tagged_addresses.present = true;
-    copy.proxy.upstreams.present = copy.proxy.expose.paths.present = true;
-    if (copy.weights == NULL)
-        copy.weights = &none;
-    return copy;
-}
-
-static void compare_service(struct local *l, const struct node_service *remote, struct map *seen) {
-    struct local_service *s = map_get(&l->services, remote->id);
-    if (s == NULL) {
-        if (!str_is(remote->id, "consul"))
-            drop_remote(l, DROP_SERVICE, remote->id, 0, STR(""));
-        return;
-    }
-    map_put(seen, remote->id, s);
-    if (s->deleted)
-        return;
-    if (s->service.enable_tag_override && !same_strings(&s->service.tags, &remote->tags)) {
-        struct node_service tags = {.tags = remote->tags}, copy;
-        schema_copy(&node_service_shape, &copy, &tags, &s->arena);
-        s->service.tags = copy.tags;
-        local_notify(l, s->service.id);
-    }
-    struct node_service here = comparable(&s->service), there = comparable(remote);
-    s->in_sync = schema_equal(&node_service_shape, &here, &there);
-}
-
-static void compare_services(struct local *l, const struct node_service_list *remote) {
-    const struct node *node = remote->node;
-    struct list meta = own_meta(l, &l->pass);
-    l->node_in_sync = node != NULL && str_is(node->id, l->node_id) &&
-                      same_map(&node->tagged_addresses, &l->config->tagged_addresses) &&
-                      same_map(&node->meta, &meta);
-    struct map seen = MAP_INIT;
-    for (uint32_t i = 0; i < remote->services.len; i++)
-        compare_service(l, LIST_AT(remote->services, struct node_service *, i), &seen);
-    struct str id;
-    void *value;
-    for (size_t i = 0; map_next(&l->services, &i, &id, &value);) {
-        struct local_service *s = value;
-        if (map_get(&seen, id) != NULL)
-            continue;
-        if (!s->deleted) {
-            s->in_sync = false;
-            continue;
-        }
-        local_service_drop(l, s); /* gone there as well */
-    }
-    map_free(&seen);
-}
-
-static bool same_check(const struct local_check *c, const struct health_check *remote) {
-    static const struct health_check_definition none;
-    const struct health_check *here = &c->check;
-    return str_eq(here->node, remote->node) && str_eq(here->name, remote->name) &&
-           str_eq(here->status, remote->status) && str_eq(here->notes, remote->notes) &&
-           (c->deferral != NULL || str_eq(here->output, remote->output)) &&
-           str_eq(here->service_id, remote->service_id) &&
-           str_eq(here->service_name, remote->service_name) &&
-           same_strings(&here->service_tags, &remote->service_tags) &&
-           schema_equal(&health_check_definition_shape, &remote->definition, &none);
-}
-
-static void compare_checks(struct local *l, const struct list *remote) {
-    struct map seen = MAP_INIT;
-    for (uint32_t i = 0; i < remote->len; i++) {
-        const struct health_check *r = LIST_AT(*remote, struct health_check *, i);
-        struct local_check *c = map_get(&l->checks, r->check_id);
-        if (c != NULL) {
-            map_put(&seen, r->check_id, c);
-            if (!c->deleted)
-                c->in_sync = same_check(c, r);
-        } else if (str_is(r->check_id, "serfHealth")) {
-            log_at(LOG_DEBUG, LOGGER, "Skipping remote check since it is managed automatically",
-                   LOG_C("check", "serfHealth"));
-        } else {
-            drop_remote(l, DROP_CHECK, r->check_id, 0, STR(""));
-        }
-    }
-    struct str id;
-    void *value;
-    for (size_t i = 0; map_next(&l->checks, &i, &id, &value);) {
-        struct local_check *c = value;
-        if (map_get(&seen, id) != NULL)
-            continue;
-        if (!c->deleted) {
-            c->in_sync = false;
-            continue;
-        }
-        map_remove(&l->checks, id);
-        local_check_free(l, c);
-    }
-    map_free(&seen);
 }
 
 static void call_done_read(struct call *call) {
@@ -736,9 +694,9 @@ static void call_done_read(struct call *call) {
         return;
     }
     if (kind == READ_SERVICES)
-        compare_services(l, &((struct indexed_node_service_list *)a->reply)->node_services);
+        sync_compare_services(l, &((struct indexed_node_service_list *)a->reply)->node_services);
     else
-        compare_checks(l, &((struct indexed_health_checks *)a->reply)->health_checks);
+        sync_compare_checks(l, &((struct indexed_health_checks *)a->reply)->health_checks);
     answer_release(a);
     call_free(c);
     if (kind == READ_SERVICES) {
@@ -780,7 +738,8 @@ void sync_init(struct local *l) {
     loop_timer_init(l->loop, &l->full_timer, full_fired, l);
     loop_timer_init(l->loop, &l->retry_timer, retry_fired, l);
     loop_timer_init(l->loop, &l->trigger_timer, trigger_fired, l);
-    l->open_handles += 3;
+    loop_timer_init(l->loop, &l->asked_timer, asked_fired, l);
+    l->open_handles += 4;
     l->started = true;
     full_again_later(l);
     full_start(l);
@@ -794,7 +753,8 @@ static void call_freed(void *owner) {
 }
 
 void sync_stop(struct local *l) {
-    struct loop_timer *timers[] = {&l->full_timer, &l->retry_timer, &l->trigger_timer};
+    struct loop_timer *timers[] = {&l->full_timer, &l->retry_timer, &l->trigger_timer,
+                                   &l->asked_timer};
     for (size_t i = 0; i < COUNT_OF(timers); i++) {
         loop_timer_stop(timers[i]);
         loop_timer_close(timers[i], local_handle_closed);

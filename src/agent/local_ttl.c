@@ -93,6 +93,16 @@ bool local_update_ttl(struct local *l, struct str check_id, struct str status, s
 
 #define REAP_MINIMUM MINUTE
 
+void local_reap_check(struct local_check *c) {
+    int64_t *limit = &c->reap_after;
+    *limit = c->type.deregister_critical_service_after;
+    if (*limit <= 0 || *limit >= REAP_MINIMUM)
+        return;
+    *limit = REAP_MINIMUM;
+    log_at(LOG_WARN, LOGGER, "check has deregister interval below minimum",
+           LOG_S("check", c->check.check_id), LOG_D("minimum_interval", REAP_MINIMUM));
+}
+
 static void reap(struct loop_timer *timer) {
     struct local *l = timer->owner;
     int64_t now = time_now_monotonic();
@@ -103,11 +113,8 @@ static void reap(struct loop_timer *timer) {
         due = NULL;
         for (size_t i = 0; due == NULL && map_next(&l->checks, &i, NULL, &value);) {
             struct local_check *c = value;
-            int64_t limit = c->type.deregister_critical_service_after;
-            if (c->deleted || limit <= 0 || c->critical_since == 0 || c->check.service_id.len == 0)
-                continue;
-            limit = limit < REAP_MINIMUM ? REAP_MINIMUM : limit;
-            if (now - c->critical_since >= limit)
+            if (!c->deleted && c->reap_after > 0 && c->critical_since != 0 &&
+                c->check.service_id.len > 0 && now - c->critical_since >= c->reap_after)
                 due = c;
         }
         if (due == NULL)

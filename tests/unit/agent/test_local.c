@@ -36,6 +36,7 @@ struct job {
     struct str id, status, output;
     const struct local_registration *registration;
     const struct config_check *check;
+    void *data;
     const struct config *config;
     bool ok, enable;
     struct error e;
@@ -87,7 +88,7 @@ static void do_reload(struct job *job) {
     job->ok = local_reload(job->w->local, job->config, &job->e);
 }
 static void do_full(struct job *job) {
-    local_full_sync_soon(job->w->local);
+    local_full_sync_trigger(job->w->local);
 }
 static void do_register(struct job *job) {
     job->ok = local_register_service(job->w->local, job->registration, &job->e);
@@ -571,6 +572,106 @@ static void test_reload(void **state) {
     remove_folder(folder);
 }
 
+/* ---- waiting for a service, and sidecars ---- */
+
+struct waiter {
+    struct local_watch watch;
+    struct local *local;
+    unsigned told;
+};
+
+/* As a blocking query does whose service is as it was. */
+static void told(struct local_watch *watch) {
+    struct waiter *waiter = CONTAINER_OF(watch, struct waiter, watch);
+    waiter->told++;
+    local_watch_add(waiter->local, watch);
+}
+
+static void do_wait(struct job *job) {
+    struct waiter *waiters = job->data;
+    for (size_t i = 0; i < 3; i++) {
+        waiters[i].watch = (struct local_watch){.service_id = STR("one"), .fn = told};
+        waiters[i].local = job->w->local;
+        local_watch_add(job->w->local, &waiters[i].watch);
+    }
+}
+
+static void do_forget(struct job *job) {
+    struct waiter *waiters = job->data;
+    for (size_t i = 0; i < 3; i++)
+        local_watch_remove(&waiters[i].watch);
+}
+
+static void test_waiters(void **state) {
+    struct world w = {0};
+    struct waiter waiters[3] = {0};
+    start_world(&w, "services { name = \"one\" port = 1 }");
+    struct job job = {.data = waiters};
+    on_core(&w, &job, do_wait);
+    const struct config *next = make_config(&w, "services { name = \"one\" port = 1 }");
+    struct job reload = {.config = next};
+    on_core(&w, &reload, do_reload);
+    assert_true(reload.ok);
+    unsigned before = waiters[0].told;
+    assert_in_range(before, 1, 2); /* of the service, of the whole */
+    assert_true(register_service(&w, "one", "new", false, 0));
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(waiters[i].told, before + 1);
+    on_core(&w, &job, do_forget);
+    config_release(next);
+    end_world(&w);
+}
+
+static void do_sidecar(struct job *job) {
+    struct service_definition *sidecar;
+    struct local *l = job->w->local;
+    struct arena *arena = &job->w->arena;
+    struct local_registration r = *job->registration;
+    job->ok = local_sidecar_of(l, r.definition, &sidecar, arena, &job->e) &&
+              local_register_service(l, &r, &job->e);
+    if (!job->ok)
+        return;
+    r.definition = sidecar;
+    r.is_sidecar = true;
+    job->ok = local_register_service(l, &r, &job->e);
+}
+
+static bool register_with_sidecar(struct world *w, const char *id, int64_t port) {
+    struct service_definition *d = ARENA_NEW(&w->arena, struct service_definition);
+    d->name = str_from(id);
+    d->port = 80;
+    d->connect = ARENA_NEW(&w->arena, struct service_connect);
+    d->connect->sidecar_service = ARENA_NEW(&w->arena, struct service_definition);
+    d->connect->sidecar_service->port = port;
+    struct local_registration r = {.definition = d, .from_api = true};
+    struct job job = {.registration = &r};
+    on_core(w, &job, do_sidecar);
+    push(w);
+    return job.ok;
+}
+
+static void test_sidecars(void **state) {
+    struct world w = {0};
+    struct str status, output;
+    start_world(&w, "ports { sidecar_min_port = 21000 sidecar_max_port = 21001 }");
+    assert_true(register_with_sidecar(&w, "a", 0));
+    assert_true(register_with_sidecar(&w, "b", 0));
+    assert_true(register_with_sidecar(&w, "b", 0)); /* keeps its port */
+    assert_false(register_with_sidecar(&w, "c", 0));
+    assert_true(register_with_sidecar(&w, "c", 9));
+    assert_int_equal(catalog_has(&w, "a-sidecar-proxy", NULL), 1);
+    assert_true(catalog_check(&w, "service:a-sidecar-proxy:2", &status, &output));
+    assert_true(str_is(status, "passing"));
+    assert_true(str_is(output, "No checks found."));
+    struct job gone = {.id = STR("a")};
+    on_core(&w, &gone, do_deregister);
+    push(&w);
+    assert_int_equal(catalog_has(&w, "a-sidecar-proxy", NULL), 0);
+    assert_false(catalog_check(&w, "service:a-sidecar-proxy:2", &status, &output));
+    assert_int_equal(catalog_has(&w, "b-sidecar-proxy", NULL), 1);
+    end_world(&w);
+}
+
 int main(void) {
     log_set_level(LOG_OFF);
     const struct CMUnitTest tests[] = {
@@ -579,7 +680,8 @@ int main(void) {
         cmocka_unit_test(test_expiry),      cmocka_unit_test(test_output_limit),
         cmocka_unit_test(test_deferral),    cmocka_unit_test(test_full_sync),
         cmocka_unit_test(test_maintenance), cmocka_unit_test(test_persistence),
-        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_reload),      cmocka_unit_test(test_waiters),
+        cmocka_unit_test(test_sidecars),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
