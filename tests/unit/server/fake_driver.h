@@ -287,4 +287,28 @@ void raft_driver_restore(struct raft_driver *d, struct raft_driver_restore *r,
 }
 void raft_driver_restore_free(struct raft_driver_restore *r) {}
 
+/* ---- other servers: there are none ---- */
+
+void raft_driver_accept(struct raft_driver *d, struct stream_detached *connection, const char *from,
+                        void (*closed)(void *owner), void *owner) {
+    stream_detached_drop(connection);
+    if (closed != NULL)
+        closed(owner);
+}
+void raft_driver_change_membership(struct raft_driver *d, struct raft_proposal *p,
+                                   enum raft_driver_change change, struct str id,
+                                   struct str address, uint64_t previous_index) {
+    fake_answer(d, p, NULL, "node is not the leader");
+}
+bool raft_driver_bootstrap(struct raft_driver *d, const struct raft_driver_server *servers,
+                           size_t count, struct error *e) {
+    return error_set(e, ERROR_INTERNAL, "bootstrap only works on new clusters");
+}
+bool raft_driver_has_state(const struct raft_driver *d) {
+    return true;
+}
+uint64_t raft_driver_last_term(const struct raft_driver *d) {
+    return 1;
+}
+
 #endif
