@@ -50,15 +50,18 @@ struct sim_disk {
     bool fail_syncs;      /* whether syncs may be among them */
     bool fail_next_sync;
     uint64_t syncs;
+    uint64_t failures; /* calls that failed because they were told to */
 };
 
 static inline bool sim_dead(struct sim_disk *d, bool sync) {
     d->calls++;
     if (d->crash_at > 0 && d->calls >= d->crash_at)
         return true;
-    if (d->fail_one_in == 0 || (sync && !d->fail_syncs))
+    if (d->fail_one_in == 0 || (sync && !d->fail_syncs) ||
+        prng_below(&d->prng, d->fail_one_in) != 0)
         return false;
-    return prng_below(&d->prng, d->fail_one_in) == 0;
+    d->failures++;
+    return true;
 }
 
 static inline int sim_error(struct sim_disk *d) {
@@ -242,6 +245,7 @@ static inline int sim_sync(void *owner, int handle) {
     d->syncs++;
     bool fail = d->fail_next_sync;
     d->fail_next_sync = false;
+    d->failures += fail;
     if (sim_dead(d, true) || fail) {
         /* As Linux does: pages are marked clean although they may not have been written. */
         for (uint64_t s = 0; s < i->cap / SIM_SECTOR; s++) {
