@@ -215,6 +215,9 @@ static void route_client(struct server_thread *t, struct call *c) {
     const struct peer *peer = peers_choose(c->server->peers, STR_NONE, &e);
     c->held_since = c->held_since != 0 ? c->held_since : time_now_monotonic();
     if (peer == NULL) {
+        if (!atomic_load(&c->server->gossip)) { /* not once yet */
+            log_at(LOG_WARN, "agent.router.manager", "No servers available");
+        }
         fail(c, e.kind, e.text);
     } else if (!rate_allows(c)) {
         peer_release(peer);
