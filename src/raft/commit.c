@@ -71,6 +71,7 @@ static void note_contact(struct raft *r, struct raft_peer *p, int64_t silence) {
     bool recent = silence <= 3 * r->options.lease_timeout;
     struct raft_action *line = raft_log_line(r, recent ? LOG_WARN : LOG_DEBUG, "failed to contact");
     raft_log_str(r, line, "server-id", p->id);
+    raft_log_str(r, line, "time", duration_format(&r->out->arena, silence));
     p->contact_lost = true;
 }
 
@@ -149,8 +150,8 @@ void raft_check_verifications(struct raft *r) {
                 r->verification_count * sizeof *r->verifications);
 }
 
-void raft_fail_verifications(struct raft *r) {
+void raft_fail_verifications(struct raft *r, enum raft_error error) {
     for (size_t i = 0; i < r->verification_count; i++)
-        verified(r, r->verifications[i].token, RAFT_ERROR_NOT_LEADER);
+        verified(r, r->verifications[i].token, error);
     r->verification_count = 0;
 }

@@ -10,7 +10,7 @@ static void leave_leadership(struct raft *r) {
     struct raft_action *fail = raft_act(r, RAFT_ACTION_FAIL);
     fail->index = r->commit;
     fail->error = RAFT_ERROR_LEADERSHIP_LOST;
-    raft_fail_verifications(r);
+    raft_fail_verifications(r, RAFT_ERROR_LEADERSHIP_LOST);
     raft_fail_changes(r, RAFT_ERROR_LEADERSHIP_LOST);
     raft_peers_free(r);
     r->last_contact = r->now;

@@ -105,6 +105,7 @@ static void accept(struct raft *r, const struct raft_append *a, struct raft_appe
             struct raft_action *line = raft_log_line(r, LOG_WARN, "failed to get previous log");
             raft_log_u64(r, line, "previous-index", a->previous_index);
             raft_log_u64(r, line, "last-index", last);
+            raft_log_str(r, line, "error", STR("log not found"));
             result->no_retry_backoff = true;
             return;
         }

@@ -12,8 +12,10 @@ static void heartbeat_result(struct raft *r, struct raft_peer *p, const struct r
     p->heartbeat_open = false;
     p->heartbeat_at = r->now + raft_random(r, r->options.heartbeat_timeout / 10);
     if (!m->append_result.success) {
-        if (r->verification_count > 0)
-            raft_step_down(r, "new leader elected, stepping down");
+        if (r->verification_count == 0)
+            return;
+        raft_fail_verifications(r, RAFT_ERROR_NOT_LEADER);
+        raft_step_down(r, "new leader elected, stepping down");
         return;
     }
     p->heartbeat_failures = 0;
@@ -47,9 +49,7 @@ static void succeeded(struct raft *r, struct raft_peer *p, const struct raft_mes
         p->in_flight = 0;
         p->in_flight_bytes = 0;
         struct raft_action *line = raft_log_line(r, LOG_INFO, "pipelining replication");
-        raft_log_str(r, line, "peer",
-                     str_format(&r->out->arena, "{Voter " STR_FMT " " STR_FMT "}", STR_ARG(p->id),
-                                STR_ARG(p->address)));
+        raft_log_str(r, line, "peer", raft_peer_text(r, p));
     }
 }
 
@@ -67,7 +67,7 @@ static void rejected(struct raft *r, struct raft_peer *p, const struct raft_mess
     raft_peer_failed(r, p, !result->no_retry_backoff);
     struct raft_action *line =
         raft_log_line(r, LOG_WARN, "appendEntries rejected, sending older logs");
-    raft_log_str(r, line, "peer", p->id);
+    raft_log_str(r, line, "peer", raft_peer_text(r, p));
     raft_log_u64(r, line, "next", p->next);
 }
 

@@ -20,8 +20,8 @@ void raft_recv_install(struct raft *r, struct raft_message *m) {
     }
     raft_set_leader(r, in->leader);
     r->last_contact = r->now;
-    if (r->busy || in->last_index == 0 || in->configuration == NULL ||
-        in->configuration_index > in->last_index) {
+    bool odd = in->configuration != NULL && in->configuration_index > in->last_index;
+    if (r->busy || in->last_index == 0 || odd) {
         answer(r, m, false);
         return;
     }

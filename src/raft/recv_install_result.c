@@ -14,8 +14,8 @@ void raft_recv_install_result(struct raft *r, struct raft_message *m) {
         return;
     if (!m->install_result.success) {
         raft_peer_failed(r, p, true);
-        struct raft_action *line = raft_log_line(r, LOG_WARN, "installSnapshot rejected");
-        raft_log_str(r, line, "peer", p->id);
+        struct raft_action *line = raft_log_line(r, LOG_WARN, "installSnapshot rejected to");
+        raft_log_str(r, line, "peer", raft_peer_text(r, p));
         return;
     }
     raft_peer_failed(r, p, false); /* probe right behind it */

@@ -24,6 +24,12 @@ struct raft_peer *raft_peer_find(const struct raft *r, struct str id) {
     return NULL;
 }
 
+struct str raft_peer_text(struct raft *r, const struct raft_peer *p) {
+    bool voter = raft_configuration_is_voter(r->latest, p->id);
+    return str_format(&r->out->arena, "{%s " STR_FMT " " STR_FMT "}", voter ? "Voter" : "Nonvoter",
+                      STR_ARG(p->id), STR_ARG(p->address));
+}
+
 static struct raft_peer *peer_new(struct raft *r, const struct raft_server *s) {
     struct raft_peer *p = mem_zalloc(1, sizeof *p + s->id.len + s->address.len);
     char *room = (char *)(p + 1);
@@ -114,6 +120,9 @@ static void note_sent(struct raft *r, struct raft_peer *p) {
 }
 
 static void send_snapshot(struct raft *r, struct raft_peer *p) {
+    struct raft_action *line = raft_log_line(r, LOG_ERROR, "failed to get log");
+    raft_log_u64(r, line, "index", p->next);
+    raft_log_str(r, line, "error", STR("log not found"));
     p->mode = PEER_SNAPSHOT;
     p->epoch++;
     p->in_flight = 0;
@@ -185,6 +194,10 @@ static void send_append(struct raft *r, struct raft_peer *p) {
 /* ---- when ---- */
 
 void raft_peer_failed(struct raft *r, struct raft_peer *p, bool slow_down) {
+    if (p->mode == PEER_PIPELINE && slow_down) {
+        struct raft_action *line = raft_log_line(r, LOG_INFO, "aborting pipeline replication");
+        raft_log_str(r, line, "peer", raft_peer_text(r, p));
+    }
     if (p->mode == PEER_PIPELINE && p->next > p->match + 1)
         p->next = p->match + 1;
     p->mode = PEER_PROBE;

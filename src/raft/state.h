@@ -161,6 +161,8 @@ void raft_step_down(struct raft *r, const char *why); /* leader to follower */
 /* replication.c */
 void raft_peers_update(struct raft *r); /* to r->latest */
 void raft_peers_free(struct raft *r);
+/* As the peer's log shows a server: "{Voter id address}". */
+struct str raft_peer_text(struct raft *r, const struct raft_peer *p);
 struct raft_peer *raft_peer_find(const struct raft *r, struct str id);
 void raft_replicate(struct raft *r);
 void raft_peer_failed(struct raft *r, struct raft_peer *p, bool backoff);
@@ -173,7 +175,7 @@ void raft_emit_apply(struct raft *r);
 void raft_check_lease(struct raft *r);
 void raft_on_verify(struct raft *r, void *token);
 void raft_check_verifications(struct raft *r);
-void raft_fail_verifications(struct raft *r);
+void raft_fail_verifications(struct raft *r, enum raft_error error);
 
 /* membership.c */
 /* After the commit index or the applied index has changed. */

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#include "base/metrics.h"
+
 #define CHECK_INTERVAL (500 * MILLISECOND)
 #define IDLE_TIME (60 * SECOND)         /* then an unused connection is closed */
 #define RESPONSE_MAX ((size_t)64 << 10) /* bytes of an answer that is no snapshot's */
@@ -68,8 +70,12 @@ static struct str resolve(struct raft_transport *t, struct str id, struct str ad
         return address;
     if (t->options.server_address(t->options.owner, id, room))
         return str_from(room);
-    log_at(LOG_DEBUG, TRANSPORT_LOG, "unable to get address for sever, using fallback address",
-           LOG_S("id", id), LOG_S("fallback", address));
+    struct arena arena = ARENA_INIT;
+    log_at(LOG_WARN, TRANSPORT_LOG, "unable to get address for sever, using fallback address",
+           LOG_S("id", id), LOG_S("fallback", address),
+           LOG_S("error",
+                 str_format(&arena, "Could not find address for server id " STR_FMT, STR_ARG(id))));
+    arena_free(&arena);
     return address;
 }
 
@@ -133,6 +139,25 @@ static void link_break(struct link *l, struct str why) {
 
 /* ---- answers ---- */
 
+/* How long a server took to answer (agent.md 6.4). */
+static void measure_answer(const struct remote *r, enum link_kind kind,
+                           const struct outstanding *o) {
+    char name[128];
+    const char *what = kind == LINK_HEARTBEAT ? "heartbeat" : "appendEntries.rpc";
+    if (o->kind == RAFT_VOTE) {
+        metric_since("raft.candidate.electSelf", o->sent_at);
+        return;
+    }
+    if (o->kind != RAFT_APPEND)
+        return;
+    snprintf(name, sizeof name, "raft.replication.%s." STR_FMT, what, STR_ARG(r->id));
+    metric_since(name, o->sent_at);
+    if (kind == LINK_HEARTBEAT)
+        return;
+    snprintf(name, sizeof name, "raft.replication.appendEntries.logs." STR_FMT, STR_ARG(r->id));
+    metric_count(name, o->entries);
+}
+
 /* One answer from the start of `bytes`; what it took, 0: more is needed or the link is broken. */
 static size_t take_answer(struct link *l, struct str bytes) {
     struct raft_transport *t = l->transport;
@@ -162,6 +187,7 @@ static size_t take_answer(struct link *l, struct str bytes) {
         transport_fail(t, o.kind, &o.tag, r->id, r->address, refusal);
         return used;
     }
+    measure_answer(r, l->kind, &o);
     m.tag = o.tag;
     m.peer_id = r->id;
     m.peer_address = r->address;
@@ -308,7 +334,8 @@ void raft_transport_send(struct raft_transport *t, const struct raft_message *m)
     if (l->count == 0)
         l->since = time_now_monotonic();
     l->ring[(l->head + l->count++) % RAFT_TRANSPORT_IN_FLIGHT] =
-        (struct outstanding){m->kind, m->tag};
+        (struct outstanding){m->kind, m->tag, time_now_monotonic(),
+                             m->kind == RAFT_APPEND ? (uint32_t)m->append.count : 0};
     if (l->open && !l->dirty) {
         l->dirty = true;
         l->next_dirty = t->dirty;
@@ -384,6 +411,7 @@ struct raft_transport *raft_transport_new(struct loop *core,
     t->arena = t->scratch = ARENA_INIT;
     t->options = *options;
     t->options.source = str_copy(&t->arena, options->source);
+    t->options.local = str_copy(&t->arena, options->local);
     t->failures_end = &t->failures;
     loop_timer_init(core, &t->timer, on_timer, t);
     return t;

@@ -34,6 +34,7 @@ struct raft_install_sink;
 
 struct raft_transport_options {
     struct str source;   /* IP that connections come from (bind_addr); absent or 0.0.0.0, ::: any */
+    struct str local;    /* own "ip:port", for logs */
     unsigned protocol;   /* own version: 1 to 3 */
     int64_t rpc_timeout; /* ns: dialling, and each answer; 10 s */
     void *owner;

@@ -384,6 +384,8 @@ static void arrive(struct message *message) {
         mem_free(a);
         return;
     }
+    log_at(LOG_DEBUG, TRANSPORT_LOG, "accepted connection",
+           LOG_S("local-address", t->options.local), LOG_C("remote-address", a->from));
     struct inbound *in = MEM_NEW(struct inbound);
     in->transport = t;
     in->end = &in->first;

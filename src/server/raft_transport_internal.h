@@ -23,6 +23,8 @@ enum link_kind { LINK_HEARTBEAT, LINK_APPEND, LINK_CONTROL, LINK_KINDS };
 struct outstanding {
     enum raft_message_kind kind;
     struct raft_tag tag;
+    int64_t sent_at;
+    uint32_t entries; /* of an APPEND */
 };
 
 struct remote;

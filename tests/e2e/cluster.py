@@ -1,0 +1,139 @@
+"""Several servers, of either binary, brought together by raft/peers.json: the first one bootstraps alone, then learns who
+else belongs to it; the others start with nothing, vote for it and get its snapshot. Names, addresses and IDs are fixed, so
+that a server that comes back is the same one."""
+
+import json
+import os
+import threading
+import time
+import uuid
+
+from e2e.harness import until
+
+RAFT_PORT = 8300
+
+
+class Cluster:
+    """agents: the fixture. binaries: one a server, the first of them leads at the beginning (it alone has data then)."""
+
+    def __init__(self, agents, binaries, config=None, prefix="s"):
+        self.servers = []
+        for i, binary in enumerate(binaries):
+            own = {"node_id": str(uuid.uuid4()), "bootstrap_expect": 1 if i == 0 else 0, "autopilot": {
+                "cleanup_dead_servers": False}}
+            own.update(config or {})
+            server = agents(binary, name="%s%d" % (prefix, i + 1), config=own)
+            server.id, server.raft = own["node_id"], "%s:%d" % (server.ip, RAFT_PORT)
+            self.servers.append(server)
+
+    def peers(self, servers=None):
+        return [{"id": s.id, "address": s.raft, "non_voter": False} for s in servers or self.servers]
+
+    def form(self, seconds=30):
+        """All start; returns the leader, when every server knows it."""
+        first = self.servers[0]
+        first.start()
+        first.stop()
+        write_peers(first, self.peers())
+        for server in self.servers[1:] + [first]:
+            server.launch()
+        self.wait_leader(seconds=seconds)
+        return self.leader()
+
+    def alive(self):
+        return [s for s in self.servers if s.proc is not None and s.proc.poll() is None]
+
+    def leader_seen_by(self, server):
+        try:
+            return json.loads(server.get("/v1/status/leader", timeout=2).body or b'""')
+        except (OSError, ValueError):
+            return ""
+
+    def wait_leader(self, servers=None, seconds=20, but=None):
+        """Until all of them name the same leader, not `but`'s address; returns that server."""
+        def agreed():
+            seen = {self.leader_seen_by(s) for s in servers or self.alive()}
+            address = seen.pop() if len(seen) == 1 else ""
+            return [s for s in self.servers if s.raft == address and address != but]
+        return until("one leader", agreed, seconds)[0]
+
+    def leader(self):
+        return self.wait_leader()
+
+    def followers(self):
+        leader = self.leader()
+        return [s for s in self.alive() if s is not leader]
+
+
+def write_peers(server, entries):
+    with open(os.path.join(server.data, "raft", "peers.json"), "w") as handle:
+        json.dump(entries, handle)
+
+
+def raft_stats(server):
+    return server.get("/v1/agent/self").json["Stats"]["raft"]
+
+
+def wait_applied(servers, index, seconds=20):
+    def reached(server):
+        return int(raft_stats(server)["applied_index"]) >= index
+    for server in servers:
+        until("%s applies %d" % (server.name, index), lambda: reached(server), seconds)
+
+
+class Writers:
+    """Threads that write one key after the other to whoever answers, and remember what was acknowledged."""
+
+    def __init__(self, cluster, count=4, prefix="load"):
+        self.cluster, self.prefix = cluster, prefix
+        self.acknowledged, self.failed, self.last_ok = {}, 0, 0.0
+        self._stop, self._lock = threading.Event(), threading.Lock()
+        self.threads = [threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self, number):
+        n, at = 0, number
+        while not self._stop.is_set():
+            key, value = "%s/%d/%d" % (self.prefix, number, n), "%d-%d" % (number, n)
+            servers = self.cluster.servers
+            try:
+                answer = servers[at % len(servers)].put("/v1/kv/" + key, value, timeout=5)
+                ok = answer.status == 200 and answer.body.strip() == b"true"
+            except OSError:
+                ok = False
+            with self._lock:
+                if ok:
+                    self.acknowledged[key] = value
+                    self.last_ok = time.monotonic()
+                else:
+                    self.failed += 1
+            if ok:
+                n += 1
+            else:
+                at += 1
+                time.sleep(0.01)
+
+    def count(self):
+        with self._lock:
+            return len(self.acknowledged)
+
+    def wait_for(self, more, seconds=20):
+        before = self.count()
+        until("%d more writes" % more, lambda: self.count() >= before + more, seconds)
+
+    def stop(self):
+        self._stop.set()
+        for thread in self.threads:
+            thread.join(30)
+        return self.acknowledged
+
+
+def keys_of(server, prefix, stale=True):
+    """All keys and values below a prefix as that server has them."""
+    import base64
+    answer = server.get("/v1/kv/%s?recurse%s" % (prefix, "&stale" if stale else ""))
+    if answer.status == 404:
+        return {}
+    assert answer.status == 200, answer.text
+    return {e["Key"]: base64.b64decode(e["Value"] or "").decode() for e in answer.json}
