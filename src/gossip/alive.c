@@ -135,7 +135,7 @@ static void take_over(struct gossip *g, struct member *m, const struct alive_mes
                       const struct gossip_address *at, uint32_t waiter) {
     struct alive_message out = *a;
     out.port = at->port;
-    broadcast_membership(g, a->node, message_of(g, MESSAGE_ALIVE, &alive_shape, &out), waiter);
+    broadcast_membership(g, a->node, message_of(g, MESSAGE_ALIVE, &alive_wire, &out), waiter);
     bool was_gone = m->state == GOSSIP_DEAD || m->state == GOSSIP_LEFT;
     bool new_meta = !str_eq(identity_meta(m->id), a->meta);
     member_set_identity(
@@ -246,5 +246,5 @@ void refute(struct gossip *g, uint32_t accused) {
     struct alive_message a = own_record(g);
     char ip[GOSSIP_ADDRESS_TEXT];
     broadcast_membership(g, gossip_address_ip(&g->self->id->address, ip),
-                         message_of(g, MESSAGE_ALIVE, &alive_shape, &a), 0);
+                         message_of(g, MESSAGE_ALIVE, &alive_wire, &a), 0);
 }

@@ -140,7 +140,7 @@ static void update_gravity(struct coordinate_client *c, struct prng *rng) {
     apply_force(&c->own, -1.0 * (scaled * scaled), &origin, rng);
 }
 
-bool coordinate_update(struct coordinate_client *c, struct coordinate_filter *filter,
+bool coordinate_move(struct coordinate_client *c, struct coordinate_filter *filter,
                        const struct gossip_coordinate *other, int64_t rtt, struct prng *rng,
                        struct error *e) {
     if (!coordinate_is_valid(other))

@@ -16,7 +16,7 @@ void dead_apply(struct gossip *g, const struct accusation_message *d, uint32_t w
         refute(g, d->incarnation);
         return;
     }
-    broadcast_membership(g, d->node, message_of(g, MESSAGE_DEAD, &accusation_shape, d), waiter);
+    broadcast_membership(g, d->node, message_of(g, MESSAGE_DEAD, &accusation_wire, d), waiter);
     g_metric(g, METRIC_COUNTER, "memberlist.msg.dead", 1);
     m->incarnation = d->incarnation;
     m->state = str_eq(d->from, d->node) ? GOSSIP_LEFT : GOSSIP_DEAD;

@@ -45,14 +45,14 @@ void frame_compress(struct buf *out, struct str message) {
     lzw_compress(&body, message);
     struct compress_message m = {.algo = 0, .buf = buf_str(&body)};
     buf_add_char(out, MESSAGE_COMPRESS);
-    wire_write(out, &compress_shape, &m);
+    wire_write(out, &compress_wire, &m);
     buf_free(&body);
 }
 
 bool frame_decompress(struct buf *out, struct str bytes, size_t limit, struct arena *arena,
                       struct error *e) {
     struct compress_message m;
-    if (!wire_read_all(bytes, &compress_shape, &m, arena, e))
+    if (!wire_read_all(bytes, &compress_wire, &m, arena, e))
         return false;
     if (m.algo != 0)
         return error_set(e, ERROR_INTERNAL, "Cannot decompress unknown algorithm %llu",

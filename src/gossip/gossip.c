@@ -354,7 +354,7 @@ struct gossip *gossip_new(const struct gossip_options *options, int64_t now, uin
         broadcasts_init(&g->queues[i], broadcast_finished, g);
     start_timers(g);
     if (g->snapshot.on)
-        snapshot_read(g, options->snapshot_text, options->rejoin_after_leave);
+        snapshot_load(g, options->snapshot_text, options->rejoin_after_leave);
     static const uint8_t versions[GOSSIP_VERSIONS] = OUR_VERSIONS;
     struct identity *id =
         identity_new(g->members.shared, options->name, &options->address, options->meta, versions);

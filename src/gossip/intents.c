@@ -42,7 +42,7 @@ bool join_intent_apply(struct gossip *g, const struct join_message *j) {
 void join_intent_announce(struct gossip *g, uint64_t ltime) {
     struct join_message j = {.ltime = ltime, .node = member_name(g->self)};
     join_intent_apply(g, &j);
-    broadcast_serf(g, QUEUE_INTENTS, serf_message_of(g, SERF_JOIN, &join_shape, &j), 0);
+    broadcast_serf(g, QUEUE_INTENTS, serf_message_of(g, SERF_JOIN, &join_wire, &j), 0);
 }
 
 /* ---- leaving ---- */

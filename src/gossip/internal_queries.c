@@ -24,7 +24,7 @@ static struct str encode_member(struct gossip *g, const struct member *m) {
     size_t len = gossip_tags_read(identity_meta(m->id), &tags, g_arena(g));
     _Static_assert(sizeof(struct gossip_tag) == sizeof(struct wire_tag), "the same two strings");
     c.tags = (struct wire_list){tags, len, true};
-    return serf_message_of(g, SERF_CONFLICT_RESPONSE, &conflict_member_shape, &c);
+    return serf_message_of(g, SERF_CONFLICT_RESPONSE, &conflict_member_wire, &c);
 }
 
 static void answer(struct gossip *g, const struct asked_query *q, struct str payload) {
@@ -49,7 +49,7 @@ static void conflict_query(struct gossip *g, const struct asked_query *q, struct
 /* ---- keys ---- */
 
 static struct str encode_response(struct gossip *g, const struct key_response *r) {
-    return serf_message_of(g, SERF_KEY_RESPONSE, &key_response_shape, r);
+    return serf_message_of(g, SERF_KEY_RESPONSE, &key_response_wire, r);
 }
 
 static void answer_key(struct gossip *g, const struct asked_query *q, bool result,
@@ -134,7 +134,7 @@ static void change_keys(struct gossip *g, const struct asked_query *q, struct st
     struct key_request r;
     struct error e = g_error(g);
     if (payload.len < 1 || payload.data[0] != SERF_KEY_REQUEST ||
-        !wire_read_all(str_sub(payload, 1, SIZE_MAX), &key_request_shape, &r, g_arena(g), &e)) {
+        !wire_read_all(str_sub(payload, 1, SIZE_MAX), &key_request_wire, &r, g_arena(g), &e)) {
         g_log_input(g, LOG_ERROR, true, "Failed to decode key request");
         answer_key(g, q, false, STR(""));
         return;

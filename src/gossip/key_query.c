@@ -35,7 +35,7 @@ void key_query_start(struct gossip *g, struct gossip_event *event) {
         r.key = STR("");
     struct query_message m = {.name = str_from(names[event->key.operation]),
                               .payload =
-                                  serf_message_of(g, SERF_KEY_REQUEST, &key_request_shape, &r),
+                                  serf_message_of(g, SERF_KEY_REQUEST, &key_request_wire, &r),
                               .relay_factor = event->key.relay};
     struct error e = g_error(g);
     struct own_query *q = query_run(g, &m, event->token, &e);
@@ -93,7 +93,7 @@ bool key_query_response(struct gossip *g, struct own_query *q, struct str from,
         failed(g, c, from,
                str_format(g_arena(g), "Invalid key query response type: " STR_FMT,
                           STR_ARG(byte_list(g, payload))));
-    } else if (!wire_read_all(str_sub(payload, 1, SIZE_MAX), &key_response_shape, &r, g_arena(g),
+    } else if (!wire_read_all(str_sub(payload, 1, SIZE_MAX), &key_response_wire, &r, g_arena(g),
                               &e)) {
         failed(g, c, from,
                str_format(g_arena(g), "Failed to decode key query response: " STR_FMT,

@@ -58,7 +58,7 @@ void leave_command(struct gossip *g, struct gossip_event *event) {
         leave_membership(g);
         return;
     }
-    broadcast_serf(g, QUEUE_INTENTS, serf_message_of(g, SERF_LEAVE, &leave_shape, &l),
+    broadcast_serf(g, QUEUE_INTENTS, serf_message_of(g, SERF_LEAVE, &leave_wire, &l),
                    g_wait(g, WAIT_LEAVE_INTENT, NULL));
 }
 
@@ -81,7 +81,7 @@ void force_leave_command(struct gossip *g, struct gossip_event *event) {
         g_action(g, GOSSIP_ACTION_FORCED_LEAVE)->token = event->token;
         return;
     }
-    broadcast_serf(g, QUEUE_INTENTS, serf_message_of(g, SERF_LEAVE, &leave_shape, &l),
+    broadcast_serf(g, QUEUE_INTENTS, serf_message_of(g, SERF_LEAVE, &leave_wire, &l),
                    g_wait(g, WAIT_FORCED_LEAVE, event->token));
 }
 

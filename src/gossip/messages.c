@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 
-#define SHAPE(s) const struct wire_shape s##_shape
+#define SHAPE(s) const struct wire_shape s##_wire
 #define MAX_NAMES 200000 /* of a push/pull: more than any pool has members */
 
 static const struct wire_field ping_fields[] = {
@@ -114,7 +114,7 @@ static SHAPE(buffered_event) = WIRE_SHAPE(buffered_event, buffered_event_fields)
 
 static const struct wire_field buffered_events_fields[] = {
     {"Events", WIRE_STRUCTS, 1, false, offsetof(struct buffered_events, events),
-     &buffered_event_shape},
+     &buffered_event_wire},
     {"LTime", WIRE_U64, 0, false, offsetof(struct buffered_events, ltime)},
 };
 static SHAPE(buffered_events) = WIRE_SHAPE(buffered_events, buffered_events_fields);
@@ -122,7 +122,7 @@ static SHAPE(buffered_events) = WIRE_SHAPE(buffered_events, buffered_events_fiel
 static const struct wire_field push_pull_state_fields[] = {
     {"EventLTime", WIRE_U64, 3, false, offsetof(struct push_pull_state, event_ltime)},
     {"Events", WIRE_STRUCTS, 4, false, offsetof(struct push_pull_state, events),
-     &buffered_events_shape, 4096},
+     &buffered_events_wire, 4096},
     {"LTime", WIRE_U64, 0, false, offsetof(struct push_pull_state, ltime)},
     {"LeftMembers", WIRE_STRS, 2, false, offsetof(struct push_pull_state, left_members), NULL,
      MAX_NAMES},
@@ -179,7 +179,7 @@ static SHAPE(relay_address) = WIRE_SHAPE(relay_address, relay_address_fields);
 
 static const struct wire_field relay_header_fields[] = {
     {"DestAddr", WIRE_STRUCT, 0, false, offsetof(struct relay_header, dest_addr),
-     &relay_address_shape},
+     &relay_address_wire},
     {"DestName", WIRE_STR, 1, false, offsetof(struct relay_header, dest_name)},
 };
 SHAPE(relay_header) = WIRE_SHAPE(relay_header, relay_header_fields);

@@ -183,12 +183,12 @@ struct coordinate_payload {
     double error, adjustment, height;
 };
 
-extern const struct wire_shape ping_shape, indirect_ping_shape, ack_shape, nack_shape, error_shape,
-    accusation_shape, alive_shape, compress_shape, user_header_shape, push_pull_header_shape,
-    node_record_shape;
-extern const struct wire_shape leave_shape, join_shape, push_pull_state_shape, user_event_shape,
-    query_shape, query_response_shape, tag_filter_shape, relay_header_shape, conflict_member_shape,
-    key_request_shape, key_response_shape, coordinate_shape;
+extern const struct wire_shape ping_wire, indirect_ping_wire, ack_wire, nack_wire, error_wire,
+    accusation_wire, alive_wire, compress_wire, user_header_wire, push_pull_header_wire,
+    node_record_wire;
+extern const struct wire_shape leave_wire, join_wire, push_pull_state_wire, user_event_wire,
+    query_wire, query_response_wire, tag_filter_wire, relay_header_wire, conflict_member_wire,
+    key_request_wire, key_response_wire, coordinate_wire;
 
 /* The filter of type 0 is a list alone. */
 bool message_read_names(struct str bytes, struct wire_list *names, struct arena *arena,

@@ -39,7 +39,7 @@ struct own_query *query_run(struct gossip *g, struct query_message *m, void *tok
         m->timeout = gossip_query_timeout(g->timing.gossip_interval, g_count_alive(g));
     if (m->timeout > OWN_TIMEOUT_MAX)
         m->timeout = OWN_TIMEOUT_MAX;
-    struct str message = serf_message_of(g, SERF_QUERY, &query_shape, m);
+    struct str message = serf_message_of(g, SERF_QUERY, &query_wire, m);
     if (message.len > GOSSIP_QUERY_MAX) {
         error_set(e, ERROR_INTERNAL, "query exceeds limit of %d bytes", GOSSIP_QUERY_MAX);
         return NULL;
@@ -66,7 +66,7 @@ static void write_filter(struct buf *out, const struct gossip_filter *f) {
     } else {
         struct tag_filter t = {.tag = f->tag, .expr = f->expression};
         buf_add_char(out, FILTER_TAG);
-        wire_write(out, &tag_filter_shape, &t);
+        wire_write(out, &tag_filter_wire, &t);
     }
 }
 
@@ -126,7 +126,7 @@ static struct own_query *find(struct gossip *g, const struct query_response_mess
 void query_response_receive(struct gossip *g, struct str body) {
     struct query_response_message m;
     struct error e = g_error(g);
-    if (!wire_read_all(body, &query_response_shape, &m, g_arena(g), &e)) {
+    if (!wire_read_all(body, &query_response_wire, &m, g_arena(g), &e)) {
         g_log_input(g, LOG_ERROR, true, "Error decoding query response: " STR_FMT, STR_ARG(e.text));
         return;
     }

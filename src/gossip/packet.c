@@ -137,12 +137,12 @@ static void take_membership(struct receiving *r, enum message_type type, struct 
     bool ok;
     if (type == MESSAGE_ALIVE) {
         struct alive_message a;
-        ok = wire_read_all(body, &alive_shape, &a, g_arena(g), &e);
+        ok = wire_read_all(body, &alive_wire, &a, g_arena(g), &e);
         if (ok)
             alive_apply(g, &a, r->from, false, 0);
     } else {
         struct accusation_message m;
-        ok = wire_read_all(body, &accusation_shape, &m, g_arena(g), &e);
+        ok = wire_read_all(body, &accusation_wire, &m, g_arena(g), &e);
         if (ok && type == MESSAGE_SUSPECT)
             suspect_apply(g, &m);
         else if (ok)

@@ -46,7 +46,7 @@ static struct ping_message ping_to(struct gossip *g, struct str node, uint32_t s
 static void ping_suspect(struct gossip *g, const struct member *m, struct str ping) {
     struct accusation_message s = {
         .incarnation = m->incarnation, .node = member_name(m), .from = member_name(g->self)};
-    struct str parts[] = {ping, message_of(g, MESSAGE_SUSPECT, &accusation_shape, &s)};
+    struct str parts[] = {ping, message_of(g, MESSAGE_SUSPECT, &accusation_wire, &s)};
     struct buf whole = BUF_INIT;
     frame_compound(&whole, parts, COUNT_OF(parts));
     packet_send(g, &m->id->address, member_name(m), buf_str(&whole), member_takes_crc(m));
@@ -65,7 +65,7 @@ static void probe_node(struct gossip *g, struct member *m) {
     if (g->health > 0)
         g_metric(g, METRIC_COUNTER, "memberlist.degraded.probe", 1);
     struct ping_message ping = ping_to(g, member_name(m), p->sequence);
-    struct str message = message_of(g, MESSAGE_PING, &ping_shape, &ping);
+    struct str message = message_of(g, MESSAGE_PING, &ping_wire, &ping);
     if (m->state == GOSSIP_ALIVE)
         packet_send_with_broadcasts(g, &m->id->address, member_name(m), message);
     else
@@ -140,11 +140,11 @@ void probe_timeout(struct gossip *g) {
         p->nacks_expected += ask.nack;
         packet_send_with_broadcasts(
             g, &helpers[i]->id->address, member_name(helpers[i]),
-            message_of(g, MESSAGE_INDIRECT_PING, &indirect_ping_shape, &ask));
+            message_of(g, MESSAGE_INDIRECT_PING, &indirect_ping_wire, &ask));
     }
     if (target->id->versions[GOSSIP_PMAX] < 3)
         return;
-    struct stream *s = stream_open(g, STREAM_PING, &target->id->address, ping.node, p->deadline.at);
+    struct stream *s = stream_begin(g, STREAM_PING, &target->id->address, ping.node, p->deadline.at);
     if (s != NULL) {
         s->sequence = p->sequence;
         p->stream = s->id;

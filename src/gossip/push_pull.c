@@ -21,7 +21,7 @@ void push_pull_tick(struct gossip *g) {
     struct member *node;
     if (g_pick_nodes(g, 1, is_alive, NULL, &node) == 0)
         return;
-    stream_open(g, STREAM_PUSH_PULL, &node->id->address, member_name(node),
+    stream_begin(g, STREAM_PUSH_PULL, &node->id->address, member_name(node),
                 g->now + g->timing.stream_timeout);
 }
 
@@ -36,7 +36,7 @@ static void encode_node(struct buf *out, const struct member *m) {
                             .incarnation = m->incarnation,
                             .state = m->state,
                             .vsn = str_of(id->versions, GOSSIP_VERSIONS)};
-    wire_write(out, &node_record_shape, &r);
+    wire_write(out, &node_record_wire, &r);
 }
 
 struct str push_pull_encode(struct gossip *g, bool join) {
@@ -45,7 +45,7 @@ struct str push_pull_encode(struct gossip *g, bool join) {
     struct push_pull_header h = {
         .nodes = g->members.listed, .user_state_len = (int64_t)state.len, .join = join};
     buf_add_char(&out, MESSAGE_PUSH_PULL);
-    wire_write(&out, &push_pull_header_shape, &h);
+    wire_write(&out, &push_pull_header_wire, &h);
     for (uint32_t i = 0; i < g->members.listed; i++)
         encode_node(&out, members_in_order(&g->members, i));
     buf_add_str(&out, state);
@@ -59,7 +59,7 @@ struct str push_pull_encode(struct gossip *g, bool join) {
 bool push_pull_is_join(struct gossip *g, struct str body) {
     struct push_pull_header h;
     struct error e = g_error(g);
-    return wire_read_all(body, &push_pull_header_shape, &h, g_arena(g), &e) && h.join;
+    return wire_read_all(body, &push_pull_header_wire, &h, g_arena(g), &e) && h.join;
 }
 
 struct range {
@@ -171,7 +171,7 @@ static bool read_nodes(struct gossip *g, struct msgpack_reader *in, int64_t coun
                        struct node_record *records, struct error *e) {
     for (int64_t i = 0; i < count; i++) {
         struct node_record *r = &records[i];
-        if (!wire_read(in, &node_record_shape, r, g_arena(g), e))
+        if (!wire_read(in, &node_record_wire, r, g_arena(g), e))
             return false;
         if (r->vsn.len != 0 && r->vsn.len != GOSSIP_VERSIONS)
             return error_set(e, ERROR_INTERNAL, "Node '" STR_FMT "' has a Vsn of %zu bytes",
@@ -187,7 +187,7 @@ bool push_pull_merge(struct gossip *g, struct str body, bool ours, bool ignore_o
                      struct error *e) {
     struct msgpack_reader in = msgpack_read(body);
     struct push_pull_header h;
-    if (!wire_read(&in, &push_pull_header_shape, &h, g_arena(g), e))
+    if (!wire_read(&in, &push_pull_header_wire, &h, g_arena(g), e))
         return false;
     if (h.nodes < 0 || h.nodes > in.end - in.at || h.user_state_len < 0)
         return error_set(e, ERROR_INTERNAL, "unexpected EOF");

@@ -43,7 +43,7 @@ static bool nodes_filter(struct gossip *g, struct str bytes, struct error *e) {
 
 static bool tag_filter(struct gossip *g, struct str bytes, struct error *e) {
     struct tag_filter f;
-    if (!wire_read_all(bytes, &tag_filter_shape, &f, g_arena(g), e))
+    if (!wire_read_all(bytes, &tag_filter_wire, &f, g_arena(g), e))
         return false;
     struct str value = gossip_tag_get(identity_meta(g->self->id), f.tag);
     bool matches = false;
@@ -141,7 +141,7 @@ static struct str encode_answer(struct gossip *g, const struct asked_query *q, u
                                        .from = member_name(g->self),
                                        .flags = flags,
                                        .payload = payload};
-    return serf_message_of(g, SERF_QUERY_RESPONSE, &query_response_shape, &m);
+    return serf_message_of(g, SERF_QUERY_RESPONSE, &query_response_wire, &m);
 }
 
 size_t query_answer_size(struct gossip *g, const struct asked_query *q, struct str payload) {
@@ -183,7 +183,7 @@ static bool relay_answer(struct gossip *g, const struct asked_query *q, struct s
     struct relay_header h = {
         .dest_addr = {.ip = str_of(q->address.ip, q->address.len), .port = q->address.port},
         .dest_name = str_from(q->source)};
-    struct str head = serf_message_of(g, SERF_RELAY, &relay_header_shape, &h);
+    struct str head = serf_message_of(g, SERF_RELAY, &relay_header_wire, &h);
     if (head.len + answer.len > RESPONSE_MAX)
         return error_set(e, ERROR_INTERNAL, "relayed response exceeds limit of %d bytes",
                          RESPONSE_MAX);
@@ -229,7 +229,7 @@ void relay_receive(struct gossip *g, struct str body) {
     struct error e = g_error(g);
     struct msgpack_reader in = msgpack_read(body);
     struct gossip_address to;
-    if (!wire_read(&in, &relay_header_shape, &h, g_arena(g), &e)) {
+    if (!wire_read(&in, &relay_header_wire, &h, g_arena(g), &e)) {
         g_log_input(g, LOG_ERROR, true, "Error decoding relay header: " STR_FMT, STR_ARG(e.text));
         return;
     }

@@ -108,21 +108,21 @@ static bool take(struct gossip *g, enum serf_type type, struct str body, struct 
     switch (type) {
     case SERF_LEAVE: {
         struct leave_message m;
-        if (!(*decoded = wire_read_all(body, &leave_shape, &m, arena, e)))
+        if (!(*decoded = wire_read_all(body, &leave_wire, &m, arena, e)))
             return false;
         g_log_input(g, LOG_DEBUG, true, "messageLeaveType: " STR_FMT, STR_ARG(m.node));
         return leave_intent_apply(g, &m);
     }
     case SERF_JOIN: {
         struct join_message m;
-        if (!(*decoded = wire_read_all(body, &join_shape, &m, arena, e)))
+        if (!(*decoded = wire_read_all(body, &join_wire, &m, arena, e)))
             return false;
         g_log_input(g, LOG_DEBUG, true, "messageJoinType: " STR_FMT, STR_ARG(m.node));
         return join_intent_apply(g, &m);
     }
     case SERF_USER_EVENT: {
         struct user_event_message m;
-        if (!(*decoded = wire_read_all(body, &user_event_shape, &m, arena, e)))
+        if (!(*decoded = wire_read_all(body, &user_event_wire, &m, arena, e)))
             return false;
         g_log_input(g, LOG_DEBUG, true, "messageUserEventType: " STR_FMT, STR_ARG(m.name));
         return user_event_apply(g, &m);
@@ -130,7 +130,7 @@ static bool take(struct gossip *g, enum serf_type type, struct str body, struct 
     default: {
         struct query_message m;
         ASSERT(type == SERF_QUERY);
-        if (!(*decoded = wire_read_all(body, &query_shape, &m, arena, e)))
+        if (!(*decoded = wire_read_all(body, &query_wire, &m, arena, e)))
             return false;
         g_log_input(g, LOG_DEBUG, true, "messageQueryType: " STR_FMT, STR_ARG(m.name));
         return query_apply(g, &m);

@@ -53,7 +53,7 @@ struct str serf_state_encode(struct gossip *g) {
         if (g->events[i].len > 0)
             events[i] = bucket_of(g, &g->events[i]);
     }
-    return serf_message_of(g, SERF_PUSH_PULL, &push_pull_state_shape, &s);
+    return serf_message_of(g, SERF_PUSH_PULL, &push_pull_state_wire, &s);
 }
 
 /* ---- in ---- */
@@ -123,7 +123,7 @@ void serf_state_merge(struct gossip *g, struct str state, bool ignore_old) {
                     (uint8_t)state.data[0]);
         return;
     }
-    if (!wire_read_all(str_sub(state, 1, SIZE_MAX), &push_pull_state_shape, &s, g_arena(g), &e)) {
+    if (!wire_read_all(str_sub(state, 1, SIZE_MAX), &push_pull_state_wire, &s, g_arena(g), &e)) {
         g_log_input(g, LOG_ERROR, true, "Failed to decode remote state: " STR_FMT, STR_ARG(e.text));
         return;
     }

@@ -16,7 +16,7 @@ struct str coordinate_encode(struct gossip *g) {
                                    .height = own->height};
     struct buf out = BUF_INIT;
     buf_add_char(&out, PING_VERSION);
-    wire_write(&out, &coordinate_shape, &p);
+    wire_write(&out, &coordinate_wire, &p);
     struct str payload = str_copy(g_arena(g), buf_str(&out));
     buf_free(&out);
     return payload;
@@ -25,7 +25,7 @@ struct str coordinate_encode(struct gossip *g) {
 static bool read_coordinate(struct gossip *g, struct str payload, struct gossip_coordinate *out,
                             struct error *e) {
     struct coordinate_payload p;
-    if (!wire_read_all(str_sub(payload, 1, SIZE_MAX), &coordinate_shape, &p, g_arena(g), e))
+    if (!wire_read_all(str_sub(payload, 1, SIZE_MAX), &coordinate_wire, &p, g_arena(g), e))
         return false;
     if (p.vec.len != COORDINATE_DIMENSIONS)
         return error_set(e, ERROR_INTERNAL, "dimensions aren't compatible");
@@ -53,7 +53,7 @@ void coordinate_heard(struct gossip *g, struct member *m, struct str payload, in
     if (m->coordinate == NULL)
         m->coordinate = MEM_NEW(struct member_coordinate);
     double before = g->coordinate.own.adjustment;
-    if (!coordinate_update(&g->coordinate, &m->coordinate->filter, &heard, rtt, &g->rng, &e)) {
+    if (!coordinate_move(&g->coordinate, &m->coordinate->filter, &heard, rtt, &g->rng, &e)) {
         g_metric(g, METRIC_COUNTER, "serf.coordinate.rejected", 1);
         g_log_input(g, LOG_TRACE, true, "Rejected coordinate from " STR_FMT ": " STR_FMT,
                     STR_ARG(member_name(m)), STR_ARG(e.text));
@@ -87,7 +87,7 @@ static struct gossip_address answer_to(struct str ip, uint16_t port,
 void ping_receive(struct gossip *g, const struct gossip_address *from, struct str body) {
     struct ping_message ping;
     struct error e = g_error(g);
-    if (!wire_read_all(body, &ping_shape, &ping, g_arena(g), &e)) {
+    if (!wire_read_all(body, &ping_wire, &ping, g_arena(g), &e)) {
         decode_failed(g, "ping request", &e);
         return;
     }
@@ -100,7 +100,7 @@ void ping_receive(struct gossip *g, const struct gossip_address *from, struct st
     struct ack_message ack = {.seq_no = ping.seq_no, .payload = coordinate_encode(g)};
     struct gossip_address to = answer_to(ping.source_addr, ping.source_port, from);
     packet_send_with_broadcasts(g, &to, ping.source_node,
-                                message_of(g, MESSAGE_ACK, &ack_shape, &ack));
+                                message_of(g, MESSAGE_ACK, &ack_wire, &ack));
 }
 
 void relayed_ping_free(struct gossip *g, struct relayed_ping *r) {
@@ -130,7 +130,7 @@ static struct relayed_ping *relayed_ping_new(struct gossip *g, struct str name) 
 void indirect_ping_receive(struct gossip *g, const struct gossip_address *from, struct str body) {
     struct indirect_ping_message ask;
     struct error e = g_error(g);
-    if (!wire_read_all(body, &indirect_ping_shape, &ask, g_arena(g), &e)) {
+    if (!wire_read_all(body, &indirect_ping_wire, &ask, g_arena(g), &e)) {
         decode_failed(g, "indirect ping request", &e);
         return;
     }
@@ -150,14 +150,14 @@ void indirect_ping_receive(struct gossip *g, const struct gossip_address *from, 
                                 .source_port = us->address.port,
                                 .source_node = identity_name(us)};
     packet_send_with_broadcasts(g, &target, ask.node,
-                                message_of(g, MESSAGE_PING, &ping_shape, &ping));
+                                message_of(g, MESSAGE_PING, &ping_wire, &ping));
 }
 
 void relayed_ping_expired(struct gossip *g, struct relayed_ping *r) {
     if (r->nack) {
         struct nack_message nack = {.seq_no = r->original};
         packet_send_with_broadcasts(g, &r->from, r->from_name,
-                                    message_of(g, MESSAGE_NACK, &nack_shape, &nack));
+                                    message_of(g, MESSAGE_NACK, &nack_wire, &nack));
     }
     relayed_ping_free(g, r);
 }
@@ -167,7 +167,7 @@ void relayed_ping_expired(struct gossip *g, struct relayed_ping *r) {
 void ack_receive(struct gossip *g, struct str body) {
     struct ack_message ack;
     struct error e = g_error(g);
-    if (!wire_read_all(body, &ack_shape, &ack, g_arena(g), &e)) {
+    if (!wire_read_all(body, &ack_wire, &ack, g_arena(g), &e)) {
         decode_failed(g, "ack response", &e);
         return;
     }
@@ -176,7 +176,7 @@ void ack_receive(struct gossip *g, struct str body) {
             continue;
         struct ack_message relayed = {.seq_no = r->original};
         packet_send_with_broadcasts(g, &r->from, r->from_name,
-                                    message_of(g, MESSAGE_ACK, &ack_shape, &relayed));
+                                    message_of(g, MESSAGE_ACK, &ack_wire, &relayed));
         relayed_ping_free(g, r);
         return;
     }
@@ -186,7 +186,7 @@ void ack_receive(struct gossip *g, struct str body) {
 void nack_receive(struct gossip *g, struct str body) {
     struct nack_message nack;
     struct error e = g_error(g);
-    if (!wire_read_all(body, &nack_shape, &nack, g_arena(g), &e)) {
+    if (!wire_read_all(body, &nack_wire, &nack, g_arena(g), &e)) {
         decode_failed(g, "nack response", &e);
         return;
     }

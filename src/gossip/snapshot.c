@@ -80,7 +80,7 @@ static void read_line(struct gossip *g, struct str line, bool rejoin_after_leave
     }
 }
 
-void snapshot_read(struct gossip *g, struct str text, bool rejoin_after_leave) {
+void snapshot_load(struct gossip *g, struct str text, bool rejoin_after_leave) {
     struct snapshot *s = &g->snapshot;
     s->size = text.len;
     /* A last line that is not whole was being written when the process died. */

@@ -389,7 +389,7 @@ void coordinate_heard(struct gossip *g, struct member *m, struct str payload, in
 
 /* ---- stream.c, push_pull.c, joining.c ---- */
 
-struct stream *stream_open(struct gossip *g, enum stream_purpose purpose,
+struct stream *stream_begin(struct gossip *g, enum stream_purpose purpose,
                            const struct gossip_address *to, struct str name, int64_t deadline);
 void stream_accept(struct gossip *g, struct gossip_event *event);
 void stream_opened(struct gossip *g, uint64_t id);
@@ -467,7 +467,7 @@ void set_tags_command(struct gossip *g, struct gossip_event *event);
 
 /* ---- snapshot.c ---- */
 
-void snapshot_read(struct gossip *g, struct str text, bool rejoin_after_leave);
+void snapshot_load(struct gossip *g, struct str text, bool rejoin_after_leave);
 void snapshot_member(struct gossip *g, const struct member *m, bool alive);
 void snapshot_event_clock(struct gossip *g, uint64_t ltime);
 void snapshot_query_clock(struct gossip *g, uint64_t ltime);

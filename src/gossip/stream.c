@@ -54,7 +54,7 @@ void stream_free(struct gossip *g, struct stream *s) {
     mem_free(s);
 }
 
-struct stream *stream_open(struct gossip *g, enum stream_purpose purpose,
+struct stream *stream_begin(struct gossip *g, enum stream_purpose purpose,
                            const struct gossip_address *to, struct str name, int64_t deadline) {
     if (g->opened >= GOSSIP_OPENED_MAX)
         return NULL;
@@ -153,7 +153,7 @@ void stream_opened(struct gossip *g, uint64_t id) {
                                     .source_addr = str_of(us->address.ip, us->address.len),
                                     .source_port = us->address.port,
                                     .source_node = identity_name(us)};
-        stream_write(g, s, message_of(g, MESSAGE_PING, &ping_shape, &ping));
+        stream_write(g, s, message_of(g, MESSAGE_PING, &ping_wire, &ping));
         return;
     }
     char text[GOSSIP_ADDRESS_TEXT];
@@ -255,13 +255,13 @@ static enum progress read_header(struct gossip *g, struct stream *s, struct erro
     struct str body = str_sub(buf_str(&s->in), 1, SIZE_MAX);
     if (s->in.data[0] == MESSAGE_USER) {
         struct user_header h;
-        if (!wire_read_all(body, &user_header_shape, &h, g_arena(g), e))
+        if (!wire_read_all(body, &user_header_wire, &h, g_arena(g), e))
             return PROGRESS_FAILED;
         s->items_left = 0;
         s->tail = h.user_msg_len;
     } else {
         struct push_pull_header h;
-        if (!wire_read_all(body, &push_pull_header_shape, &h, g_arena(g), e))
+        if (!wire_read_all(body, &push_pull_header_wire, &h, g_arena(g), e))
             return PROGRESS_FAILED;
         s->items_left = h.nodes;
         s->tail = h.user_state_len;
@@ -327,7 +327,7 @@ static void serve_push_pull(struct gossip *g, struct stream *s) {
 static void serve_ping(struct gossip *g, struct stream *s) {
     struct ping_message ping;
     struct error e = g_error(g);
-    if (!wire_read_all(body_of(s), &ping_shape, &ping, g_arena(g), &e)) {
+    if (!wire_read_all(body_of(s), &ping_wire, &ping, g_arena(g), &e)) {
         stream_end(g, s,
                    str_format(g_arena(g), "Failed to decode ping: " STR_FMT, STR_ARG(e.text)));
         return;
@@ -340,7 +340,7 @@ static void serve_ping(struct gossip *g, struct stream *s) {
         return;
     }
     struct ack_message ack = {.seq_no = ping.seq_no};
-    stream_write(g, s, message_of(g, MESSAGE_ACK, &ack_shape, &ack));
+    stream_write(g, s, message_of(g, MESSAGE_ACK, &ack_wire, &ack));
     stream_end(g, s, STR_NONE);
 }
 
@@ -369,7 +369,7 @@ static void ping_answered(struct gossip *g, struct stream *s) {
     uint8_t type = (uint8_t)s->in.data[0];
     if (type != MESSAGE_ACK)
         error = str_format(g_arena(g), "Unexpected msgType (%u) from ping", type);
-    else if (!wire_read_all(body_of(s), &ack_shape, &ack, g_arena(g), &e))
+    else if (!wire_read_all(body_of(s), &ack_wire, &ack, g_arena(g), &e))
         error = e.text;
     else if (ack.seq_no != s->sequence)
         error = str_format(g_arena(g), "Sequence number from ack (%u) doesn't match ping (%u)",
@@ -387,7 +387,7 @@ static void push_pull_answered(struct gossip *g, struct stream *s) {
         ok = push_pull_merge(g, body_of(s), s->purpose == STREAM_JOIN, ignore_old, &e);
     } else if (type == MESSAGE_ERROR) {
         struct error_message m;
-        ok = wire_read_all(body_of(s), &error_shape, &m, g_arena(g), &e) &&
+        ok = wire_read_all(body_of(s), &error_wire, &m, g_arena(g), &e) &&
              error_set(&e, ERROR_INTERNAL, "remote error: " STR_FMT, STR_ARG(m.error));
     } else {
         char text[GOSSIP_ADDRESS_TEXT];
@@ -402,7 +402,7 @@ static void push_pull_answered(struct gossip *g, struct stream *s) {
 static void refuse(struct gossip *g, struct stream *s, const struct error *e) {
     if (s->purpose == STREAM_ACCEPTED && s->stage != STAGE_PLAIN) {
         struct error_message m = {.error = e->text};
-        stream_write(g, s, message_of(g, MESSAGE_ERROR, &error_shape, &m));
+        stream_write(g, s, message_of(g, MESSAGE_ERROR, &error_wire, &m));
     }
     struct str error = e->text;
     if (s->purpose == STREAM_ACCEPTED && s->stage != STAGE_PLAIN)

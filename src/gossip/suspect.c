@@ -11,7 +11,7 @@ void suspect_apply(struct gossip *g, const struct accusation_message *s) {
         return;
     if (m->suspicion != 0) {
         if (suspicion_confirm(g, m, s->from))
-            broadcast_membership(g, s->node, message_of(g, MESSAGE_SUSPECT, &accusation_shape, s),
+            broadcast_membership(g, s->node, message_of(g, MESSAGE_SUSPECT, &accusation_wire, s),
                                  0);
         return;
     }
@@ -23,7 +23,7 @@ void suspect_apply(struct gossip *g, const struct accusation_message *s) {
         refute(g, s->incarnation);
         return;
     }
-    broadcast_membership(g, s->node, message_of(g, MESSAGE_SUSPECT, &accusation_shape, s), 0);
+    broadcast_membership(g, s->node, message_of(g, MESSAGE_SUSPECT, &accusation_wire, s), 0);
     g_metric(g, METRIC_COUNTER, "memberlist.msg.suspect", 1);
     m->incarnation = s->incarnation;
     m->state = GOSSIP_SUSPECT;

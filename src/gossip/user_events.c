@@ -81,7 +81,7 @@ void user_event_fire(struct gossip *g, struct gossip_event *event) {
     }
     struct user_event_message m = {
         .ltime = g->event_clock, .name = name, .payload = payload, .cc = event->fire.coalesce};
-    struct str message = serf_message_of(g, SERF_USER_EVENT, &user_event_shape, &m);
+    struct str message = serf_message_of(g, SERF_USER_EVENT, &user_event_wire, &m);
     if (message.len > GOSSIP_EVENT_MAX) {
         event->error = str_format(
             g_arena(g), "encoded user event exceeds configured limit of %d bytes after encoding",
