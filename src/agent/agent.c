@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/agent_files.h"
+#include "agent/coordinates.h"
 #include "agent/crash.h"
 #include "agent/profile.h"
 #include "agent/telemetry.h"
@@ -18,6 +19,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "base/time.h"
+#include "server/leave.h"
 
 #define LOGGER "agent"
 #define LEAVE_TIMEOUT (15 * SECOND)
@@ -25,9 +27,6 @@
     (500 * MILLISECOND) /* for the answer of PUT /v1/agent/leave to go out                         \
                          */
 #define INBOX 1024
-/* Time 1 is the event of the new leader, which every cluster has had before its first user event.
- */
-#define FIRST_EVENT_TIME 2
 #define INTERFACES_MAX 8
 
 enum { SIGNALS = 5 };
@@ -46,14 +45,18 @@ struct agent {
     struct local *local;
     struct events *events;
     struct watches *watches;
-    bool server_started, local_started;
+    struct cluster *cluster;
+    struct coordinates *coordinates;
+    bool server_started, local_started, cluster_started;
     struct running_interface interfaces[INTERFACES_MAX];
     size_t interface_count;
     struct loop main;
     uv_signal_t signals[SIGNALS];
     struct loop_timer metrics_timer, leave_timer;
-    bool left;                  /* a leave is done or under way: the next signal ends at once */
-    const char *leaving_signal; /* "interrupt", when a signal began the leave */
+    bool left;     /* a leave is done or under way: the next signal ends at once */
+    bool has_left; /* it is done */
+    struct main_request *leave_requests; /* to be answered then */
+    const char *leaving_signal;          /* "interrupt", when a signal began the leave */
     int exit_code;
 };
 
@@ -67,6 +70,9 @@ struct local *agent_local(struct agent *agent) {
 }
 struct events *agent_events(struct agent *agent) {
     return agent->events;
+}
+struct cluster *agent_cluster(struct agent *agent) {
+    return agent->cluster;
 }
 const struct config *agent_config(struct agent *agent) {
     return agent->config;
@@ -246,10 +252,6 @@ static bool prepare(struct agent *agent, struct list *warnings, struct arena *ar
                          STR_ARG(agent->inputs.refused));
     if (!agent_open_syslog(c, SYSLOG_PATH, level, e) || !agent_open_log_file(c, level, e))
         return false;
-    if (!c->server_mode)
-        return error_set(
-            e, ERROR_INTERNAL,
-            "client agents are not supported yet by this version of Praetor; use -server or -dev");
     crash_catch(c->dev_mode ? STR_NONE : c->data_dir);
     return agent_find_node_id(c, agent->node_id, e) && config_check_tls(c, e);
 }
@@ -303,16 +305,134 @@ static bool start_server(struct agent *agent, struct error *e) {
     };
     if (c->data_dir.len == 0)
         options.data_dir = STR_NONE;
-    agent->server = server_new(&options, e);
-    if (agent->server == NULL || !server_start(agent->server, e))
-        return error_prefix(e, "Failed to start Consul server: ");
-    agent->server_started = true;
-    if (c->bootstrap_expect > 1)
-        log_at(LOG_WARN, LOGGER,
-               "this version of Praetor cannot join other servers yet: with bootstrap_expect > 1 "
-               "no leader "
-               "will be elected");
+    struct arena arena = ARENA_INIT;
+    struct membership_options membership;
+    options.membership = &membership;
+    bool ok = cluster_membership_options(c, &membership, &arena, e) &&
+              (agent->server = server_new(&options, e)) != NULL && server_start(agent->server, e);
+    arena_free(&arena);
+    agent->server_started = ok;
+    if (!ok && !str_has_prefix(e->text, STR("Failed to configure keyring")))
+        error_prefix(e, "Failed to start Consul %s: ", c->server_mode ? "server" : "client");
+    return ok;
+}
+
+/* ---- the cluster ---- */
+
+static void cluster_servers_changed(void *owner) {
+    struct agent *agent = owner;
+    local_full_sync_trigger(agent->local);
+}
+
+static void cluster_event_came(void *owner, uint64_t ltime, struct str name, struct str payload) {
+    struct agent *agent = owner;
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct user_event event;
+    (void)name; /* the event has it too */
+    if (event_decode(payload, &event, &arena, &e)) {
+        event.ltime = ltime;
+        events_receive(agent->events, &event);
+    } else {
+        log_at(LOG_ERROR, LOGGER, "Failed to decode event", LOG_S("error", e.text));
+    }
+    arena_free(&arena);
+}
+
+static void notify_ready(void);
+
+static void cluster_joined(void *owner) {
+    (void)owner;
+    notify_ready();
+}
+
+static void give_up(struct message *m);
+
+struct giving_up {
+    struct message message;
+    struct agent *agent;
+};
+
+/* The agent ends: on its main thread. */
+static void cluster_given_up(void *owner, struct str error) {
+    struct giving_up *g = MEM_NEW(struct giving_up);
+    g->agent = owner;
+    g->message.run = give_up;
+    log_at(LOG_ERROR, LOGGER, "Retry join failed", LOG_S("error", error));
+    loop_post_reply(&g->agent->main, &g->message);
+}
+
+static void core_start_cluster(struct agent *agent, void *arg, uv_sem_t *over) {
+    struct membership *m = server_membership(agent->server);
+    const struct membership_listener listener = {
+        .owner = agent, .on_servers = cluster_servers_changed, .on_user_event = cluster_event_came};
+    const struct cluster_options options = {.membership = m,
+                                            .core = server_core(agent->server),
+                                            .config = agent->config,
+                                            .owner = agent,
+                                            .joined = cluster_joined,
+                                            .given_up = cluster_given_up};
+    (void)arg;
+    membership_listen(m, &listener);
+    agent->cluster = cluster_new(&options);
+    agent->coordinates = coordinates_start(agent->server, agent->config);
+    cluster_start(agent->cluster);
+    uv_sem_post(over);
+}
+
+static void core_stop_cluster(struct agent *agent, void *arg, uv_sem_t *over) {
+    (void)arg;
+    membership_listen(server_membership(agent->server), NULL);
+    cluster_stop(agent->cluster);
+    coordinates_stop(agent->coordinates);
+    uv_sem_post(over);
+}
+
+struct first_join {
+    enum membership_pool pool;
+    const struct list *addresses;
+    uv_sem_t *over;
+    size_t joined;
+    struct error *e;
+};
+
+static void first_join_over(void *owner, size_t joined, struct str error) {
+    struct first_join *j = owner;
+    j->joined = joined;
+    if (joined == 0)
+        error_set(j->e, ERROR_INTERNAL, STR_FMT, STR_ARG(error));
+    uv_sem_post(j->over);
+}
+
+static void core_first_join(struct agent *agent, void *arg, uv_sem_t *over) {
+    struct first_join *j = arg;
+    j->over = over;
+    cluster_join(agent->cluster, j->pool, j->addresses->items, j->addresses->len, first_join_over,
+                 j);
+}
+
+/* start_join: once, and the agent ends when it fails. */
+static bool first_join(struct agent *agent, enum membership_pool pool, const struct list *addresses,
+                       struct error *e) {
+    struct first_join job = {.pool = pool, .addresses = addresses, .e = e};
+    if (addresses->len == 0)
+        return true;
+    printf(pool == MEMBERSHIP_WAN ? "==> Joining -wan cluster...\n" : "==> Joining cluster...\n");
+    fflush(stdout);
+    on_core(agent, core_first_join, &job);
+    if (job.joined == 0)
+        return false;
+    log_at(LOG_INFO, LOGGER, "Join completed. Initial agents synced with",
+           LOG_I("agent_count", job.joined));
     return true;
+}
+
+static bool start_cluster(struct agent *agent, struct error *e) {
+    const struct config *c = agent->config;
+    on_core(agent, core_start_cluster, NULL);
+    agent->cluster_started = true;
+    return first_join(agent, MEMBERSHIP_LAN, &c->start_join_addrs_lan, e) &&
+           first_join(agent, MEMBERSHIP_WAN, &c->start_join_addrs_wan, e);
 }
 
 static bool start_interfaces(struct agent *agent, const struct agent_interface *const *interfaces,
@@ -336,7 +456,7 @@ static bool start(struct agent *agent, const struct agent_interface *const *inte
     struct local_options options = {agent->config, agent->server, str_from(agent->node_id)};
     agent->local = local_new(&options);
     agent->local_started = true;
-    agent->events = events_new(agent->local, agent->config->node_name, FIRST_EVENT_TIME);
+    agent->events = events_new(agent->local, agent->config->node_name);
     struct load_job job = {.config = agent->config, .e = e};
     on_core(agent, core_load, &job);
     if (!job.ok || !agent_write_pid(agent->config, e) || !start_interfaces(agent, interfaces, e))
@@ -347,7 +467,7 @@ static bool start(struct agent *agent, const struct agent_interface *const *inte
         return false;
     on_core(agent, core_start_local, NULL);
     log_at(LOG_INFO, LOGGER, "started state syncer");
-    return true;
+    return start_cluster(agent, e);
 }
 
 /* ---- stop ---- */
@@ -360,12 +480,16 @@ static void stop(struct agent *agent) {
     profile_stop();
     log_at(LOG_INFO, LOGGER, "Waiting for endpoints to shut down");
     log_at(LOG_INFO, LOGGER, "Endpoints down");
+    if (agent->cluster_started)
+        on_core(agent, core_stop_cluster, NULL);
     if (agent->local_started)
         on_core(agent, core_stop_local, NULL);
     if (agent->server_started) {
-        log_at(LOG_INFO, "agent.server", "shutting down server");
+        bool server = agent->config->server_mode;
+        log_at(LOG_INFO, server ? "agent.server" : "agent.client",
+               server ? "shutting down server" : "shutting down client");
         server_stop(agent->server);
-        log_at(LOG_INFO, LOGGER, "consul server down");
+        log_at(LOG_INFO, LOGGER, server ? "consul server down" : "consul client down");
     }
     log_at(LOG_INFO, LOGGER, "shutdown complete");
     agent_remove_pid(agent->config);
@@ -373,6 +497,8 @@ static void stop(struct agent *agent) {
 
 static void free_agent(struct agent *agent) {
     server_free(agent->server);
+    cluster_free(agent->cluster);
+    coordinates_free(agent->coordinates);
     telemetry_stop();
     events_free(agent->events);
     local_free(agent->local);
@@ -419,6 +545,7 @@ static bool reload(struct agent *agent, struct error *e) {
 
 struct main_request {
     struct message message;
+    struct main_request *next;
     struct agent *agent;
     struct loop *home; /* of the caller */
     struct error *e;   /* a reload's */
@@ -467,31 +594,92 @@ bool agent_reload(struct agent *agent, struct error *e, void (*done)(void *arg),
 
 /* ---- leave ---- */
 
-/* With one server there is nobody to tell, and no traffic to drain. */
-static void leave(struct agent *agent) {
-    (void)agent;
-    log_at(LOG_INFO, "agent.server", "server starting leave");
+/* One leave, whoever asked for it; then the agent ends. */
+struct leaving {
+    struct message message;
+    struct agent *agent;
+    struct arena arena;
+    struct str error;
+};
+
+static void answer_leaves(struct agent *agent) {
+    while (agent->leave_requests != NULL) {
+        struct main_request *r = agent->leave_requests;
+        agent->leave_requests = r->next;
+        answer_request(r);
+    }
 }
 
+/* The answer of PUT /v1/agent/leave has gone out; or the leave took too long. */
 static void leave_over(struct loop_timer *t) {
     struct agent *agent = t->owner;
-    agent->exit_code = 0;
+    if (!agent->has_left) {
+        log_at(LOG_ERROR, LOGGER, "Timeout on graceful leave. Exiting");
+        agent->exit_code = 1;
+    }
     loop_stop(&agent->main);
+}
+
+static void leave_done(struct message *m) {
+    struct leaving *l = CONTAINER_OF(m, struct leaving, message);
+    struct agent *agent = l->agent;
+    if (l->error.len > 0) {
+        log_at(LOG_ERROR, LOGGER, "Error on leave", LOG_S("error", l->error));
+    } else {
+        agent->has_left = true;
+        agent->exit_code = 0;
+        log_at(LOG_INFO, LOGGER, "Graceful exit completed");
+    }
+    bool asked = agent->leave_requests != NULL;
+    answer_leaves(agent);
+    if (agent->has_left)
+        loop_timer_set(&agent->leave_timer, asked ? LEAVE_ANSWER_TIME : 0);
+    arena_free(&l->arena);
+    mem_free(l);
+}
+
+static void core_left(void *owner, struct str error) {
+    struct leaving *l = owner;
+    l->error = str_copy(&l->arena, error);
+    l->message.run = leave_done;
+    loop_post_reply(&l->agent->main, &l->message);
+}
+
+static void core_leave(void *arg) {
+    struct leaving *l = arg;
+    server_leave(l->agent->server, l->agent->config->leave_drain_time, core_left, l);
+}
+
+static void leave(struct agent *agent) {
+    struct leaving *l = MEM_NEW(struct leaving);
+    l->agent = agent;
+    l->arena = ARENA_INIT;
+    agent->left = true;
+    loop_timer_set(&agent->leave_timer, LEAVE_TIMEOUT);
+    if (!server_run_on_core(agent->server, core_leave, NULL, l))
+        core_left(l, STR("the agent is too busy"));
 }
 
 static void leave_requested(struct message *m) {
     struct main_request *r = CONTAINER_OF(m, struct main_request, message);
     struct agent *agent = r->agent;
-    if (!agent->left) {
-        agent->left = true;
+    r->next = agent->leave_requests;
+    agent->leave_requests = r;
+    if (agent->has_left)
+        answer_leaves(agent);
+    else if (!agent->left)
         leave(agent);
-        loop_timer_set(&agent->leave_timer, LEAVE_ANSWER_TIME);
-    }
-    answer_request(r);
 }
 
 bool agent_leave(struct agent *agent, void (*done)(void *arg), void *arg) {
     return post_to_main(agent, leave_requested, NULL, done, arg);
+}
+
+static void give_up(struct message *m) {
+    struct giving_up *g = CONTAINER_OF(m, struct giving_up, message);
+    g->agent->exit_code = 1;
+    loop_stop(&g->agent->main);
+    mem_free(g);
 }
 
 /* ---- signals ---- */
@@ -515,8 +703,7 @@ static void end_by_signal(struct agent *agent, int number) {
         agent->leaving_signal = signal_name(number);
         log_at(LOG_INFO, LOGGER, "Gracefully shutting down agent...");
         leave(agent);
-        log_at(LOG_INFO, LOGGER, "Graceful exit completed");
-        agent->exit_code = 0;
+        return;
     }
     loop_stop(&agent->main);
 }
@@ -555,20 +742,21 @@ static void block_signals(int how) {
     pthread_sigmask(how, &set, NULL);
 }
 
+/* Gauges are read at the end of each interval, and whenever somebody looks. */
 static void metrics_due(struct loop_timer *t) {
+    struct agent *agent = t->owner;
+    int64_t period = telemetry_period();
     telemetry_sample_runtime();
+    server_sample_metrics(agent->server);
     metrics_rotate(time_now_wall());
-    loop_timer_set(t, METRIC_INTERVAL - time_now_wall() % METRIC_INTERVAL + MILLISECOND);
+    loop_timer_set(t, period - time_now_wall() % period + MILLISECOND);
 }
 
 /* Until a signal or a leave ends it. */
 static void run(struct agent *agent) {
     loop_timer_init(&agent->main, &agent->metrics_timer, metrics_due, agent);
     loop_timer_init(&agent->main, &agent->leave_timer, leave_over, agent);
-    telemetry_sample_runtime();
-    metrics_rotate(time_now_wall());
-    loop_timer_set(&agent->metrics_timer,
-                   METRIC_INTERVAL - time_now_wall() % METRIC_INTERVAL + MILLISECOND);
+    metrics_due(&agent->metrics_timer);
     for (size_t i = 0; i < SIGNALS; i++) {
         uv_signal_init(&agent->main.uv, &agent->signals[i]);
         agent->signals[i].data = agent;

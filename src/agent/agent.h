@@ -8,6 +8,7 @@
 #ifndef PRAETOR_AGENT_AGENT_H
 #define PRAETOR_AGENT_AGENT_H
 
+#include "agent/cluster.h"
 #include "agent/config.h"
 #include "agent/events.h"
 #include "agent/local.h"
@@ -35,6 +36,7 @@ struct server *agent_server(struct agent *agent);
 struct local *agent_local(struct agent *agent);
 /* Core thread only. */
 struct events *agent_events(struct agent *agent);
+struct cluster *agent_cluster(struct agent *agent);
 /* The configuration with which the agent started; lives as long as the agent. */
 const struct config *agent_config(struct agent *agent);
 struct str agent_node_id(struct agent *agent);

@@ -58,7 +58,7 @@ bool cluster_membership_options(const struct config *c, struct membership_option
         .non_voter = c->non_voting_server,
         .use_tls = c->tls.ca_file.len > 0 || c->tls.ca_path.len > 0,
         .protocol = (unsigned)c->rpc_protocol,
-        .raft_protocol = (unsigned)c->raft_protocol,
+        .raft_protocol = c->raft_protocol > 0 ? (unsigned)c->raft_protocol : 3,
         .build = STR(CONFIG_VERSION ":"),
     };
     timing_apply(&out->lan.timing, &c->gossip_lan, c->reconnect_timeout_lan);

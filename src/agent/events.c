@@ -10,7 +10,6 @@
 
 #define LOGGER "agent"
 #define SUPPORTED_VERSION 1
-#define SERF_PREFIX "consul:event:"
 
 #define OF struct user_event
 static const struct field user_event_fields[] = {
@@ -45,47 +44,6 @@ bool event_check(const struct user_event *event, struct error *e) {
     return check_filter(event->node_filter, "node", e) &&
            check_filter(event->service_filter, "service", e) &&
            check_filter(event->tag_filter, "tag", e);
-}
-
-static bool too_big(const char *which, const char *when, struct error *e) {
-    return error_set(
-        e, ERROR_INTERNAL,
-        "1 error occurred:\n\t* error broadcasting event to segment \"\": %suser event "
-        "exceeds configured limit of %d bytes %s encoding\n\n",
-        which, EVENT_BYTES_MAX, when);
-}
-
-/* The message of gossip.md 9.5: type, map of LTime, Name, Payload and CC, in the old msgpack. */
-static size_t message_size(const struct user_event *event, struct str content) {
-    struct arena scratch = ARENA_INIT;
-    struct buf out = BUF_INIT;
-    struct str name = str_format(&scratch, SERF_PREFIX STR_FMT, STR_ARG(event->name));
-    buf_add_char(&out, 3);
-    msgpack_write_map(&out, 4);
-    msgpack_write_text(&out, "LTime");
-    msgpack_write_u64(&out, event->ltime);
-    msgpack_write_text(&out, "Name");
-    msgpack_write_str(&out, name);
-    msgpack_write_text(&out, "Payload");
-    msgpack_write_str(&out, content);
-    msgpack_write_text(&out, "CC");
-    msgpack_write_bool(&out, false);
-    size_t size = out.len;
-    buf_free(&out);
-    arena_free(&scratch);
-    return size;
-}
-
-static bool check_size(const struct user_event *event, struct error *e) {
-    struct buf content = BUF_INIT;
-    event_encode(&content, event);
-    bool ok = true;
-    if (sizeof(SERF_PREFIX) - 1 + event->name.len + content.len > EVENT_BYTES_MAX)
-        ok = too_big("", "before", e);
-    else if (message_size(event, buf_str(&content)) > EVENT_BYTES_MAX)
-        ok = too_big("encoded ", "after", e);
-    buf_free(&content);
-    return ok;
 }
 
 /* ---- on the wire: the new msgpack, only what is not empty, keys sorted ---- */
@@ -135,7 +93,7 @@ void event_encode(struct buf *out, const struct user_event *event) {
     msgpack_write_map(out, count);
     for (size_t i = 0; i < COUNT_OF(fields); i++) {
         /* What is longer does not fit into an event anyway; it only has to stay too long. */
-        struct str value = str_sub(fields[i].value, 0, 4 * EVENT_BYTES_MAX);
+        struct str value = str_sub(fields[i].value, 0, EVENT_TOO_LONG);
         if (value.len == 0)
             continue;
         msgpack_write_text(out, fields[i].key);
@@ -210,17 +168,15 @@ struct kept_event {
 struct events {
     struct local *local;
     struct str node_name;
-    uint64_t next_time;
     struct kept_event kept[EVENTS_KEPT];
     size_t first, count;
     struct events_wait waits; /* head of the list */
 };
 
-struct events *events_new(struct local *local, struct str node_name, uint64_t first_time) {
+struct events *events_new(struct local *local, struct str node_name) {
     struct events *events = MEM_NEW(struct events);
     events->local = local;
     events->node_name = node_name;
-    events->next_time = first_time;
     events->waits.next = events->waits.previous = &events->waits;
     return events;
 }
@@ -339,16 +295,6 @@ void events_receive(struct events *events, const struct user_event *event) {
            LOG_S("event_id", event->id));
     keep(events, event);
     tell(events);
-}
-
-bool events_fire(struct events *events, const struct user_event *event, struct error *e) {
-    struct user_event timed = *event;
-    timed.ltime = events->next_time;
-    if (!check_size(&timed, e))
-        return false;
-    events->next_time++;
-    events_receive(events, &timed);
-    return true;
 }
 
 /* ---- out ---- */

@@ -1,6 +1,6 @@
 /* User events (agent.md 5.1): the agent's memory of the last 256 that concerned it, who waits for
- * the next, and an event's form on the wire. Fired events come in through events_receive, whether
- * they were fired here or (with gossip) somewhere else. The memory is the core thread's; checking,
+ * the next, and an event's form on the wire. Fired events come through gossip to events_receive,
+ * wherever they were fired. The memory is the core thread's; checking,
  * encoding and decoding may happen on any.
  */
 #ifndef PRAETOR_AGENT_EVENTS_H
@@ -11,7 +11,7 @@
 
 #define EVENTS_KEPT 256
 #define EVENT_REXEC "_rexec"
-#define EVENT_BYTES_MAX 512 /* of name and content, and of the whole message */
+#define EVENT_TOO_LONG ((size_t)2048) /* no part that is longer fits into gossip's 512 bytes */
 
 struct user_event {
     struct str id; /* a UUID */
@@ -35,12 +35,10 @@ uint64_t event_index(struct str id);
 /* ---- the memory: core thread only ---- */
 
 struct events;
-/* local and node_name must live as long. first_time: of the first event fired here. */
-struct events *events_new(struct local *local, struct str node_name, uint64_t first_time);
+/* local and node_name must live as long. */
+struct events *events_new(struct local *local, struct str node_name);
 void events_free(struct events *events); /* NULL is allowed */
 
-/* Fires it as a lone agent: gives it the next time and delivers it here. False: it is too big. */
-bool events_fire(struct events *events, const struct user_event *event, struct error *e);
 /* One that came, with its time: kept when its filters choose this node. */
 void events_receive(struct events *events, const struct user_event *event);
 

@@ -34,6 +34,8 @@ static void answer_prometheus(struct http_request *r) {
 }
 
 static void agent_metrics(struct http_request *r) {
+    telemetry_sample_runtime();
+    server_sample_metrics(r->server);
     if (wants_prometheus(r)) {
         if (agent_config(r->agent)->telemetry.prometheus_retention_time <= 0)
             http_answer_text(
@@ -72,22 +74,6 @@ static void left(void *arg) {
 static void agent_leave_now(struct http_request *r) {
     if (!agent_leave(r->agent, left, r))
         http_answer_text(r, 500, STR("too many requests are waiting for the agent"));
-}
-
-/* ---- other agents ---- */
-
-static void agent_join(struct http_request *r) {
-    http_answer_text(r, 500, STR("joining a cluster " NOT_YET));
-}
-
-/* The one member that there is refutes it. */
-static void agent_force_leave(struct http_request *r) {
-    const struct config *c = agent_config(r->agent);
-    if (str_eq(r->argument, c->node_name))
-        http_answer_empty(r, 200);
-    else
-        http_answer_format(r, 500, "agent: No node found with name '" STR_FMT "'",
-                           STR_ARG(r->argument));
 }
 
 /* ---- of later issues ---- */

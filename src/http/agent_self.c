@@ -1,5 +1,4 @@
-/* GET /v1/agent/self and /members: who this agent is, and how it is (agent.md 1.3, 1.6).
- */
+/* GET /v1/agent/self: who this agent is, and how it is (agent.md 1.3). */
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -18,81 +17,6 @@ static void key_count(struct json_writer *w, const char *key, uint64_t value) {
     key_text(w, key, text);
 }
 
-/* ---- the member ---- */
-
-static void write_tags(struct json_writer *w, struct agent *agent, const struct config *c,
-                       bool wan) {
-    char text[24];
-    json_key(w, STR("Tags"));
-    json_open_object(w);
-    key_text(w, "acls", c->acl.enabled ? "1" : "0");
-    if (c->bootstrap)
-        key_text(w, "bootstrap", "1");
-    key_text(w, "build", CONFIG_VERSION ":");
-    agent_key_str(w, "dc", c->datacenter);
-    if (c->bootstrap_expect > 0)
-        key_count(w, "expect", (uint64_t)c->bootstrap_expect);
-    key_text(w, "ft_fs", "1");
-    agent_key_str(w, "id", agent_node_id(agent));
-    if (c->non_voting_server)
-        key_text(w, "nonvoter", "1");
-    snprintf(text, sizeof(text), "%d", c->server_port);
-    key_text(w, "port", text);
-    key_text(w, "raft_vsn", "3");
-    key_text(w, "role", "consul");
-    agent_key_str(w, "segment", c->segment_name);
-    key_text(w, "vsn", "2");
-    key_text(w, "vsn_max", "3");
-    key_text(w, "vsn_min", "2");
-    snprintf(text, sizeof(text), "%d", c->serf_port_wan);
-    if (!wan && c->serf_port_wan > 0)
-        key_text(w, "wan_join_port", text);
-    json_close_object(w);
-}
-
-void agent_write_member(struct json_writer *w, struct agent *agent, const struct config *c,
-                        bool wan) {
-    struct arena arena = ARENA_INIT;
-    json_open_object(w);
-    agent_key_str(
-        w, "Name",
-        wan ? str_format(&arena, STR_FMT "." STR_FMT, STR_ARG(c->node_name), STR_ARG(c->datacenter))
-            : c->node_name);
-    agent_key_str(w, "Addr", wan ? c->advertise_addr_wan : c->advertise_addr_lan);
-    agent_key_i64(w, "Port", wan ? c->serf_port_wan : c->serf_port_lan);
-    write_tags(w, agent, c, wan);
-    agent_key_i64(w, "Status", 1);
-    agent_key_i64(w, "ProtocolMin", 1);
-    agent_key_i64(w, "ProtocolMax", 5);
-    agent_key_i64(w, "ProtocolCur", 2);
-    agent_key_i64(w, "DelegateMin", 2);
-    agent_key_i64(w, "DelegateMax", 5);
-    agent_key_i64(w, "DelegateCur", 4);
-    json_close_object(w);
-    arena_free(&arena);
-}
-
-void agent_members(struct http_request *r) {
-    bool wan = http_param(r, "wan").len > 0;
-    struct str segment = http_param(r, "segment");
-    bool all = segment.len == 0 || str_is(segment, "_all");
-    if (wan && !all) {
-        http_answer_text(r, 400, STR("Cannot provide a segment with wan=true"));
-        return;
-    }
-    if (!all) {
-        http_answer_text(r, 500,
-                         STR("Network segments are not supported in this version of Consul"));
-        return;
-    }
-    struct json_writer *w = http_json_begin(r);
-    json_open_array(w);
-    if (!wan || agent_config(r->agent)->serf_port_wan > 0)
-        agent_write_member(w, r->agent, agent_config(r->agent), wan);
-    json_close_array(w);
-    http_answer_json_written(r, 200);
-}
-
 /* ---- self ---- */
 
 static void write_config(struct json_writer *w, struct agent *agent, const struct config *c) {
@@ -108,53 +32,63 @@ static void write_config(struct json_writer *w, struct agent *agent, const struc
     json_close_object(w);
 }
 
-/* One agent alone stays where every coordinate begins. */
-static void write_coordinate(struct json_writer *w, const struct config *c) {
+static void write_coordinate(struct json_writer *w, struct agent *agent, const struct config *c) {
     json_key(w, STR("Coord"));
-    if (c->disable_coordinates) {
+    if (c->disable_coordinates)
         json_null(w);
-        return;
-    }
-    json_open_object(w);
-    json_key(w, STR("Vec"));
-    json_open_array(w);
-    for (int i = 0; i < 8; i++)
-        json_f64(w, 0);
-    json_close_array(w);
-    json_key(w, STR("Error"));
-    json_f64(w, 1.5);
-    json_key(w, STR("Adjustment"));
-    json_f64(w, 0);
-    json_key(w, STR("Height"));
-    json_f64(w, 1e-5);
-    json_close_object(w);
+    else
+        agent_write_coordinate(w, agent);
+}
+
+static void write_server_stats(struct json_writer *w, struct server *server,
+                               const struct config *c) {
+    struct arena arena = ARENA_INIT;
+    struct peer_datacenter *datacenters;
+    char leader[64];
+    size_t len = server_leader_address(server, leader);
+    key_text(w, "acl", c->acl.enabled ? "enabled" : "disabled");
+    key_text(w, "bootstrap", c->bootstrap ? "true" : "false");
+    key_count(w, "known_datacenters",
+              peers_datacenters(server_peers(server), &arena, &datacenters));
+    key_text(w, "leader", server_is_leader(server) ? "true" : "false");
+    agent_key_str(w, "leader_addr", str_of(leader, len));
+    key_text(w, "server", "true");
+    arena_free(&arena);
+}
+
+static void write_client_stats(struct json_writer *w, struct server *server,
+                               const struct config *c) {
+    struct arena arena = ARENA_INIT;
+    const struct peer **order;
+    size_t count = peers_order(server_peers(server), c->datacenter, &arena, &order);
+    key_text(w, "acl", c->acl.enabled ? "enabled" : "disabled");
+    key_count(w, "known_servers", count);
+    key_text(w, "server", "false");
+    peers_list_release(order, count);
+    arena_free(&arena);
 }
 
 static void write_consul_stats(struct json_writer *w, struct server *server,
                                const struct config *c) {
-    char leader[64];
-    size_t len = server_leader_address(server, leader);
     json_key(w, STR("consul"));
     json_open_object(w);
-    key_text(w, "acl", c->acl.enabled ? "enabled" : "disabled");
-    key_text(w, "bootstrap", c->bootstrap ? "true" : "false");
-    key_text(w, "known_datacenters", "1");
-    key_text(w, "leader", server_is_leader(server) ? "true" : "false");
-    agent_key_str(w, "leader_addr", str_of(leader, len));
-    key_text(w, "server", "true");
+    if (c->server_mode)
+        write_server_stats(w, server, c);
+    else
+        write_client_stats(w, server, c);
     json_close_object(w);
 }
 
 static void write_raft_stats(struct json_writer *w, struct server *server, struct arena *arena) {
     struct raft_driver_stat stats[RAFT_DRIVER_STATS];
     struct raft_driver *driver = server_driver(server);
+    if (driver == NULL)
+        return; /* a client agent */
     json_key(w, STR("raft"));
     json_open_object(w);
-    if (driver != NULL) {
-        raft_driver_stats(driver, arena, stats);
-        for (size_t i = 0; i < RAFT_DRIVER_STATS; i++)
-            agent_key_str(w, stats[i].key, stats[i].value);
-    }
+    raft_driver_stats(driver, arena, stats);
+    for (size_t i = 0; i < RAFT_DRIVER_STATS; i++)
+        agent_key_str(w, stats[i].key, stats[i].value);
     json_close_object(w);
 }
 
@@ -173,22 +107,6 @@ static void write_runtime_stats(struct json_writer *w) {
     key_count(w, "max_procs", (uint64_t)cores);
     key_text(w, "os", "linux");
     key_text(w, "version", "C17");
-    json_close_object(w);
-}
-
-static void write_serf_stats(struct json_writer *w, const char *pool) {
-    static const struct {
-        const char *key, *value;
-    } stats[] = {
-        {"coordinate_resets", "0"}, {"encrypted", "false"}, {"event_queue", "0"},
-        {"event_time", "1"},        {"failed", "0"},        {"health_score", "0"},
-        {"intent_queue", "0"},      {"left", "0"},          {"member_time", "1"},
-        {"members", "1"},           {"query_queue", "0"},   {"query_time", "1"},
-    };
-    json_key(w, str_from(pool));
-    json_open_object(w);
-    for (size_t i = 0; i < COUNT_OF(stats); i++)
-        key_text(w, stats[i].key, stats[i].value);
     json_close_object(w);
 }
 
@@ -212,9 +130,8 @@ static void write_stats(struct agent_work *work, struct json_writer *w, const st
     write_consul_stats(w, r->server, c);
     write_raft_stats(w, r->server, &r->arena);
     write_runtime_stats(w);
-    write_serf_stats(w, "serf_lan");
-    if (c->serf_port_wan > 0)
-        write_serf_stats(w, "serf_wan");
+    agent_write_pool_stats(w, r->agent, MEMBERSHIP_LAN);
+    agent_write_pool_stats(w, r->agent, MEMBERSHIP_WAN);
     json_close_object(w);
 }
 
@@ -248,9 +165,9 @@ static bool write_self(struct agent_work *work, struct error *e) {
     write_config(w, agent, c);
     json_key(w, STR("DebugConfig"));
     agent_write_debug_config(w, agent);
-    write_coordinate(w, c);
+    write_coordinate(w, agent, c);
     json_key(w, STR("Member"));
-    agent_write_member(w, agent, c, false);
+    agent_write_self_member(w, agent);
     write_stats(work, w, c);
     write_meta(w, c);
     json_close_object(w);

@@ -24,10 +24,17 @@ static void go_home(void *arg) {
 static void at_core(void *arg) {
     struct agent_work *w = arg;
     w->ok = w->run(w, &w->error);
+    if (w->later)
+        return;
     if (w->sync && w->ok)
         local_sync_changes(w->local, go_home, w);
     else
         go_home(w);
+}
+
+void agent_work_end(struct agent_work *w, bool ok) {
+    w->ok = ok;
+    go_home(w);
 }
 
 void agent_work_start(struct http_request *r, bool (*run)(struct agent_work *w, struct error *e),

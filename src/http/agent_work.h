@@ -8,6 +8,7 @@
 #include "agent/agent.h"
 #include "agent/local.h"
 #include "http/http.h"
+#include "server/membership.h"
 
 /* A piece of work on the core for one request; lives in the request's arena. While it is there, the
  * request is not touched by its own thread. */
@@ -20,6 +21,7 @@ struct agent_work {
     void (*finish)(struct agent_work *w);
     bool sync;  /* push changes before finishing: agent.md 4.2 */
     void *data; /* the caller's */
+    bool later; /* set by run: it ends with agent_work_end */
 
     /* agent_work.c's own */
     struct error error;
@@ -30,6 +32,8 @@ struct agent_work {
 /* Starts it; answers on its own when the core's queue is full. */
 void agent_work_start(struct http_request *r, bool (*run)(struct agent_work *w, struct error *e),
                       void (*finish)(struct agent_work *w), bool sync, void *data);
+/* On the core, after a run that set `later`. ok: w->error is not set. */
+void agent_work_end(struct agent_work *w, bool ok);
 /* For run functions that write JSON into the request: finish = this. */
 void agent_work_answer_json(struct agent_work *w);
 
@@ -53,6 +57,8 @@ void agent_key_addresses(struct json_writer *w, const char *key, const struct li
 void agent_self(struct http_request *r);
 void agent_host(struct http_request *r);
 void agent_members(struct http_request *r);
+void agent_join(struct http_request *r);
+void agent_force_leave(struct http_request *r);
 void agent_monitor(struct http_request *r);
 void agent_services(struct http_request *r);
 void agent_service(struct http_request *r);
@@ -70,9 +76,11 @@ void agent_check_warn(struct http_request *r);
 void agent_check_fail(struct http_request *r);
 void agent_check_update(struct http_request *r);
 
-/* The member that this agent is (agent.md 1.6). */
-void agent_write_member(struct json_writer *w, struct agent *agent, const struct config *c,
-                        bool wan);
+/* Of the gossip pools, on the core: the member that this agent is (agent.md 1.6), its coordinate,
+ * and a pool's statistics (nothing when there is no such pool). */
+void agent_write_self_member(struct json_writer *w, struct agent *agent);
+void agent_write_coordinate(struct json_writer *w, struct agent *agent);
+void agent_write_pool_stats(struct json_writer *w, struct agent *agent, enum membership_pool pool);
 /* DebugConfig (agent.md 1.3). */
 void agent_write_debug_config(struct json_writer *w, struct agent *agent);
 

@@ -120,7 +120,7 @@ static void update_body(struct http_request *r) {
     http_call(r, &endpoint_coordinate_update, q, updated);
 }
 
-static void coordinate_update(struct http_request *r) {
+static void coordinate_report(struct http_request *r) {
     if (enabled(r))
         http_read_body(r, 0, update_body);
 }
@@ -129,6 +129,6 @@ const struct http_route http_routes_coordinate[] = {
     {"/v1/coordinate/datacenters", "GET", coordinate_datacenters, 0},
     {"/v1/coordinate/nodes", "GET", coordinate_nodes, ROUTE_META},
     {"/v1/coordinate/node/", "GET", coordinate_node, ROUTE_META},
-    {"/v1/coordinate/update", "PUT", coordinate_update, 0},
+    {"/v1/coordinate/update", "PUT", coordinate_report, 0},
     {NULL, NULL, NULL, 0},
 };

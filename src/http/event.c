@@ -5,18 +5,16 @@
 #include "base/time.h"
 #include "http/agent_work.h"
 #include "http/room.h"
+#include "server/keyring.h"
 
 #define WAIT_MAX (600 * SECOND)
 #define CORE_IS_BUSY (100 * MILLISECOND)
 
 /* ---- fire ---- */
 
-static bool fire_at_core(struct agent_work *w, struct error *e) {
-    return events_fire(agent_events(w->r->agent), w->data, e);
-}
-
-static void fired(struct agent_work *w) {
-    http_answer_json(w->r, 200, &user_event_shape, w->data);
+static void fired(struct http_request *r, struct answer *a) {
+    (void)a;
+    http_answer_json(r, 200, &user_event_shape, r->state);
 }
 
 static struct str or_empty(struct str s) {
@@ -37,13 +35,21 @@ static void fire_body(struct http_request *r) {
         .tag_filter = or_empty(http_param(r, "tag")),
         .version = 1,
     };
-    struct str datacenter = http_datacenter(r);
-    if (!event_check(event, &e))
+    if (!event_check(event, &e)) {
         http_answer_error(r, &e);
-    else if (datacenter.len > 0 && !str_eq(datacenter, r->config->datacenter))
-        http_answer_text(r, 500, STR("No path to datacenter"));
-    else
-        agent_work_start(r, fire_at_core, fired, false, event);
+        return;
+    }
+    struct event_fire_request *q = ARENA_NEW(&r->arena, struct event_fire_request);
+    struct buf wrapped = BUF_INIT;
+    event_encode(&wrapped, event);
+    q->datacenter = http_datacenter(r);
+    q->name = event->name;
+    q->payload = str_copy(&r->arena, buf_str(&wrapped));
+    q->options.allow_stale = true; /* any server may send it out */
+    q->options.token = http_token(r);
+    buf_free(&wrapped);
+    r->state = event;
+    http_call(r, &endpoint_internal_event_fire, q, fired);
 }
 
 static void event_fire(struct http_request *r) {

@@ -69,6 +69,7 @@ struct http_route {
     const char *methods; /* "GET,PUT,DELETE", as Allow shows them */
     http_handler *handler;
     unsigned flags;
+    const char *counter; /* "catalog_nodes" of client.api.catalog_nodes (agent.md 6.4), or NULL */
 };
 
 /* One table a file. */
@@ -78,6 +79,7 @@ extern const struct http_route http_routes_coordinate[];
 extern const struct http_route http_routes_event[];
 extern const struct http_route http_routes_health[];
 extern const struct http_route http_routes_internal[];
+extern const struct http_route http_routes_keyring[];
 extern const struct http_route http_routes_kv[];
 extern const struct http_route http_routes_operator[];
 extern const struct http_route http_routes_profile[];

@@ -7,10 +7,23 @@
 #define PATTERN_MAX 256
 
 static const struct http_route *const all_tables[] = {
-    http_routes_agent,   http_routes_catalog,  http_routes_coordinate, http_routes_event,
-    http_routes_health,  http_routes_internal, http_routes_kv,         http_routes_operator,
-    http_routes_profile, http_routes_query,    http_routes_session,    http_routes_snapshot,
-    http_routes_status,  http_routes_txn,      http_routes_ui,         NULL,
+    http_routes_agent,
+    http_routes_catalog,
+    http_routes_coordinate,
+    http_routes_event,
+    http_routes_health,
+    http_routes_internal,
+    http_routes_keyring,
+    http_routes_kv,
+    http_routes_operator,
+    http_routes_profile,
+    http_routes_query,
+    http_routes_session,
+    http_routes_snapshot,
+    http_routes_status,
+    http_routes_txn,
+    http_routes_ui,
+    NULL,
 };
 
 /* "/v1/kv/" -> ".v1.kv._" (agent.md 6). */
@@ -237,6 +250,8 @@ void http_dispatch(struct http_request *r) {
         http_answer_text(r, 403, STR("Endpoint is blocked by agent configuration"));
         return;
     }
-    if (bare || (check_method(r) && check_writer(r)))
+    if (bare || (check_method(r) && check_writer(r))) {
+        http_count(r, "client.api.", r->route->counter);
         r->route->handler(r);
+    }
 }

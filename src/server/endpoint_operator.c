@@ -1,4 +1,6 @@
 /* Status and Operator (rpc.md 6.1, 6.8). */
+#include "base/log.h"
+#include "server/autopilot.h"
 #include "server/endpoint.h"
 #include "store/autopilot.h"
 
@@ -48,7 +50,7 @@ static bool raft_stats_read(struct call_context *c, const void *request, void *r
         out->last_contact = duration_format(c->arena, contact);
     }
     out->last_index = raft_driver_last_index(driver);
-    out->last_term = raft_driver_term(driver);
+    out->last_term = raft_driver_last_term(driver);
     return true;
 }
 
@@ -106,16 +108,77 @@ static bool configuration_core(struct call_context *c, void *request, void *repl
     for (size_t i = 0; i < configuration.len; i++) {
         const struct raft_driver_server *from = &configuration.servers[i];
         struct raft_server *to = ARENA_NEW(c->arena, struct raft_server);
-        bool self = str_eq(from->id, o->node_id);
+        const struct peer *peer = peers_by_address(c->server->peers, from->address);
         to->address = str_copy(c->arena, from->address);
         to->id = str_copy(c->arena, from->id);
         to->leader = from->leader;
-        to->node = self ? o->node_name : STR("(unknown)");
-        to->protocol_version = self ? STR("3") : STR("unknown");
+        to->node = STR("(unknown)");
+        to->protocol_version = STR("unknown");
         to->voter = from->suffrage == RAFT_DRIVER_VOTER;
+        if (str_eq(from->id, o->node_id)) {
+            to->node = o->node_name;
+            to->protocol_version = STR("3");
+        } else if (peer != NULL && atomic_load(&c->server->gossip)) {
+            to->node = str_copy(c->arena, peer->name);
+            to->protocol_version = str_format(c->arena, "%d", peer->raft_version);
+        }
+        peer_release(peer);
         LIST_AT(out->servers, struct raft_server *, i) = to;
     }
     return true;
+}
+
+struct peer_removal {
+    struct raft_proposal proposal;
+    struct call *call;
+};
+
+static void removal_done(struct raft_proposal *p, const struct raft_outcome *outcome) {
+    struct peer_removal *r = CONTAINER_OF(p, struct peer_removal, proposal);
+    struct call *c = r->call;
+    server_publish(c->server, NULL);
+    if (error_is_set(&outcome->error)) {
+        error_copy(&c->answer->error, &outcome->error);
+    }
+    call_send_back(c);
+}
+
+static void remove_peer(struct call *c, bool by_id) {
+    const struct raft_remove_peer_request *r = c->request;
+    struct arena *arena = &c->answer->arena;
+    struct raft_driver *driver = c->server->driver;
+    struct raft_driver_configuration configuration;
+    struct str wanted = by_id ? r->id : r->address;
+    raft_driver_configuration(driver, arena, &configuration);
+    for (size_t i = 0; i < configuration.len; i++) {
+        const struct raft_driver_server *s = &configuration.servers[i];
+        if (str_eq(by_id ? s->id : s->address, wanted)) {
+            struct peer_removal *removal = ARENA_NEW(arena, struct peer_removal);
+            removal->proposal.done = removal_done;
+            removal->call = c;
+            log_at(LOG_WARN, "agent.server", "Removed Raft peer", LOG_S("id", s->id));
+            raft_driver_change_membership(driver, &removal->proposal, RAFT_DRIVER_REMOVE, s->id,
+                                          STR(""), 0);
+            return;
+        }
+    }
+    error_set(&c->answer->error, ERROR_INTERNAL,
+              "%s " STR_FMT " was not found in the Raft configuration", by_id ? "id" : "address",
+              STR_ARG(str_quote(arena, wanted)));
+    call_send_back(c);
+}
+
+static void remove_by_address(struct call *c) {
+    remove_peer(c, false);
+}
+
+static void remove_by_id(struct call *c) {
+    remove_peer(c, true);
+}
+
+static bool health_core(struct call_context *c, void *request, void *reply, struct error *e) {
+    (void)request;
+    return autopilot_health(c->server->autopilot, c->arena, reply, e);
 }
 
 static bool autopilot_get_read(struct call_context *c, const void *request, void *reply,
@@ -156,6 +219,34 @@ const struct endpoint endpoint_operator_raft_configuration = {
     .meta = -1,
     ENDPOINT_REPLY(raft_configuration_response),
     .core = configuration_core,
+};
+
+#define REMOVES_PEER(wire)                                                                         \
+    .name = (wire), .kind = ENDPOINT_CORE, .request = &raft_remove_peer_request_shape,             \
+    .datacenter = offsetof(struct raft_remove_peer_request, datacenter), .options = -1, .meta = -1
+
+const struct endpoint endpoint_operator_raft_remove_by_address = {
+    REMOVES_PEER("Operator.RaftRemovePeerByAddress"),
+    ENDPOINT_REPLY(empty_struct),
+    .begin = remove_by_address,
+};
+
+const struct endpoint endpoint_operator_raft_remove_by_id = {
+    REMOVES_PEER("Operator.RaftRemovePeerByID"),
+    ENDPOINT_REPLY(empty_struct),
+    .begin = remove_by_id,
+};
+
+/* options -1: always the leader, whatever ?stale says. */
+const struct endpoint endpoint_operator_server_health = {
+    .name = "Operator.ServerHealth",
+    .kind = ENDPOINT_CORE,
+    .request = &dc_request_shape,
+    .datacenter = offsetof(struct dc_request, datacenter),
+    .options = -1,
+    .meta = -1,
+    ENDPOINT_REPLY(operator_health_reply),
+    .core = health_core,
 };
 
 const struct endpoint endpoint_operator_autopilot_get = {

@@ -46,9 +46,14 @@ static const struct endpoint *const all[] = {
     &endpoint_internal_node_dump,
     &endpoint_internal_service_dump,
     &endpoint_internal_gateway_service_dump,
+    &endpoint_internal_event_fire,
+    &endpoint_internal_keyring_operation,
     &endpoint_operator_raft_configuration,
     &endpoint_operator_autopilot_get,
     &endpoint_operator_autopilot_set,
+    &endpoint_operator_raft_remove_by_address,
+    &endpoint_operator_raft_remove_by_id,
+    &endpoint_operator_server_health,
 };
 
 const struct endpoint *endpoint_find(struct str name) {

@@ -182,9 +182,12 @@ extern const struct endpoint endpoint_internal_event_fire, endpoint_internal_key
  * operator_raft_configuration   dc_request                 -> raft_configuration_response
  * operator_autopilot_get        dc_request                 -> autopilot_config
  * operator_autopilot_set        autopilot_set_request      -> bool
+ * operator_raft_remove_by_...   raft_remove_peer_request   -> empty_struct
+ * operator_server_health        dc_request                 -> operator_health_reply (autopilot.h)
  */
 extern const struct endpoint endpoint_operator_raft_configuration, endpoint_operator_autopilot_get,
-    endpoint_operator_autopilot_set;
+    endpoint_operator_autopilot_set, endpoint_operator_raft_remove_by_address,
+    endpoint_operator_raft_remove_by_id, endpoint_operator_server_health;
 
 /* ---- snapshots: not calls, because files go in and come out (rpc.md 8, fsm.md 8) ---- */
 

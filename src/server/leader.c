@@ -1,18 +1,18 @@
 /* What a server does when it becomes the leader, while it leads, and when it no longer does
- * (raft.md 5.4): a barrier, then tombstones, session timers, the autopilot configuration, the
- * federation state of its own datacenter, and the members that gossip knows into the catalog
- * (agent.md 4.8).
- *
- * With one server there is one member: itself.
+ * (raft.md 5.4): a barrier, then tombstones, session timers, the autopilot configuration,
+ * autopilot, the federation state of its own datacenter, and the members that gossip knows into the
+ * catalog (reconcile.h).
  */
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/time.h"
 #include "schema/entries.h"
+#include "server/autopilot.h"
+#include "server/membership.h"
+#include "server/reconcile.h"
 #include "server/server_room.h"
 #include "store/autopilot.h"
-#include "store/catalog.h"
 #include "store/federation.h"
 
 #define RECONCILE_PERIOD (60 * SECOND)
@@ -50,7 +50,7 @@ static bool read_begin(struct leader *l, struct store_read *read, struct arena *
 
 /* ---- first entries ---- */
 
-static void autopilot_init(struct leader *l, struct store_read *read) {
+static void autopilot_config_init(struct leader *l, struct store_read *read) {
     struct autopilot_config *config = NULL;
     autopilot_config_get(read, &config);
     if (config != NULL) {
@@ -94,93 +94,6 @@ static void federation_init(struct leader *l, struct store_read *read) {
                    NULL);
 }
 
-/* ---- members ---- */
-
-static struct list server_service_meta(struct arena *arena) {
-    static const struct str_pair pairs[] = {
-        {STR_INIT("non_voter"), STR_INIT("false")},
-        {STR_INIT("raft_version"), STR_INIT("3")},
-        {STR_INIT("serf_protocol_current"), STR_INIT("2")},
-        {STR_INIT("serf_protocol_max"), STR_INIT("5")},
-        {STR_INIT("serf_protocol_min"), STR_INIT("1")},
-        {STR_INIT("version"), STR_INIT("1.8.7")},
-    };
-    return (struct list){arena_copy(arena, pairs, sizeof(pairs)), COUNT_OF(pairs), true};
-}
-
-static bool str_maps_equal(const struct list *a, const struct list *b) {
-    if (a->len != b->len) {
-        return false;
-    }
-    for (uint32_t i = 0; i < a->len; i++) {
-        const struct str_pair *x = &LIST_AT(*a, struct str_pair, i);
-        const struct str_pair *y = &LIST_AT(*b, struct str_pair, i);
-        if (!str_eq(x->key, y->key) || !str_eq(x->value, y->value)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool self_is_registered(struct leader *l, struct store_read *read, const struct node *node,
-                               const struct list *meta) {
-    struct str name = l->server->options.node_name;
-    if (node == NULL || !str_eq(node->address, l->server->options.advertise_address)) {
-        return false;
-    }
-    struct node_service *service = catalog_service(read, name, STR("consul"));
-    struct health_check *check = catalog_check(read, name, STR("serfHealth"));
-    return service != NULL && str_maps_equal(&service->meta, meta) && check != NULL &&
-           str_is(check->status, "passing");
-}
-
-static void reconcile_self(struct leader *l) {
-    const struct server_options *o = &l->server->options;
-    int64_t start = time_now_monotonic();
-    struct arena arena = ARENA_INIT;
-    struct store_read read;
-    if (!read_begin(l, &read, &arena)) {
-        arena_free(&arena);
-        return;
-    }
-    struct node *node = catalog_node(&read, o->node_name);
-    struct list meta = server_service_meta(&arena);
-    bool registered = self_is_registered(l, &read, node, &meta);
-    store_read_end(&read);
-    if (!registered) {
-        log_at(LOG_INFO, "agent.server", "member joined, marking health alive",
-               LOG_S("member", o->node_name));
-        struct weights weights = {1, 1};
-        struct node_service service = {.id = STR("consul"),
-                                       .service = STR("consul"),
-                                       .port = o->server_port,
-                                       .weights = &weights,
-                                       .meta = meta};
-        struct health_check check = {.node = o->node_name,
-                                     .check_id = STR("serfHealth"),
-                                     .name = STR("Serf Health Status"),
-                                     .status = STR("passing"),
-                                     .output = STR("Agent alive and reachable")};
-        struct register_request request = {.datacenter = o->datacenter,
-                                           .node = o->node_name,
-                                           .id = o->node_id,
-                                           .address = o->advertise_address,
-                                           .service = &service,
-                                           .check = &check};
-        if (node != NULL) {
-            request.tagged_addresses = node->tagged_addresses;
-            request.node_meta = node->meta;
-        }
-        struct buf entry = BUF_INIT;
-        buf_add_char(&entry, ENTRY_REGISTER);
-        schema_encode(&entry, &register_request_shape, &request);
-        server_propose(l->server, &entry, "failed to reconcile member", NULL, NULL);
-    }
-    arena_free(&arena);
-    metric_since("leader.reconcileMember", start);
-    metric_since("leader.reconcile", start);
-}
-
 /* ---- becoming leader ---- */
 
 static void establish_state(struct leader *l) {
@@ -192,9 +105,25 @@ static void establish_state(struct leader *l) {
     struct arena arena = ARENA_INIT;
     struct store_read read;
     if (read_begin(l, &read, &arena)) {
-        autopilot_init(l, &read);
+        autopilot_config_init(l, &read);
         federation_init(l, &read);
         store_read_end(&read);
+    }
+    arena_free(&arena);
+}
+
+/* Everybody is to know: agents then compare what they have with the catalog. */
+static void announce(struct leader *l) {
+    struct server *s = l->server;
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    if (s->membership == NULL) {
+        log_at(LOG_INFO, "agent.server", "New leader elected",
+               LOG_S("payload", s->options.node_name));
+    } else if (!membership_fire(s->membership, STR("consul:new-leader"), s->options.node_name,
+                                &e)) {
+        log_at(LOG_ERROR, "agent.server", "failed to broadcast new leader event",
+               LOG_S("error", e.text));
     }
     arena_free(&arena);
 }
@@ -202,13 +131,14 @@ static void establish_state(struct leader *l) {
 static void establish(struct leader *l) {
     struct server *s = l->server;
     l->established = true;
-    log_at(LOG_INFO, "agent.server", "New leader elected", LOG_S("payload", s->options.node_name));
     establish_state(l);
+    autopilot_enable(s->autopilot, true);
     atomic_store_explicit(&s->leading, true, memory_order_release);
     atomic_store(&s->ready, true);
     server_leader_news(s);
     server_verify_ready(s);
-    reconcile_self(l);
+    reconcile_enable(s->reconcile, true);
+    reconcile_all(s->reconcile);
     loop_timer_set(&l->timer, RECONCILE_PERIOD);
     loop_timer_set(&l->gauges, 0);
 }
@@ -234,7 +164,7 @@ static void barrier_done(struct raft_proposal *p, const struct raft_outcome *out
     } else if (!l->established) {
         establish(l);
     } else {
-        reconcile_self(l);
+        reconcile_all(l->server->reconcile);
         loop_timer_set(&l->timer, RECONCILE_PERIOD);
     }
 }
@@ -275,6 +205,8 @@ static void step_down(struct leader *l) {
     tombstone_gc_enable(s->tombstone_gc, false);
     session_timers_clear(s->session_timers);
     coordinate_batch_enable(s->coordinates, false);
+    reconcile_enable(s->reconcile, false);
+    autopilot_enable(s->autopilot, false);
     server_verify_ready(s); /* they are told that this is not the leader */
 }
 
@@ -292,6 +224,7 @@ void leader_changed(struct leader *l, bool leading, uint64_t term) {
     l->term = term;
     if (leading) {
         log_at(LOG_INFO, "agent.server", "cluster leadership acquired");
+        announce(l);
         barrier_send(l);
     }
 }
@@ -299,7 +232,14 @@ void leader_changed(struct leader *l, bool leading, uint64_t term) {
 void leader_reestablish(struct leader *l) {
     if (l->leading && l->established && !l->stopped) {
         establish_state(l);
-        reconcile_self(l);
+        reconcile_all(l->server->reconcile);
+    }
+}
+
+void leader_member_changed(struct leader *l, enum gossip_member_event event,
+                           const struct gossip_member *m) {
+    if (l->established) {
+        reconcile_member(l->server->reconcile, event, m);
     }
 }
 
@@ -324,6 +264,8 @@ struct leader *leader_new(struct server *s) {
     s->tombstone_gc = tombstone_gc_new(s);
     s->session_timers = session_timers_new(s);
     s->coordinates = coordinate_batch_new(s);
+    s->reconcile = reconcile_new(s);
+    s->autopilot = autopilot_new(s);
     return l;
 }
 
@@ -338,6 +280,7 @@ void leader_stop(struct leader *l) {
     loop_timer_close(&l->gauges, NULL);
     tombstone_gc_close(l->server->tombstone_gc);
     coordinate_batch_close(l->server->coordinates);
+    autopilot_close(l->server->autopilot);
 }
 
 void leader_free(struct leader *l) {
@@ -348,5 +291,7 @@ void leader_free(struct leader *l) {
     tombstone_gc_free(l->server->tombstone_gc);
     session_timers_free(l->server->session_timers);
     coordinate_batch_free(l->server->coordinates);
+    reconcile_free(l->server->reconcile);
+    autopilot_free(l->server->autopilot);
     mem_free(l);
 }

@@ -24,6 +24,7 @@ struct membership {
     struct gossip_rules lan_rules, wan_rules;
     struct gossip_driver *lan, *wan;
     struct loop_timer flood;
+    struct membership_listener listener;
     char acl_mode;
     bool started, stopped;
 };
@@ -239,8 +240,8 @@ static void on_lan_member(void *owner, enum gossip_member_event event,
         leader_member_changed(m->server->leader, event, member);
     if (event != GOSSIP_MEMBER_JOIN || !is_server)
         return;
-    if (m->options.on_servers != NULL)
-        m->options.on_servers(m->options.owner);
+    if (m->listener.on_servers != NULL)
+        m->listener.on_servers(m->listener.owner);
     if (m->started && m->wan != NULL)
         loop_timer_set(&m->flood, 0);
     if (m->started && m->server->bootstrap != NULL)
@@ -265,12 +266,12 @@ static void on_user_event(void *owner, uint64_t ltime, struct str name, struct s
     if (str_is(name, EVENT_NEW_LEADER)) {
         log_at(LOG_INFO, m->server->options.client ? "agent.client" : "agent.server",
                "New leader elected", LOG_S("payload", payload));
-        if (m->options.on_servers != NULL)
-            m->options.on_servers(m->options.owner);
+        if (m->listener.on_servers != NULL)
+            m->listener.on_servers(m->listener.owner);
     } else if (str_has_prefix(name, EVENT_PREFIX)) {
-        if (m->options.on_user_event != NULL)
-            m->options.on_user_event(m->options.owner, ltime,
-                                     str_sub(name, EVENT_PREFIX.len, name.len), payload);
+        if (m->listener.on_user_event != NULL)
+            m->listener.on_user_event(m->listener.owner, ltime,
+                                      str_sub(name, EVENT_PREFIX.len, name.len), payload);
     } else if (str_has_prefix(name, SYSTEM_PREFIX)) {
         log_at(LOG_WARN, m->server->options.client ? "agent.client" : "agent.server",
                "Unhandled local event", LOG_S("event", name));
@@ -386,6 +387,10 @@ bool membership_start(struct membership *m, struct error *e) {
     if (m->server->bootstrap != NULL)
         bootstrap_try(m->server->bootstrap);
     return true;
+}
+
+void membership_listen(struct membership *m, const struct membership_listener *listener) {
+    m->listener = listener != NULL ? *listener : (struct membership_listener){NULL, NULL, NULL};
 }
 
 void membership_close_listeners(struct membership *m) {

@@ -38,9 +38,12 @@ struct membership_options {
     bool acls;                /* ACLs are on: the tag begins with legacy mode */
     unsigned protocol, raft_protocol;
     struct str build; /* "1.8.7:" */
+};
 
-    /* For the agent: the LAN's servers changed, or a new leader made itself known (sync soon); a
-     * user event came ("consul:event:" is cut off; ltime is gossip's). */
+/* What the agent wants to hear: the LAN has a new server, or a new leader made itself known
+ * (compare with the catalog soon); a user event came ("consul:event:" is cut off; ltime is
+ * gossip's). */
+struct membership_listener {
     void *owner;
     void (*on_servers)(void *owner);
     void (*on_user_event)(void *owner, uint64_t ltime, struct str name, struct str payload);
@@ -50,6 +53,8 @@ struct membership_options {
 struct membership *membership_open(struct server *s, const struct membership_options *options,
                                    struct error *e);
 bool membership_start(struct membership *m, struct error *e);
+/* NULL: nobody listens any more. */
+void membership_listen(struct membership *m, const struct membership_listener *listener);
 /* Not the core's thread, while that runs; before membership_stop. */
 void membership_close_listeners(struct membership *m);
 void membership_stop(struct membership *m);

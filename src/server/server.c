@@ -4,6 +4,8 @@
  * Order of the end: the core's Raft answers all that is under way while the I/O threads still run;
  * then the I/O threads answer what waits and end; then the core ends; then the store is closed.
  */
+#include "server/bootstrap.h"
+#include "server/membership.h"
 #include "server/server_room.h"
 
 #include <stdlib.h>
@@ -302,6 +304,25 @@ static void core_started(void *arg) {
     if (start->ok) {
         balance_start(s->balance);
     }
+    if (start->ok && s->membership != NULL) {
+        start->ok = membership_start(s->membership, start->e);
+    }
+}
+
+/* The pools' sockets; they are used when the core runs. */
+static bool membership_prepare(struct server *s, struct error *e) {
+    const struct membership_options *o = s->options.membership;
+    if (o == NULL) {
+        return true;
+    }
+    s->membership = membership_open(s, o, e);
+    if (s->membership == NULL) {
+        return false;
+    }
+    if (!s->options.client && o->bootstrap_expect > 1) {
+        s->bootstrap = bootstrap_new(s, o->bootstrap_expect);
+    }
+    return true;
 }
 
 bool server_start(struct server *s, struct error *e) {
@@ -322,6 +343,9 @@ bool server_start(struct server *s, struct error *e) {
     s->leader = s->options.client ? NULL : leader_new(s);
     s->balance = balance_new(s);
     server_verify_init(s);
+    if (!membership_prepare(s, e)) {
+        return false;
+    }
     for (unsigned i = 0; i < s->thread_count; i++) {
         if (!loop_start(s->threads[i]->loop, e)) {
             return false;
@@ -344,6 +368,12 @@ bool server_start(struct server *s, struct error *e) {
 static void core_closing(void *arg) {
     struct server *s = arg;
     balance_close(s->balance);
+    if (s->bootstrap != NULL) {
+        bootstrap_close(s->bootstrap);
+    }
+    if (s->membership != NULL) {
+        membership_stop(s->membership);
+    }
     if (s->leader != NULL) {
         leader_stop(s->leader);
         raft_driver_stop(s->driver);
@@ -363,6 +393,9 @@ void server_stop(struct server *s) {
     if (s->port != NULL) {
         rpc_port_stop(s->port);
     }
+    if (s->membership != NULL) {
+        membership_close_listeners(s->membership);
+    }
     atomic_store(&s->stopping, true);
     atomic_store(&s->leading, false);
     run_and_wait(&s->core, core_closing, s);
@@ -380,6 +413,9 @@ static void abandon(struct server *s) {
         struct server_thread *t = s->threads[i];
         if (t->loop->started) {
             if (t->loop == &s->core) {
+                if (s->membership != NULL) {
+                    membership_close_listeners(s->membership);
+                }
                 run_and_wait(t->loop, core_closing, s);
             }
             run_and_wait(t->loop, thread_closing, t);
@@ -390,6 +426,9 @@ static void abandon(struct server *s) {
             if (t->loop == &s->core && s->balance != NULL) {
                 if (s->leader != NULL) {
                     leader_stop(s->leader);
+                }
+                if (s->bootstrap != NULL) {
+                    bootstrap_close(s->bootstrap);
                 }
                 balance_close(s->balance);
                 server_verify_close(s);
@@ -417,6 +456,8 @@ void server_free(struct server *s) {
     balance_free(s->balance);
     rpc_port_free(s->port);
     leader_free(s->leader);
+    bootstrap_free(s->bootstrap);
+    membership_free(s->membership);
     peers_free(s->peers);
     if (s->driver != NULL) {
         raft_driver_free(s->driver);
@@ -475,6 +516,10 @@ uint64_t server_last_contact_ns(const struct server *s) {
     }
     int64_t ns = raft_driver_last_contact(s->driver);
     return ns > 0 ? (uint64_t)ns : 0;
+}
+
+struct membership *server_membership(struct server *s) {
+    return s->membership;
 }
 
 struct peers *server_peers(struct server *s) {

@@ -11,6 +11,9 @@
 #include "server/peers.h"
 #include "store/store.h"
 
+struct membership;
+struct membership_options; /* membership.h */
+
 struct server_options {
     /* A client agent: no Raft, no store, no duties; every call goes to a server. */
     bool client;
@@ -25,7 +28,7 @@ struct server_options {
     uint16_t server_port;
     unsigned io_threads; /* 0: as many as cores */
     unsigned raft_multiplier;
-    unsigned raft_protocol; /* 0: 3 */
+    unsigned raft_protocol;           /* 0: 3 */
     uint64_t raft_snapshot_threshold; /* entries */
     int64_t raft_snapshot_interval;
     uint64_t raft_trailing_logs;
@@ -41,6 +44,8 @@ struct server_options {
     bool serve_rpc;                   /* listen on bind_address:server_port (rpc_port.h) */
     int64_t rpc_handshake_timeout;    /* ns; 0: none */
     int64_t rpc_max_conns_per_client; /* 0: no limit */
+    /* The gossip pools; NULL: none (tests). Only used until server_start returns. */
+    const struct membership_options *membership;
 };
 
 struct server;
@@ -57,6 +62,9 @@ void server_stop(struct server *s);
 void server_free(struct server *s);
 
 const struct server_options *server_options(const struct server *s);
+/* Sets the gauges that are read rather than counted (agent.md 6.4). Any thread, from server_start
+ * to server_stop. */
+void server_sample_metrics(struct server *s);
 struct store *server_store(struct server *s); /* NULL: a client agent */
 /* For statistics (raft_driver_stats, core thread). NULL: a client agent. */
 struct raft_driver;
@@ -76,6 +84,7 @@ bool server_can_call(struct server *s);
 /* ---- other servers (peers.h) ---- */
 
 struct peers *server_peers(struct server *s);
+struct membership *server_membership(struct server *s); /* NULL: no gossip */
 /* Core: a gossip pool as it is now. From the first call on the pools decide who is known; before,
  * it is the Raft configuration. Held calls are tried again. */
 void server_update_peers(struct server *s, enum peer_pool pool, const struct peer *all,

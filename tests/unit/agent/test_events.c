@@ -88,9 +88,7 @@ static void tell(struct events_wait *w) {
 
 static void test_memory(void **state) {
     (void)state;
-    struct arena arena = ARENA_INIT;
-    struct error e = ERROR_IN(&arena);
-    struct events *events = events_new(NULL, STR("node-1"), 2);
+    struct events *events = events_new(NULL, STR("node-1"));
     struct events_wait wait = {.fn = tell}, other = {.fn = tell};
     assert_true(events_index(events, STR("")) == 1);
     events_wait_add(events, &wait);
@@ -98,9 +96,9 @@ static void test_memory(void **state) {
     events_wait_remove(&other);
     struct user_event event = named("elsewhere");
     event.node_filter = STR("^node-2$");
-    assert_true(events_fire(events, &event, &e));
+    events_receive(events, &event);
     event = named(EVENT_REXEC);
-    assert_true(events_fire(events, &event, &e));
+    events_receive(events, &event);
     assert_null(events_at(events, 0));
     assert_int_equal(told, 0);
     for (int i = 0; i < EVENTS_KEPT + 10; i++) {
@@ -108,46 +106,23 @@ static void test_memory(void **state) {
         snprintf(name, sizeof(name), "e%d", i);
         event = named(name);
         event.node_filter = STR("node");
-        assert_true(events_fire(events, &event, &e));
+        event.ltime = (uint64_t)i;
+        events_receive(events, &event);
     }
     assert_int_equal(told, 1);
     assert_true(str_is(events_at(events, 0)->name, "e10"));
-    assert_int_equal(events_at(events, 0)->ltime, 2 + 2 + 10);
+    assert_int_equal(events_at(events, 0)->ltime, 10);
     assert_true(str_is(events_at(events, EVENTS_KEPT - 1)->name, "e265"));
     assert_null(events_at(events, EVENTS_KEPT));
     assert_true(events_index(events, STR("e265")) == event_index(STR(ID)));
     assert_true(events_index(events, STR("e9")) == 1);
     events_free(events);
-    arena_free(&arena);
-}
-
-/* The peer takes 400 bytes under a name of one letter, and neither 420 nor 600. */
-static void test_size(void **state) {
-    (void)state;
-    static char bytes[100000];
-    struct arena arena = ARENA_INIT;
-    struct error e = ERROR_IN(&arena);
-    struct events *events = events_new(NULL, STR("n"), 2);
-    memset(bytes, 'a', sizeof(bytes));
-    struct user_event event = named("x");
-    event.payload = str_of(bytes, 400);
-    assert_true(events_fire(events, &event, &e));
-    event.payload = str_of(bytes, 430);
-    assert_false(events_fire(events, &event, &e));
-    assert_true(str_find(e.text, STR("encoded user event exceeds configured limit"), 0) > 0);
-    error_clear(&e);
-    event.payload = str_of(bytes, sizeof(bytes));
-    assert_false(events_fire(events, &event, &e));
-    assert_true(
-        str_find(e.text, STR(": user event exceeds configured limit of 512 bytes before"), 0) > 0);
-    events_free(events);
-    arena_free(&arena);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wire),   cmocka_unit_test(test_index), cmocka_unit_test(test_checks),
-        cmocka_unit_test(test_memory), cmocka_unit_test(test_size),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
