@@ -113,6 +113,7 @@ void raft_become_candidate(struct raft *r, bool transfer) {
     raft_set_leader(r, STR(""));
     r->transfer_election = transfer;
     r->term++;
+    r->confirmed = 0;
     struct raft_action *line = raft_log_line(r, LOG_INFO, "entering candidate state");
     raft_log_self(r, line, "node");
     raft_log_u64(r, line, "term", r->term);

@@ -20,6 +20,7 @@ void raft_set_term(struct raft *r, uint64_t term) {
     if (term == r->term)
         return;
     r->term = term;
+    r->confirmed = 0;
     raft_persist_term(r);
     raft_act(r, RAFT_ACTION_STATE);
 }

@@ -114,6 +114,8 @@ static void accept(struct raft *r, const struct raft_append *a, struct raft_appe
         /* The paper's min(leaderCommit, index of last new entry): only up to there is it certain
          * that this log is the leader's. (The peer takes its own last index.) */
         uint64_t sure = a->previous_index + a->count;
+        if (sure > r->confirmed)
+            r->confirmed = sure;
         uint64_t commit = a->commit < sure ? a->commit : sure;
         if (commit > r->commit)
             raft_set_commit(r, commit);

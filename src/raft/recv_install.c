@@ -1,5 +1,9 @@
 /* InstallSnapshot (raft.md 4.4): the leader's snapshot replaces what is here. Its bytes have come;
  * they are with the driver.
+ *
+ * One that comes late (the leader has given it up, sent a newer one, and appended entries) must not
+ * take away what was acknowledged since. So where this log is known to be the leader's up to the
+ * snapshot's index, there is nothing to do. (The peer takes it.)
  */
 #include "raft/state.h"
 
@@ -25,12 +29,17 @@ void raft_recv_install(struct raft *r, struct raft_message *m) {
         answer(r, m, false);
         return;
     }
+    if (in->last_index <= r->confirmed) {
+        answer(r, m, true);
+        return;
+    }
     r->busy = true;
     raft_act(r, RAFT_ACTION_INSTALL)->install = m;
 }
 
-/* There is no check whether it is newer: an older one is a step back on the same way (an operator's
- * recovery can want it), and the entries behind it are committed and applied again. */
+/* There is no check whether it is newer than what is here: an older one is a step back on the same
+ * way (an operator's recovery can want it), and the entries behind it are committed and applied
+ * again. */
 void raft_on_installed(struct raft *r, struct raft_message *m, bool ok) {
     ASSERT(r->busy);
     r->busy = false;
@@ -50,6 +59,8 @@ void raft_on_installed(struct raft *r, struct raft_message *m, bool ok) {
         raft_persist_reset(r, in->last_index, in->last_term);
     }
     r->commit = r->applied = r->apply_sent = in->last_index;
+    if (r->state == RAFT_FOLLOWER && in->term == r->term && in->last_index > r->confirmed)
+        r->confirmed = in->last_index;
     raft_configuration_installed(r, in->configuration, in->configuration_index, in->last_index);
     raft_act(r, RAFT_ACTION_COMMIT)->index = r->commit;
     if (r->state == RAFT_FOLLOWER)

@@ -80,6 +80,7 @@ struct raft {
     uint64_t commit;
     uint64_t apply_sent; /* APPLY was given up to here */
     uint64_t applied;
+    uint64_t confirmed;   /* up to here this log is that of the leader of the present term */
     int64_t last_contact; /* -1: never */
     int64_t election_at;
     bool no_peers_logged, not_stable_logged;

@@ -548,6 +548,33 @@ static void test_install_keeps_rest(void **state) {
     core_free(&c);
 }
 
+/* A snapshot that was long on its way takes nothing away that was acknowledged since. */
+static void test_install_late(void **state) {
+    struct core c = core_new(3, (uint64_t[]){1, 2, 2, 3, 3}, 5, 2);
+    struct raft_message m = {
+        .kind = RAFT_INSTALL,
+        .install = {
+            .term = 3, .leader = STR(OTHER), .last_index = 20, .last_term = 3, .version = 1}};
+    receive(&c, &m);
+    struct raft_event done = {.kind = RAFT_EVENT_INSTALLED, .installed = {true, &m}};
+    step(&c, &done);
+    assert_true(append(&c, 3, 20, 3, 0, (uint64_t[]){3, 3}, 2)->message.append_result.success);
+    m.install.last_index = 15; /* an older one of the same leader; and the same once more */
+    receive(&c, &m);
+    assert_null(action(&c, RAFT_ACTION_INSTALL, 0));
+    assert_true(sent(&c, RAFT_INSTALL_RESULT, 0)->message.install_result.success);
+    m.install.last_index = 22;
+    receive(&c, &m);
+    assert_null(action(&c, RAFT_ACTION_INSTALL, 0));
+    assert_int_equal(raft_get_log(c.raft)->last, 22);
+    /* The next leader may want it. */
+    m.install.term = 4;
+    m.install.last_index = 15;
+    receive(&c, &m);
+    assert_non_null(action(&c, RAFT_ACTION_INSTALL, 0));
+    core_free(&c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_votes),
@@ -563,6 +590,7 @@ int main(void) {
         cmocka_unit_test(test_nonvoter_waits),
         cmocka_unit_test(test_install),
         cmocka_unit_test(test_install_keeps_rest),
+        cmocka_unit_test(test_install_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
