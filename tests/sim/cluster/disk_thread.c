@@ -156,7 +156,8 @@ static void read_entries(struct node *n, struct job *j) {
     struct error e = ERROR_IN(&arena);
     j->entries = mem_zalloc((size_t)(last - j->index + 1), sizeof *j->entries);
     uint64_t failures = n->disk->failures;
-    j->ok = wal_read(w, j->index, last, READ_BYTES, j->entries, &j->count, &e);
+    size_t limit = j->needed >= last ? SIZE_MAX : READ_BYTES;
+    j->ok = wal_read(w, j->index, last, limit, j->entries, &j->count, &e);
     if (!j->ok && n->disk->failures == failures && n->disk->crash_at == 0)
         sim_fail(n->sim, "%s cannot read its log: " STR_FMT, n->id, STR_ARG(e.text));
     arena_free(&arena);

@@ -178,7 +178,7 @@ static void read_forgotten(struct node *n, struct job *j) {
 static void read_entries(struct node *n, struct held *h) {
     struct job *j = job_new(JOB_READ);
     j->index = h->message.append.first;
-    j->last = j->index + h->message.append.count - 1;
+    j->last = j->needed = j->index + h->message.append.count - 1;
     j->done = entries_read;
     j->forget = read_forgotten;
     j->owner = h;
@@ -345,20 +345,50 @@ static void do_action(struct node *n, const struct raft_action *a) {
 
 /* ---- leadership, as the rest of the server knows it ---- */
 
+static void barrier_propose(struct node *n, uint64_t term);
+
+struct barrier_retry {
+    struct sim_event event;
+    uint64_t term;
+};
+
+static void retry_drop(struct sim *s, struct sim_event *e) {
+    (void)s;
+    mem_free(CONTAINER_OF(e, struct barrier_retry, event));
+}
+
+static void retry_fire(struct sim *s, struct sim_event *e) {
+    uint64_t term = CONTAINER_OF(e, struct barrier_retry, event)->term;
+    struct node *n = e->node;
+    retry_drop(s, e);
+    if (n->told_leader && n->told_term == term)
+        barrier_propose(n, term);
+}
+
+/* Refused for a moment (a transfer, a restore): once more, later. */
 static void barrier_done(struct node *n, struct proposal *p, enum raft_error error, bool yes) {
     (void)yes;
     uint64_t term = (uint64_t)(uintptr_t)p->owner;
-    if (n->told_leader && n->told_term == term) {
-        if (error == RAFT_OK) {
-            n->ready = true;
-        } else { /* refused for a moment: once more */
-            struct proposal *again = MEM_NEW(struct proposal);
-            *again = (struct proposal){
-                .kind = PROPOSAL_BARRIER, .done = barrier_done, .owner = p->owner};
-            propose(n, again);
-        }
-    }
     mem_free(p);
+    if (!n->told_leader || n->told_term != term)
+        return;
+    if (error == RAFT_OK) {
+        n->ready = true;
+        return;
+    }
+    struct barrier_retry *r = MEM_NEW(struct barrier_retry);
+    r->term = term;
+    r->event.fire = retry_fire;
+    r->event.drop = retry_drop;
+    sim_bind(&r->event, n);
+    sim_after(n->sim, &r->event, 100 * MILLISECOND);
+}
+
+static void barrier_propose(struct node *n, uint64_t term) {
+    struct proposal *p = MEM_NEW(struct proposal);
+    *p = (struct proposal){
+        .kind = PROPOSAL_BARRIER, .done = barrier_done, .owner = (void *)(uintptr_t)term};
+    propose(n, p);
 }
 
 static void tell_leadership(struct node *n) {
@@ -372,11 +402,7 @@ static void tell_leadership(struct node *n) {
     n->told_term = term;
     n->sim->totals.elections++;
     check_became_leader(n);
-    struct proposal *p = MEM_NEW(struct proposal);
-    *p = (struct proposal){.kind = PROPOSAL_BARRIER,
-                           .done = barrier_done,
-                           .owner = (void *)(uintptr_t)term};
-    propose(n, p);
+    barrier_propose(n, term);
 }
 
 /* ---- the loop ---- */

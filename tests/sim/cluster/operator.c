@@ -44,8 +44,6 @@ static void change_done(struct node *n, struct proposal *p, enum raft_error erro
         struct node *of = node_find(s, str_from(c->id), STR(""));
         if (of != NULL && c->event.change.change == RAFT_REMOVE)
             of->removed = true;
-        else if (of != NULL)
-            of->removed = false;
     }
     mem_free(c);
 }
@@ -61,6 +59,8 @@ static void change(struct node *leader, enum raft_change what, struct node *of) 
     c->proposal = (struct proposal){
         .kind = PROPOSAL_CHANGE, .done = change_done, .owner = &c->event};
     s->op->changing = true;
+    if (what != RAFT_REMOVE)
+        of->removed = false; /* perhaps, from now on */
     SIM_TRACE(s, "operator asks %s: change %d of %s", leader->id, what, of->id);
     propose(leader, &c->proposal);
 }

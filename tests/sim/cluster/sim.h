@@ -180,6 +180,7 @@ struct job {
     enum job_kind kind;
     unsigned epoch;
     uint64_t sequence, index, last, term, vote_term;
+    uint64_t needed; /* READ: at least up to here, however much that is */
     char vote[64];
     struct raft_entry **entries; /* ENTRIES: to write. READ: what was read. */
     size_t count;
