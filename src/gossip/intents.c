@@ -57,10 +57,13 @@ void prune_free(struct gossip *g, struct prune *p) {
     mem_free(p);
 }
 
-/* By then it has left, or it took the intent back. */
+/* By then it has left, or it is still there and took the intent back. (The peer erases it all the
+ * same, and never sees it again.) */
 void prune_expired(struct gossip *g, struct prune *p) {
     struct member *m = known(g, str_from(p->name));
-    if (m != NULL && m->status != GOSSIP_STATUS_ALIVE)
+    bool alive = m != NULL && m->listed &&
+                 (m->state == GOSSIP_ALIVE || m->state == GOSSIP_SUSPECT);
+    if (m != NULL && !alive)
         member_erase(g, m, true);
     prune_free(g, p);
 }
