@@ -108,6 +108,8 @@ void raft_on_persist_failed(struct raft *r) {
         raft_log_truncate(&r->log, r->durable + 1);
         raft_configuration_truncated(r, r->durable + 1);
     }
+    if (r->confirmed > r->log.last)
+        r->confirmed = r->log.last;
     raft_log_line(r, LOG_ERROR, "failed to write to the log");
     if (r->state == RAFT_LEADER)
         raft_step_down(r, NULL);
