@@ -77,12 +77,23 @@ static int compare(const void *a, const void *b) {
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
+static struct thread_info *grown(struct thread_info *list, size_t len, size_t cap,
+                                 struct arena *arena) {
+    struct thread_info *more = ARENA_ARRAY(arena, struct thread_info, cap);
+    if (len > 0)
+        memcpy(more, list, len * sizeof(*list));
+    return more;
+}
+
 struct thread_info *threads_list(struct arena *arena, bool with_switches, size_t *count) {
-    struct thread_info *list = ARENA_ARRAY(arena, struct thread_info, THREADS_MAX);
+    size_t cap = 32;
+    struct thread_info *list = grown(NULL, 0, cap, arena);
     DIR *tasks = opendir("/proc/self/task");
     *count = 0;
     for (struct dirent *entry;
          tasks != NULL && *count < THREADS_MAX && (entry = readdir(tasks)) != NULL;) {
+        if (*count == cap)
+            list = grown(list, *count, cap *= 2, arena);
         struct thread_info *t = &list[*count];
         *t = (struct thread_info){.id = (pid_t)atoi(entry->d_name)};
         if (t->id <= 0 || !read_stat(t))

@@ -240,6 +240,10 @@ void telemetry_sample_runtime(void) {
     metric_gauge("runtime.heap_objects", (double)(memory.ordblks + memory.hblks));
 }
 
+int64_t telemetry_period(void) {
+    return sinks.network ? SECOND : METRIC_INTERVAL;
+}
+
 /* ---- sinks ---- */
 
 static void observe(enum metric_kind kind, struct str name, struct str labels, double value) {

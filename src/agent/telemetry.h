@@ -25,7 +25,10 @@ void telemetry_stop(void);
 /* The text form for Prometheus (agent.md 6.2); only after a start with a retention time. */
 void telemetry_write_prometheus(struct buf *out);
 
-/* What the process itself is: gauges runtime.*. Called now and then by the agent. */
+/* What the process itself is: gauges runtime.*. Any thread. */
 void telemetry_sample_runtime(void);
+/* How often gauges are to be sampled: each second when they are sent somewhere, otherwise at the
+ * ends of intervals. After telemetry_start. */
+int64_t telemetry_period(void);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/time.h"
 #include "http/room.h"
 
@@ -74,7 +75,9 @@ static bool remember(struct str key, const struct query_options *options, enum h
     if (!hit)
         entry->fetched = now;
     entry->used = now;
+    size_t count = memory.entries.count;
     pthread_mutex_unlock(&memory.mutex);
+    metric_gauge("consul.cache.entries_count", (double)count);
     return hit;
 }
 
@@ -84,12 +87,41 @@ void http_cached_forget(void) {
     pthread_mutex_unlock(&memory.mutex);
 }
 
+/* As the peer's cache counts them (agent.md 6.4). */
+static void count(const struct http_request *r, const char *what) {
+    static const struct {
+        const char *endpoint, *type;
+    } types[] = {
+        {"Catalog.ListDatacenters", "catalog-datacenters"},
+        {"Catalog.ListServices", "catalog-list-services"},
+        {"Catalog.ServiceNodes", "catalog-services"},
+        {"Health.ServiceNodes", "health-services"},
+        {"PreparedQuery.Execute", "prepared-query"},
+    };
+    char name[96];
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        if (strcmp(types[i].endpoint, r->call.endpoint->name) != 0)
+            continue;
+        snprintf(name, sizeof name, "consul.cache.%s.%s", types[i].type, what);
+        metric_count(name, 1);
+    }
+}
+
+static void count_answer(const struct http_request *r, bool hit) {
+    count(r, hit ? "hit" : r->cached->hit ? "miss_block" : "miss_new");
+    if (hit)
+        return;
+    count(r, "fetch_success");
+    metric_count("consul.cache.fetch_success", 1);
+}
+
 static void answered(struct http_request *r, struct answer *a) {
     struct http_cached *c = r->cached;
     /* A call that did not end before it began to wait had to wait. */
     bool hit = c->hit && (c->asked_index == 0 || r->call_flag != NULL);
     if (r->call.endpoint->meta >= 0)
         http_set_meta(r, &a->meta);
+    count_answer(r, hit);
     http_set_header(r, "X-Cache", hit ? STR("HIT") : STR("MISS"));
     if (hit) {
         int64_t age = c->kind == HTTP_CACHE_PLAIN ? (c->age + SECOND / 2) / SECOND : 0;

@@ -1,7 +1,10 @@
 /* Between handlers and endpoints: the call of a request, its errors, and what of reads is common to
  * all: placeholder headers, the second try when an answer is staler than allowed.
  */
+#include <stdio.h>
+
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "http/room.h"
 
 static void on_call_done(struct call *call);
@@ -27,6 +30,23 @@ static bool too_stale(struct http_request *r, const struct answer *a) {
            options->max_stale_duration > 0 && a->meta.last_contact > options->max_stale_duration;
 }
 
+void http_count(const struct http_request *r, const char *group, const char *counter) {
+    char name[96];
+    const struct metric_label labels[] = {{"node", r->config->node_name}, {NULL, STR_NONE}};
+    if (counter == NULL)
+        return;
+    snprintf(name, sizeof name, "%s%s", group, counter);
+    metric_add(METRIC_COUNTER, name, 1, labels);
+}
+
+/* What comes of connected services is counted with the others. */
+static void count_end(const struct http_request *r, const char *group) {
+    const char *counter = r->route->counter;
+    if (counter != NULL && strcmp(counter, "catalog_connect_service_nodes") == 0)
+        counter = "catalog_service_nodes";
+    http_count(r, group, counter);
+}
+
 static void answer_failure(struct http_request *r, struct answer *a) {
     if ((r->route->flags & ROUTE_META) != 0 && r->call.endpoint->meta >= 0 &&
         a->error.kind != ERROR_NOT_FOUND) {
@@ -44,6 +64,7 @@ static void on_call_done(struct call *call) {
         *r->call_flag = true;
     call->answer = NULL;
     if (a->error.kind != ERROR_NONE) {
+        count_end(r, "client.rpc.error.");
         answer_failure(r, a);
     } else if (too_stale(r, a)) {
         struct query_options *options = options_of(r);
@@ -52,6 +73,7 @@ static void on_call_done(struct call *call) {
         r->effective_stale = false;
         start(r);
     } else {
+        count_end(r, "client.api.success.");
         r->answer_done(r, a);
     }
     answer_release(a);

@@ -247,15 +247,16 @@ static void catalog_gateway_services(struct http_request *r) {
 
 #define READ (ROUTE_META | ROUTE_EFFECTIVE)
 const struct http_route http_routes_catalog[] = {
-    {"/v1/catalog/register", "PUT", catalog_register, 0},
-    {"/v1/catalog/deregister", "PUT", catalog_deregister, 0},
-    {"/v1/catalog/datacenters", "GET", catalog_datacenters, 0},
-    {"/v1/catalog/nodes", "GET", catalog_nodes, READ},
-    {"/v1/catalog/services", "GET", catalog_services, READ},
-    {"/v1/catalog/service/", "GET", catalog_service, READ},
-    {"/v1/catalog/connect/", "GET", catalog_connect, READ},
-    {"/v1/catalog/node/", "GET", catalog_node, READ},
-    {"/v1/catalog/node-services/", "GET", catalog_node_services, READ},
-    {"/v1/catalog/gateway-services/", "GET", catalog_gateway_services, READ},
+    {"/v1/catalog/register", "PUT", catalog_register, 0, "catalog_register"},
+    {"/v1/catalog/deregister", "PUT", catalog_deregister, 0, "catalog_deregister"},
+    {"/v1/catalog/datacenters", "GET", catalog_datacenters, 0, "catalog_datacenters"},
+    {"/v1/catalog/nodes", "GET", catalog_nodes, READ, "catalog_nodes"},
+    {"/v1/catalog/services", "GET", catalog_services, READ, "catalog_services"},
+    {"/v1/catalog/service/", "GET", catalog_service, READ, "catalog_service_nodes"},
+    {"/v1/catalog/connect/", "GET", catalog_connect, READ, "catalog_connect_service_nodes"},
+    {"/v1/catalog/node/", "GET", catalog_node, READ, "catalog_node_services"},
+    {"/v1/catalog/node-services/", "GET", catalog_node_services, READ, "catalog_node_service_list"},
+    {"/v1/catalog/gateway-services/", "GET", catalog_gateway_services, READ,
+     "catalog_gateway_services"},
     {NULL, NULL, NULL, 0},
 };

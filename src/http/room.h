@@ -116,6 +116,9 @@ void http_redirect(struct http_request *r, struct str path);
 /* Answers, or calls the handler. */
 void http_dispatch(struct http_request *r);
 
+/* call.c: counts under "<group><the route's counter>", where it has one. */
+void http_count(const struct http_request *r, const char *group, const char *counter);
+
 /* answer.c */
 bool http_is_head(const struct http_request *r);
 void http_add_date(struct http_loop *home, struct buf *out);

@@ -427,6 +427,13 @@ struct raft_configuration *raft_committed_configuration(const struct raft *r, ui
     return r->committed;
 }
 
+size_t raft_follower_silences(const struct raft *r, int64_t now, int64_t *out, size_t max) {
+    size_t count = r->peer_count < max ? r->peer_count : max;
+    for (size_t i = 0; i < count; i++)
+        out[i] = now - r->peers[i]->last_contact;
+    return count;
+}
+
 bool raft_peer_progress(const struct raft *r, struct str id, uint64_t *match, uint64_t *next) {
     const struct raft_peer *p = raft_peer_find(r, id);
     if (p == NULL)

@@ -331,5 +331,8 @@ struct raft_configuration *raft_committed_configuration(const struct raft *r, ui
 const struct raft_options *raft_get_options(const struct raft *r);
 /* The replication state of one follower, for autopilot and tests; false when there is none. */
 bool raft_peer_progress(const struct raft *r, struct str id, uint64_t *match, uint64_t *next);
+/* For how long each follower, at most `max` of them, has not been heard of (ns); for telemetry.
+ * Returns how many. */
+size_t raft_follower_silences(const struct raft *r, int64_t now, int64_t *out, size_t max);
 
 #endif

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/signals.h"
 #include "base/time.h"
 
@@ -178,8 +179,10 @@ static void read_entries(struct raft_disk *d, struct raft_disk_job *job) {
 static void compact(struct raft_disk *d, uint64_t index) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
+    int64_t began = time_now_monotonic();
     if (!wal_compact(d->wal, index, &e))
         log_at(LOG_WARN, "agent.server.raft", "failed to compact the log", LOG_S("error", e.text));
+    metric_since("raft.compactLogs", began);
     arena_free(&arena);
 }
 

@@ -2,6 +2,7 @@
  * is committed, answer. One round runs before and one after each poll of the loop, so that
  * everything which came in one poll becomes one log write.
  */
+#include "base/metrics.h"
 #include "server/raft_driver_internal.h"
 
 #define APPLY_ENTRIES DRIVER_APPLY_ENTRIES
@@ -98,6 +99,8 @@ static void do_term(struct raft_driver *d, const struct raft_action *a) {
 }
 
 static void do_disk(struct raft_driver *d, const struct raft_action *a) {
+    if (a->kind == RAFT_ACTION_APPEND)
+        driver_measure_append(d, a);
     if (d->dev) {
         if (a->sequence > d->dev_sequence)
             d->dev_sequence = a->sequence;
@@ -178,12 +181,14 @@ static void do_action(struct raft_driver *d, const struct raft_action *a) {
         do_disk(d, a);
         break;
     case RAFT_ACTION_APPLY:
+        driver_measure_committed(d, a->index);
         d->apply_target = a->index;
         break;
     case RAFT_ACTION_COMMIT:
         driver_view_configuration(d);
         break;
     case RAFT_ACTION_STATE:
+        driver_measure_state(d);
         d->state_dirty = true;
         break;
     case RAFT_ACTION_FAIL:
@@ -233,6 +238,7 @@ void driver_step(struct raft_driver *d, struct raft_event *event) {
     step_once(d, event);
     while (d->dev_sequence > d->dev_persisted) { /* memory is as durable as dev mode gets */
         d->dev_persisted = d->persisted = d->dev_sequence;
+        driver_measure_persisted(d, d->persisted);
         driver_sends_release(d);
         struct raft_event persisted = {.kind = RAFT_EVENT_PERSISTED, .sequence = d->dev_sequence};
         step_once(d, &persisted);
@@ -245,6 +251,7 @@ static void on_persisted(void *owner, uint64_t sequence) {
     struct raft_driver *d = owner;
     struct raft_event event = {.kind = RAFT_EVENT_PERSISTED, .sequence = sequence};
     d->persisted = sequence;
+    driver_measure_persisted(d, sequence);
     driver_sends_release(d);
     driver_step(d, &event);
 }
@@ -322,6 +329,7 @@ static void batch_accepted(struct raft_driver *d, const struct raft_event *event
         proposal_list_remove(&d->batch, p);
         p->index = event->index + p->index - 1;
         p->term = event->term;
+        p->dispatched = event->now;
         proposal_list_add(&d->waiting, p);
     }
 }
@@ -338,14 +346,18 @@ static void batch_refused(struct raft_driver *d, enum raft_error error) {
 
 /* Commands and barriers from the head of the queue, as one log write. */
 static void propose_batch(struct raft_driver *d) {
+    unsigned commands = 0;
     d->batch_count = 0;
     while (d->queued.first != NULL && d->queued.first->kind <= PROPOSAL_BARRIER &&
            d->batch_count < PROPOSE_ENTRIES) {
         struct raft_proposal *p = d->queued.first;
         proposal_list_remove(&d->queued, p);
+        commands += p->kind == PROPOSAL_COMMAND;
         batch_add_proposal(d, p);
         proposal_list_add(&d->batch, p);
     }
+    if (commands > 0)
+        metric_count("raft.apply", commands);
     struct raft_event event = {.kind = RAFT_EVENT_PROPOSE,
                                .propose = {d->batch_entries, d->batch_count}};
     driver_step(d, &event);
@@ -373,6 +385,7 @@ static void ask_core(struct raft_driver *d, struct raft_proposal *p) {
     } else if (p->kind == PROPOSAL_RESTORE) {
         driver_restore_begin(d, p);
     } else if (p->kind == PROPOSAL_VERIFY) {
+        metric_count("raft.verify_leader", 1);
         proposal_list_add(&d->asking, p);
         struct raft_event event = {.kind = RAFT_EVENT_VERIFY, .verify = {p}};
         driver_step(d, &event);
@@ -437,6 +450,7 @@ static void answer_batch(struct raft_driver *d, uint64_t first, size_t count) {
         struct raft_proposal *p = d->waiting.first;
         ASSERT(p->index >= first);
         proposal_list_remove(&d->waiting, p);
+        driver_measure_answered(d, p);
         answer_one(d, p, &d->results[p->index - first]);
     }
 }
@@ -450,12 +464,14 @@ static bool apply_batch(struct raft_driver *d, struct raft_entry *const *entries
         return false;
     int64_t until = time_now_monotonic() + APPLY_TIME;
     store_set_clock(d->store, time_now_steady());
+    int64_t began = time_now_monotonic();
     size_t n = 0;
     while (n < *count) {
         if (!driver_apply_entry(d, b, entries[n], &d->results[n], e)) {
             store_batch_abort(b);
             return false;
         }
+        began = driver_measure_applied(entries[n], began);
         if (++n % APPLY_LOOK == 0 && time_now_monotonic() > until)
             break;
     }
@@ -655,6 +671,7 @@ static void driver_run(struct raft_driver *d) {
     driver_install_tick(d);
     driver_snapshot_tick(d);
     driver_view_update(d);
+    driver_measure_round(d);
     if (d->state_dirty)
         tell_leadership(d);
     set_timer(d);
@@ -699,6 +716,7 @@ bool raft_driver_start(struct raft_driver *d, struct loop *core, struct error *e
     loop_timer_init(core, &d->snapshot_timer, driver_snapshot_timer, d);
     loop_timer_init(core, &d->retry_timer, on_retry, d);
     driver_snapshot_timer_set(d);
+    driver_measure_state(d);
     d->started = true;
     d->tick = true;
     driver_wake(d);
@@ -750,6 +768,7 @@ void raft_driver_stop(struct raft_driver *d) {
 static void enqueue(struct raft_driver *d, struct raft_proposal *p, enum proposal_kind kind) {
     p->kind = (uint8_t)kind;
     p->index = p->term = 0;
+    p->dispatched = 0;
     proposal_list_add(&d->queued, p);
     if (d->stopping)
         fail_list(d, &d->queued);
@@ -783,6 +802,7 @@ void raft_driver_propose(struct raft_driver *d, struct raft_proposal *p) {
 
 void raft_driver_barrier(struct raft_driver *d, struct raft_proposal *p) {
     p->entry = BUF_INIT;
+    metric_count("raft.barrier", 1);
     enqueue_entry(d, p, PROPOSAL_BARRIER);
 }
 

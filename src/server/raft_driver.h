@@ -96,6 +96,7 @@ struct raft_proposal {
     struct raft_proposal *next, *previous;
     uint64_t index, term;
     size_t bytes;
+    int64_t dispatched; /* when the core took it; 0: it was no entry */
     void *work;
     uint8_t kind;
 };

@@ -94,9 +94,21 @@ struct raft_driver_restore {
     bool state_bad; /* state.bin does not decode: state_error says why */
     struct error state_error;
     struct raft_proposal *proposal;
+    int64_t started;
     /* set by the core: what the snapshot becomes */
     struct snapshot_meta meta;
     struct error error;
+};
+
+#define DRIVER_CONTACTS ((size_t)16) /* followers whose silence is measured */
+
+/* What raft_driver_metrics.c keeps. */
+struct driver_metrics {
+    bool state_known, append_leads;
+    enum raft_state state;
+    uint64_t term;
+    uint64_t append_sequence; /* of the write that is followed to the disk; 0: none */
+    int64_t append_at, commit_at, contact_at;
 };
 
 struct raft_driver {
@@ -168,6 +180,7 @@ struct raft_driver {
     bool restore_ready, restore_finishing;
     _Atomic bool cancel_snapshot;
     struct prng jitter;
+    struct driver_metrics metrics;
 
     /* for other threads */
     pthread_mutex_t view_mutex;
@@ -220,6 +233,18 @@ bool driver_recover(struct raft_driver *d, const char *raft_dir, struct raft_con
 
 /* Dev mode: this is the newest snapshot now. fd is copied. */
 void driver_dev_snapshot_set(struct raft_driver *d, const struct snapshot_meta *meta, int fd);
+
+/* raft_driver_metrics.c */
+/* An entry has been applied since `began`; returns the time now. */
+int64_t driver_measure_applied(const struct raft_entry *entry, int64_t began);
+void driver_measure_state(struct raft_driver *d);
+void driver_measure_append(struct raft_driver *d, const struct raft_action *a);
+void driver_measure_persisted(struct raft_driver *d, uint64_t sequence);
+/* Entries up to index may be applied; before apply_target follows. */
+void driver_measure_committed(struct raft_driver *d, uint64_t index);
+void driver_measure_answered(const struct raft_driver *d, const struct raft_proposal *p);
+void driver_measure_received(const struct raft_message *m, int64_t began);
+void driver_measure_round(struct raft_driver *d);
 
 /* raft_driver_network.c */
 void driver_network_start(struct raft_driver *d);

@@ -353,7 +353,9 @@ static void on_receive(void *owner, struct raft_message *m) {
     if (install && !driver_install_ready(d, m))
         m->install.last_index = 0; /* to be refused */
     struct raft_event event = {.kind = RAFT_EVENT_RECEIVE, .message = m};
+    int64_t began = time_now_monotonic();
     driver_step(d, &event);
+    driver_measure_received(m, began);
     if (install)
         driver_install_settle(d, m);
 }

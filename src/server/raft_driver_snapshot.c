@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/metrics.h"
 #include "base/signals.h"
 #include "raft/checksum.h"
 #include "server/archive.h"
@@ -166,8 +167,14 @@ static void *task_main(void *arg) {
     struct snapshot_task *t = arg;
     pthread_setname_np(pthread_self(), "raft-snapshot");
     int64_t began = time_now_monotonic();
-    t->ok = task_open(t, &t->error) && store_snapshot_write(&t->read, task_sink, t, &t->error) &&
-            task_finish(t, &t->error);
+    t->ok = task_open(t, &t->error);
+    metric_since("raft.snapshot.create", began);
+    int64_t opened = time_now_monotonic();
+    t->ok = t->ok && store_snapshot_write(&t->read, task_sink, t, &t->error);
+    metric_since("fsm.persist", opened);
+    t->ok = t->ok && task_finish(t, &t->error);
+    metric_since("raft.snapshot.persist", opened);
+    metric_since("raft.snapshot.takeSnapshot", began);
     store_read_end(&t->read);
     if (t->ok)
         log_at(LOG_INFO, "agent.server.fsm", "snapshot created",
@@ -249,10 +256,12 @@ static bool task_start(struct raft_driver *d, struct snapshot_request *requests,
     t->meta.index = d->command_index;
     t->meta.term = d->command_term;
     t->meta.configuration = raft_configuration_new(c->servers, c->len);
+    int64_t began = time_now_monotonic();
     if (!store_read_begin(d->store, &t->read, &t->arena, NULL, e)) {
         task_free(t);
         return false;
     }
+    metric_since("raft.fsm.snapshot", began);
     log_at(LOG_INFO, DRIVER_LOG, "starting snapshot up to", LOG_I("index", t->meta.index));
     sigset_t before;
     signals_block(&before);
@@ -441,6 +450,8 @@ void raft_driver_restore(struct raft_driver *d, struct raft_driver_restore *r,
     p->kind = PROPOSAL_RESTORE;
     p->index = p->term = 0;
     r->proposal = p;
+    r->started = time_now_monotonic();
+    metric_count("raft.restore", 1);
     proposal_list_add(&d->queued, p);
     if (!d->running)
         driver_wake(d);
@@ -521,6 +532,7 @@ static void restore_end(struct raft_driver *d, bool ok) {
 static void restore_commit(struct raft_driver *d, struct raft_driver_restore *r) {
     struct watch_touched *touched = NULL;
     struct store_restore *state = r->state;
+    int64_t began = time_now_monotonic();
     r->state = NULL;
     if (!store_restore_commit(state, r->meta.index, r->meta.term, &touched, &r->error)) {
         /* The snapshot is in place and the store is not: only a restart can put that right. */
@@ -531,6 +543,8 @@ static void restore_commit(struct raft_driver *d, struct raft_driver_restore *r)
         d->options.on_touched(d->options.owner, touched);
     else if (touched != NULL)
         watch_touched_release(touched);
+    metric_since("raft.fsm.restore", began);
+    metric_since("raft.restoreUserSnapshot", r->started);
     log_at(LOG_INFO, DRIVER_LOG, "restored user snapshot", LOG_I("index", r->meta.index));
     restore_end(d, true);
 }

@@ -28,7 +28,7 @@ struct server {
     struct arena arena;
     char raft_address[80]; /* "ip:port" */
 
-    struct rpc_port *port; /* NULL: none */
+    struct rpc_port *port;      /* NULL: none */
     struct raft_driver *driver; /* NULL, as store and leader: a client agent */
     struct store *store;
     struct peers *peers;
@@ -45,6 +45,7 @@ struct server {
     atomic_bool leading; /* leader, and everything that earlier leaders committed is applied */
     atomic_bool ready;   /* the leader's initialisation is done: consistent reads */
     atomic_bool stopping;
+    _Atomic int64_t waiting; /* calls with a deadline: blocking queries, for telemetry */
     atomic_bool leaving;
     atomic_bool gossip; /* peers come from the gossip pools, not from Raft's configuration */
 

@@ -97,6 +97,7 @@ void thread_deadline_set(struct server_thread *t, struct call *c, int64_t deadli
         t->heap = mem_resize(t->heap, t->heap_cap, sizeof(*t->heap));
     }
     t->heap_len++;
+    atomic_fetch_add_explicit(&t->server->waiting, 1, memory_order_relaxed);
     heap_up(t, t->heap_len, c);
     timer_update(t);
 }
@@ -108,6 +109,7 @@ void thread_deadline_clear(struct server_thread *t, struct call *c) {
         return;
     }
     c->deadline_slot = 0;
+    atomic_fetch_sub_explicit(&t->server->waiting, 1, memory_order_relaxed);
     struct call *last = t->heap[t->heap_len--];
     if (last == c) {
         return;
