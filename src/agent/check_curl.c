@@ -203,10 +203,68 @@ void check_transfer_clear_headers(struct check_transfer *t) {
     t->headers = NULL;
 }
 
+/* The first line of what is no HTTP, as the peer's language judges it. */
+static struct str malformed(struct arena *arena, struct str line) {
+    struct str rest = line, version = str_cut(&rest, ' ');
+    if (rest.data == NULL)
+        return str_format(arena, "malformed HTTP response " STR_FMT,
+                          STR_ARG(str_quote(arena, line)));
+    while (rest.len > 0 && rest.data[0] == ' ')
+        rest = str_sub(rest, 1, rest.len);
+    struct str code = str_cut(&rest, ' ');
+    uint64_t number;
+    if (code.len != 3 || !str_to_u64(code, &number))
+        return str_format(arena, "malformed HTTP status code " STR_FMT,
+                          STR_ARG(str_quote(arena, code)));
+    return str_format(arena, "malformed HTTP version " STR_FMT, STR_ARG(str_quote(arena, version)));
+}
+
+#define FIRST_LINE_MAX 4096
+
 static size_t on_body(char *data, size_t one, size_t len, void *owner) {
     struct check_transfer *t = owner;
     check_output_add(&t->output, data, one * len);
+    /* What is no HTTP comes as a body without a head: over with its first line. */
+    if (t->status_line.data == NULL &&
+        (memchr(data, '\n', one * len) != NULL || t->output.total > FIRST_LINE_MAX))
+        return CURL_WRITEFUNC_ERROR;
     return one * len;
+}
+
+static void judge_first_line(struct check_transfer *t) {
+    struct str rest = check_output_tail(&t->output), line = str_cut(&rest, '\n');
+    if (str_has_suffix(line, STR("\r")))
+        line.len--;
+    t->broken = malformed(t->arena, line);
+}
+
+static bool is_version(struct str line) {
+    return line.len > 8 && line.data[5] >= '0' && line.data[5] <= '9' &&
+           (line.data[6] == ' ' ||
+            (line.data[6] == '.' && line.data[7] >= '0' && line.data[7] <= '9'));
+}
+
+/* False: broken. */
+static bool take_status_line(struct check_transfer *t, struct str line) {
+    struct str rest = line; /* with the blanks at its end */
+    if (!t->http2 && !is_version(line))
+        t->broken = malformed(t->arena, line);
+    str_cut(&rest, ' ');
+    t->status_line = str_copy(t->arena, rest);
+    t->location = STR_NONE;
+    t->head_over = false;
+    return t->broken.data == NULL;
+}
+
+static void take_header(struct check_transfer *t, struct str line) {
+    struct str value = line, name = str_cut(&value, ':');
+    if (value.data == NULL)
+        return;
+    value = str_trim(value);
+    if (str_eq_fold(name, STR("location")))
+        t->location = str_copy(t->arena, value);
+    if (t->header != NULL)
+        t->header(t, name, value);
 }
 
 static size_t on_header(char *data, size_t one, size_t len, void *owner) {
@@ -214,22 +272,14 @@ static size_t on_header(char *data, size_t one, size_t len, void *owner) {
     struct str line = str_of(data, one * len);
     while (line.len > 0 && strchr("\r\n", line.data[line.len - 1]) != NULL)
         line.len--;
-    if (str_has_prefix(line, STR("HTTP/"))) {
-        struct str rest = line; /* with the blanks at its end */
-        str_cut(&rest, ' ');
-        t->status_line = str_copy(t->arena, rest);
-        t->location = STR_NONE;
-        return one * len;
-    }
-    struct str value = line, name = str_cut(&value, ':');
-    if (value.data == NULL)
-        return one * len;
-    value = str_trim(value);
-    if (str_eq_fold(name, STR("location")))
-        t->location = str_copy(t->arena, value);
-    if (t->header != NULL)
-        t->header(t, name, value);
-    return one * len;
+    bool ok = true;
+    if (str_has_prefix(line, STR("HTTP/")))
+        ok = take_status_line(t, line);
+    else if (line.len == 0)
+        t->head_over = true;
+    else if (!t->head_over || t->http2) /* there with trailers */
+        take_header(t, line);
+    return ok ? one * len : CURL_WRITEFUNC_ERROR;
 }
 
 static struct str socket_text(struct arena *arena, const struct sockaddr *a) {
@@ -313,7 +363,7 @@ static void set_manners(struct check_transfer *t) {
     lib.easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
     lib.easy_setopt(c, CURLOPT_FORBID_REUSE, 1L);
     lib.easy_setopt(c, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
-    lib.easy_setopt(c, CURLOPT_HTTP09_ALLOWED, 0L);
+    lib.easy_setopt(c, CURLOPT_HTTP09_ALLOWED, t->http2 ? 0L : 1L); /* to see what it is */
     if (t->http2) {
         lib.easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
         lib.easy_setopt(c, CURLOPT_NOPROXY, "*");
@@ -337,6 +387,8 @@ bool check_transfer_start(struct check_transfer *t, struct error *e) {
     t->os_error = 0;
     t->status = 0;
     t->status_line = t->address = t->location = t->local_end = t->remote_end = STR_NONE;
+    t->broken = STR_NONE;
+    t->head_over = false;
     t->error_text[0] = '\0';
     t->easy = lib.easy_init();
     if (t->easy == NULL)
@@ -379,9 +431,34 @@ static struct str end_text(struct check_transfer *t, CURLINFO ip_info, CURLINFO 
     return str_format(t->arena, "%s%s%s:%ld", v6 ? "[" : "", ip, v6 ? "]" : "", port);
 }
 
+/* What libcurl did not like without showing it. */
+static struct str refused(const struct check_transfer *t) {
+    struct str error = str_from(t->error_text);
+    if (str_find(error, STR("without colon"), 0) >= 0)
+        return STR("malformed MIME header: missing colon");
+    if (str_find(error, STR("Content-Length"), 0) >= 0)
+        return STR("bad Content-Length");
+    return STR("malformed HTTP response");
+}
+
+/* Whether the head of the answer was HTTP, and all there. */
+static void judge_head(struct check_transfer *t) {
+    if (t->http2 || t->broken.data != NULL)
+        return;
+    if (t->status_line.data == NULL && t->output.total > 0)
+        judge_first_line(t);
+    else if (t->code == CURLE_UNSUPPORTED_PROTOCOL || t->code == CURLE_WEIRD_SERVER_REPLY)
+        t->broken = refused(t);
+    else if (t->code == CURLE_OK && !t->head_over)
+        t->broken = STR("unexpected EOF");
+}
+
 static void finish(struct check_transfer *t, CURLcode code) {
     long number = 0;
     t->code = code;
+    judge_head(t);
+    if (t->broken.data != NULL)
+        t->code = CURLE_WEIRD_SERVER_REPLY;
     lib.easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &number);
     t->os_error = (int)number;
     lib.easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
@@ -443,12 +520,17 @@ struct str check_transfer_fault(const struct check_transfer *t, struct str host)
     case CURLE_PEER_FAILED_VERIFICATION:
         return certificate_fault(t, host);
     case CURLE_SSL_CONNECT_ERROR:
+        if (str_find(error, STR("reset by peer"), 0) >= 0)
+            return str_format(arena,
+                              "read tcp " STR_FMT "->" STR_FMT ": read: connection reset by peer",
+                              STR_ARG(t->local_end), STR_ARG(t->remote_end));
         if (str_find(error, STR("wrong version number"), 0) >= 0)
             return STR("http: server gave HTTP response to HTTPS client");
         return str_format(arena, "remote error: tls: " STR_FMT, STR_ARG(error));
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:
-        return STR("net/http: HTTP/1.x transport connection broken: malformed HTTP response");
+        return str_format(arena, "net/http: HTTP/1.x transport connection broken: " STR_FMT,
+                          STR_ARG(t->broken));
     default:
         return error.len > 0 ? str_copy(arena, error) : str_from(lib.easy_strerror(t->code));
     }

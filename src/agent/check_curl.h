@@ -37,7 +37,8 @@ struct check_transfer {
 
     /* Results. */
     CURLcode code;
-    int os_error;           /* errno of a failed connection; 0: none */
+    struct str broken; /* absent, or why the answer's head is no HTTP; code is not CURLE_OK then */
+    int os_error;      /* errno of a failed connection; 0: none */
     struct str status_line; /* "404 Not Found"; absent until headers came */
     long status;
     struct str address; /* "127.0.0.1:80": the first that was tried; absent when none was */
@@ -48,6 +49,7 @@ struct check_transfer {
     CURL *easy; /* while it is under way */
     struct curl_slist *connect_list;
     struct str location; /* of a redirect */
+    bool head_over;
 };
 
 /* NULL with an error when libcurl cannot be loaded. */

@@ -142,8 +142,42 @@ static void fail(struct grpc_check *g, const char *code, struct str text) {
          str_format(&g->arena, "rpc error: code = %s desc = " STR_FMT, code, STR_ARG(text)));
 }
 
+/* RST_STREAM: what its error codes mean is gRPC's (doc/PROTOCOL-HTTP2.md of gRPC). */
+static void stream_reset(struct grpc_check *g) {
+    static const struct {
+        const char *name, *code;
+    } codes[] = {
+        {"NO_ERROR", "Internal"},
+        {"PROTOCOL_ERROR", "Internal"},
+        {"INTERNAL_ERROR", "Internal"},
+        {"FLOW_CONTROL_ERROR", "ResourceExhausted"},
+        {"SETTINGS_TIMEOUT", "Internal"},
+        {"STREAM_CLOSED", "Internal"},
+        {"FRAME_SIZE_ERROR", "Internal"},
+        {"REFUSED_STREAM", "Unavailable"},
+        {"CANCEL", "Canceled"},
+        {"COMPRESSION_ERROR", "Internal"},
+        {"CONNECT_ERROR", "Internal"},
+        {"ENHANCE_YOUR_CALM", "ResourceExhausted"},
+        {"INADEQUATE_SECURITY", "PermissionDenied"},
+        {"HTTP_1_1_REQUIRED", "Internal"},
+    };
+    struct str error = str_from(g->transfer.error_text);
+    ptrdiff_t at = str_find(error, STR("(err "), 0);
+    size_t number = at < 0 ? 2 : strtoul(error.data + at + 5, NULL, 10);
+    if (number >= COUNT_OF(codes))
+        number = 2;
+    fail(g, codes[number].code,
+         str_format(&g->arena, "stream terminated by RST_STREAM with error code: %s",
+                    codes[number].name));
+}
+
 static void connection_failed(struct grpc_check *g) {
     struct check_transfer *t = &g->transfer;
+    if (t->code == CURLE_HTTP2_STREAM) {
+        stream_reset(g);
+        return;
+    }
     struct str fault = check_transfer_fault(t, g->host), text;
     if (t->code == CURLE_SSL_CONNECT_ERROR || t->code == CURLE_PEER_FAILED_VERIFICATION) {
         if (str_has_prefix(fault, STR("http: server gave")))

@@ -195,17 +195,19 @@ static void follow(struct http_check *h) {
         fail(h, str_format(&h->arena, "%ld response missing Location header", t->status));
         return;
     }
+    struct error e = ERROR_IN(&h->arena);
+    struct str whole = check_url_resolve(&h->arena, h->url, to);
+    if (!check_url_valid(to, &h->arena, &e) || !check_url_normal(whole, &whole, &h->arena, &e)) {
+        fail(h, str_format(&h->arena, "failed to parse Location header " STR_FMT ": " STR_FMT,
+                           STR_ARG(str_quote(&h->arena, to)), STR_ARG(e.text)));
+        return;
+    }
     h->shown = to;
     if (++h->redirects >= REDIRECTS_MAX) {
         fail(h, STR("stopped after 10 redirects"));
         return;
     }
-    struct error e = ERROR_IN(&h->arena);
-    if (!check_url_normal(check_url_resolve(&h->arena, h->url, to), &h->url, &h->arena, &e)) {
-        fail(h,
-             str_format(&h->arena, "failed to parse Location header: " STR_FMT, STR_ARG(e.text)));
-        return;
-    }
+    h->url = whole;
     struct str scheme = check_url_scheme(h->url);
     if (!str_eq_fold(scheme, STR("http")) && !str_eq_fold(scheme, STR("https"))) {
         struct str quoted = str_quote(&h->arena, scheme);
@@ -230,6 +232,8 @@ static void transfer_done(struct check_transfer *t) {
         answered(h);
     } else if (t->code == CURLE_OPERATION_TIMEDOUT) {
         fail(h, STR("context deadline exceeded (Client.Timeout exceeded while awaiting headers)"));
+    } else if (t->broken.data != NULL) {
+        fail(h, check_transfer_fault(t, h->host));
     } else if (t->code == CURLE_OK && is_redirect(t->status) && !without_location) {
         check_output_free(&t->output);
         t->output.total = 0;

@@ -90,8 +90,11 @@ static bool has_controls(struct str url) {
 
 static struct str path_of(struct str url) {
     size_t start, end;
-    if (!find_authority(url, &start, &end))
-        return STR("");
+    if (!find_authority(url, &start, &end)) {
+        if (check_url_scheme(url).len > 0)
+            return STR("");
+        end = 0;
+    }
     size_t stop = end;
     while (stop < url.len && strchr("?#", url.data[stop]) == NULL)
         stop++;
@@ -139,13 +142,19 @@ static void add_escaped(struct buf *out, struct str s, bool path) {
     }
 }
 
+bool check_url_valid(struct str url, struct arena *arena, struct error *e) {
+    struct str fault = fault_of(url, check_url_scheme(url), arena);
+    if (fault.data == NULL)
+        return true;
+    struct str quoted = str_quote(arena, url);
+    return error_set(e, ERROR_BAD_REQUEST, "parse " STR_FMT ": " STR_FMT, STR_ARG(quoted),
+                     STR_ARG(fault));
+}
+
 bool check_url_normal(struct str url, struct str *out, struct arena *arena, struct error *e) {
-    struct str scheme = check_url_scheme(url), fault = fault_of(url, scheme, arena);
-    if (fault.data != NULL) {
-        struct str quoted = str_quote(arena, url);
-        return error_set(e, ERROR_BAD_REQUEST, "parse " STR_FMT ": " STR_FMT, STR_ARG(quoted),
-                         STR_ARG(fault));
-    }
+    if (!check_url_valid(url, arena, e))
+        return false;
+    struct str scheme = check_url_scheme(url);
     struct buf text = BUF_INIT;
     buf_add_str(&text, str_lower(arena, scheme));
     size_t start, end;

@@ -9,6 +9,8 @@
 /* As it is sent: scheme in lower case, what may not stand in a path escaped. Terminated. The error
  * is the peer's ("parse \"…\": first path segment in URL cannot contain colon"). */
 bool check_url_normal(struct str url, struct str *out, struct arena *arena, struct error *e);
+/* Whether a URL, or a reference that is relative to one, can be read; the same errors. */
+bool check_url_valid(struct str reference, struct arena *arena, struct error *e);
 /* As error texts show it: without the password. */
 struct str check_url_shown(struct str url, struct arena *arena);
 /* Views into a URL; empty when there is none. The host without brackets. */
