@@ -141,8 +141,8 @@ static void update_gravity(struct coordinate_client *c, struct prng *rng) {
 }
 
 bool coordinate_move(struct coordinate_client *c, struct coordinate_filter *filter,
-                       const struct gossip_coordinate *other, int64_t rtt, struct prng *rng,
-                       struct error *e) {
+                     const struct gossip_coordinate *other, int64_t rtt, struct prng *rng,
+                     struct error *e) {
     if (!coordinate_is_valid(other))
         return error_set(e, ERROR_INTERNAL, "coordinate is invalid");
     if (rtt < 0 || rtt > RTT_MAX) {

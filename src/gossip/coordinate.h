@@ -40,7 +40,7 @@ void coordinate_client_init(struct coordinate_client *c);
 /* False, with nothing changed, when the other's coordinate or the time is not acceptable. rng: only
  * used for two nodes at the same place. */
 bool coordinate_move(struct coordinate_client *c, struct coordinate_filter *filter,
-                       const struct gossip_coordinate *other, int64_t rtt, struct prng *rng,
-                       struct error *e);
+                     const struct gossip_coordinate *other, int64_t rtt, struct prng *rng,
+                     struct error *e);
 
 #endif

@@ -61,8 +61,7 @@ void prune_free(struct gossip *g, struct prune *p) {
  * same, and never sees it again.) */
 void prune_expired(struct gossip *g, struct prune *p) {
     struct member *m = known(g, str_from(p->name));
-    bool alive = m != NULL && m->listed &&
-                 (m->state == GOSSIP_ALIVE || m->state == GOSSIP_SUSPECT);
+    bool alive = m != NULL && m->listed && (m->state == GOSSIP_ALIVE || m->state == GOSSIP_SUSPECT);
     if (m != NULL && !alive)
         member_erase(g, m, true);
     prune_free(g, p);

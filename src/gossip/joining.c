@@ -94,7 +94,7 @@ void join_begin(struct gossip *g, struct join *j) {
         if (j->kind == JOIN_REJOIN)
             log_rejoin(g, t, "Attempting re-join to");
         struct stream *s = stream_begin(g, STREAM_JOIN, &t->address, str_from(t->name),
-                                       g->now + g->timing.stream_timeout);
+                                        g->now + g->timing.stream_timeout);
         if (s != NULL) {
             s->join = j;
             return;

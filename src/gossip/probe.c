@@ -144,7 +144,8 @@ void probe_timeout(struct gossip *g) {
     }
     if (target->id->versions[GOSSIP_PMAX] < 3)
         return;
-    struct stream *s = stream_begin(g, STREAM_PING, &target->id->address, ping.node, p->deadline.at);
+    struct stream *s =
+        stream_begin(g, STREAM_PING, &target->id->address, ping.node, p->deadline.at);
     if (s != NULL) {
         s->sequence = p->sequence;
         p->stream = s->id;

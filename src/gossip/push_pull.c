@@ -22,7 +22,7 @@ void push_pull_tick(struct gossip *g) {
     if (g_pick_nodes(g, 1, is_alive, NULL, &node) == 0)
         return;
     stream_begin(g, STREAM_PUSH_PULL, &node->id->address, member_name(node),
-                g->now + g->timing.stream_timeout);
+                 g->now + g->timing.stream_timeout);
 }
 
 /* ---- out ---- */

@@ -5,7 +5,8 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-/* The tag as a number that fits an int; false when it is there and is none. Not there: unchanged. */
+/* The tag as a number that fits an int; false when it is there and is none. Not there: unchanged.
+ */
 static bool tag_number(struct str meta, struct str name, int *out) {
     struct str text = gossip_tag_get(meta, name);
     int64_t n;
@@ -131,10 +132,10 @@ static bool check_id(const struct gossip_rules *r, const struct gossip_member *m
         return true;
     }
     if (str_eq(id, r->id) && !str_eq(m->name, r->name))
-        return error_set(
-            e, ERROR_INTERNAL,
-            "Member '" STR_FMT "' has conflicting node ID '" STR_FMT "' with this agent's ID",
-            STR_ARG(m->name), STR_ARG(id));
+        return error_set(e, ERROR_INTERNAL,
+                         "Member '" STR_FMT "' has conflicting node ID '" STR_FMT
+                         "' with this agent's ID",
+                         STR_ARG(m->name), STR_ARG(id));
     const struct gossip_member *other = map_get(ids, id);
     if (other != NULL)
         return error_set(e, ERROR_INTERNAL,

@@ -390,7 +390,7 @@ void coordinate_heard(struct gossip *g, struct member *m, struct str payload, in
 /* ---- stream.c, push_pull.c, joining.c ---- */
 
 struct stream *stream_begin(struct gossip *g, enum stream_purpose purpose,
-                           const struct gossip_address *to, struct str name, int64_t deadline);
+                            const struct gossip_address *to, struct str name, int64_t deadline);
 void stream_accept(struct gossip *g, struct gossip_event *event);
 void stream_opened(struct gossip *g, uint64_t id);
 void stream_data(struct gossip *g, uint64_t id, struct str bytes);

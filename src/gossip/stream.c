@@ -55,7 +55,7 @@ void stream_free(struct gossip *g, struct stream *s) {
 }
 
 struct stream *stream_begin(struct gossip *g, enum stream_purpose purpose,
-                           const struct gossip_address *to, struct str name, int64_t deadline) {
+                            const struct gossip_address *to, struct str name, int64_t deadline) {
     if (g->opened >= GOSSIP_OPENED_MAX)
         return NULL;
     struct stream *s = stream_new(g, purpose, to, name, deadline);

@@ -1,6 +1,6 @@
-/* A pool of gossip cores in memory, on virtual time: a network that delays, loses and parts packets,
- * streams on top of it, nodes that die, stall and come back. One seed replays everything. From a
- * handful to ten thousand nodes in one process. Header only, for tests.
+/* A pool of gossip cores in memory, on virtual time: a network that delays, loses and parts
+ * packets, streams on top of it, nodes that die, stall and come back. One seed replays everything.
+ * From a handful to ten thousand nodes in one process. Header only, for tests.
  */
 #ifndef PRAETOR_TESTS_GOSSIP_POOL_H
 #define PRAETOR_TESTS_GOSSIP_POOL_H
@@ -150,8 +150,7 @@ static inline char *pool_copy(struct str bytes) {
 }
 
 static inline int64_t pool_delay(struct pool *p) {
-    return p->latency +
-           (p->jitter > 0 ? (int64_t)prng_below(&p->rng, (uint64_t)p->jitter) : 0);
+    return p->latency + (p->jitter > 0 ? (int64_t)prng_below(&p->rng, (uint64_t)p->jitter) : 0);
 }
 
 static inline bool pool_reaches(struct pool *p, uint32_t a, uint32_t b) {
@@ -375,8 +374,8 @@ static inline void pool_start_with(struct pool *p, uint32_t number, struct str m
                                .match = p->match,
                                .log = p->log,
                                .shared = p->shared};
-    n->g = gossip_new(&o, p->now, p->seed * 1000003 + number * 7919 + (uint64_t)p->now,
-                      &p->actions, &e);
+    n->g = gossip_new(&o, p->now, p->seed * 1000003 + number * 7919 + (uint64_t)p->now, &p->actions,
+                      &e);
     ASSERT(n->g != NULL);
     n->stalled = false;
     n->wake = 0;

@@ -13,8 +13,7 @@
 static bool all_see(struct pool *p, void *context) {
     size_t expected = *(size_t *)context;
     for (uint32_t i = 0; i < p->count; i++) {
-        if (p->nodes[i].g != NULL &&
-            pool_members(p, i, GOSSIP_STATUS_ALIVE) != expected)
+        if (p->nodes[i].g != NULL && pool_members(p, i, GOSSIP_STATUS_ALIVE) != expected)
             return false;
     }
     return true;
@@ -134,7 +133,8 @@ static void test_leave(void **state) {
     assert_true(all_agree(&p, &left));
     for (uint32_t i = 0; i < 5; i++)
         assert_int_equal(p.nodes[i].leaves, 1);
-    /* The same name may come back at once, at another address too; and nobody forgot it meanwhile. */
+    /* The same name may come back at once, at another address too; and nobody forgot it meanwhile.
+     */
     pool_kill(&p, 3);
     pool_run(&p, MINUTE, NULL, NULL);
     assert_true(all_agree(&p, &left));
@@ -233,7 +233,8 @@ static void test_events(void **state) {
     char big[600] = {0};
     e.fire.payload = str_of(big, 507);
     pool_command(&p, 0, &e);
-    assert_true(str_is(e.error, "user event exceeds configured limit of 512 bytes before encoding"));
+    assert_true(
+        str_is(e.error, "user event exceeds configured limit of 512 bytes before encoding"));
     e.fire.payload = str_of(big, 500);
     pool_command(&p, 0, &e);
     assert_true(
@@ -341,9 +342,9 @@ static void key_hook(struct pool *p, struct pool_node *n, const struct gossip_ac
     struct key_result *x = p->context;
     if (a->kind != GOSSIP_ACTION_KEY_DONE)
         return;
-    *x = (struct key_result){a->key.nodes,     a->key.responses, a->key.errors,
-                             a->key.keys_len, a->key.primary_keys_len,
-                             a->key.keys_len > 0 ? a->key.keys[0].count : 0};
+    *x = (struct key_result){
+        a->key.nodes,    a->key.responses,        a->key.errors,
+        a->key.keys_len, a->key.primary_keys_len, a->key.keys_len > 0 ? a->key.keys[0].count : 0};
     if (a->key.messages_len > 0)
         snprintf(x->first_message, sizeof x->first_message, STR_FMT ": " STR_FMT,
                  STR_ARG(a->key.messages[0].node), STR_ARG(a->key.messages[0].text));
@@ -388,9 +389,8 @@ static void test_keys(void **state) {
         const struct keyring *ring = gossip_keyring(p.nodes[i].g);
         assert_int_equal(ring->len, 1);
         assert_memory_equal(ring->keys[0].bytes, key_b, 32);
-        assert_true(
-            str_is(buf_str(&p.nodes[i].keyring_file),
-                   "[\n  \"YmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYgA=\"\n]"));
+        assert_true(str_is(buf_str(&p.nodes[i].keyring_file),
+                           "[\n  \"YmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYgA=\"\n]"));
     }
     key_operation(&p, GOSSIP_KEY_REMOVE, str_of(key_b, 32));
     assert_string_equal(p.nodes[0].error, "6/6 nodes reported failure");
@@ -426,16 +426,15 @@ static void test_wrong_key(void **state) {
     pool_start(&p, 2);
     pool_join(&p, 1, 0);
     assert_true(pool_await(&p, 1));
-    assert_non_null(strstr(p.nodes[1].error,
-                           "Remote state is encrypted and encryption is not configured"));
+    assert_non_null(
+        strstr(p.nodes[1].error, "Remote state is encrypted and encryption is not configured"));
     pool_join(&p, 0, 1);
     assert_true(pool_await(&p, 0));
-    assert_non_null(strstr(p.nodes[0].error,
-                           "Encryption is configured but remote state is not encrypted"));
+    assert_non_null(
+        strstr(p.nodes[0].error, "Encryption is configured but remote state is not encrypted"));
     pool_join(&p, 2, 0);
     assert_true(pool_await(&p, 2));
-    assert_non_null(strstr(p.nodes[2].error,
-                           "No installed keys could decrypt the message"));
+    assert_non_null(strstr(p.nodes[2].error, "No installed keys could decrypt the message"));
     pool_free(&p);
     arena_free(&arena);
 }
@@ -600,16 +599,16 @@ static void test_reap(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_join),          cmocka_unit_test(test_join_nobody),
-        cmocka_unit_test(test_failure),       cmocka_unit_test(test_reconnect),
-        cmocka_unit_test(test_leave),         cmocka_unit_test(test_leave_alone),
-        cmocka_unit_test(test_force_leave),   cmocka_unit_test(test_prune_while_leaving),
-        cmocka_unit_test(test_events),        cmocka_unit_test(test_old_events),
-        cmocka_unit_test(test_queries),       cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_wrong_key),     cmocka_unit_test(test_partition),
-        cmocka_unit_test(test_loss),          cmocka_unit_test(test_tags),
-        cmocka_unit_test(test_snapshot),      cmocka_unit_test(test_stall),
-        cmocka_unit_test(test_coordinates),   cmocka_unit_test(test_replay),
+        cmocka_unit_test(test_join),        cmocka_unit_test(test_join_nobody),
+        cmocka_unit_test(test_failure),     cmocka_unit_test(test_reconnect),
+        cmocka_unit_test(test_leave),       cmocka_unit_test(test_leave_alone),
+        cmocka_unit_test(test_force_leave), cmocka_unit_test(test_prune_while_leaving),
+        cmocka_unit_test(test_events),      cmocka_unit_test(test_old_events),
+        cmocka_unit_test(test_queries),     cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_wrong_key),   cmocka_unit_test(test_partition),
+        cmocka_unit_test(test_loss),        cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_snapshot),    cmocka_unit_test(test_stall),
+        cmocka_unit_test(test_coordinates), cmocka_unit_test(test_replay),
         cmocka_unit_test(test_reap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
