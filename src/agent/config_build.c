@@ -29,7 +29,9 @@ static struct list expand_list(struct config_builder *b, const char *key, struct
     struct str expanded;
     struct list out = LIST_NIL;
     if (!address_expand(text, &expanded, b->arena, &e)) {
-        texts_addf(&b->errors, "%s: " STR_FMT, key, STR_ARG(e.text));
+        struct str quoted = str_quote(b->arena, text);
+        texts_addf(&b->errors, "%s: error parsing " STR_FMT ": " STR_FMT, key, STR_ARG(quoted),
+                   STR_ARG(e.text));
         return out;
     }
     struct listen_address pieces[256];
@@ -60,9 +62,9 @@ static struct list expand_list(struct config_builder *b, const char *key, struct
     return out;
 }
 
-/* One IP, or "" when the key is not set or wrong (class A). */
-static struct str expand_one(struct config_builder *b, const char *key) {
-    struct str text = get_str(b, key);
+/* One IP, or "" when the key is not set or wrong (class A, told under `key`). */
+static struct str expand_as(struct config_builder *b, const char *from, const char *key) {
+    struct str text = get_str(b, from);
     if (text.len == 0)
         return STR("");
     struct list list = expand_list(b, key, text);
@@ -82,6 +84,10 @@ static struct str expand_one(struct config_builder *b, const char *key) {
         return STR("");
     }
     return a->text;
+}
+
+static struct str expand_one(struct config_builder *b, const char *key) {
+    return expand_as(b, key, key);
 }
 
 static bool build_bind(struct config_builder *b) {
@@ -111,9 +117,7 @@ static bool build_advertise(struct config_builder *b) {
         lan = c->bind_addr;
     if (address_is_any(lan) && !address_detect(!str_is(lan, "0.0.0.0"), &lan, b->arena, b->e))
         return false;
-    struct str wan = expand_one(b, "advertise_addr_wan");
     c->advertise_addr_lan = lan;
-    c->advertise_addr_wan = wan.len > 0 ? wan : lan;
     c->serf_bind_addr_lan = expand_one(b, "serf_lan");
     if (c->serf_bind_addr_lan.len == 0)
         c->serf_bind_addr_lan = c->bind_addr;
@@ -145,26 +149,31 @@ static int compare_pairs(const void *a, const void *b) {
 
 static bool build_tagged(struct config_builder *b) {
     struct config *c = b->c;
-    struct str lan4 = expand_one(b, "advertise_addr_ipv4"),
-               lan6 = expand_one(b, "advertise_addr_ipv6");
-    struct str wan4 = expand_one(b, "advertise_addr_wan_ipv4");
+    expand_one(b, "advertise_addr"); /* looked at twice, and what is wrong is told twice */
+    struct str lan4 = expand_one(b, "advertise_addr_ipv4");
     if (lan4.len > 0 && !address_is_ipv4(lan4))
         return fail(b, "advertise_addr_ipv4 must be an ipv4 address");
+    struct str lan6 = expand_one(b, "advertise_addr_ipv6");
     if (lan6.len > 0 && !address_is_ipv6(lan6))
         return fail(b, "advertise_addr_ipv6 must be an ipv6 address");
+    struct str wan = expand_one(b, "advertise_addr_wan");
+    c->advertise_addr_wan = wan.len > 0 ? wan : c->advertise_addr_lan;
+    struct str wan4 = expand_one(b, "advertise_addr_wan_ipv4");
     if (wan4.len > 0 && !address_is_ipv4(wan4))
         return fail(b, "advertise_addr_wan_ipv4 must be an ipv4 address");
+    /* One key of the peer sets both: config.md 1.4. */
+    struct str wan6 = expand_as(b, "advertise_addr_ipv6", "advertise_addr_wan_ipv6");
     struct tagged t = {.len = 0};
     for (uint32_t i = 0; i < c->tagged_addresses.len && t.len < COUNT_OF(t.pairs) - 6; i++)
         t.pairs[t.len++] = LIST_AT(c->tagged_addresses, struct str_pair, i);
-    struct str lan = c->advertise_addr_lan, wan = c->advertise_addr_wan;
+    struct str lan = c->advertise_addr_lan;
+    wan = c->advertise_addr_wan;
     tag_address(&t, "lan", lan);
     tag_address(&t, "wan", wan);
     tag_address(&t, "lan_ipv4", lan4.len > 0 ? lan4 : address_is_ipv4(lan) ? lan : STR(""));
     tag_address(&t, "lan_ipv6", lan6.len > 0 ? lan6 : address_is_ipv6(lan) ? lan : STR(""));
     tag_address(&t, "wan_ipv4", wan4.len > 0 ? wan4 : address_is_ipv4(wan) ? wan : STR(""));
-    /* One key of the peer sets both: config.md 1.4. */
-    tag_address(&t, "wan_ipv6", lan6.len > 0 ? lan6 : address_is_ipv6(wan) ? wan : STR(""));
+    tag_address(&t, "wan_ipv6", wan6.len > 0 ? wan6 : address_is_ipv6(wan) ? wan : STR(""));
     qsort(t.pairs, t.len, sizeof(*t.pairs), compare_pairs);
     c->tagged_addresses = (struct list){arena_copy(b->arena, t.pairs, t.len * sizeof(*t.pairs)),
                                         (uint32_t)t.len, true};
@@ -173,12 +182,12 @@ static bool build_tagged(struct config_builder *b) {
 
 /* Where an interface listens: its own addresses or the client addresses, with its port. */
 static struct list build_listeners(struct config_builder *b, const char *key, int port) {
-    if (port <= 0)
-        return LIST_EMPTY;
     struct str own = get_str(b, key);
     struct list from = b->c->client_addrs;
     if (own.len > 0)
         from = expand_list(b, key, own);
+    if (port <= 0)
+        return LIST_EMPTY;
     struct list out = LIST_NEW(b->arena, struct listen_address, from.len);
     for (uint32_t i = 0; i < from.len; i++) {
         struct listen_address *a = &LIST_AT(out, struct listen_address, i);
@@ -218,8 +227,8 @@ static bool build_recursors(struct config_builder *b) {
     for (size_t i = 0; list != NULL && i < list->list.len; i++) {
         struct str text = list->list.items[i].string, expanded;
         if (!address_expand(text, &expanded, b->arena, b->e))
-            return error_prefix(b->e,
-                                "Invalid DNS recursor template \"" STR_FMT "\": ", STR_ARG(text));
+            return error_prefix(b->e, "Invalid DNS recursor template " STR_FMT ": ",
+                                STR_ARG(str_quote(b->arena, text)));
         while (expanded.len > 0) {
             struct str piece = str_cut(&expanded, ' ');
             bool seen = piece.len == 0;
@@ -252,7 +261,7 @@ static int build_port(struct config_builder *b, const char *key) {
     int64_t port = config_get_int(&b->tree, key);
     if (port > 65535)
         texts_addf(&b->errors, "%s: invalid port: %lld", key, (long long)port);
-    return port <= 0 || port > 65535 ? -1 : (int)port;
+    return port <= 0 ? -1 : port > INT_MAX ? INT_MAX : (int)port;
 }
 
 static bool check_range(struct config_builder *b, int low, int high, const char *name) {
@@ -328,9 +337,8 @@ static void build_filters(struct config_builder *b) {
         else if (rule.data[0] == '-')
             texts_add(&blocked, str_sub(rule, 1, SIZE_MAX));
         else
-            texts_addf(&b->warnings,
-                       "Filter rule must begin with either '+' or '-': \"" STR_FMT "\"",
-                       STR_ARG(rule));
+            texts_addf(&b->warnings, "Filter rule must begin with either '+' or '-': " STR_FMT,
+                       STR_ARG(str_quote(b->arena, rule)));
     }
     b->c->telemetry.allowed_prefixes = (struct list){allowed.items, (uint32_t)allowed.len, true};
     b->c->telemetry.blocked_prefixes = (struct list){blocked.items, (uint32_t)blocked.len, true};
@@ -430,23 +438,13 @@ static bool check_cidrs(struct config_builder *b, const char *key, struct list l
     struct texts bad = {.arena = b->arena};
     for (uint32_t i = 0; i < list.len; i++) {
         struct str text = LIST_AT(list, struct str, i);
-        if (!cidr_parse(text))
+        if (!cidr_parse(str_trim(text)))
             texts_addf(&bad, "invalid cidr: " STR_FMT, STR_ARG(text));
     }
     if (bad.len == 0)
         return true;
     struct str text = texts_multi(&bad, b->arena);
     return error_set(b->e, ERROR_INTERNAL, "%s: " STR_FMT, key, STR_ARG(text));
-}
-
-static void check_write_from(struct config_builder *b) {
-    struct list list = b->c->http.allow_write_http_from;
-    for (uint32_t i = 0; i < list.len; i++) {
-        struct str *text = &LIST_AT(list, struct str, i);
-        *text = str_trim(*text);
-        if (!cidr_parse(*text))
-            texts_addf(&b->errors, "allow_write_http_from: invalid cidr: " STR_FMT, STR_ARG(*text));
-    }
 }
 
 static bool check_cache(struct config_builder *b) {
@@ -465,8 +463,8 @@ static bool check_cache(struct config_builder *b) {
 bool config_build(struct config_builder *b) {
     struct config *c = b->c;
     config_build_definitions(b);
-    struct texts durations = {.arena = b->arena};
-    config_fill(&config_root, &b->tree, c, STR(""), &durations, b->arena);
+    struct texts later = {.arena = b->arena}; /* durations are told in an order of their own */
+    config_fill(&config_root, &b->tree, c, STR(""), &later, b->arena);
     build_names(b);
     if (!build_ports(b) || !config_build_addresses(b))
         return false;
@@ -474,8 +472,8 @@ bool config_build(struct config_builder *b) {
     for (size_t i = 0; segments != NULL && i < segments->list.len; i++)
         if (config_get_int(&segments->list.items[i], "port") <= 0) {
             struct str name = config_get_str(&segments->list.items[i], "name");
-            return error_set(b->e, ERROR_INTERNAL,
-                             "Port for segment \"" STR_FMT "\" cannot be <= 0", STR_ARG(name));
+            return error_set(b->e, ERROR_INTERNAL, "Port for segment " STR_FMT " cannot be <= 0",
+                             STR_ARG(str_quote(b->arena, name)));
         }
     build_filters(b);
     if (c->raft_multiplier < 1 || c->raft_multiplier > 10)
@@ -490,9 +488,7 @@ bool config_build(struct config_builder *b) {
     if (!check_cidrs(b, "serf_lan_allowed_cidrs", c->serf_allowed_cidrs_lan) ||
         !check_cidrs(b, "serf_wan_allowed_cidrs", c->serf_allowed_cidrs_wan))
         return false;
-    if (durations.len > 0) /* evaluated last, and a bad one discards what was there */
-        b->errors = durations;
-    check_write_from(b);
+    config_build_rest(b);
     if (!check_cache(b))
         return false;
     if (c->bootstrap_expect == 1) {

@@ -436,19 +436,22 @@ static const struct value *child(const struct value *map, const char *key) {
     return value_get(map, key);
 }
 
+/* Of nested blocks first, then of the block's own keys. */
 static void enterprise_warnings(const struct config_block *block, const struct value *tree,
                                 struct str path, struct texts *warnings) {
-    for (size_t i = 0; i < block->count; i++) {
-        const struct config_key *key = &block->keys[i];
+    for (size_t i = 0; i < 2 * block->count; i++) {
+        const struct config_key *key = &block->keys[i % block->count];
         const struct value *v = child(tree, key->name);
-        if (v == NULL)
+        bool nested = i < block->count;
+        if (v == NULL || (nested ? key->type != CONFIG_BLOCK || key->block->is_check
+                                 : !(key->flags & KEY_ENTERPRISE)))
             continue;
         struct str name =
             path.len == 0 ? str_from(key->name)
                           : str_format(warnings->arena, STR_FMT ".%s", STR_ARG(path), key->name);
-        if (key->type == CONFIG_BLOCK && !key->block->is_check)
+        if (nested)
             enterprise_warnings(key->block, v, name, warnings);
-        if (key->flags & KEY_ENTERPRISE)
+        else
             texts_addf(warnings,
                        "\"" STR_FMT
                        "\" is a Consul Enterprise configuration and will have no effect",

@@ -13,15 +13,13 @@ struct filler {
 static void fill_block(struct filler *f, const struct config_block *block, const struct value *tree,
                        void *object, struct str path);
 
-static void fill_duration(struct filler *f, const struct config_key *key, const struct value *v,
-                          struct str path, int64_t *out) {
+static void fill_duration(struct filler *f, const struct value *v, struct str path, int64_t *out) {
     struct error e = ERROR_IN(f->arena);
     if (duration_parse(v->string, out, &e))
         return;
-    struct str name = key->error_name ? str_from(key->error_name) : path;
     f->errors->len = 0; /* a bad duration discards what was found before it: config.md 2.1 */
-    texts_addf(f->errors, STR_FMT ": invalid duration: \"" STR_FMT "\": " STR_FMT, STR_ARG(name),
-               STR_ARG(v->string), STR_ARG(e.text));
+    texts_addf(f->errors, STR_FMT ": invalid duration: " STR_FMT ": " STR_FMT, STR_ARG(path),
+               STR_ARG(str_quote(f->arena, v->string)), STR_ARG(e.text));
 }
 
 static int compare_keys(const void *a, const void *b) {
@@ -103,7 +101,7 @@ static void fill_key(struct filler *f, const struct config_key *key, const struc
         *(double *)at = v->number;
         break;
     case CONFIG_DUR:
-        fill_duration(f, key, v, path, at);
+        fill_duration(f, v, path, at);
         break;
     case CONFIG_STRS:
         *(struct list *)at = strings_of(v, f->arena);

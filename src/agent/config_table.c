@@ -345,7 +345,7 @@ static const struct config_key dns_keys[] = {
     {"node_ttl", CONFIG_DUR, AT(dns.node_ttl)},
     {"only_passing", CONFIG_BOOL, AT(dns.only_passing)},
     {"prefer_namespace", CONFIG_BOOL, NOWHERE, KEY_ENTERPRISE},
-    {"recursor_timeout", CONFIG_DUR, AT(dns.recursor_timeout), 0, NULL, "recursor_timeout"},
+    {"recursor_timeout", CONFIG_DUR, AT(dns.recursor_timeout)},
     {"service_ttl", CONFIG_MAP, NOWHERE},
     {"soa", CONFIG_BLOCK, NOWHERE, KEY_WHOLE, &soa_block},
     {"udp_answer_limit", CONFIG_INT, AT(dns.udp_answer_limit)},
@@ -355,16 +355,10 @@ static const struct config_block dns_block = {KEYS(dns_keys)};
 
 #define GOSSIP_KEYS(array, member)                                                                 \
     static const struct config_key array[] = {                                                     \
-        {"gossip_interval", CONFIG_DUR, AT(member.gossip_interval), 0, NULL,                       \
-         #member ".."                                                                              \
-                 "gossip_interval"},                                                               \
+        {"gossip_interval", CONFIG_DUR, AT(member.gossip_interval)},                               \
         {"gossip_nodes", CONFIG_INT, AT(member.gossip_nodes)},                                     \
-        {"probe_interval", CONFIG_DUR, AT(member.probe_interval), 0, NULL,                         \
-         #member ".."                                                                              \
-                 "probe_interval"},                                                                \
-        {"probe_timeout", CONFIG_DUR, AT(member.probe_timeout), 0, NULL,                           \
-         #member ".."                                                                              \
-                 "probe_timeout"},                                                                 \
+        {"probe_interval", CONFIG_DUR, AT(member.probe_interval)},                                 \
+        {"probe_timeout", CONFIG_DUR, AT(member.probe_timeout)},                                   \
         {"retransmit_mult", CONFIG_INT, AT(member.retransmit_mult)},                               \
         {"suspicion_mult", CONFIG_INT, AT(member.suspicion_mult)},                                 \
     }
@@ -429,8 +423,7 @@ static const struct config_key telemetry_keys[] = {
     {"filter_default", CONFIG_BOOL, AT(telemetry.filter_default)},
     {"metrics_prefix", CONFIG_STR, AT(telemetry.metrics_prefix)},
     {"prefix_filter", CONFIG_STRS, NOWHERE},
-    {"prometheus_retention_time", CONFIG_DUR, AT(telemetry.prometheus_retention_time), 0, NULL,
-     "prometheus_retention_time"},
+    {"prometheus_retention_time", CONFIG_DUR, AT(telemetry.prometheus_retention_time)},
     {"statsd_address", CONFIG_STR, AT(telemetry.statsd_addr)},
     {"statsite_address", CONFIG_STR, AT(telemetry.statsite_addr)},
 };

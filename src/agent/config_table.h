@@ -44,7 +44,6 @@ struct config_key {
     ptrdiff_t offset; /* CONFIG_NOWHERE: read by code, or of no effect */
     unsigned flags;
     const struct config_block *block;
-    const char *error_name; /* how errors about a bad duration call it; NULL: its path */
 };
 
 struct config_alias {
@@ -130,6 +129,8 @@ bool cidr_parse(struct str text);
 bool config_build(struct config_builder *b);
 void config_build_definitions(struct config_builder *b);
 bool config_build_addresses(struct config_builder *b);
+/* config_rest.c: what is looked at last and in an order of its own, all of it errors of class A. */
+void config_build_rest(struct config_builder *b);
 bool config_validate(struct config_builder *b);
 
 #endif

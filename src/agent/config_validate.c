@@ -31,8 +31,8 @@ static bool validate_datacenter(struct config_builder *b) {
         return fail(b, "datacenter cannot be empty");
     if (!valid_datacenter(dc))
         return error_set(b->e, ERROR_INTERNAL,
-                         "datacenter cannot be \"" STR_FMT "\". Please use only [a-z0-9-_]",
-                         STR_ARG(dc));
+                         "datacenter cannot be " STR_FMT ". Please use only [a-z0-9-_]",
+                         STR_ARG(str_quote(b->arena, dc)));
     return true;
 }
 
@@ -76,8 +76,8 @@ static bool validate_data_dir(struct config_builder *b) {
                          STR_ARG(c->data_dir), agent_os_error(errno));
     }
     if (!S_ISDIR(info.st_mode))
-        return error_set(b->e, ERROR_INTERNAL, "data_dir \"" STR_FMT "\" is not a directory",
-                         STR_ARG(c->data_dir));
+        return error_set(b->e, ERROR_INTERNAL, "data_dir " STR_FMT " is not a directory",
+                         STR_ARG(str_quote(b->arena, c->data_dir)));
     return true;
 }
 
@@ -87,16 +87,16 @@ static bool validate_node_name(struct config_builder *b) {
         return fail(b, "node_name cannot be empty");
     if (!dns_label_valid(name))
         texts_addf(&b->warnings,
-                   "Node name \"" STR_FMT
-                   "\" will not be discoverable via DNS due to invalid characters. "
+                   "Node name " STR_FMT
+                   " will not be discoverable via DNS due to invalid characters. "
                    "Valid characters include all alpha-numerics and dashes.",
-                   STR_ARG(name));
+                   STR_ARG(str_quote(b->arena, name)));
     else if (name.len > 63)
         texts_addf(&b->warnings,
-                   "Node name \"" STR_FMT
-                   "\" will not be discoverable via DNS due to it being too long. "
+                   "Node name " STR_FMT
+                   " will not be discoverable via DNS due to it being too long. "
                    "Valid lengths are between 1 and 63 bytes.",
-                   STR_ARG(name));
+                   STR_ARG(str_quote(b->arena, name)));
     return true;
 }
 
@@ -117,11 +117,16 @@ static bool validate_addresses(struct config_builder *b) {
         return fail(b, "ports.server cannot be disabled on a server");
     if (c->serf_port_lan < 0)
         return fail(b, "ports.serf_lan cannot be disabled");
-    static const char *const reserved[] = {"service.", "connect.", "node.", "query.",
-                                           "addr.",    "DC.",      "dc."};
+    struct str alt = config_get_str(&b->tree, "alt_domain");
+    static const char *const reserved[] = {"service.", "connect.", "node.", "query.", "addr."};
+    bool taken = str_has_prefix(alt, str_format(b->arena, STR_FMT ".", STR_ARG(c->datacenter)));
     for (size_t i = 0; i < COUNT_OF(reserved); i++)
-        if (str_has_prefix(c->dns.alt_domain, str_from(reserved[i])))
-            return fail(b, "alt_domain cannot start with {service,connect,node,query,addr,DC}");
+        taken = taken || str_has_prefix(alt, str_from(reserved[i]));
+    if (taken)
+        return error_set(b->e, ERROR_INTERNAL,
+                         "alt_domain cannot start with {service,connect,node,query,addr," STR_FMT
+                         "}",
+                         STR_ARG(c->datacenter));
     return true;
 }
 
@@ -156,8 +161,8 @@ static bool validate_limits(struct config_builder *b) {
         return false;
     if (!valid_datacenter(c->primary_datacenter))
         return error_set(b->e, ERROR_INTERNAL,
-                         "acl_datacenter cannot be \"" STR_FMT "\". Please use only [a-z0-9-_]",
-                         STR_ARG(c->primary_datacenter));
+                         "acl_datacenter cannot be " STR_FMT ". Please use only [a-z0-9-_]",
+                         STR_ARG(str_quote(b->arena, c->primary_datacenter)));
     if (!c->dev_mode && c->enable_ui && c->ui_dir.len > 0)
         return fail(b, "Both the ui and ui-dir flags were specified, please provide only one.\n"
                        "If trying to use your own web UI resources, use the ui-dir flag.\n"
@@ -206,10 +211,10 @@ static bool validate_data_folder(struct config_builder *b) {
     if (stat(str_terminated(b->arena, old), &info) != 0)
         return true;
     return error_set(b->e, ERROR_INTERNAL,
-                     "CRITICAL: Deprecated data folder found at \"" STR_FMT "\"!\n"
+                     "CRITICAL: Deprecated data folder found at " STR_FMT "!\n"
                      "Consul will refuse to boot with this directory present.\n"
                      "See https://www.consul.io/docs/upgrade-specific.html for more information.",
-                     STR_ARG(old));
+                     STR_ARG(str_quote(b->arena, old)));
 }
 
 /* ---- addresses used once ---- */
@@ -276,7 +281,8 @@ static bool validate_services(struct config_builder *b) {
     for (uint32_t i = 0; i < b->c->services.len; i++) {
         const struct service_definition *s = &LIST_AT(b->c->services, struct service_definition, i);
         if (!service_definition_validate(s, b->e))
-            return error_prefix(b->e, "service \"" STR_FMT "\": ", STR_ARG(s->name));
+            return error_prefix(b->e, "service " STR_FMT ": ",
+                                STR_ARG(str_quote(b->arena, s->name)));
     }
     return true;
 }
