@@ -34,7 +34,16 @@ static void write_note(struct raft *r, uint64_t sequence, uint64_t last) {
     r->log_sequence = sequence;
 }
 
+static void act_reset(struct raft *r, uint64_t index) {
+    struct raft_action *a = raft_act(r, RAFT_ACTION_RESET);
+    a->sequence = r->log_sequence = r->reset_sequence = ++r->sequence;
+    a->index = index;
+    r->reset_lost = false;
+}
+
 void raft_persist_entries(struct raft *r, struct raft_entry **entries, size_t count) {
+    if (r->reset_lost)
+        act_reset(r, entries[0]->index - 1);
     struct raft_action *a = raft_act(r, RAFT_ACTION_APPEND);
     a->sequence = ++r->sequence;
     a->index = entries[0]->index;
@@ -72,10 +81,7 @@ void raft_persist_reset(struct raft *r, uint64_t index, uint64_t term) {
     raft_log_reset(&r->log, index, term);
     r->write_count = 0;
     r->durable = index; /* the snapshot is, and the log starts behind it */
-    struct raft_action *a = raft_act(r, RAFT_ACTION_RESET);
-    a->sequence = ++r->sequence;
-    a->index = index;
-    r->log_sequence = r->sequence;
+    act_reset(r, index);
 }
 
 void raft_on_persisted(struct raft *r, uint64_t sequence) {
@@ -99,9 +105,12 @@ void raft_on_persisted(struct raft *r, uint64_t sequence) {
     }
 }
 
-/* Everything that was not durable yet is gone: the log ends where the disk's does. */
+/* Everything that was not durable yet is gone: the log ends where the disk's does. (Unless a
+ * truncation or reset was lost as well. What that would have cut off is void when the next entry is
+ * written in its place; but behind a reset the next entry may leave a gap.) */
 void raft_on_persist_failed(struct raft *r) {
     bool term_lost = r->term_sequence > r->persisted;
+    r->reset_lost |= r->reset_sequence > r->persisted;
     r->persisted = r->sequence;
     r->write_count = 0;
     if (r->log.last > r->durable) {

@@ -548,6 +548,36 @@ static void test_install_keeps_rest(void **state) {
     core_free(&c);
 }
 
+/* The log on disk must continue behind the snapshot; where that was lost, it is done again before
+ * anything follows. */
+static void test_install_reset_fails(void **state) {
+    struct core c = core_new(3, (uint64_t[]){1, 2, 2, 3, 3}, 5, 2);
+    struct raft_message m = {
+        .kind = RAFT_INSTALL,
+        .install = {
+            .term = 3, .leader = STR(OTHER), .last_index = 20, .last_term = 3, .version = 1}};
+    receive(&c, &m);
+    struct raft_event done = {.kind = RAFT_EVENT_INSTALLED, .installed = {true, &m}};
+    step(&c, &done);
+    assert_int_equal(action(&c, RAFT_ACTION_RESET, 0)->index, 20);
+    struct raft_event failed = {.kind = RAFT_EVENT_PERSIST_FAILED};
+    step(&c, &failed);
+    const struct raft_action *a = append(&c, 3, 20, 3, 0, (uint64_t[]){3}, 1);
+    const struct raft_action *reset = action(&c, RAFT_ACTION_RESET, 0);
+    assert_non_null(reset);
+    assert_int_equal(reset->index, 20);
+    assert_true(reset->sequence < action(&c, RAFT_ACTION_APPEND, 0)->sequence);
+    assert_true(a->message.append_result.success);
+    assert_int_equal(a->sequence, action(&c, RAFT_ACTION_APPEND, 0)->sequence);
+    step(&c, &failed); /* once more */
+    append(&c, 3, 20, 3, 0, (uint64_t[]){3}, 1);
+    assert_non_null(action(&c, RAFT_ACTION_RESET, 0));
+    persisted(&c, action(&c, RAFT_ACTION_APPEND, 0)->sequence);
+    append(&c, 3, 21, 3, 0, (uint64_t[]){3}, 1);
+    assert_null(action(&c, RAFT_ACTION_RESET, 0));
+    core_free(&c);
+}
+
 /* A snapshot that was long on its way takes nothing away that was acknowledged since. */
 static void test_install_late(void **state) {
     struct core c = core_new(3, (uint64_t[]){1, 2, 2, 3, 3}, 5, 2);
@@ -591,6 +621,7 @@ int main(void) {
         cmocka_unit_test(test_install),
         cmocka_unit_test(test_install_keeps_rest),
         cmocka_unit_test(test_install_late),
+        cmocka_unit_test(test_install_reset_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
