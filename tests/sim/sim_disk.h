@@ -15,7 +15,7 @@
 #include "raft/disk.h"
 
 #define SIM_SECTOR ((size_t)512)
-#define SIM_NAMES 512
+#define SIM_NAMES 4096
 #define SIM_HANDLES 4096
 
 struct sim_inode {

@@ -763,7 +763,8 @@ static bool start_failed(struct recovery *r) {
 
 bool node_start(struct node *n) {
     ASSERT(!n->up && n->used);
-    struct recovery r = {.n = n, .failures = n->disk->failures};
+    uint64_t failures = n->disk->failures;
+    struct recovery r = {.n = n, .failures = failures};
     r.error = ERROR_IN(&r.arena);
     bool ok = recover(&r) || start_failed(&r);
     for (size_t i = 0; i < r.meta_count; i++)
@@ -787,7 +788,7 @@ bool node_start(struct node *n) {
               (unsigned long long)wal_first(n->wal), (unsigned long long)wal_last(n->wal),
               (unsigned long long)n->snapshot_index, (unsigned long long)n->applied,
               (unsigned long long)raft_term(n->raft));
-    check_log_opened(n);
+    check_log_opened(n, n->disk->failures != failures);
     sim_note(n->sim, (uint64_t)n->slot);
     set_wake(n);
     return true;

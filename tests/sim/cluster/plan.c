@@ -79,6 +79,8 @@ void plan_make(struct plan *p, uint64_t seed) {
         .cache_entries = (size_t)PICK(&r, 1, 16, 512),
         .segment_bytes = (size_t)PICK(&r, 4096, 16384, 65536),
     };
+    if (p->trailing_logs > 100 || p->value_max > 1000) /* or there are thousands of segments */
+        p->segment_bytes = 65536;
     plan_times(p, &r);
     plan_faults(p, &r);
 }

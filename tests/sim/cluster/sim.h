@@ -440,7 +440,8 @@ void check_replaced(struct node *n, uint64_t index, uint64_t term, bool restored
 /* A request, or a result with the ticket of its request. */
 void check_sent(struct node *n, const struct raft_message *m, const struct ticket *t);
 void check_log_written(struct node *n, const struct job *jobs);
-void check_log_opened(struct node *n);
+/* troubled: the disk failed meanwhile (a snapshot may have been passed over). */
+void check_log_opened(struct node *n, bool troubled);
 void check_snapshot_durable(struct node *n, uint64_t index, uint64_t term);
 void check_acknowledged(struct node *n, uint64_t index, uint64_t term);
 void check_end(struct sim *s);

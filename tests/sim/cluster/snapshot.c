@@ -155,7 +155,9 @@ struct blob *snapshot_newest(struct node *n, struct raft_message *m) {
     size_t count = 0, skipped;
     struct blob *b = NULL;
     int handle = -1;
-    if (snapshots_list(n->snapshots, &metas, &count, &skipped, &arena, &e) && count > 0)
+    /* One that is older than the log begins is of no use: a newer one could not be read. */
+    if (snapshots_list(n->snapshots, &metas, &count, &skipped, &arena, &e) && count > 0 &&
+        metas[0].index + 1 >= raft_get_log(n->raft)->first)
         handle = snapshots_open_state(n->snapshots, metas[0].id, &e);
     if (handle >= 0) {
         b = MEM_NEW(struct blob);
