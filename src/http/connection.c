@@ -438,7 +438,8 @@ void http_request_end(struct http_request *r) {
 static void on_ended(struct stream *s) {
     struct http_connection *c = (struct http_connection *)s;
     /* A request under way is still answered: its sender may have closed only its half. */
-    if (c->request == NULL || c->wants_body) {
+    bool hangs_up = c->request != NULL && c->request->hangs_up;
+    if (c->request == NULL || c->wants_body || hangs_up) {
         if (c->request != NULL)
             stream_close(s);
         else

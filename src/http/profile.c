@@ -81,6 +81,7 @@ static void take(struct http_request *r, enum profile_kind kind, const char *fil
         .kind = kind, .text = text, .duration = duration, .e = &q->e, .done = on_done, .owner = q};
     r->state = q;
     r->gone = on_gone;
+    r->hangs_up = true;
     if (!profile_start(&q->profile)) {
         r->gone = NULL;
         refuse(r, 500, str_terminated(&r->arena, q->e.text));

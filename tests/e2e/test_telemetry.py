@@ -1,0 +1,234 @@
+"""What an operator's tools see of an agent: a real Prometheus (Debian's) scrapes it and answers for it, statsd lines arrive at
+a socket, profiles are taken under load without a request failing, and `debug` packs all of it."""
+
+import gzip
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from e2e.harness import PORTS, _address, _die_with_parent, until
+
+PROMETHEUS = """
+global: {scrape_interval: 500ms, scrape_timeout: 400ms}
+scrape_configs:
+  - job_name: praetor
+    metrics_path: /v1/agent/metrics
+    params: {format: [prometheus]}
+    static_configs: [{targets: ['%s:%d']}]
+"""
+
+
+class Prometheus:
+    def __init__(self, folder, target):
+        self.ip = _address()
+        config = os.path.join(folder, "prometheus.yml")
+        with open(config, "w") as handle:
+            handle.write(PROMETHEUS % (target.ip, PORTS["http"]))
+        self.log = open(os.path.join(folder, "prometheus.log"), "wb")
+        self.proc = subprocess.Popen(
+            ["prometheus", "--config.file=" + config, "--storage.tsdb.path=" + os.path.join(folder, "tsdb"),
+             "--web.listen-address=%s:9090" % self.ip], stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
+            preexec_fn=_die_with_parent)
+
+    def ask(self, query):
+        """The values of an instant query, by their labels; None while it does not answer."""
+        url = "http://%s:9090/api/v1/query?%s" % (self.ip, urllib.parse.urlencode({"query": query}))
+        try:
+            with urllib.request.urlopen(url, timeout=5) as got:
+                answer = json.load(got)
+        except (OSError, urllib.error.URLError):
+            assert self.proc.poll() is None, open(self.log.name).read()
+            return None
+        assert answer["status"] == "success", answer
+        return [(one["metric"], float(one["value"][1])) for one in answer["data"]["result"]]
+
+    def end(self):
+        self.proc.send_signal(signal.SIGKILL)
+        self.proc.wait()
+        self.log.close()
+
+
+def test_prometheus_scrapes_it(praetor, agents, tmp_path):
+    if shutil.which("prometheus") is None:
+        pytest.fail("prometheus is not installed: run ./dev test e2e")
+    agent = agents(praetor, dev=True, config={
+        "telemetry": {"prometheus_retention_time": "1h", "disable_hostname": True}}).start()
+    for n in range(7):
+        assert agent.put("/v1/kv/k%d" % n, b"v").status == 200
+    assert agent.get("/v1/catalog/nodes").status == 200
+    prometheus = Prometheus(str(tmp_path), agent)
+    try:
+        def value(query, wanted):
+            got = prometheus.ask(query)
+            return got is not None and len(got) == 1 and got[0][1] == wanted and got
+        until("the count of writes", lambda: value("consul_kvs_apply_count", 7), 30)
+        metric, _ = value('consul_fsm_kvs_count{op="set"}', 7)[0]
+        assert metric["job"] == "praetor" and metric["instance"] == "%s:%d" % (agent.ip, PORTS["http"])
+        assert value('consul_client_api_catalog_nodes{node="n1"}', 1)
+        assert value("up", 1)
+        assert prometheus.ask("consul_runtime_alloc_bytes")[0][1] > 100000
+        assert prometheus.ask("process_open_fds")[0][1] > 5
+    finally:
+        prometheus.end()
+
+
+def test_statsd_lines_arrive(praetor, agents):
+    sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sink.bind((_address(), 0))
+    sink.settimeout(20)
+    agent = agents(praetor, dev=True, config={
+        "telemetry": {"statsd_address": "%s:%d" % sink.getsockname(), "disable_hostname": True,
+                      "prefix_filter": ["-consul.raft"]}}).start()
+    agent.put("/v1/kv/a", b"b")
+    seen = {}
+    while "consul.http.PUT.v1.kv._" not in seen or "consul.runtime.alloc_bytes" not in seen:
+        for line in sink.recv(65536).decode().splitlines():
+            name, value = line.split(":", 1)
+            seen.setdefault(name, value)
+    assert seen["consul.http.PUT.v1.kv._"].endswith("|ms")
+    assert seen["consul.runtime.alloc_bytes"].endswith(".000000|g")
+    assert seen["consul.client.rpc"] == "1.000000|c"
+    assert not [name for name in seen if name.startswith("consul.raft")]
+    sink.close()
+
+
+def fields(data):
+    """The fields of one protobuf message: (number, value), bytes for those with a length."""
+    def varint(at):
+        value = shift = 0
+        while True:
+            value |= (data[at] & 0x7F) << shift
+            shift += 7
+            at += 1
+            if not data[at - 1] & 0x80:
+                return value, at
+    at = 0
+    while at < len(data):
+        tag, at = varint(at)
+        if tag & 7 == 0:
+            value, at = varint(at)
+            yield tag >> 3, value
+        else:
+            assert tag & 7 == 2, "no such wire type in a profile"
+            size, at = varint(at)
+            yield tag >> 3, data[at:at + size]
+            at += size
+
+
+def texts_of(profile):
+    got = list(fields(gzip.decompress(profile)))
+    texts = [value.decode() for number, value in got if number == 6]
+    assert texts[0] == "" and len(set(texts)) == len(texts)
+    return texts, [value for number, value in got if number == 2]
+
+
+@pytest.mark.parametrize("binary", ["praetor", "praetor_asan"])
+def test_profiles_under_load(request, agents, binary):
+    agent = agents(request.getfixturevalue(binary), dev=True, config={"enable_debug": True}).start()
+    over, failed = threading.Event(), []
+
+    def load():
+        link = http.client.HTTPConnection(agent.ip, PORTS["http"], timeout=30)
+        while not over.is_set():
+            link.request("PUT", "/v1/kv/load", b"x")
+            got = link.getresponse()
+            if got.read().strip() != b"true":
+                failed.append(got.status)
+
+    workers = [threading.Thread(target=load) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    try:
+        cpu = agent.get("/debug/pprof/profile?seconds=2")
+        for _ in range(10):
+            threads = agent.get("/debug/pprof/goroutine")
+        assert "thread profile: total" in agent.get("/debug/pprof/goroutine?debug=1").text
+        trace = agent.get("/debug/pprof/trace?seconds=0.3").json
+        heap = agent.get("/debug/pprof/heap")
+    finally:
+        over.set()
+        for worker in workers:
+            worker.join()
+    assert not failed
+    texts, samples = texts_of(cpu.body)
+    assert {"cpu", "nanoseconds", "core", "io-0", "loop_run_here"} <= set(texts) and len(samples) > 5
+    texts, samples = texts_of(threads.body)
+    assert {"threads", "count", "core", "io-0", "profile", "loop_run_here"} <= set(texts)
+    texts, samples = texts_of(heap.body)
+    assert {"resident", "bytes", "malloc and stacks of threads"} <= set(texts)
+    assert {"running"} <= {event["name"] for event in trace["traceEvents"] if event["ph"] == "X"}
+    assert agent.get("/debug/pprof/nothing").status == 404
+
+
+def test_a_profile_ends_with_its_client_and_its_agent(praetor, agents):
+    agent = agents(praetor, dev=True, config={"enable_debug": True}).start()
+    first = socket.create_connection((agent.ip, PORTS["http"]))
+    first.sendall(b"GET /debug/pprof/profile?seconds=60 HTTP/1.1\r\nHost: a\r\n\r\n")
+    busy = "Could not enable CPU profiling: cpu profiling already in use\n"
+    until("one profile at a time", lambda: agent.get("/debug/pprof/profile?seconds=0.05").text == busy)
+    first.close()
+    until("the end of the first", lambda: agent.get("/debug/pprof/profile?seconds=0.05").status == 200)
+    last = socket.create_connection((agent.ip, PORTS["http"]))
+    last.sendall(b"GET /debug/pprof/profile?seconds=60 HTTP/1.1\r\nHost: a\r\n\r\n")
+    until("it is under way", lambda: agent.get("/debug/pprof/profile?seconds=0.05").text == busy)
+    assert agent.stop(10) == 1
+    last.close()
+
+
+def test_profiles_are_off_by_default(praetor, agents):
+    agent = agents(praetor).start()
+    for path in ["", "heap", "goroutine", "profile", "trace", "cmdline", "symbol"]:
+        got = agent.get("/debug/pprof/" + path)
+        assert (got.status, got.text) == (401, "ACL support disabled")
+
+
+def test_debug_makes_an_archive(praetor, agents, tmp_path):
+    agent = agents(praetor, dev=True, config={"enable_debug": True}).start()
+    out = str(tmp_path / "found")
+    done = agent.cli("debug", "-duration=10s", "-interval=5s", "-output=" + out)
+    assert done.returncode == 0 and done.stderr == b"", done.stderr
+    assert done.stdout.endswith(b"    Saved debug archive: %s.tar.gz\n" % out.encode())
+    assert not os.path.exists(out) and os.stat(out + ".tar.gz").st_mode & 0o777 == 0o600
+    with tarfile.open(out + ".tar.gz") as archive:
+        files = {one.name: archive.extractfile(one).read() for one in archive if one.isfile()}
+    assert json.loads(files["found/index.json"])["Targets"] == ["metrics", "logs", "pprof", "host", "agent", "cluster"]
+    assert json.loads(files["found/agent.json"])["Config"]["NodeName"] == "n1"
+    assert json.loads(files["found/cluster.json"])[0]["Name"] == "n1.dc1"
+    assert json.loads(files["found/host.json"])["Memory"]["total"] > 0
+    intervals = sorted({name.split("/")[1] for name in files if name.count("/") == 2})
+    assert len(intervals) == 2
+    for one in intervals:
+        inside = {name.split("/")[2]: body for name, body in files.items() if name.startswith("found/%s/" % one)}
+        assert set(inside) == {"metrics.json", "consul.log", "heap.prof", "goroutine.prof", "profile.prof", "trace.out"}
+        assert "Gauges" in json.loads(inside["metrics.json"])
+        texts_of(inside["profile.prof"])
+        json.loads(inside["trace.out"])
+    assert b"[DEBUG] agent.http: Request finished" in b"".join(
+        body for name, body in files.items() if name.endswith("consul.log"))
+
+
+def test_debug_can_be_interrupted(praetor, agents, tmp_path):
+    agent = agents(praetor, dev=True).start()
+    out = str(tmp_path / "cut")
+    env = dict(os.environ, CONSUL_HTTP_ADDR="%s:%d" % (agent.ip, PORTS["http"]))
+    proc = subprocess.Popen([praetor, "debug", "-capture=logs", "-duration=60s", "-output=" + out], env=env,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while b"Beginning" not in proc.stdout.readline():
+        assert proc.poll() is None
+    until("the log is being written", lambda: any("consul.log" in names for _, _, names in os.walk(out)))
+    proc.send_signal(signal.SIGINT)
+    text, errors = proc.communicate(timeout=20)
+    assert proc.returncode == 0
+    assert errors == b"==> Error encountered during collection: stopping collection due to shutdown signal\n"
+    assert os.path.exists(out + ".tar.gz") and not os.path.exists(out)
