@@ -23,9 +23,10 @@ static void go_home(void *arg) {
 
 static void at_core(void *arg) {
     struct agent_work *w = arg;
-    w->ok = w->run(w, &w->error);
-    if (w->later)
+    bool ok = w->run(w, &w->error);
+    if (w->later) /* it may have ended already */
         return;
+    w->ok = ok;
     if (w->sync && w->ok)
         local_sync_changes(w->local, go_home, w);
     else

@@ -162,7 +162,13 @@ static void health_got(struct http_request *r, struct answer *a) {
         json_close_array(w);
     }
     json_close_object(w);
-    http_answer_json_written(r, reply->healthy ? 200 : 429);
+    if (reply->healthy) {
+        http_answer_json_written(r, 200);
+        return;
+    }
+    json_finish(w); /* the peer's type, unless it is compressed */
+    http_answer_bytes(r, 429, r->accepts_gzip ? "application/json" : "text/plain; charset=utf-8",
+                      buf_str(&r->out), false);
 }
 
 static void autopilot_health_route(struct http_request *r) {

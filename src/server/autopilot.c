@@ -245,11 +245,13 @@ static void judge_one(struct autopilot *a, struct server_health *h,
                       const struct autopilot_config *config) {
     struct watched *w = watched_get(a, h->id);
     h->last_contact = -1;
-    if (w->answered) {
-        h->last_contact = w->last_contact;
-        h->last_index = w->stats.last_index;
-        h->last_term = w->stats.last_term;
+    if (!w->answered) { /* nothing is said of it */
+        w->known = false;
+        return;
     }
+    h->last_contact = w->last_contact;
+    h->last_index = w->stats.last_index;
+    h->last_term = w->stats.last_term;
     h->healthy = is_healthy(a, h, config);
     if (!w->known || w->healthy != h->healthy)
         w->stable_since = time_now_wall();

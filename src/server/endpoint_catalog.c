@@ -133,8 +133,12 @@ static bool list_datacenters(struct call_context *c, const void *request, void *
     (void)request;
     (void)e;
     struct list *out = reply;
-    *out = LIST_NEW(c->arena, struct str, 1);
-    LIST_AT(*out, struct str, 0) = server_options(c->server)->datacenter;
+    struct peer_datacenter *known;
+    size_t count = peers_datacenters(c->server->peers, c->arena, &known);
+    *out = LIST_NEW(c->arena, struct str, count);
+    for (size_t i = 0; i < count; i++) {
+        LIST_AT(*out, struct str, i) = known[i].name;
+    }
     return true;
 }
 

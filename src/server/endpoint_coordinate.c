@@ -1,7 +1,9 @@
 /* Coordinate (rpc.md 6.6). Updates are collected by coordinate_batch.c. */
 #include <math.h>
 
+#include "gossip/rules.h"
 #include "server/endpoint.h"
+#include "server/membership.h"
 #include "store/coordinate.h"
 
 #define COORDINATE_DIMENSIONS 8
@@ -34,23 +36,67 @@ static bool update_core(struct call_context *c, void *request, void *reply, stru
 }
 
 /* The pool of all datacenters' servers: this one alone, where it began. */
-static bool list_datacenters(struct call_context *c, const void *request, void *reply,
-                             struct error *e) {
+static struct coord *coord_of(const struct gossip_coordinate *from, struct arena *arena) {
+    struct coord *coord = ARENA_NEW(arena, struct coord);
+    *coord = (struct coord){.error = from->error,
+                            .adjustment = from->adjustment,
+                            .height = from->height,
+                            .vec = LIST_NEW(arena, double, COORDINATE_DIMENSIONS)};
+    memcpy(coord->vec.items, from->vec, sizeof(from->vec));
+    return coord;
+}
+
+/* Of one datacenter: its servers in the WAN pool with the coordinates that are known of them. */
+static struct list coordinates_in(struct call_context *c, const struct gossip_member *members,
+                                  size_t count, struct str datacenter) {
+    const struct gossip *g =
+        gossip_driver_core(membership_pool(c->server->membership, MEMBERSHIP_WAN));
+    struct list out = LIST_NEW(c->arena, struct coordinate *, count);
+    out.len = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct gossip_server server;
+        struct gossip_coordinate at;
+        if (!gossip_server_of(&members[i], &server) || !str_eq(server.datacenter, datacenter) ||
+            members[i].status == GOSSIP_STATUS_LEFT ||
+            !gossip_coordinate_of(g, members[i].name, &at))
+            continue;
+        struct coordinate *coordinate = ARENA_NEW(c->arena, struct coordinate);
+        *coordinate =
+            (struct coordinate){.coord = coord_of(&at, c->arena), .node = server.short_name};
+        LIST_AT(out, struct coordinate *, out.len++) = coordinate;
+    }
+    return out;
+}
+
+/* Without a WAN pool there is only this server, where every coordinate begins. */
+static struct list own_coordinate(struct call_context *c) {
+    const struct gossip_coordinate origin = coordinate_initial();
+    struct coordinate *self = ARENA_NEW(c->arena, struct coordinate);
+    struct list out = LIST_NEW(c->arena, struct coordinate *, 1);
+    *self = (struct coordinate){.coord = coord_of(&origin, c->arena),
+                                .node = server_options(c->server)->node_name};
+    LIST_AT(out, struct coordinate *, 0) = self;
+    return out;
+}
+
+static bool list_datacenters(struct call_context *c, void *request, void *reply, struct error *e) {
     (void)request;
     (void)e;
-    const struct server_options *o = server_options(c->server);
-    struct coord *coord = ARENA_NEW(c->arena, struct coord);
-    *coord = (struct coord){
-        .error = 1.5, .height = 1e-5, .vec = LIST_NEW(c->arena, double, COORDINATE_DIMENSIONS)};
-    struct coordinate *self = ARENA_NEW(c->arena, struct coordinate);
-    *self = (struct coordinate){.coord = coord, .node = o->node_name};
+    struct membership *m = c->server->membership;
+    bool wan = m != NULL && membership_pool(m, MEMBERSHIP_WAN) != NULL;
+    struct gossip_member *members = NULL;
+    struct peer_datacenter *known;
+    size_t members_len = wan ? membership_members(m, MEMBERSHIP_WAN, c->arena, &members) : 0;
+    size_t count = peers_datacenters(c->server->peers, c->arena, &known);
     struct list *out = reply;
-    *out = LIST_NEW(c->arena, struct datacenter_map, 1);
-    struct datacenter_map *map = &LIST_AT(*out, struct datacenter_map, 0);
-    *map = (struct datacenter_map){.area_id = STR("wan"),
-                                   .datacenter = o->datacenter,
-                                   .coordinates = LIST_NEW(c->arena, struct coordinate *, 1)};
-    LIST_AT(map->coordinates, struct coordinate *, 0) = self;
+    *out = LIST_NEW(c->arena, struct datacenter_map, count);
+    for (size_t i = 0; i < count; i++) {
+        LIST_AT(*out, struct datacenter_map, i) = (struct datacenter_map){
+            .area_id = STR("wan"),
+            .datacenter = known[i].name,
+            .coordinates =
+                wan ? coordinates_in(c, members, members_len, known[i].name) : own_coordinate(c)};
+    }
     return true;
 }
 
@@ -91,7 +137,7 @@ const struct endpoint endpoint_coordinate_list_datacenters = {
     .request = &empty_struct_shape,
     ENDPOINT_NOWHERE,
     ENDPOINT_REPLY_TYPE(datacenter_map_list_reply_type, struct list),
-    .read = list_datacenters,
+    .core = list_datacenters,
 };
 
 const struct endpoint endpoint_coordinate_list_nodes = {

@@ -256,28 +256,27 @@ struct gossip_files *gossip_files_start(struct loop *core, struct str snapshot, 
         make_directories(f->snapshot, 0755);
     }
     if (!loop_init(&f->loop, "gossip-files", JOBS_MAX, e)) {
-        gossip_files_free(f);
+        arena_free(&f->arena);
+        mem_free(f);
         return NULL;
     }
-    if (!loop_start(&f->loop, e)) {
-        loop_free(&f->loop);
-        gossip_files_free(f);
-        return NULL;
-    }
-    return f;
+    if (loop_start(&f->loop, e))
+        return f;
+    gossip_files_free(f);
+    return NULL;
 }
 
 void gossip_files_stop(struct gossip_files *f) {
     if (f == NULL)
         return;
     loop_stop(&f->loop);
-    loop_join(&f->loop);
-    loop_free(&f->loop);
+    loop_join(&f->loop); /* freed later: the core may still be about to wake it */
 }
 
 void gossip_files_free(struct gossip_files *f) {
     if (f == NULL)
         return;
+    loop_free(&f->loop);
     struct arena arena = f->arena;
     arena_free(&arena);
     mem_free(f);

@@ -1,6 +1,7 @@
 /* Members of the gossip pools, and what the agent makes of them. See membership.h. */
 #include "server/membership.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -12,10 +13,10 @@
 #include "server/server_room.h"
 
 #define FLOOD_PERIOD (60 * SECOND)
+#define DISTANCES_PERIOD (5 * SECOND)
 #define EVENT_PREFIX STR("consul:event:")
 #define EVENT_NEW_LEADER "consul:new-leader"
 #define SYSTEM_PREFIX STR("consul:")
-#define REGEX_CACHE 64
 
 struct membership {
     struct server *server;
@@ -23,7 +24,7 @@ struct membership {
     struct arena arena;
     struct gossip_rules lan_rules, wan_rules;
     struct gossip_driver *lan, *wan;
-    struct loop_timer flood;
+    struct loop_timer flood, distances;
     struct membership_listener listener;
     char acl_mode;
     bool started, stopped;
@@ -197,6 +198,50 @@ static void flood_run(struct loop_timer *timer) {
         flood_one(m, &members[i], &arena);
     arena_free(&arena);
     loop_timer_set(&m->flood, FLOOD_PERIOD);
+}
+
+/* ---- how far other datacenters are (rpc.md 9.3) ---- */
+
+static int by_distance(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The middle one of the distances to a datacenter's servers. */
+static double distance_to(struct membership *m, const struct gossip_member *members, size_t count,
+                          struct str datacenter, double *distances) {
+    const struct gossip *g = gossip_driver_core(m->wan);
+    struct gossip_coordinate own = gossip_coordinate(g);
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct gossip_server server;
+        struct gossip_coordinate at;
+        if (!gossip_server_of(&members[i], &server) || !str_eq(server.datacenter, datacenter) ||
+            members[i].status == GOSSIP_STATUS_LEFT)
+            continue;
+        distances[len++] = gossip_coordinate_of(g, members[i].name, &at)
+                               ? (double)coordinate_distance(&own, &at) / (double)SECOND
+                               : INFINITY;
+    }
+    qsort(distances, len, sizeof(*distances), by_distance);
+    return len > 0 ? distances[len / 2] : INFINITY;
+}
+
+static void distances_update(struct loop_timer *timer) {
+    struct membership *m = timer->owner;
+    struct arena arena = ARENA_INIT;
+    struct gossip_member *members;
+    struct peer_datacenter *known;
+    size_t members_len = membership_members(m, MEMBERSHIP_WAN, &arena, &members);
+    size_t count = peers_datacenters(m->server->peers, &arena, &known);
+    double *distances = ARENA_ARRAY(&arena, double, members_len + 1);
+    for (size_t i = 0; i < count; i++) {
+        if (!str_eq(known[i].name, m->server->options.datacenter))
+            peers_set_distance(m->server->peers, known[i].name,
+                               distance_to(m, members, members_len, known[i].name, distances));
+    }
+    arena_free(&arena);
+    loop_timer_set(&m->distances, DISTANCES_PERIOD);
 }
 
 /* ---- what the pools tell ---- */
@@ -381,9 +426,12 @@ bool membership_start(struct membership *m, struct error *e) {
     if (!pool_start(m, false, e))
         return error_prefix(e, "Failed to start LAN serf: Failed to create serf: ");
     loop_timer_init(&m->server->core, &m->flood, flood_run, m);
+    loop_timer_init(&m->server->core, &m->distances, distances_update, m);
     m->started = true;
-    if (m->wan != NULL)
+    if (m->wan != NULL) {
         loop_timer_set(&m->flood, 0);
+        loop_timer_set(&m->distances, DISTANCES_PERIOD);
+    }
     if (m->server->bootstrap != NULL)
         bootstrap_try(m->server->bootstrap);
     return true;
@@ -403,8 +451,10 @@ void membership_stop(struct membership *m) {
     if (m->stopped)
         return;
     m->stopped = true;
-    if (m->started)
+    if (m->started) {
         loop_timer_close(&m->flood, NULL);
+        loop_timer_close(&m->distances, NULL);
+    }
     if (m->wan != NULL)
         gossip_driver_stop(m->wan);
     gossip_driver_stop(m->lan);
