@@ -35,6 +35,8 @@ class Cluster:
         first.start()
         first.stop()
         write_peers(first, self.peers())
+        for server in self.servers: # so that they know each other's addresses: calls are forwarded
+            server.configure(dict(server.conf, retry_join=[s.ip for s in self.servers], retry_interval="1s"))
         for server in self.servers[1:] + [first]:
             server.launch()
         self.wait_leader(seconds=seconds)

@@ -83,11 +83,21 @@ class Agent:
         conf.update(config or {})
         os.makedirs(self.folder, exist_ok=True)
         self.config = os.path.join(self.folder, name + ".json")
+        self.prefix = []  # what the command line begins with ("ip netns exec ...")
+        self.configure(conf)
+
+    def configure(self, conf):
+        self.conf = conf
         with open(self.config, "w") as handle:
             json.dump(conf, handle)
 
+    def move(self, ip):
+        """To another address (before its start)."""
+        self.ip = ip
+        self.configure(dict(self.conf, bind_addr=ip, client_addr=ip))
+
     def launch(self):
-        argv = [self.binary, "agent"] + (["-dev"] if self.dev else []) + ["-config-file=" + self.config]
+        argv = self.prefix + [self.binary, "agent"] + (["-dev"] if self.dev else []) + ["-config-file=" + self.config]
         with open(self.log, "ab") as log:
             self.proc = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
                                          preexec_fn=_die_with_parent)
