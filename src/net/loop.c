@@ -152,9 +152,17 @@ void loop_join(struct loop *l) {
     l->started = false;
 }
 
+/* A loop that this thread has posted to in the round in which it also ends it. */
+static void forget_unwoken(struct loop *me, const struct loop *l) {
+    for (unsigned i = 0; me != NULL && i < me->unwoken_count; i++)
+        if (me->unwoken[i] == l)
+            me->unwoken[i--] = me->unwoken[--me->unwoken_count];
+}
+
 void loop_free(struct loop *l) {
     ASSERT(!l->started);
     struct loop *before = current;
+    forget_unwoken(before, l);
     current = l;
     queue_close(&l->inbox);
     run_messages(queue_take_all(&l->inbox));
