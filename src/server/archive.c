@@ -413,9 +413,8 @@ static bool read_text(struct reading *r, uint64_t size, size_t max, struct buf *
 }
 
 static bool read_meta(struct reading *r, uint64_t size, struct error *e) {
-    static const char what[] = "failed to decode snapshot metadata";
     struct buf text = BUF_INIT;
-    bool ok = read_text(r, size, SNAPSHOT_META_MAX, &text, what, e);
+    bool ok = read_text(r, size, SNAPSHOT_META_MAX, &text, "failed to read snapshot metadata", e);
     if (ok) {
         hash_add(r->hashes[FILE_META], buf_str(&text));
         struct str kept = str_copy(r->arena, buf_str(&text));
@@ -423,7 +422,7 @@ static bool read_meta(struct reading *r, uint64_t size, struct error *e) {
             snapshot_meta_free(&r->content->meta);
         r->have_meta = true;
         ok = snapshot_meta_read(kept, &r->content->meta, r->arena, e) ||
-             error_prefix(e, "%s: ", what);
+             error_prefix(e, "failed to decode snapshot metadata: ");
     }
     buf_free(&text);
     return ok;
