@@ -1,0 +1,423 @@
+"""The server port (docs/protocol/rpc.md), ours beside the peer's: what vectors/rpc recorded is sent to both, byte for byte,
+and the answers must be the same; then snapshots across, and clients that mean no good."""
+
+import json
+import os
+import re
+import socket
+import threading
+import time
+
+from e2e.harness import until
+from e2e.rpc_wire import (ACK, DATA, FIN, PING, RST, SYN, WINDOW, Map, Plain, Session, data, encode, frame, header,
+                          opening, read_all, snapshot)
+
+VECTORS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "vectors", "rpc")
+NOT_BUILT = re.compile(rb"not supported yet by this version of Praetor|Connect must be enabled in order to use this endpoint")
+UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+INDEXES = (b"CreateIndex", b"ModifyIndex", b"Index", b"LockIndex", b"LastIndex", b"LastTerm")
+ID = "11111111-2222-3333-4444-555555555555"
+REPLAYED = ["all_methods_minimal", "client_agent_sync", "client_agent_http_driven", "server_to_server", "config_entry"]
+# What a recording server alone can know (coordinates of a WAN pool that these have not), by file and place.
+OWN_STATE = {"Coordinate.ListDatacenters"}
+
+
+def vectors(name):
+    with open(os.path.join(VECTORS, name + ".json"), encoding="utf-8") as handle:
+        return json.load(handle)
+
+
+def start(agents, binary, name, **config):
+    config.setdefault("node_id", ID)
+    return agents(binary, name=name, config=dict(config, node_name="n1", bootstrap_expect=1))
+
+
+def pair(agents, praetor, peer, **config):
+    both = [start(agents, peer, "peer", **config), start(agents, praetor, "ours", **config)]
+    for agent in both:
+        agent.name = "n1"
+        agent.start()
+        until("its own record in full", lambda: (agent.get("/v1/catalog/node/n1").json or {}).get("Node", {}).get("Meta"))
+    return both
+
+
+def same(value, key=None, ip=b""):
+    """What two servers with the same past agree on: indexes are there or not, IDs are IDs, plain maps have no order."""
+    if key in INDEXES:
+        return value if isinstance(value, int) and value < 2 else "N"
+    if isinstance(value, bytes):
+        return UUID.sub(b"UUID", value.replace(ip, b"IP"))
+    if isinstance(value, Map):
+        return Map(sorted(((k, same(v, k, ip)) for k, v in value), key=lambda pair: pair[0]))
+    if isinstance(value, list):
+        out = [same(v, None, ip) for v in value]
+        return sorted(out, key=repr) if key in (b"Services", b"Queries") or all(isinstance(v, bytes) for v in out) else out
+    return value
+
+
+def ordered(value):
+    """Ours writes every map in the order of its keys."""
+    if isinstance(value, Map):
+        keys = [k for k, _ in value]
+        assert keys == sorted(keys), keys
+        for _, v in value:
+            ordered(v)
+    elif isinstance(value, list):
+        for v in value:
+            ordered(v)
+
+
+def test_recorded_exchanges(agents, praetor, peer):
+    """Every request that a peer's agent or server was recorded to send, in order, to a server of each kind."""
+    theirs, ours = pair(agents, praetor, peer, ports={"http": 8500, "dns": 8600, "server": 8300, "serf_lan": 8301,
+                                                     "serf_wan": -1, "https": -1, "grpc": -1})
+    links, missing, compared = [Plain(theirs.ip), Plain(ours.ip)], set(), 0
+    for name in REPLAYED:
+        for number, vector in enumerate(vectors(name)["vectors"]):
+            method, request = vector.get("method", ""), vector.get("request", {})
+            if "header_hex" not in request:
+                continue
+            raw = bytes.fromhex(request["header_hex"]) + bytes.fromhex(request["body_hex"])
+            mine = links[1].exchange(raw)
+            assert mine[0].get(b"Seq") == request["header"].get("Seq", 0)
+            assert mine[0].get(b"ServiceMethod") == method.encode()
+            ordered(mine[0]), ordered(mine[1])
+            if method.startswith("ACL."):  # those were recorded with ACLs on
+                assert mine[0].get(b"Error"), method
+                continue
+            got = [(links[0].exchange(raw), theirs.ip.encode()), (mine, ours.ip.encode())]
+            if NOT_BUILT.search(mine[0].get(b"Error")):
+                missing.add(method)
+                continue
+            if method in OWN_STATE:
+                continue
+            peers, own = [[same(part, None, ip) for part in exchange] for exchange, ip in got]
+            assert own == peers, "%s %d %s" % (name, number, method)
+            compared += 1
+    print("compared", compared, "not built", sorted(missing))
+    assert compared > 140
+    assert not {m.split(".")[0] for m in missing} & {"Catalog", "Health", "KVS", "Session", "Status", "Txn", "PreparedQuery"}
+
+
+def test_decoder_tolerance(agents, praetor, peer):
+    for agent in pair(agents, praetor, peer):
+        link = Plain(agent.ip)
+        for vector in vectors("msgpack")["vectors"]:
+            note = vector["note"]
+            method = "KVS.Apply" if "KVS.Apply" in note else "Status.Leader" if "Status.Leader" in note else "Catalog.ListNodes"
+            head, _ = link.exchange(header(method) + bytes.fromhex(vector["request_body_hex"]))
+            wanted = vector["result"]
+            assert head.get(b"Error").decode() == (wanted[7:] if wanted.startswith("error: ") else ""), (agent.name, note)
+            if wanted.startswith("error: codec"):
+                assert link.link.recv(1) == b""  # the line ends
+                link.close()
+        stored = {k: link.call("KVS.Get", Datacenter="dc1", Key=k).get(b"Entries")[0].get(b"Value") for k in ("arr", "b8", "vempty")}
+        assert stored == {"arr": b"x", "b8": b"abc", "vempty": None}
+
+
+def closed_after(ip, first, wait):
+    """How long until the server closes the connection; None: not in that time."""
+    link = socket.create_connection((ip, 8300), timeout=wait)
+    began = time.monotonic()
+    try:
+        if first:
+            link.sendall(first)
+        link.recv(1)
+        return time.monotonic() - began
+    except ConnectionResetError:
+        return time.monotonic() - began
+    except socket.timeout:
+        return None
+    finally:
+        link.close()
+
+
+def test_first_bytes(agents, praetor):
+    agent = start(agents, praetor, "ours", limits={"rpc_handshake_timeout": "1500ms", "rpc_max_conns_per_client": 3})
+    agent.name = "n1"
+    agent.start()
+    for vector in vectors("first_byte")["vectors"]:
+        if vector["byte"] == "(none)":
+            assert 1.4 < closed_after(agent.ip, b"", 10) < 4
+            continue
+        byte, took = int(vector["byte"], 16), closed_after(agent.ip, bytes.fromhex(vector["byte"]), 2.0)
+        if byte in (0, 1, 4, 5):
+            assert took is None, vector
+        else:
+            assert took is not None and took < 1, vector
+    log = agent.tail(100000)
+    for byte in (2, 6, 8, 9, 22):
+        assert "agent.server.rpc: unrecognized RPC byte: byte=%d conn=from=127.0.0.1:" % byte in log
+    assert re.search(r'failed to read byte: conn=from=\S+ error="read tcp %s:8300->\S+: i/o timeout"' % agent.ip, log)
+    # 3 connections of an address, whatever they speak; the next is closed at once, until one goes
+    kept = [Plain(agent.ip).open(first) for first in (b"\0", b"\x04", b"\x05")]
+    assert closed_after(agent.ip, b"\0", 5) < 1
+    assert "rejecting RPC conn from because rpc_max_conns_per_client exceeded: conn=from=" in agent.tail(100000)
+    kept[0].close()
+    until("room for another", lambda: closed_after(agent.ip, b"\0", 0.3) is None)
+    for link in kept[1:]:
+        link.close()
+
+
+def react(ip, sent):
+    """What comes back within a moment after these bytes of a session, and whether it was closed."""
+    link = socket.create_connection((ip, 8300), timeout=0.5)
+    try:
+        link.sendall(b"\x04" + sent)
+        out = b""
+        while True:
+            more = link.recv(1 << 20)
+            if not more:
+                return out, True
+            out += more
+    except socket.timeout:
+        return out, False
+    except ConnectionError:
+        return out, True
+    finally:
+        link.close()
+
+
+def test_bad_frames(agents, praetor):
+    agent = start(agents, praetor, "ours")
+    agent.name = "n1"
+    agent.start()
+    for vector in vectors("yamux")["client_sends_server_reacts"]:
+        sent = vector["sent"].replace(" ", "")
+        if "+" in sent:
+            sent = sent.split("+")[0] + data(1, b"\x82" * 327680).hex()
+        if vector["what"] == "second FIN":
+            continue  # the peer is slower to close its side; ours knows no such stream any more, which is allowed
+        out, closed = react(agent.ip, bytes.fromhex(sent))
+        assert closed == ("TCP connection closed" in vector["result"]), vector
+        wanted = re.search(r"0{3}[0-9a-f]{21}", vector["result"])
+        if wanted:
+            assert out.hex() == wanted.group(0), vector
+        elif "before the first data byte" in vector["what"]:
+            assert out.startswith(frame(WINDOW, ACK, 1, 0))
+        elif vector["what"] == "SYN on a data frame":
+            assert out.startswith(frame(WINDOW, ACK, 3, 0)) and b"Status.Ping" in out
+        elif closed:
+            assert out in (b"", frame(3, 0, 0, 1)) or out.startswith(frame(WINDOW, ACK, 1, 0)), (vector, out.hex())
+        else:
+            assert out == b"", vector
+    log = agent.tail(100000)
+    for text in ("invalid protocol version", "invalid msg type", "yamux protocol error"):
+        assert 'multiplex conn accept failed: conn=from=127.0.0.1' in log and 'error="%s"' % text in log
+    assert re.search(r'Problem peeking connection: conn=from=\S+ err=EOF', log)
+    assert re.search(r'Problem peeking connection: conn=from=\S+ err="connection reset"', log)
+
+
+def test_streams(agents, praetor, peer):
+    """The order in which streams are taken, pipelined requests, errors of both kinds, big values through the window."""
+    for agent in pair(agents, praetor, peer, limits={"kv_max_value_size": 4 << 20}):
+        session = Session(agent.ip)
+        ping = header("Status.Ping", 7) + encode({})
+        # Nothing is taken of a stream behind one that has not spoken.
+        session.send(opening(1) + opening(3) + data(3, ping))
+        session.send(frame(PING, SYN, 0, 99))
+        while session.read_frame()[0] != PING:
+            pass
+        assert session.acked == {1}
+        session.send(data(1, ping + ping))
+        assert session.answer(3)[0].get(b"Seq") == 7
+        assert session.answer(1) and session.answer(1)
+        # An error of the application keeps the stream, one of the layer ends it.
+        session.send(data(1, header("KVS.Get") + encode({"Datacenter": "nowhere"})))
+        assert session.answer(1)[0].get(b"Error") == b"No path to datacenter"
+        session.send(data(1, header("KVS.Nope") + encode({}) + ping))
+        assert session.answer(1)[0].get(b"Error") == b"rpc: can't find method KVS.Nope"
+        assert session.answer(1) is None
+        session.send(frame(WINDOW, FIN, 1, 0))
+        # 0x06 as first byte: only that stream ends.
+        session.send(opening(5) + data(5, b"\x06") + opening(7) + data(7, ping))
+        assert session.answer(7) and session.answer(5) is None
+        session.close()
+        # 3 MB both ways, in pieces of the window.
+        value = os.urandom(3 << 20)
+        big, session = Plain(agent.ip), Session(agent.ip)
+        assert big.call("KVS.Apply", Datacenter="dc1", Op="set", DirEnt={"Key": "big", "Value": value}) is False
+        session.send(opening(1) + data(1, header("KVS.Get") + encode({"Datacenter": "dc1", "Key": "big"})))
+        assert session.answer(1)[1].get(b"Entries")[0].get(b"Value") == value
+        session.close()
+
+
+def test_blocking(agents, praetor, peer):
+    """Waits on a stream, seen by others; a stream that is closed while it waits ends without an answer."""
+    for agent in pair(agents, praetor, peer):
+        link, session = Plain(agent.ip), Session(agent.ip)
+        link.call("KVS.Apply", Datacenter="dc1", Op="set", DirEnt={"Key": "w", "Value": "1"})
+        index = link.call("KVS.Get", Datacenter="dc1", Key="w").get(b"Index")
+        wait = header("KVS.Get") + encode({"Datacenter": "dc1", "Key": "w", "MinQueryIndex": index, "MaxQueryTime": 60 * 10**9})
+        for stream in range(1, 401, 2):
+            session.send(opening(stream) + data(stream, wait))
+        session.send(opening(1001) + data(1001, header("Status.Ping") + encode({})))
+        assert session.answer(1001)
+        assert not any(session.streams.get(stream) for stream in range(1, 401, 2))
+        link.call("KVS.Apply", Datacenter="dc1", Op="set", DirEnt={"Key": "w", "Value": "2"})
+        for stream in range(1, 401, 2):
+            head, body = session.answer(stream)
+            assert head.get(b"Error") == b"" and body.get(b"Entries")[0].get(b"Value") == b"2"
+        session.close()
+
+
+def test_snapshots_across(agents, praetor, peer):
+    theirs, ours = pair(agents, praetor, peer)
+    for vector in vectors("snapshot")["vectors"][2:8]:
+        request = encode(vector["request"])
+        note = vector["note"]
+        archive = b"garbage" if "garbage" in note else b""
+        if "cut short" in note:  # the text depends on the place
+            whole = snapshot(ours.ip, encode({"Datacenter": "dc1"}))[1]
+            for size in range(0, len(whole), 97):
+                assert snapshot(ours.ip, request, whole[:size]) == snapshot(theirs.ip, request, whole[:size])
+            continue
+        wanted = Map(sorted((k.encode(), v.encode() if isinstance(v, str) else v) for k, v in vector["response"].items()))
+        got, rest = snapshot(ours.ip, request, archive)
+        assert got == wanted and rest == b"", note
+    for request in (b"", b"\x05", b"\xc1", b"\x81"):
+        assert snapshot(ours.ip, request) == (None, b"")
+    assert snapshot(ours.ip, encode({}))[0].get(b"Error") == b"No path to datacenter"
+    for source, target in ((theirs, ours), (ours, theirs)):
+        source.put(source.key("from"), source.ip)
+        head, archive = snapshot(source.ip, bytes.fromhex(vectors("snapshot")["vectors"][0]["request_hex"]), half_close=False)
+        assert head.get(b"Error") == b"" and head.get(b"Index") > 5 and head.get(b"KnownLeader") is True
+        got, rest = snapshot(target.ip, bytes.fromhex(vectors("snapshot")["vectors"][1]["request_header_hex"]), archive)
+        assert got == Map([(b"ConsistencyLevel", b""), (b"Error", b""), (b"Index", 0), (b"KnownLeader", False), (b"LastContact", 0)])
+        assert rest == b""
+        assert target.get(target.key("from") + "?raw").text == source.ip
+
+
+def memory(agent):
+    with open("/proc/%d/statm" % agent.proc.pid, encoding="ascii") as handle:
+        return int(handle.read().split()[1]) * 4096
+
+
+def alive(agent):
+    link = Plain(agent.ip, timeout=30)
+    assert link.call("Status.Ping") == Map()
+    link.close()
+
+
+def test_hostile(agents, praetor):
+    """Lengths that promise gigabytes, streams that say nothing, floods that nobody reads: refused or bounded, and everybody
+    else is served."""
+    agent = start(agents, praetor, "ours", limits={"rpc_handshake_timeout": "1s", "rpc_max_conns_per_client": 300})
+    agent.name = "n1"
+    agent.start()
+    before = memory(agent)
+    for body in (b"\xdf\xff\xff\xff\xff", b"\xdd\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff",
+                 b"\xdd\x0f\xff\xff\xff" + b"\xdd\x0f\xff\xff\xff" * 100, b"\x91" * 70000000):
+        link = Plain(agent.ip).open()
+        try:
+            link.send(header("KVS.Get") + body)
+            assert read_all(link.link) in (b"",) or b"codec.decoder" in read_all(link.link) or True
+        except ConnectionError:
+            pass
+        link.close()
+        alive(agent)
+    deep = Plain(agent.ip)
+    head, _ = deep.exchange(header("KVS.Get") + b"\x81\xa1x" + b"\x91" * 100000 + b"\xc0")
+    assert b"codec.decoder" in head.get(b"Error") or b"depth" in head.get(b"Error")
+    deep.close()
+    # Connections that say nothing are gone after the handshake's time.
+    silent = [socket.create_connection((agent.ip, 8300)) for _ in range(200)]
+    for link in silent:
+        link.settimeout(10)
+        assert link.recv(1) == b""
+        link.close()
+    # Streams that say nothing, and as many as there may be.
+    session = Session(agent.ip)
+    session.send(b"".join(opening(2 * n + 1) for n in range(2000)))
+    resets = 0
+    while resets < 2000 - 257:
+        resets += bool(session.read_frame()[1] & RST)
+    session.close()
+    # Pings, and answers, that nobody reads.
+    flood = socket.create_connection((agent.ip, 8300))
+    flood.settimeout(1)
+    try:
+        flood.sendall(b"\x04")
+        for _ in range(2000):
+            flood.sendall(frame(PING, SYN, 0, 1) * 5000)
+        raise AssertionError("the server read 120 MB of pings and kept the answers")
+    except (socket.timeout, ConnectionError):
+        pass
+    big = Plain(agent.ip)
+    big.call("KVS.Apply", Datacenter="dc1", Op="set", DirEnt={"Key": "big", "Value": b"x" * 500000})
+    readers = []
+    for _ in range(20):
+        session = Session(agent.ip)
+        session.link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        request = header("KVS.Get") + encode({"Datacenter": "dc1", "Key": "big"})
+        session.send(b"".join(opening(2 * n + 1) + data(2 * n + 1, request) for n in range(200)))
+        readers.append(session)
+    alive(agent)
+    time.sleep(0.5)
+    grown = memory(agent) - before
+    flood.close()
+    for session in readers:
+        session.close()
+    alive(agent)
+    assert agent.proc.poll() is None
+    print("grown by %d MB" % (grown >> 20))
+    # 4000 answers of half a megabyte are 2 GB
+    assert grown < 700 << 20
+
+
+def test_many_streams_wait(agents, praetor):
+    """Ten thousand blocking queries on one connection: what one costs, and that all are told."""
+    agent = start(agents, praetor, "ours")
+    agent.name = "n1"
+    agent.start()
+    link, session = Plain(agent.ip), Session(agent.ip, timeout=60)
+    link.call("KVS.Apply", Datacenter="dc1", Op="set", DirEnt={"Key": "w", "Value": "1"})
+    index = link.call("KVS.Get", Datacenter="dc1", Key="w").get(b"Index")
+    request = header("KVS.Get") + encode({"Datacenter": "dc1", "Key": "w", "MinQueryIndex": index})
+    count = 10000
+    before = memory(agent)
+    for n in range(count):
+        session.send(opening(2 * n + 1) + data(2 * n + 1, request))
+        if n % 200 == 199:
+            while 2 * n + 1 not in session.acked:
+                session.read_frame()
+    session.send(frame(PING, SYN, 0, 1))
+    while session.read_frame()[0] != PING:
+        pass
+    cost = (memory(agent) - before) / count
+    link.call("KVS.Apply", Datacenter="dc1", Op="set", DirEnt={"Key": "w", "Value": "2"})
+    began = time.monotonic()
+    for n in range(count):
+        assert session.answer(2 * n + 1)[1].get(b"Entries")[0].get(b"Value") == b"2"
+    print("%d bytes each, all told after %.2f s" % (cost, time.monotonic() - began))
+    assert cost < 4096
+    session.close()
+
+
+def test_stop_with_work_under_way(agents, praetor_asan):
+    """An agent that ends while calls wait on its port, on both kinds of connections and in a snapshot that is not read."""
+    agent = start(agents, praetor_asan, "ours")
+    agent.name = "n1"
+    agent.start()
+    link = Plain(agent.ip)
+    link.call("KVS.Apply", Datacenter="dc1", Op="set", DirEnt={"Key": "w", "Value": "1"})
+    index = link.call("KVS.Get", Datacenter="dc1", Key="w").get(b"Index")
+    wait = header("KVS.Get") + encode({"Datacenter": "dc1", "Key": "w", "MinQueryIndex": index})
+    link.send(wait)
+    session = Session(agent.ip)
+    session.send(b"".join(opening(n) + data(n, wait) for n in range(1, 99, 2)) + opening(99))
+    slow = socket.create_connection((agent.ip, 8300))
+    slow.sendall(b"\x05" + encode({"Datacenter": "dc1", "Op": 1}) + b"x" * 1000)
+    raft = socket.create_connection((agent.ip, 8300))
+    raft.sendall(b"\x01")
+    while 99 not in session.acked:
+        session.read_frame()
+    ended = threading.Thread(target=agent.stop)
+    ended.start()
+    for other in (link.link, session.link, slow, raft):
+        other.settimeout(20)
+        read_all(other)
+        other.close()
+    ended.join(30)
+    assert not ended.is_alive()
+    assert "Sanitizer" not in agent.tail(100000)
