@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "agent/check_curl.h"
+#include "agent/program.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/json.h"
@@ -199,12 +200,7 @@ static void created(struct docker_check *d, struct str body) {
 }
 
 static void started(struct docker_check *d) {
-    struct check_output *o = &d->transfer.output;
-    struct str tail = check_output_tail(o);
-    d->output = o->total > tail.len
-                    ? str_format(&d->arena, "Captured %zu of %llu bytes\n...\n" STR_FMT, tail.len,
-                                 (unsigned long long)o->total, STR_ARG(tail))
-                    : str_copy(&d->arena, tail);
+    d->output = str_copy(&d->arena, program_output_text(&d->transfer.output, &d->arena));
     struct str escaped = escape(&d->arena, d->exec_id, "+");
     send_step(d, STEP_INSPECT, str_format(&d->arena, "/exec/" STR_FMT "/json", STR_ARG(escaped)),
               STR(""));

@@ -3,22 +3,18 @@
 #include "agent/watch_handler.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/check_curl.h"
+#include "agent/program.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 #define LOGGER "agent"
 #define OUTPUT_MAX 4096
-#define READ_SIZE 4096
 
 struct watch_handler {
     const struct watch_plan *plan;
@@ -29,12 +25,8 @@ struct watch_handler {
     bool closing;
 
     /* script */
-    struct check_output output;
-    uv_poll_t exit_poll, read_poll;
-    pid_t pid;
-    int pid_fd, read_fd, wait_status;
-    unsigned open_handles;
-    bool exited, read_over, abandoned;
+    struct program child;
+    bool abandoned;
 
     /* call */
     struct check_curl *curl;
@@ -45,18 +37,10 @@ struct watch_handler {
 static void free_handler(struct watch_handler *h) {
     void (*over)(void *owner) = h->over;
     void *owner = h->owner;
-    check_output_free(&h->output);
+    check_output_free(&h->child.output);
     arena_free(&h->arena);
     mem_free(h);
     over(owner);
-}
-
-static struct str output_text(struct check_output *output, struct arena *arena) {
-    struct str tail = check_output_tail(output);
-    if (output->total <= tail.len)
-        return tail;
-    return str_format(arena, "Captured %zu of %llu bytes\n...\n" STR_FMT, tail.len,
-                      (unsigned long long)output->total, STR_ARG(tail));
 }
 
 /* ---- scripts ---- */
@@ -91,58 +75,20 @@ static struct str end_text(int status, struct arena *arena) {
     return str_format(arena, "exit status %d", WEXITSTATUS(status));
 }
 
-static void script_closed(struct watch_handler *h) {
-    if (--h->open_handles > 0)
-        return;
-    close(h->pid_fd);
-    close(h->read_fd);
+static void script_closed(struct program *c) {
+    struct watch_handler *h = c->owner;
     if (!h->abandoned) {
-        if (h->wait_status != 0)
-            script_failed(h->plan, end_text(h->wait_status, &h->arena));
-        script_said(h->plan, output_text(&h->output, &h->arena));
+        if (c->wait_status != 0)
+            script_failed(h->plan, end_text(c->wait_status, &h->arena));
+        script_said(h->plan, program_output_text(&c->output, &h->arena));
     }
     free_handler(h);
 }
 
-static void exit_closed(uv_handle_t *handle) {
-    script_closed(CONTAINER_OF((uv_poll_t *)handle, struct watch_handler, exit_poll));
-}
-static void read_closed(uv_handle_t *handle) {
-    script_closed(CONTAINER_OF((uv_poll_t *)handle, struct watch_handler, read_poll));
-}
-
-static void script_maybe_over(struct watch_handler *h) {
-    if (h->closing || !(h->abandoned || (h->exited && h->read_over)))
-        return;
-    h->closing = true;
-    uv_close((uv_handle_t *)&h->exit_poll, exit_closed);
-    uv_close((uv_handle_t *)&h->read_poll, read_closed);
-}
-
-static void can_read(uv_poll_t *poll, int status, int events) {
-    (void)status;
-    (void)events;
-    struct watch_handler *h = CONTAINER_OF(poll, struct watch_handler, read_poll);
-    char bytes[READ_SIZE];
-    ssize_t n = read(h->read_fd, bytes, sizeof(bytes));
-    if (n > 0) {
-        check_output_add(&h->output, bytes, (size_t)n);
-    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-        h->read_over = true;
-        uv_poll_stop(&h->read_poll);
-        script_maybe_over(h);
-    }
-}
-
-static void has_exited(uv_poll_t *poll, int status, int events) {
-    (void)status;
-    (void)events;
-    struct watch_handler *h = CONTAINER_OF(poll, struct watch_handler, exit_poll);
-    if (waitpid(h->pid, &h->wait_status, WNOHANG) != h->pid)
-        return;
-    h->exited = true;
-    uv_poll_stop(&h->exit_poll);
-    script_maybe_over(h);
+static void script_changed(struct program *c) {
+    const struct watch_handler *h = c->owner;
+    if (!c->closing && (h->abandoned || (c->exited && c->read_over)))
+        program_close(c);
 }
 
 /* A file in memory: the script may read it or not, and nobody has to feed it. */
@@ -184,78 +130,36 @@ static char **environment(uint64_t index, struct arena *arena) {
     return to;
 }
 
-static int spawn(struct watch_handler *h, int input, int output, char **env) {
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t how;
-    sigset_t none, all;
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_adddup2(&files, input, 0);
-    posix_spawn_file_actions_adddup2(&files, output, 1);
-    posix_spawn_file_actions_adddup2(&files, output, 2);
-    posix_spawn_file_actions_addclosefrom_np(&files, 3);
-    posix_spawnattr_init(&how);
-    posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    posix_spawnattr_setsigmask(&how, &none);
-    posix_spawnattr_setsigdefault(&how, &all);
-    int code = posix_spawnp(&h->pid, h->plan->argv[0], &files, &how, h->plan->argv, env);
-    posix_spawnattr_destroy(&how);
-    posix_spawn_file_actions_destroy(&files);
-    return code;
-}
-
-static struct str start_text(const char *program, int code, struct arena *arena) {
-    if (strchr(program, '/') == NULL && code == ENOENT)
-        return str_format(arena, "exec: " STR_FMT ": executable file not found in $PATH",
-                          STR_ARG(str_quote(arena, str_from(program))));
-    return str_format(arena, "fork/exec %s: " STR_FMT, program,
-                      STR_ARG(check_errno_text(arena, code)));
-}
-
-/* 0, or an errno. */
-static int script_launch(struct watch_handler *h, struct str payload, uint64_t index) {
-    int ends[2];
-    int input = input_file(payload);
-    if (input < 0)
-        return errno;
-    if (pipe2(ends, O_CLOEXEC) != 0) {
-        int code = errno;
-        close(input);
-        return code;
-    }
-    fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    int code = spawn(h, input, ends[1], environment(index, &h->arena));
-    close(input);
-    close(ends[1]);
-    h->read_fd = ends[0];
-    h->pid_fd = code == 0 ? pidfd_open(h->pid, 0) : -1;
-    if (code == 0 && h->pid_fd < 0) { /* it runs, but nobody could tell when it ends */
-        code = errno;
-        kill(h->pid, SIGKILL);
-        waitpid(h->pid, NULL, 0);
-    }
-    if (code != 0)
-        close(h->read_fd);
-    return code;
+static bool script_launch(struct watch_handler *h, struct str payload, uint64_t index,
+                          struct error *e) {
+    const char *name = h->plan->argv[0];
+    struct program_command command = {
+        .file = program_find(str_from(name), &h->arena, e),
+        .argv = h->plan->argv,
+        .environment = environment(index, &h->arena),
+    };
+    if (command.file == NULL)
+        return false;
+    command.input = input_file(payload);
+    if (command.input < 0)
+        return error_set(e, ERROR_IO, "fork/exec %s: " STR_FMT, name,
+                         STR_ARG(check_errno_text(&h->arena, errno)));
+    bool ok = program_start(&h->child, h->loop, &command, &h->arena, e);
+    close(command.input);
+    return ok;
 }
 
 static bool script_start(struct watch_handler *h, struct str payload, uint64_t index) {
+    struct error e = ERROR_IN(&h->arena);
     if (h->plan->argv[0] == NULL)
         return false;
-    int code = script_launch(h, payload, index);
-    if (code != 0) {
-        script_failed(h->plan, start_text(h->plan->argv[0], code, &h->arena));
-        script_said(h->plan, STR(""));
-        return false;
-    }
-    h->output.limit = OUTPUT_MAX;
-    uv_poll_init(&h->loop->uv, &h->exit_poll, h->pid_fd);
-    uv_poll_init(&h->loop->uv, &h->read_poll, h->read_fd);
-    h->open_handles = 2;
-    uv_poll_start(&h->exit_poll, UV_READABLE, has_exited);
-    uv_poll_start(&h->read_poll, UV_READABLE | UV_DISCONNECT, can_read);
-    return true;
+    h->child = (struct program){
+        .output.limit = OUTPUT_MAX, .changed = script_changed, .closed = script_closed, .owner = h};
+    if (script_launch(h, payload, index, &e))
+        return true;
+    script_failed(h->plan, e.text);
+    script_said(h->plan, STR(""));
+    return false;
 }
 
 /* ---- calls ---- */
@@ -303,7 +207,7 @@ static struct str fault_text(struct watch_handler *h) {
 
 static void call_finished(struct check_transfer *t) {
     struct watch_handler *h = t->owner;
-    struct str output = output_text(&t->output, &h->arena);
+    struct str output = program_output_text(&t->output, &h->arena);
     if (t->code != CURLE_OK)
         call_failed(h->plan, fault_text(h));
     else if (t->status / 100 != 2)
@@ -387,7 +291,7 @@ struct watch_handler *watch_handler_start(const struct watch_plan *plan, struct 
 void watch_handler_abandon(struct watch_handler *h) {
     if (h->plan->argv != NULL) {
         h->abandoned = true;
-        script_maybe_over(h);
+        script_changed(&h->child);
     } else {
         check_transfer_cancel(&h->transfer);
         call_end(&h->timer);

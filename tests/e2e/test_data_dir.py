@@ -97,8 +97,8 @@ def move(source, target):
 
 def goes_on(agent):
     """What was taken over can be used: beats, changes, removals, and the catalog has it."""
-    catalog = agent.get("/v1/catalog/node/" + agent.name).json
-    assert {"plain", "web/1 ünï", "app", "app-sidecar-proxy", "mesh", "native", "fixed-1"} <= set(catalog["Services"])
+    all_of_them = {"plain", "web/1 ünï", "app", "app-sidecar-proxy", "mesh", "native", "fixed-1"}
+    until("services in the catalog", lambda: all_of_them <= set(agent.get("/v1/catalog/node/" + agent.name).json["Services"]))
     until("checks in the catalog", lambda: {c["CheckID"]: c["Status"] for c in agent.get("/v1/health/node/" + agent.name).json}.get("late") == "warning")
     assert agent.put("/v1/agent/check/pass/late?note=again").status == 200
     assert agent.get("/v1/agent/checks").json["late"]["Output"] == "again"
