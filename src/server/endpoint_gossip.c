@@ -54,7 +54,9 @@ SHAPE(keyring_responses, "KeyringResponses");
 
 static bool event_fire(struct call_context *c, void *request, void *reply, struct error *e) {
     const struct event_fire_request *r = request;
-    (void)reply;
+    struct event_fire_response *out = reply;
+    out->meta.known_leader = server_known_leader(c->server);
+    out->meta.last_contact = (int64_t)server_last_contact_ns(c->server);
     if (c->server->membership == NULL)
         return error_set(e, ERROR_INTERNAL, "this server has no gossip pool");
     struct str name = str_format(c->arena, "consul:event:" STR_FMT, STR_ARG(r->name));
