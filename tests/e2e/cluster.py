@@ -29,13 +29,13 @@ class Cluster:
     def peers(self, servers=None):
         return [{"id": s.id, "address": s.raft, "non_voter": False} for s in servers or self.servers]
 
-    def form(self, seconds=30):
-        """All start; returns the leader, when every server knows it."""
+    def form(self, seconds=30, join=True):
+        """All start; returns the leader, when every server knows it. join: in gossip too, so that calls are forwarded."""
         first = self.servers[0]
         first.start()
         first.stop()
         write_peers(first, self.peers())
-        for server in self.servers: # so that they know each other's addresses: calls are forwarded
+        for server in self.servers if join else []:
             server.configure(dict(server.conf, retry_join=[s.ip for s in self.servers], retry_interval="1s"))
         for server in self.servers[1:] + [first]:
             server.launch()
@@ -139,3 +139,56 @@ def keys_of(server, prefix, stale=True):
         return {}
     assert answer.status == 200, answer.text
     return {e["Key"]: base64.b64decode(e["Value"] or "").decode() for e in answer.json}
+
+
+# ---- what a server holds, whatever its kind ----
+
+def _plain(value):
+    """Maps without their order, so that two decodings compare."""
+    from e2e import rpc_wire
+    if isinstance(value, rpc_wire.Map):
+        return {k: _plain(v) for k, v in value}
+    return [_plain(v) for v in value] if isinstance(value, list) else value
+
+
+def state_of(server, token=None):
+    """The records of state.bin (fsm.md 7), as (type, value), and the raft index that they are of."""
+    import io
+    import tarfile
+    from e2e import rpc_wire
+    headers = {"X-Consul-Token": token} if token else {}
+    answer = server.get("/v1/snapshot?stale", headers=headers)
+    assert answer.status == 200 or "wait until the configuration" in answer.text, answer.text
+    if answer.status != 200:
+        return 0, [answer.text]
+    with tarfile.open(fileobj=io.BytesIO(answer.body)) as archive:
+        meta = json.load(archive.extractfile("meta.json"))
+        raw = archive.extractfile("state.bin").read()
+    header, at = rpc_wire.decode(raw)
+    records = [(-1, _plain(header))]
+    while at < len(raw):
+        kind = raw[at]
+        value, at = rpc_wire.decode(raw, at + 1)
+        records.append((kind, _plain(value)))
+    return meta["Index"], records
+
+
+def same_state(servers, seconds=20, token=None):
+    """Until all hold the same records at the same index; returns them."""
+    last = {}
+
+    def equal():
+        states = [state_of(s, token) for s in servers]
+        last.update(zip((s.name for s in servers), states))
+        return states[0][1] if all(s == states[0] for s in states) else None
+    try:
+        return until("the same state", equal, seconds)
+    except AssertionError:
+        names = sorted(last)
+        raise AssertionError("states differ: " + differences(last[names[0]], last[names[-1]])) from None
+
+
+def differences(a, b):
+    if a[0] != b[0]:
+        return "indexes %d and %d" % (a[0], b[0])
+    return repr([(x, y) for x, y in zip(a[1], b[1]) if x != y][:4]) + " lengths %d, %d" % (len(a[1]), len(b[1]))

@@ -116,7 +116,10 @@ class Agent:
             except OSError:
                 return False
         until("a leader", leads, seconds)
-        until("its node in the catalog", lambda: self.get("/v1/health/node/" + self.name).json, seconds)
+        def listed():
+            answer = self.get("/v1/health/node/" + self.name)
+            return answer.status == 200 and answer.json
+        until("its node in the catalog", listed, seconds)
 
     def tail(self, size=4000):
         with open(self.log, "rb") as handle:
