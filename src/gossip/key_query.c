@@ -101,6 +101,8 @@ bool key_query_response(struct gossip *g, struct own_query *q, struct str from,
     } else if (!r.result) {
         add_message(c, from, r.message);
         c->errors++;
+        /* "" then; the peer counts it too */
+        count_key(c, &c->primary_keys, &c->primary_keys_len, r.primary_key);
     } else {
         if (r.message.len > 0) {
             add_message(c, from, r.message);

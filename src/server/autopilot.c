@@ -333,7 +333,7 @@ bool autopilot_health(struct autopilot *a, struct arena *arena, struct operator_
         return error_set(e, ERROR_INTERNAL,
                          "all servers must have raft_protocol set to 3 or "
                          "higher to use this endpoint");
-    *out = (struct operator_health_reply){.healthy = true, .servers = LIST_NIL};
+    *out = (struct operator_health_reply){.healthy = a->judged.present, .servers = LIST_NIL};
     if (!a->judged.present)
         return true;
     out->servers = LIST_NEW(arena, struct server_health, a->judged.len);
