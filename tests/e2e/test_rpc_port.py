@@ -215,6 +215,8 @@ def test_streams(agents, praetor, peer):
         ping = header("Status.Ping", 7) + encode({})
         # Nothing is taken of a stream behind one that has not spoken.
         session.send(opening(1) + opening(3) + data(3, ping))
+        while 1 not in session.acked:
+            session.read_frame()
         session.send(frame(PING, SYN, 0, 99))
         while session.read_frame()[0] != PING:
             pass
