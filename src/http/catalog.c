@@ -1,6 +1,6 @@
 /* /v1/catalog: http-core.md 11.2 and 11.3. */
+#include "http/reads.h"
 #include "http/records.h"
-#include "http/room.h"
 
 /* ---- writes ---- */
 
@@ -128,21 +128,12 @@ static void write_service_nodes(struct http_request *r, const void *reply, struc
 }
 
 static void service_nodes(struct http_request *r, bool connect) {
-    struct service_request *q = ARENA_NEW(&r->arena, struct service_request);
-    if (!http_check_namespace(r))
+    struct service_request *q = http_read_instances(r);
+    if (q == NULL)
         return;
     q->connect = connect;
-    q->datacenter = http_datacenter(r);
-    http_read_source(r, &q->source);
-    http_read_node_meta(r, &q->node_meta_filters);
-    if (!http_read_options(r, &q->options))
-        return;
-    q->service_tags = http_param_list(r, "tag");
-    q->tag_filter = q->service_tags.present;
-    q->service_name = r->argument;
-    if (http_need_argument(r, "Missing service name"))
-        http_call_cached(r, &endpoint_catalog_service_nodes, q, &q->options, HTTP_CACHE_REFRESHED,
-                         0, write_service_nodes);
+    http_call_cached(r, &endpoint_catalog_service_nodes, q, &q->options, HTTP_CACHE_REFRESHED, 0,
+                     write_service_nodes);
 }
 
 static void catalog_service(struct http_request *r) {
@@ -151,18 +142,6 @@ static void catalog_service(struct http_request *r) {
 
 static void catalog_connect(struct http_request *r) {
     service_nodes(r, true);
-}
-
-/* False: answered. */
-static struct node_request *node_question(struct http_request *r) {
-    struct node_request *q = ARENA_NEW(&r->arena, struct node_request);
-    if (!http_check_namespace(r))
-        return NULL;
-    q->datacenter = http_datacenter(r);
-    q->node = r->argument;
-    if (!http_read_options(r, &q->options) || !http_need_argument(r, "Missing node name"))
-        return NULL;
-    return q;
 }
 
 static void write_node_map(struct http_request *r, const void *reply, struct json_writer *w) {
@@ -190,7 +169,7 @@ static void write_node_map(struct http_request *r, const void *reply, struct jso
 }
 
 static void catalog_node(struct http_request *r) {
-    struct node_request *q = node_question(r);
+    struct node_request *q = http_read_node(r);
     if (q != NULL)
         http_call_json(r, &endpoint_catalog_node_services, q, 0, write_node_map);
 }
@@ -218,7 +197,7 @@ static void write_node_list(struct http_request *r, const void *reply, struct js
 }
 
 static void catalog_node_services(struct http_request *r) {
-    struct node_request *q = node_question(r);
+    struct node_request *q = http_read_node(r);
     if (q != NULL)
         http_call_json(r, &endpoint_catalog_node_service_list, q, 0, write_node_list);
 }
@@ -234,15 +213,9 @@ static void write_gateway_services(struct http_request *r, const void *reply,
 }
 
 static void catalog_gateway_services(struct http_request *r) {
-    struct service_request *q = ARENA_NEW(&r->arena, struct service_request);
-    if (!http_check_namespace(r))
-        return;
-    q->datacenter = http_datacenter(r);
-    q->service_name = r->argument;
-    if (!http_read_options(r, &q->options) || !http_need_argument(r, "Missing gateway name"))
-        return;
-    q->options.filter = STR("");
-    http_call_json(r, &endpoint_catalog_gateway_services, q, 0, write_gateway_services);
+    struct service_request *q = http_read_gateway(r);
+    if (q != NULL)
+        http_call_json(r, &endpoint_catalog_gateway_services, q, 0, write_gateway_services);
 }
 
 #define READ (ROUTE_META | ROUTE_EFFECTIVE)

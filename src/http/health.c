@@ -1,6 +1,6 @@
 /* /v1/health: http-core.md 11.10. */
+#include "http/reads.h"
 #include "http/records.h"
-#include "http/room.h"
 
 /* ---- checks ---- */
 
@@ -10,12 +10,8 @@ static void write_health_checks(struct http_request *r, const void *reply, struc
 }
 
 static void health_node(struct http_request *r) {
-    struct node_request *q = ARENA_NEW(&r->arena, struct node_request);
-    if (!http_check_namespace(r))
-        return;
-    q->datacenter = http_datacenter(r);
-    q->node = r->argument;
-    if (http_read_options(r, &q->options) && http_need_argument(r, "Missing node name"))
+    struct node_request *q = http_read_node(r);
+    if (q != NULL)
         http_call_json(r, &endpoint_health_node_checks, q, 0, write_health_checks);
 }
 
@@ -109,23 +105,14 @@ static bool read_passing(struct http_request *r, uint32_t *variant) {
 }
 
 static void instances(struct http_request *r, bool connect, bool ingress) {
-    struct service_request *q = ARENA_NEW(&r->arena, struct service_request);
+    struct service_request *q = http_read_instances(r);
     uint32_t variant;
-    if (!http_check_namespace(r))
+    if (q == NULL || !read_passing(r, &variant))
         return;
     q->connect = connect;
     q->ingress = ingress;
-    q->datacenter = http_datacenter(r);
-    http_read_source(r, &q->source);
-    http_read_node_meta(r, &q->node_meta_filters);
-    if (!http_read_options(r, &q->options))
-        return;
-    q->service_tags = http_param_list(r, "tag");
-    q->tag_filter = q->service_tags.present;
-    q->service_name = r->argument;
-    if (http_need_argument(r, "Missing service name") && read_passing(r, &variant))
-        http_call_cached(r, &endpoint_health_service_nodes, q, &q->options, HTTP_CACHE_REFRESHED,
-                         variant, write_instances);
+    http_call_cached(r, &endpoint_health_service_nodes, q, &q->options, HTTP_CACHE_REFRESHED,
+                     variant, write_instances);
 }
 
 static void health_service(struct http_request *r) {

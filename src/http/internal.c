@@ -2,8 +2,8 @@
 #include <stdlib.h>
 
 #include "base/map.h"
+#include "http/reads.h"
 #include "http/records.h"
-#include "http/room.h"
 
 /* ---- nodes ---- */
 
@@ -52,14 +52,9 @@ static void got_node(struct http_request *r, struct answer *a) {
 }
 
 static void ui_node(struct http_request *r) {
-    struct node_request *q = ARENA_NEW(&r->arena, struct node_request);
-    q->datacenter = http_datacenter(r);
-    q->node = r->argument;
-    if (!http_read_options(r, &q->options) || !http_check_namespace(r) ||
-        !http_need_argument(r, "Missing node name"))
-        return;
-    q->options.filter = STR("");
-    http_call(r, &endpoint_internal_node_info, q, got_node);
+    struct node_request *q = http_read_node_unfiltered(r);
+    if (q != NULL)
+        http_call(r, &endpoint_internal_node_info, q, got_node);
 }
 
 /* ---- services ---- */
@@ -282,15 +277,9 @@ static void write_gateway(struct http_request *r, const void *reply, struct json
 }
 
 static void ui_gateway_services(struct http_request *r) {
-    struct service_request *q = ARENA_NEW(&r->arena, struct service_request);
-    if (!http_check_namespace(r))
-        return;
-    q->datacenter = http_datacenter(r);
-    q->service_name = r->argument;
-    if (!http_read_options(r, &q->options) || !http_need_argument(r, "Missing gateway name"))
-        return;
-    q->options.filter = STR("");
-    http_call_json(r, &endpoint_internal_gateway_service_dump, q, 0, write_gateway);
+    struct service_request *q = http_read_gateway(r);
+    if (q != NULL)
+        http_call_json(r, &endpoint_internal_gateway_service_dump, q, 0, write_gateway);
 }
 
 static void ui_services(struct http_request *r) {

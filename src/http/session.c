@@ -1,6 +1,6 @@
 /* /v1/session: http-core.md 11.5. */
+#include "http/reads.h"
 #include "http/records.h"
-#include "http/room.h"
 
 #include "base/time.h"
 #include "schema/table.h"
@@ -181,14 +181,9 @@ static void session_list(struct http_request *r) {
 }
 
 static void session_node(struct http_request *r) {
-    struct node_request *q = ARENA_NEW(&r->arena, struct node_request);
-    q->datacenter = http_datacenter(r);
-    q->node = r->argument;
-    if (!http_read_options(r, &q->options) || !http_check_namespace(r) ||
-        !http_need_argument(r, "Missing node name"))
-        return;
-    q->options.filter = STR("");
-    http_call_json(r, &endpoint_session_node_sessions, q, 0, write_sessions);
+    struct node_request *q = http_read_node_unfiltered(r);
+    if (q != NULL)
+        http_call_json(r, &endpoint_session_node_sessions, q, 0, write_sessions);
 }
 
 const struct http_route http_routes_session[] = {
