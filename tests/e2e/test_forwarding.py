@@ -1,0 +1,188 @@
+"""Requests to a server that does not lead, in clusters of ours, of the peer's and of both: what is forwarded, what is
+answered where it was asked, what the headers say, and what becomes of requests under way when the leader is killed."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from e2e.cluster import Cluster
+from e2e.harness import until
+
+CLUSTERS = ["ppp", "pcc", "cpp", "cpc"]  # who leads at first, then the others; p: Praetor, c: the peer
+
+READS = ["/v1/catalog/nodes", "/v1/catalog/services", "/v1/catalog/service/web", "/v1/catalog/node/db1",
+         "/v1/health/node/db1", "/v1/health/checks/web", "/v1/health/service/web", "/v1/health/state/any",
+         "/v1/kv/tree?recurse", "/v1/kv/tree/a", "/v1/kv/tree/?keys&separator=/", "/v1/session/list", "/v1/session/node/db1",
+         "/v1/coordinate/nodes", "/v1/internal/ui/nodes", "/v1/internal/ui/services", "/v1/internal/ui/node/db1",
+         "/v1/operator/raft/configuration", "/v1/operator/autopilot/configuration", "/v1/query", "/v1/status/leader",
+         "/v1/catalog/datacenters"]
+
+
+def join(cluster):
+    """Servers find each other's leader by gossip."""
+    first = cluster.servers[0]
+    for other in cluster.servers[1:]:
+        assert other.put("/v1/agent/join/" + first.ip).status == 200
+
+    def all_alive():
+        return all([m["Status"] for m in s.get("/v1/agent/members").json] == [1] * len(cluster.servers)
+                   for s in cluster.servers)
+    until("members", all_alive)
+
+
+@pytest.fixture
+def cluster(request, agents, praetor_asan, peer):
+    binaries = [praetor_asan if kind == "p" else peer for kind in request.param]
+    made = Cluster(agents, binaries)
+    made.form()
+    join(made)
+    return made
+
+
+def fill(server):
+    """Writes of many kinds, through one server."""
+    node = {"Node": "db1", "Address": "10.0.0.9", "NodeMeta": {"zone": "a"}, "Service": {
+        "ID": "web1", "Service": "web", "Tags": ["v1"], "Port": 80, "Meta": {"m": "1"}},
+        "Checks": [{"Name": "alive", "CheckID": "alive", "Status": "passing"},
+                   {"Name": "web", "CheckID": "web1", "ServiceID": "web1", "Status": "warning", "Output": "so so"}]}
+    got = [server.put("/v1/catalog/register", node)]
+    for key, value in [("tree/a", "1"), ("tree/b/c", "2"), ("tree/b/d", "")]:
+        got.append(server.put("/v1/kv/" + key, value))
+    session = server.put("/v1/session/create", {"Node": "db1", "Name": "s", "TTL": "60s", "NodeChecks": ["alive"]})
+    got.append(session)
+    got.append(server.put("/v1/session/renew/" + session.json["ID"]))
+    got.append(server.put("/v1/kv/tree/locked?acquire=" + session.json["ID"], "x"))
+    got.append(server.put("/v1/txn", [{"KV": {"Verb": "set", "Key": "tree/txn", "Value": "dHhu"}},
+                                      {"KV": {"Verb": "get", "Key": "tree/a"}}]))
+    got.append(server.request("POST", "/v1/query", body=json.dumps({"Name": "q", "Service": {"Service": "web"}}).encode()))
+    for answer in got:
+        assert answer.status == 200, answer.text
+    return session.json["ID"]
+
+
+def a_follower_answers_as_the_leader(cluster):
+    leader, followers = cluster.leader(), cluster.followers()
+    fill(followers[0])
+    for path in READS:
+        wanted = leader.get(path)
+        assert wanted.status == 200, (path, wanted.text)
+        for follower in followers:
+            got = follower.get(path)
+            assert (got.status, got.json) == (200, wanted.json), (path, follower.name)
+            if "X-Consul-Index" in wanted.headers:
+                assert got.index == wanted.index, path
+                assert got.headers["X-Consul-KnownLeader"] == "true", path
+                assert got.headers["X-Consul-LastContact"] == "0", path
+
+
+def consistency_and_errors(cluster):
+    follower = cluster.followers()[0]
+    leader = cluster.leader()
+    assert leader.put("/v1/kv/one", "1").status == 200
+    assert follower.get("/v1/kv/one?consistent").status == 200
+    until("stale", lambda: follower.get("/v1/kv/one?stale").status == 200)
+    stale = follower.get("/v1/kv/one?stale")
+    assert stale.headers["X-Consul-KnownLeader"] == "true"
+    assert 0 <= int(stale.headers["X-Consul-LastContact"]) < 2000
+    bad = {"Node": "x", "Address": "1.2.3.4", "Service": {"ID": "id-without-name"}}
+    want = leader.put("/v1/catalog/register", bad)
+    got = follower.put("/v1/catalog/register", bad)
+    assert (want.status, got.status) == (500, 500)
+    assert got.text == "rpc error making call: " + want.text
+    assert follower.get("/v1/kv/one?dc=elsewhere").text == "No path to datacenter"
+
+
+def waiting_through_a_follower(cluster):
+    first, second = cluster.followers()[:2]
+    assert first.put("/v1/kv/wait", "1").status == 200
+    before = first.get("/v1/kv/wait")
+    answers = {}
+
+    def wait(server, how):
+        answers[server.name, how] = server.get("/v1/kv/wait?index=%d&wait=30s%s" % (before.index, how), timeout=40)
+    until("stale", lambda: all(s.get("/v1/kv/wait?stale").index == before.index for s in (first, second)))
+    threads = [threading.Thread(target=wait, args=(server, how)) for server in (first, second) for how in ("", "&stale")]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    assert not answers
+    assert second.put("/v1/kv/wait", "2").status == 200
+    for thread in threads:
+        thread.join(20)
+    assert len(answers) == 4
+    for got in answers.values():
+        assert got.json[0]["Value"] == "Mg==" and got.index > before.index
+
+
+def snapshots_through_a_follower(cluster):
+    first, second = cluster.followers()[:2]
+    assert first.put("/v1/kv/snap", "before").status == 200
+    saved = first.get("/v1/snapshot")
+    assert saved.status == 200 and saved.body[:2] == b"\x1f\x8b"
+    assert saved.headers["X-Consul-KnownLeader"] == "true" and saved.index > 0
+    assert second.put("/v1/kv/snap", "after").status == 200
+    assert second.put("/v1/snapshot", saved.body, timeout=60).status == 200
+    assert first.get("/v1/kv/snap?raw").text == "before"
+    bad = first.put("/v1/snapshot", saved.body[:100])
+    assert bad.status == 500, bad.text
+
+
+def the_leader_is_killed(cluster):
+    leader, followers = cluster.leader(), cluster.followers()
+    follower = followers[0]
+    assert follower.put("/v1/kv/gone", "1").status == 200
+    index = follower.get("/v1/kv/gone").index
+    got = []
+
+    def wait():
+        answer = follower.get("/v1/kv/gone?index=%d&wait=60s" % index, timeout=80)
+        got.append((time.monotonic(), answer))
+    thread = threading.Thread(target=wait)
+    thread.start()
+    time.sleep(0.5)
+    killed = time.monotonic()
+    leader.kill()
+    thread.join(10)
+    at, answer = got[0]
+    assert at - killed < 2
+    assert (answer.status, answer.text) == (500, "rpc error making call: EOF")
+    assert follower.get("/v1/kv/gone?stale").status == 200
+    until("the leader is missed", lambda: cluster.leader_seen_by(follower) != leader.raft, 30)
+    # What is asked while nobody leads is held until somebody does.
+    assert follower.put("/v1/kv/gone", "2", timeout=40).status == 200
+    new = cluster.wait_leader(but=leader.raft, seconds=30)
+    assert new in followers
+    for server in followers:
+        assert server.get("/v1/kv/gone?raw").text == "2"
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS, indirect=True)
+def test_followers(cluster):
+    a_follower_answers_as_the_leader(cluster)
+    consistency_and_errors(cluster)
+    waiting_through_a_follower(cluster)
+    snapshots_through_a_follower(cluster)
+    the_leader_is_killed(cluster)
+
+
+def test_without_a_quorum(agents, praetor_asan):
+    cluster = Cluster(agents, [praetor_asan] * 3, {"performance": {"raft_multiplier": 1, "rpc_hold_timeout": "2s"}})
+    leader = cluster.form()
+    join(cluster)
+    first, second = cluster.followers()
+    assert first.put("/v1/kv/alone", "1").status == 200
+    until("stale", lambda: first.get("/v1/kv/alone?stale").status == 200)
+    leader.kill()
+    second.kill()
+    until("the leader is missed", lambda: cluster.leader_seen_by(first) == "", 30)
+    began = time.monotonic()
+    answer = first.get("/v1/kv/alone")
+    took = time.monotonic() - began
+    assert (answer.status, answer.text) == (500, "No cluster leader")
+    assert 1.9 < took < 5
+    stale = first.get("/v1/kv/alone?stale")
+    assert stale.status == 200 and stale.headers["X-Consul-KnownLeader"] == "false"
+    assert first.get("/v1/snapshot").text == "No cluster leader"
+    assert first.get("/v1/snapshot?stale").status == 200
