@@ -14,15 +14,16 @@ struct fact {
     uint64_t term; /* committed with this term; 0: not committed yet */
     uint64_t in;   /* the term of the leader that committed it */
     uint64_t entry, state;
-    bool applied, restored;
+    bool applied;
 };
 
-/* An entry that somebody has appended. */
+/* An entry that somebody has appended, or a state that a user's snapshot has put in an entry's
+ * place. That counts as committed only when what follows it is. */
 struct written {
     uint64_t index, term; /* index 0: free */
-    uint64_t entry;
+    uint64_t entry;       /* restored: hash of the state */
     uint64_t previous_term;
-    bool previous_known;
+    bool previous_known, restored;
 };
 
 struct vote {
@@ -304,6 +305,14 @@ static void check_quorum(struct node *n, uint64_t index, uint64_t term) {
                  (unsigned long long)index, have, voters);
 }
 
+/* Whether all that is said to be committed is a state that a user has restored. */
+static bool is_restored(struct check *c, uint64_t index, uint64_t snapshot, uint64_t term) {
+    if (index != snapshot || fact_of(c, index)->term != 0)
+        return false;
+    const struct written *w = written_find(c, index, term);
+    return w->index != 0 && w->restored;
+}
+
 void check_committed(struct node *n, uint64_t index) {
     struct sim *s = n->sim;
     struct check *c = s->check;
@@ -311,6 +320,8 @@ void check_committed(struct node *n, uint64_t index) {
     uint64_t from = c->nodes[n->slot].commit + 1, term = 0;
     if (from < log->snapshot_index)
         from = log->snapshot_index;
+    if (is_restored(c, index, log->snapshot_index, log->snapshot_term))
+        return;
     for (uint64_t i = from > 0 ? from : 1; i <= index; i++) {
         struct fact *f = fact_of(c, i);
         if (!raft_log_term(log, i, &term))
@@ -326,7 +337,7 @@ void check_committed(struct node *n, uint64_t index) {
     c->nodes[n->slot].commit = index;
     if (index > c->committed)
         c->committed = index;
-    if (raft_get_state(n->raft) == RAFT_LEADER && !fact_of(c, index)->restored)
+    if (raft_get_state(n->raft) == RAFT_LEADER)
         check_quorum(n, index, term);
 }
 
@@ -360,20 +371,23 @@ void check_applied(struct node *n, const struct raft_entry *e, uint64_t hash) {
 void check_replaced(struct node *n, uint64_t index, uint64_t term, bool restored) {
     struct sim *s = n->sim;
     struct fact *f = fact_of(s->check, index);
-    if (f->term != 0 && f->term != term)
+    struct written *w = written_find(s->check, index, term);
+    uint64_t hash = machine_hash(n->machine);
+    if (restored) {
+        SIM_CHECK(s, w->index == 0);
+        *w = (struct written){index, term, hash, 0, false, true};
+        s->check->written_count++;
+    } else if (w->index != 0 && w->restored) {
+        if (w->entry != hash)
+            sim_fail(s, "%s takes a restored snapshot at %llu with another state", n->id,
+                     (unsigned long long)index);
+    } else if (f->term != term) {
         sim_fail(s, "%s takes a snapshot at %llu of term %llu, but that of term %llu is committed",
                  n->id, (unsigned long long)index, (unsigned long long)term,
                  (unsigned long long)f->term);
-    if (f->term == 0 && !restored)
-        sim_fail(s, "%s takes a snapshot at %llu, which nobody has committed", n->id,
-                 (unsigned long long)index);
-    if (f->term == 0)
-        f->in = term;
-    f->term = term;
-    f->restored |= restored;
-    state_at(n, index, machine_hash(n->machine));
-    if (index > s->check->committed)
-        s->check->committed = index;
+    } else {
+        state_at(n, index, hash);
+    }
 }
 
 void check_acknowledged(struct node *n, uint64_t index, uint64_t term) {
@@ -418,7 +432,10 @@ void check_sent(struct node *n, const struct raft_message *m, const struct ticke
         break;
     case RAFT_APPEND_RESULT:
         SIM_CHECK(s, n->durable.term >= m->append_result.term);
-        if (m->append_result.success && t->last > 0 && !holds(n, t->last, t->last_term))
+        /* (Sent late, when another leader has cut it off, it still tells what was accepted before
+         * that leader's term: which is all that counting it needs.) */
+        if (m->append_result.success && t->last > 0 &&
+            m->append_result.term == raft_term(n->raft) && !holds(n, t->last, t->last_term))
             sim_fail(s, "%s acknowledges entry %llu, which is not on its disk", n->id,
                      (unsigned long long)t->last);
         break;

@@ -497,7 +497,8 @@ static inline bool pool_run(struct pool *p, int64_t time,
         struct pool_entry entry = pool_pop(p);
         p->now = entry.due > p->now ? entry.due : p->now;
         if (p->nodes[entry.node].stalled) {
-            entry.due = p->now + 10 * MILLISECOND; /* it stays in the socket's buffer */
+            /* It stays in the socket's buffer; timers come first when the node wakes. */
+            entry.due = p->now + (entry.kind == POOL_WAKE ? 1 : 10) * MILLISECOND;
             pool_push(p, entry);
             continue;
         }
