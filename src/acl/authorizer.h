@@ -1,6 +1,6 @@
 /* What a token may do: the rules of all its policies merged, and the default policy behind them
- * (acl.md 6). An immutable, counted value: any number of threads may ask one at a time. No token, no
- * secret and no clock is known here.
+ * (acl.md 6). An immutable, counted value: any number of threads may ask one at a time. No token,
+ * no secret and no clock is known here.
  */
 #ifndef PRAETOR_ACL_AUTHORIZER_H
 #define PRAETOR_ACL_AUTHORIZER_H
@@ -15,7 +15,8 @@ struct authorizer *authorizer_new(const struct acl_rules *const *policies, size_
 struct authorizer *authorizer_hold(const struct authorizer *a);
 void authorizer_release(const struct authorizer *a); /* NULL is allowed */
 
-/* Without rules: everything but acl and snapshot; nothing; everything. Never freed, need no hold. */
+/* Without rules: everything but acl and snapshot; nothing; everything. Never freed, need no hold.
+ */
 const struct authorizer *authorizer_allow_all(void);
 const struct authorizer *authorizer_deny_all(void);
 const struct authorizer *authorizer_manage_all(void);

@@ -46,7 +46,8 @@ struct acl_rules {
 
 enum acl_syntax { ACL_SYNTAX_CURRENT, ACL_SYNTAX_LEGACY }; /* numbers of the protocol */
 
-/* Everything is in the arena. False: "Failed to parse ACL rules: ...", "Invalid key policy: ...". */
+/* Everything is in the arena. False: "Failed to parse ACL rules: ...", "Invalid key policy: ...".
+ */
 bool acl_rules_parse(struct str text, enum acl_syntax syntax, struct acl_rules *out,
                      struct arena *arena, struct error *e);
 /* Appends the current form of a legacy text, printed as the peer prints it (acl.md 5.4). False:
