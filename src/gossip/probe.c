@@ -186,8 +186,13 @@ void probe_deadline(struct gossip *g) {
         return;
     }
     struct str name = str_copy(g_arena(g), member_name(m));
-    if (p->stream != 0)
-        g_log(g, LOG_ERROR, false, "Failed fallback ping: read tcp: i/o timeout");
+    struct stream *fallback = p->stream != 0 ? stream_find(g, p->stream) : NULL;
+    if (fallback != NULL) {
+        char text[GOSSIP_ADDRESS_TEXT];
+        g_log(g, LOG_ERROR, false, "Failed fallback ping: %s tcp " STR_FMT ": i/o timeout",
+              fallback->opened ? "read" : "dial",
+              STR_ARG(gossip_address_text(&fallback->address, text)));
+    }
     if (p->stream_acked) {
         g_log(g, LOG_WARN, false,
               "Was able to connect to " STR_FMT
