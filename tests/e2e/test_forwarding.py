@@ -186,3 +186,75 @@ def test_without_a_quorum(agents, praetor_asan):
     assert stale.status == 200 and stale.headers["X-Consul-KnownLeader"] == "false"
     assert first.get("/v1/snapshot").text == "No cluster leader"
     assert first.get("/v1/snapshot?stale").status == 200
+
+
+def client_of(agents, binary, cluster, name="client"):
+    client = agents(binary, name=name, config={"server": False, "bootstrap_expect": 0,
+                                               "retry_join": [s.ip for s in cluster.servers]})
+    client.launch()
+
+    def registered():
+        try:
+            return client.get("/v1/health/node/" + name, timeout=2).json
+        except (OSError, ValueError):
+            return False
+    until("the client is in the catalog", registered, 30)
+    return client
+
+
+def without_prefix(answer):
+    return answer.text.replace("rpc error making call: ", "")
+
+
+def stable(server, path):
+    """The answer, when it is twice the same."""
+    first, second = server.get(path), server.get(path)
+    assert first.status == 200, (path, first.text)
+    return second if first.json == second.json else None
+
+
+@pytest.mark.parametrize("cluster", ["ppp", "ccc", "cpc"], indirect=True)
+def test_client_agents(cluster, agents, praetor_asan, peer):
+    leader = cluster.leader()
+    ours = client_of(agents, praetor_asan, cluster, "ours")
+    theirs = client_of(agents, peer, cluster, "theirs")
+    fill(ours)
+    for path in READS:
+        wanted = until("the members are in the catalog", lambda: stable(leader, path))
+        for client in (ours, theirs):
+            got = client.get(path)
+            assert (got.status, got.json) == (200, wanted.json), (path, client.name)
+            if "X-Consul-Index" in wanted.headers:
+                assert got.headers["X-Consul-KnownLeader"] == "true", path
+    nameless = '{"Node":"x","Address":"1.2.3.4","Service":{"ID":"i"}}'
+    for method, path, body in [("GET", "/v1/kv/one?dc=elsewhere", None), ("GET", "/v1/kv/none", None),
+                               ("PUT", "/v1/catalog/register", nameless), ("GET", "/v1/catalog/node-services/", None),
+                               ("PUT", "/v1/session/renew/adf4238a-882b-9ddc-4a9d-5b6758e4159e", None)]:
+        got, want = ours.request(method, path, body=body), theirs.request(method, path, body=body)
+        # The server asked may or may not lead: as many prefixes as calls.
+        assert got.status == want.status, (path, got.text, want.text)
+        assert without_prefix(got) == without_prefix(want), path
+    saved = ours.get("/v1/snapshot")
+    assert saved.status == 200 and saved.body[:2] == b"\x1f\x8b"
+    assert ours.put("/v1/snapshot", saved.body, timeout=60).status == 200
+    # Waiting, through clients of both kinds, for what the other writes.
+    for waiter, writer in ((ours, theirs), (theirs, ours)):
+        assert writer.put("/v1/kv/wait", writer.name).status == 200
+        index = waiter.get("/v1/kv/wait").index
+        got = []
+
+        def wait():
+            got.append(waiter.get("/v1/kv/wait?wait=30s&index=%d" % index, timeout=40))
+        thread = threading.Thread(target=wait)
+        thread.start()
+        time.sleep(0.2)
+        assert not got
+        assert writer.put("/v1/kv/wait", "again").status == 200
+        thread.join(20)
+        assert got[0].index > index
+    # One server goes, perhaps the one that was asked: another one answers.
+    cluster.leader().kill()
+    cluster.wait_leader(seconds=40)
+    for client in (ours, theirs):
+        until("an answer", lambda: client.put("/v1/kv/after", client.name, timeout=30).status == 200, 40)
+        assert client.get("/v1/kv/after?raw").text == client.name
