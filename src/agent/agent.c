@@ -246,10 +246,6 @@ static bool prepare(struct agent *agent, struct list *warnings, struct arena *ar
                          STR_ARG(c->logging.level));
     log_set_level(level);
     log_set_json(c->logging.json);
-    if (agent->inputs.refused.len > 0)
-        return error_set(e, ERROR_INTERNAL,
-                         "The flag " STR_FMT " is not supported yet by this version of Praetor",
-                         STR_ARG(agent->inputs.refused));
     if (!agent_open_syslog(c, SYSLOG_PATH, level, e) || !agent_open_log_file(c, level, e))
         return false;
     crash_catch(c->dev_mode ? STR_NONE : c->data_dir);
@@ -537,8 +533,10 @@ static bool reload(struct agent *agent, struct error *e) {
         ok = agent->interfaces[i].interface->reload(agent->interfaces[i].self, c, e);
     if (ok)
         telemetry_reload(c);
-    if (ok)
+    if (ok) {
         server_set_rpc_rate(agent->server, c->limits.rpc_rate, c->limits.rpc_max_burst);
+        server_set_rpc_max_conns(agent->server, c->limits.rpc_max_conns_per_client);
+    }
     config_release(c);
     return ok;
 }

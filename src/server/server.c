@@ -537,3 +537,9 @@ void server_set_leaving(struct server *s, bool leaving) {
 void server_set_rpc_rate(struct server *s, double rate, int64_t burst) {
     rpc_rate_set(&s->rate, rate, burst);
 }
+
+void server_set_rpc_max_conns(struct server *s, int64_t most) {
+    if (s->port != NULL) {
+        rpc_port_set_max_conns(s->port, most);
+    }
+}

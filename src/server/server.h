@@ -93,6 +93,8 @@ void server_update_peers(struct server *s, enum peer_pool pool, const struct pee
 void server_set_leaving(struct server *s, bool leaving);
 /* Reload, any thread. */
 void server_set_rpc_rate(struct server *s, double rate, int64_t burst);
+/* limits.rpc_max_conns_per_client, anew: for connections that come later. Any thread. */
+void server_set_rpc_max_conns(struct server *s, int64_t most);
 
 /* Runs fn on the core thread, then `done` (may be NULL) back on the calling loop; called from a
  * thread without a loop, or from the core itself, both run on the core. False: the core's queue is
