@@ -138,7 +138,7 @@ def keys_of(server, prefix, stale=True):
     if answer.status == 404:
         return {}
     assert answer.status == 200, answer.text
-    return {e["Key"]: base64.b64decode(e["Value"] or "").decode() for e in answer.json}
+    return {e["Key"]: base64.b64decode(e["Value"] or "").decode("latin-1") for e in answer.json}
 
 
 # ---- what a server holds, whatever its kind ----
