@@ -282,7 +282,6 @@ struct config_inputs {
     struct list fragments;    /* of str: -hcl */
     struct value flag_lists;  /* source "flags.slices": a map */
     struct value flag_values; /* source "flags.values": a map */
-    struct str refused;       /* a flag of something that is not built yet, as "-join"; or absent */
 };
 void config_inputs_init(struct config_inputs *in);
 void config_inputs_free(struct config_inputs *in);

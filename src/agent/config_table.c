@@ -196,17 +196,17 @@ static const struct config_key acl_tokens_keys[] = {
 };
 static const struct config_block acl_tokens_block = {KEYS(acl_tokens_keys)};
 static const struct config_key acl_keys[] = {
-    {"default_policy", CONFIG_STR, NOWHERE},
+    {"default_policy", CONFIG_STR, NOWHERE, KEY_LATER},
     {"disabled_ttl", CONFIG_DUR, AT(acl.disabled_ttl)},
-    {"down_policy", CONFIG_STR, NOWHERE},
+    {"down_policy", CONFIG_STR, NOWHERE, KEY_LATER},
     {"enable_key_list_policy", CONFIG_BOOL, NOWHERE, KEY_LATER},
     {"enable_token_persistence", CONFIG_BOOL, AT(acl.enable_token_persistence), KEY_LATER},
     {"enable_token_replication", CONFIG_BOOL, NOWHERE, KEY_LATER},
     {"enabled", CONFIG_BOOL, NOWHERE, KEY_LATER},
     {"msp_disable_bootstrap", CONFIG_BOOL, NOWHERE, KEY_ENTERPRISE},
-    {"policy_ttl", CONFIG_DUR, AT(acl.policy_ttl)},
-    {"role_ttl", CONFIG_DUR, AT(acl.role_ttl)},
-    {"token_ttl", CONFIG_DUR, AT(acl.token_ttl)},
+    {"policy_ttl", CONFIG_DUR, AT(acl.policy_ttl), KEY_LATER},
+    {"role_ttl", CONFIG_DUR, AT(acl.role_ttl), KEY_LATER},
+    {"token_ttl", CONFIG_DUR, AT(acl.token_ttl), KEY_LATER},
     {"tokens", CONFIG_BLOCK, NOWHERE, 0, &acl_tokens_block},
 };
 static const struct config_block acl_block = {KEYS(acl_keys)};
@@ -253,19 +253,19 @@ static const struct config_key authorization_keys[] = {
 static const struct config_block authorization_block = {KEYS(authorization_keys)};
 static const struct config_key auto_config_keys[] = {
     {"authorization", CONFIG_BLOCK, NOWHERE, 0, &authorization_block},
-    {"dns_sans", CONFIG_STRS, AT(auto_config.dns_sans)},
+    {"dns_sans", CONFIG_STRS, AT(auto_config.dns_sans), KEY_LATER},
     {"enabled", CONFIG_BOOL, AT(auto_config.enabled), KEY_LATER},
-    {"intro_token", CONFIG_STR, AT(auto_config.intro_token)},
-    {"intro_token_file", CONFIG_STR, AT(auto_config.intro_token_file)},
-    {"ip_sans", CONFIG_STRS, AT(auto_config.ip_sans)},
-    {"server_addresses", CONFIG_STRS, AT(auto_config.server_addresses)},
+    {"intro_token", CONFIG_STR, AT(auto_config.intro_token), KEY_LATER},
+    {"intro_token_file", CONFIG_STR, AT(auto_config.intro_token_file), KEY_LATER},
+    {"ip_sans", CONFIG_STRS, AT(auto_config.ip_sans), KEY_LATER},
+    {"server_addresses", CONFIG_STRS, AT(auto_config.server_addresses), KEY_LATER},
 };
 static const struct config_block auto_config_block = {KEYS(auto_config_keys)};
 
 static const struct config_key auto_encrypt_keys[] = {
     {"allow_tls", CONFIG_BOOL, AT(auto_encrypt_allow_tls), KEY_LATER},
-    {"dns_san", CONFIG_STRS, AT(auto_encrypt_dns_san)},
-    {"ip_san", CONFIG_STRS, AT(auto_encrypt_ip_san)},
+    {"dns_san", CONFIG_STRS, AT(auto_encrypt_dns_san), KEY_LATER},
+    {"ip_san", CONFIG_STRS, AT(auto_encrypt_ip_san), KEY_LATER},
     {"tls", CONFIG_BOOL, AT(auto_encrypt_tls), KEY_LATER},
 };
 static const struct config_block auto_encrypt_block = {KEYS(auto_encrypt_keys)};
@@ -284,8 +284,8 @@ static const struct config_key autopilot_keys[] = {
 static const struct config_block autopilot_block = {KEYS(autopilot_keys)};
 
 static const struct config_key cache_keys[] = {
-    {"entry_fetch_max_burst", CONFIG_INT, AT(cache_entry_fetch_max_burst)},
-    {"entry_fetch_rate", CONFIG_FLOAT, AT(cache_entry_fetch_rate)},
+    {"entry_fetch_max_burst", CONFIG_INT, AT(cache_entry_fetch_max_burst), KEY_LATER},
+    {"entry_fetch_rate", CONFIG_FLOAT, AT(cache_entry_fetch_rate), KEY_LATER},
 };
 static const struct config_block cache_block = {KEYS(cache_keys)};
 
@@ -377,7 +377,7 @@ static const struct config_block http_block = {KEYS(http_keys)};
 
 static const struct config_key limits_keys[] = {
     {"http_max_conns_per_client", CONFIG_INT, AT(limits.http_max_conns_per_client)},
-    {"https_handshake_timeout", CONFIG_DUR, AT(limits.https_handshake_timeout)},
+    {"https_handshake_timeout", CONFIG_DUR, AT(limits.https_handshake_timeout), KEY_LATER},
     {"kv_max_value_size", CONFIG_UINT64, AT(limits.kv_max_value_size)},
     {"rpc_handshake_timeout", CONFIG_DUR, AT(limits.rpc_handshake_timeout)},
     {"rpc_max_burst", CONFIG_INT, AT(limits.rpc_max_burst)},
@@ -443,14 +443,14 @@ static const struct config_key root_keys[] = {
     {"acl_agent_master_token", CONFIG_STR, NOWHERE, KEY_LATER},
     {"acl_agent_token", CONFIG_STR, NOWHERE, KEY_LATER},
     {"acl_datacenter", CONFIG_STR, NOWHERE, KEY_LATER},
-    {"acl_default_policy", CONFIG_STR, NOWHERE},
+    {"acl_default_policy", CONFIG_STR, NOWHERE, KEY_LATER},
     {"acl_disabled_ttl", CONFIG_STR, NOWHERE},
-    {"acl_down_policy", CONFIG_STR, NOWHERE},
+    {"acl_down_policy", CONFIG_STR, NOWHERE, KEY_LATER},
     {"acl_enable_key_list_policy", CONFIG_BOOL, NOWHERE, KEY_LATER},
     {"acl_master_token", CONFIG_STR, NOWHERE, KEY_LATER},
     {"acl_replication_token", CONFIG_STR, NOWHERE, KEY_LATER},
     {"acl_token", CONFIG_STR, NOWHERE, KEY_LATER},
-    {"acl_ttl", CONFIG_DUR, NOWHERE},
+    {"acl_ttl", CONFIG_DUR, NOWHERE, KEY_LATER},
     {"addresses", CONFIG_BLOCK, NOWHERE, 0, &addresses_block},
     {"advertise_addr", CONFIG_STR, NOWHERE},
     {"advertise_addr_ipv4", CONFIG_STR, NOWHERE},
@@ -488,7 +488,7 @@ static const struct config_key root_keys[] = {
     {"disable_host_node_id", CONFIG_BOOL, AT(disable_host_node_id)},
     {"disable_http_unprintable_char_filter", CONFIG_BOOL, AT(disable_http_unprintable_char_filter)},
     {"disable_keyring_file", CONFIG_BOOL, AT(disable_keyring_file)},
-    {"disable_remote_exec", CONFIG_BOOL, AT(disable_remote_exec)},
+    {"disable_remote_exec", CONFIG_BOOL, AT(disable_remote_exec), KEY_LATER_OFF},
     {"disable_update_check", CONFIG_BOOL, AT(disable_update_check)},
     {"discard_check_output", CONFIG_BOOL, AT(discard_check_output)},
     {"discovery_max_stale", CONFIG_DUR, AT(discovery_max_stale)},
@@ -524,9 +524,9 @@ static const struct config_key root_keys[] = {
     {"performance", CONFIG_BLOCK, NOWHERE, 0, &performance_block},
     {"pid_file", CONFIG_STR, AT(pid_file)},
     {"ports", CONFIG_BLOCK, NOWHERE, 0, &ports_block},
-    {"primary_datacenter", CONFIG_STR, AT(primary_datacenter)},
+    {"primary_datacenter", CONFIG_STR, AT(primary_datacenter), KEY_LATER},
     {"primary_gateways", CONFIG_STRS, AT(primary_gateways), KEY_LATER},
-    {"primary_gateways_interval", CONFIG_DUR, AT(primary_gateways_interval)},
+    {"primary_gateways_interval", CONFIG_DUR, AT(primary_gateways_interval), KEY_LATER},
     {"protocol", CONFIG_INT, AT(rpc_protocol)},
     {"raft_protocol", CONFIG_INT, AT(raft_protocol)},
     {"raft_snapshot_interval", CONFIG_DUR, AT(raft_snapshot_interval)},
@@ -552,7 +552,7 @@ static const struct config_key root_keys[] = {
     {"serf_wan", CONFIG_STR, NOWHERE},
     {"serf_wan_allowed_cidrs", CONFIG_STRS, AT(serf_allowed_cidrs_wan)},
     {"server", CONFIG_BOOL, AT(server_mode)},
-    {"server_name", CONFIG_STR, AT(tls.server_name)},
+    {"server_name", CONFIG_STR, AT(tls.server_name), KEY_LATER},
     {"service", CONFIG_BLOCK, NOWHERE, KEY_TWICE, &config_service_block},
     {"services", CONFIG_BLOCKS, NOWHERE, 0, &config_service_block},
     {"session_ttl_min", CONFIG_DUR, AT(session_ttl_min)},
@@ -565,9 +565,10 @@ static const struct config_key root_keys[] = {
     {"syslog_facility", CONFIG_STR, AT(logging.syslog_facility)},
     {"tagged_addresses", CONFIG_MAP, AT(tagged_addresses)},
     {"telemetry", CONFIG_BLOCK, NOWHERE, 0, &telemetry_block},
-    {"tls_cipher_suites", CONFIG_STR, NOWHERE},
-    {"tls_min_version", CONFIG_STR, AT(tls.min_version)},
-    {"tls_prefer_server_cipher_suites", CONFIG_BOOL, AT(tls.prefer_server_cipher_suites)},
+    {"tls_cipher_suites", CONFIG_STR, NOWHERE, KEY_LATER},
+    {"tls_min_version", CONFIG_STR, AT(tls.min_version), KEY_LATER},
+    {"tls_prefer_server_cipher_suites", CONFIG_BOOL, AT(tls.prefer_server_cipher_suites),
+     KEY_LATER},
     {"translate_wan_addrs", CONFIG_BOOL, AT(translate_wan_addrs)},
     {"ui", CONFIG_BOOL, AT(enable_ui)},
     {"ui_content_path", CONFIG_STR, AT(ui_content_path)},

@@ -176,6 +176,8 @@ static bool call_all(struct template_call *c, struct template_value *out) {
     return give_list(out, source_list(c, SOURCE_ALL));
 }
 static bool call_default(struct template_call *c, struct template_value *out) {
+    if (!c->machine->has_default)
+        return error_set(c->e, ERROR_INTERNAL, "No default interface found");
     return give_list(out, source_list(c, SOURCE_DEFAULT));
 }
 static bool call_private(struct template_call *c, struct template_value *out) {
@@ -414,64 +416,79 @@ static bool match_flag(const struct condition *k, const struct machine_address *
     return has_flag(k->flag.len > 0 ? k->flag.data : "", a, &known);
 }
 
-/* Selectors whose argument is conditions with '|' between them. all: an address must meet every one
- * of them; else one is enough, and the list is in the order of the conditions. */
+/* Selectors whose argument is conditions with '|' between them. */
+enum joining {
+    JOIN_NONE, /* there is one condition, whatever it holds */
+    JOIN_ALL,  /* include those that meet all of them; exclude just those */
+    JOIN_ANY,  /* include those that meet one; exclude only what fails none, as the peer has it */
+    JOIN_EACH, /* what each condition gives, one after the other */
+};
+
 static const struct selector {
     const char *name;
     bool (*read)(struct template_call *c, struct str text, struct condition *out);
     bool (*match)(const struct condition *k, const struct machine_address *a);
-    bool all;
-    bool single; /* '|' has no meaning */
+    enum joining joining;
 } selectors[] = {
-    {"flag", read_flag, match_flag, true, false},
-    {"flags", read_flag, match_flag, true, false},
-    {"network", read_network, match_network, false, false},
-    {"rfc", read_rfc, match_rfc, false, false},
-    {"size", read_size, match_size, false, true},
-    {"type", read_type, match_type, false, false},
+    {"flag", read_flag, match_flag, JOIN_ALL},           {"flags", read_flag, match_flag, JOIN_ALL},
+    {"network", read_network, match_network, JOIN_EACH}, {"rfc", read_rfc, match_rfc, JOIN_EACH},
+    {"size", read_size, match_size, JOIN_NONE},          {"type", read_type, match_type, JOIN_ANY},
 };
 
-static struct chosen filter(struct template_call *c, struct chosen from, const struct selector *s,
-                            const struct condition *k, bool wanted) {
-    struct chosen to = chosen_new(c, from.len);
-    for (size_t i = 0; i < from.len; i++)
-        if (s->match(k, &from.items[i]) == wanted)
-            to.items[to.len++] = from.items[i];
-    return to;
+#define MAX_CONDITIONS 64
+
+struct conditions {
+    struct condition items[MAX_CONDITIONS];
+    size_t len;
+};
+
+static bool read_conditions(struct template_call *c, const struct selector *s,
+                            struct conditions *out) {
+    struct str rest = c->args[1].string;
+    out->len = 0;
+    do {
+        struct str text = rest;
+        if (s->joining == JOIN_NONE)
+            rest = STR_NONE;
+        else
+            text = str_cut(&rest, '|');
+        if (out->len == MAX_CONDITIONS)
+            return error_set(c->e, ERROR_INTERNAL, "too many conditions");
+        out->items[out->len] = (struct condition){0};
+        if (!s->read(c, text, &out->items[out->len++]))
+            return false;
+    } while (rest.data != NULL);
+    return true;
 }
 
-#define MAX_CONDITIONS 64
+static bool is_wanted(const struct selector *s, const struct conditions *k,
+                      const struct machine_address *a, bool include) {
+    size_t met = 0;
+    for (size_t i = 0; i < k->len; i++)
+        met += s->match(&k->items[i], a);
+    if (!include)
+        return met < k->len;
+    return s->joining == JOIN_ANY ? met > 0 : met == k->len;
+}
 
 static bool select_conditions(struct template_call *c, const struct selector *s, bool include,
                               struct template_value *out) {
     const struct template_value *given = list_of(c);
-    struct chosen list = copy_list(c, given->addresses, given->len), any = chosen_new(c, 0);
-    struct str rest = c->args[1].string;
-    size_t count = 0;
-    bool narrowing = !include || s->all;
-    do {
-        struct condition k = {0};
-        struct str text = s->single ? rest : str_cut(&rest, '|');
-        if (s->single)
-            rest = STR_NONE;
-        if (!s->read(c, text, &k))
-            return false;
-        if (++count > MAX_CONDITIONS)
-            return error_set(c->e, ERROR_INTERNAL, "too many conditions");
-        struct chosen found = filter(c, list, s, &k, include);
-        if (narrowing) {
-            list = found;
-            continue;
-        }
-        struct chosen both = chosen_new(c, any.len + found.len);
-        if (any.len > 0)
-            memcpy(both.items, any.items, any.len * sizeof(*any.items));
-        if (found.len > 0)
-            memcpy(both.items + any.len, found.items, found.len * sizeof(*found.items));
-        both.len = any.len + found.len;
-        any = both;
-    } while (rest.data != NULL);
-    return give_list(out, narrowing ? list : any);
+    struct conditions k;
+    if (!read_conditions(c, s, &k))
+        return false;
+    struct chosen list = chosen_new(c, given->len * (s->joining == JOIN_EACH ? k.len : 1));
+    if (s->joining != JOIN_EACH) {
+        for (size_t i = 0; i < given->len; i++)
+            if (is_wanted(s, &k, &given->addresses[i], include))
+                list.items[list.len++] = given->addresses[i];
+        return give_list(out, list);
+    }
+    for (size_t j = 0; j < k.len; j++)
+        for (size_t i = 0; i < given->len; i++)
+            if (s->match(&k.items[j], &given->addresses[i]) == include)
+                list.items[list.len++] = given->addresses[i];
+    return give_list(out, list);
 }
 
 /* Of what the expression of these selectors is asked. */
@@ -621,16 +638,15 @@ static bool read_move(struct template_call *c, const struct machine_address *a,
     bool number = digits.len > 0;
     for (size_t i = 0; i < digits.len; i++)
         number = number && digits.data[i] >= '0' && digits.data[i] <= '9';
-    bool in_range = number && str_to_u64(digits, n) && (a->v6 || *n <= UINT32_MAX);
-    if (in_range)
+    if (number && str_to_u64(digits, n) && *n <= (a->v6 ? (uint64_t)INT64_MAX : UINT32_MAX))
         return true;
-    struct str quoted = str_quote(c->arena, digits);
+    struct str quoted = str_quote(c->arena, text);
     return math_error(c, a,
                       str_format(c->arena,
                                  "unable to convert " STR_FMT
-                                 " to int for operation \"%s\": strconv.ParseUint: parsing " STR_FMT
+                                 " to int for operation \"%s\": strconv.ParseInt: parsing " STR_FMT
                                  ": %s",
-                                 STR_ARG(text), operation, STR_ARG(quoted),
+                                 STR_ARG(quoted), operation, STR_ARG(quoted),
                                  number ? "value out of range" : "invalid syntax"));
 }
 

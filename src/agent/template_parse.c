@@ -101,17 +101,8 @@ static bool unescape(struct parser *p, struct str quoted, struct str *out) {
             ok = ok && rune <= 0xFF;
             buf_add_char(&b, (char)rune);
         } else {
-            ok = ok && rune <= 0x10FFFF && !(rune >= 0xD800 && rune < 0xE000);
-            if (ok && rune >= 0x10000)
-                buf_add_char(&b, (char)(0xF0 | rune >> 18));
-            if (ok && rune >= 0x800)
-                buf_add_char(
-                    &b, (char)(rune >= 0x10000 ? 0x80 | ((rune >> 12) & 0x3F) : 0xE0 | rune >> 12));
-            if (ok && rune >= 0x80)
-                buf_add_char(
-                    &b, (char)(rune >= 0x800 ? 0x80 | ((rune >> 6) & 0x3F) : 0xC0 | rune >> 6));
-            if (ok)
-                buf_add_char(&b, (char)(rune >= 0x80 ? 0x80 | (rune & 0x3F) : rune));
+            ok = ok && rune <= 0x10FFFF;
+            template_add_rune(&b, rune >= 0xD800 && rune < 0xE000 ? 0xFFFD : (uint32_t)rune);
         }
     }
     *out = str_copy(p->arena, b.len > 0 ? buf_str(&b) : STR(""));
@@ -132,8 +123,9 @@ static bool parse_char(struct parser *p, struct template_token t, struct templat
     struct str text;
     uint32_t rune = 0;
     out->kind = TEMPLATE_INT;
-    if (!unescape(p, t.text, &text) || text.len == 0 ||
-        utf8_decode(text.data, text.len, &rune) != text.len)
+    if (!unescape(p, t.text, &text) || text.len == 0)
+        return parse_error(p, "invalid syntax");
+    if (utf8_decode(text.data, text.len, &rune) != text.len)
         return parse_error(p, "malformed character constant: " STR_FMT, STR_ARG(t.text));
     out->integer = rune;
     return true;
@@ -162,7 +154,9 @@ static bool parse_number(struct parser *p, struct template_token t, struct templ
     if (end != digits && *end == '\0' && strpbrk(digits, ".eE") != NULL)
         return true;
     struct str quoted = str_quote(p->arena, t.text);
-    return parse_error(p, "illegal number syntax: " STR_FMT, STR_ARG(quoted));
+    return parse_error(p, "%s: " STR_FMT,
+                       errno == ERANGE ? "integer overflow" : "illegal number syntax",
+                       STR_ARG(quoted));
 }
 
 /* ---- operands ---- */
@@ -271,7 +265,7 @@ static bool parse_operand(struct parser *p, struct template_node *out, bool *fou
     struct str fields[16];
     while (peek(p).type == TOKEN_FIELD) {
         struct template_token t = next(p);
-        if (out->type == NODE_VALUE || out->type == NODE_FUNCTION) {
+        if (out->type == NODE_VALUE) {
             struct str text = str_sub(p->text, out->position, t.position - out->position);
             return parse_error(p, "unexpected . after term " STR_FMT,
                                STR_ARG(str_quote(p->arena, text)));
@@ -279,8 +273,10 @@ static bool parse_operand(struct parser *p, struct template_node *out, bool *fou
         if (out->field_count == COUNT_OF(fields))
             return parse_error(p, "too many fields");
         fields[out->field_count++] = str_sub(t.text, 1, SIZE_MAX);
-        if (out->type == NODE_DOT)
-            out->position = t.position; /* where the peer tells of them */
+        /* Where the peer tells of them. */
+        if (out->field_count == 1 ? out->type == NODE_VARIABLE
+                                  : out->field_count == 2 && out->type == NODE_DOT)
+            out->position = t.position;
     }
     out->fields = arena_copy(p->arena, fields, out->field_count * sizeof(*fields));
     return true;
@@ -325,7 +321,8 @@ static bool parse_command(struct parser *p, struct template_command *out) {
 }
 
 /* "$x :=", "$x =", "$i, $x :=" */
-static bool parse_declaration(struct parser *p, bool range, struct template_pipe *pipe) {
+static bool parse_declaration(struct parser *p, const char *where, struct template_pipe *pipe) {
+    bool range = strcmp(where, "range") == 0;
     size_t start = p->at;
     struct str names[2];
     size_t count = 0;
@@ -345,8 +342,8 @@ static bool parse_declaration(struct parser *p, bool range, struct template_pipe
         }
         if (!str_is(t.text, ",") || t.type != TOKEN_SIGN)
             break;
-        if (!range)
-            return parse_error(p, "too many declarations in command");
+        if (!range || count == COUNT_OF(names))
+            return parse_error(p, "too many declarations in %s", where);
         next(p);
     }
     p->at = start;
@@ -366,7 +363,7 @@ static bool check_pipeline(struct parser *p, const struct template_pipe *pipe, c
 
 static bool parse_pipeline(struct parser *p, const char *where, struct template_pipe *pipe) {
     struct template_command commands[16];
-    if (!parse_declaration(p, strcmp(where, "range") == 0, pipe))
+    if (!parse_declaration(p, where, pipe))
         return false;
     for (;;) {
         struct template_token t = peek_word(p);
@@ -434,7 +431,7 @@ static bool parse_else(struct parser *p, struct template_node *out) {
         return true;
     }
     if (t.type != TOKEN_RIGHT)
-        return unexpected(p, t, "else");
+        return unexpected(p, t, str_is(t.text, "if") ? "input" : "else");
     enum ending ending;
     if (!parse_body(p, &out->otherwise, &ending))
         return false;

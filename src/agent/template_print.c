@@ -16,15 +16,34 @@ const char *template_type_name(const struct template_value *v) {
     return names[v->kind];
 }
 
-/* The shortest text that reads back as the same number. */
+/* The shortest digits that read back as the same number; with an exponent below -4 or above 5. */
 static void print_float(struct buf *out, double number) {
     char text[64];
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof(text), "%.*g", digits, number);
+    int digits = 1;
+    for (; digits < 17; digits++) {
+        snprintf(text, sizeof(text), "%.*e", digits - 1, number);
         if (strtod(text, NULL) == number)
             break;
     }
-    buf_add_text(out, text);
+    snprintf(text, sizeof(text), "%.*e", digits - 1, number);
+    const char *e = strchr(text, 'e');
+    int exponent = e != NULL ? atoi(e + 1) : 0;
+    if (e == NULL || exponent < -4 || exponent >= 6)
+        buf_add_text(out, text);
+    else
+        buf_add_format(out, "%.*f", digits - 1 > exponent ? digits - 1 - exponent : 0, number);
+}
+
+void template_add_rune(struct buf *out, uint32_t rune) {
+    if (rune < 0x80) {
+        buf_add_char(out, (char)rune);
+        return;
+    }
+    unsigned more = rune < 0x800 ? 1 : rune < 0x10000 ? 2 : 3;
+    static const unsigned char first[] = {0, 0xC0, 0xE0, 0xF0};
+    buf_add_char(out, (char)(first[more] | rune >> (6 * more)));
+    while (more-- > 0)
+        buf_add_char(out, (char)(0x80 | ((rune >> (6 * more)) & 0x3F)));
 }
 
 static void print_addresses(struct buf *out, const struct template_value *v) {
@@ -142,6 +161,9 @@ static bool format_int(struct buf *out, const struct verb *v, int64_t n) {
         return true;
     case 'o':
         buf_add_format(out, "%s%llo", sign, (unsigned long long)size);
+        return true;
+    case 'c':
+        template_add_rune(out, n >= 0 && n <= 0x10FFFF ? (uint32_t)n : 0xFFFD);
         return true;
     default:
         return false;
@@ -371,7 +393,9 @@ static bool call_slice(struct template_call *c, struct template_value *out) {
 /* ---- comparison ---- */
 
 static bool compare(struct template_call *c, const struct template_value *a,
-                    const struct template_value *b, int *order) {
+                    const struct template_value *b, bool ordered, int *order) {
+    if (ordered && a->kind == TEMPLATE_BOOL)
+        return error_set(c->e, ERROR_INTERNAL, "invalid type for comparison");
     if (a->kind != b->kind)
         return error_set(c->e, ERROR_INTERNAL, "incompatible types for comparison");
     switch (a->kind) {
@@ -398,23 +422,24 @@ static bool call_eq(struct template_call *c, struct template_value *out) {
         return error_set(c->e, ERROR_INTERNAL, "missing argument for comparison");
     for (size_t i = 1; i < c->count && !equal; i++) {
         int order;
-        if (!compare(c, &c->args[0], &c->args[i], &order))
+        if (!compare(c, &c->args[0], &c->args[i], false, &order))
             return false;
         equal = order == 0;
     }
     return give_bool(out, equal);
 }
 
-#define COMPARISON(name, test)                                                                     \
+#define COMPARISON(name, test, ordered)                                                            \
     static bool call_##name(struct template_call *c, struct template_value *out) {                 \
         int order;                                                                                 \
-        return compare(c, &c->args[0], &c->args[1], &order) && give_bool(out, order test 0);       \
+        return compare(c, &c->args[0], &c->args[1], ordered, &order) &&                            \
+               give_bool(out, order test 0);                                                       \
     }
-COMPARISON(ne, !=)
-COMPARISON(lt, <)
-COMPARISON(le, <=)
-COMPARISON(gt, >)
-COMPARISON(ge, >=)
+COMPARISON(ne, !=, false)
+COMPARISON(lt, <, true)
+COMPARISON(le, <=, true)
+COMPARISON(gt, >, true)
+COMPARISON(ge, >=, true)
 
 const struct template_function *template_builtin(struct str name) {
     static const struct template_function functions[] = {

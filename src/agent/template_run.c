@@ -14,6 +14,7 @@ struct runner {
     } variables[TEMPLATE_MAX_VARIABLES];
     size_t variable_count;
     size_t steps, made;
+    const struct template_node *last; /* evaluated: where the peer tells of what came of it */
     struct template_value root;
     struct buf out;
     struct arena *arena;
@@ -86,11 +87,15 @@ static bool take_step(struct runner *r, const struct template_node *n) {
 static bool run_pipe(struct runner *r, const struct template_pipe *pipe, struct template_value dot,
                      struct template_value *out);
 
-static bool get_fields(struct runner *r, const struct template_node *n, struct template_value from,
-                       struct template_value *out) {
+static bool get_fields(struct runner *r, const struct template_node *owner,
+                       struct template_value from, struct template_value *out) {
+    const struct template_node *n = owner;
     *out = from;
-    for (size_t i = 0; i < n->field_count; i++) {
-        struct str name = n->fields[i];
+    if (n->type == NODE_PIPE || n->type == NODE_FUNCTION)
+        n = r->last;
+    const struct template_node *chain = owner;
+    for (size_t i = 0; i < chain->field_count; i++) {
+        struct str name = chain->fields[i];
         if (out->kind == TEMPLATE_NIL)
             return node_error(r, n, "nil data; no entry for key \"" STR_FMT "\"", STR_ARG(name));
         struct template_value value = {0};
@@ -113,7 +118,7 @@ static struct template_value *find_variable(struct runner *r, struct str name) {
     for (size_t i = r->variable_count; i-- > 0;)
         if (str_eq(r->variables[i].name, name))
             return &r->variables[i].value;
-    return NULL;
+    return str_is(name, "$") ? &r->root : NULL;
 }
 
 static bool call_function(struct runner *r, const struct template_command *c,
@@ -131,8 +136,7 @@ static bool run_operand(struct runner *r, const struct template_node *n, struct 
         value = dot;
         break;
     case NODE_VARIABLE: {
-        const struct template_value *found =
-            str_is(n->text, "$") ? &r->root : find_variable(r, n->text);
+        const struct template_value *found = find_variable(r, n->text);
         if (found == NULL)
             return node_error(r, n, "undefined variable: " STR_FMT, STR_ARG(n->text));
         value = *found;
@@ -144,11 +148,15 @@ static bool run_operand(struct runner *r, const struct template_node *n, struct 
         break;
     case NODE_FUNCTION: {
         struct template_command alone = {(struct template_node *)(uintptr_t)n, 1};
-        return call_function(r, &alone, dot, NULL, out);
+        if (!call_function(r, &alone, dot, NULL, &value))
+            return false;
+        break;
     }
     default:
         break;
     }
+    if (n->type != NODE_PIPE)
+        r->last = n;
     return get_fields(r, n, value, out);
 }
 
@@ -204,9 +212,12 @@ static bool run_argument(struct runner *r, const struct template_node *n, char p
         return false;
     if (fits(param, out))
         return true;
-    if (n->type == NODE_VALUE && param != 'l')
-        return node_error(r, n, "expected %s; found " STR_FMT, param_type(param), STR_ARG(n->text));
-    return node_error(r, n, "wrong type for value; expected %s; got %s",
+    if (n->type == NODE_VALUE)
+        return param == 'l' ? node_error(r, n, "can't handle " STR_FMT " for arg of type %s",
+                                         STR_ARG(n->text), param_type(param))
+                            : node_error(r, n, "expected %s; found " STR_FMT, param_type(param),
+                                         STR_ARG(n->text));
+    return node_error(r, r->last, "wrong type for value; expected %s; got %s",
                       param == 'u'   ? "uint"
                       : param == 'i' ? "int"
                                      : param_type(param),
@@ -228,7 +239,7 @@ static bool call_function(struct runner *r, const struct template_command *c,
     if (last != NULL) {
         char param = param_of(f, given);
         if (!fits(param, last))
-            return node_error(r, n, "wrong type for value; expected %s; got %s",
+            return node_error(r, r->last, "wrong type for value; expected %s; got %s",
                               param == 'u'   ? "uint"
                               : param == 'i' ? "int"
                                              : param_type(param),
@@ -252,13 +263,19 @@ static bool run_command(struct runner *r, const struct template_command *c,
                         struct template_value dot, const struct template_value *last,
                         struct template_value *out) {
     const struct template_node *first = &c->args[0];
-    if (first->type == NODE_FUNCTION)
+    if (first->type == NODE_FUNCTION && first->field_count == 0) {
+        r->last = first;
         return take_step(r, first) && call_function(r, c, dot, last, out);
+    }
     if (first->type == NODE_VALUE && first->value.kind == TEMPLATE_NIL)
         return node_error(r, first, "nil is not a command");
-    if (c->count > 1 || last != NULL)
-        return node_error(r, first, "can't give argument to non-function " STR_FMT,
-                          STR_ARG(node_text(first, r->arena)));
+    if (c->count > 1 || last != NULL) {
+        struct str text = node_text(first, r->arena);
+        bool paren = first->type == NODE_PIPE && first->field_count == 0;
+        return run_error(r, first->position, paren ? command_text(c, r->arena) : text,
+                         "can't give argument to non-function " STR_FMT,
+                         STR_ARG(paren ? str_sub(text, 1, text.len - 2) : text));
+    }
     return run_operand(r, first, dot, out);
 }
 

@@ -142,8 +142,8 @@ static bool is_digit(char c, unsigned base) {
            (base == 16 && ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')));
 }
 
-static bool scan_number(struct scanner *s) {
-    size_t start = s->at;
+/* Takes the characters of a number, whatever they are worth. */
+static void take_number(struct scanner *s) {
     unsigned base = 10;
     if (at(s, 0) == '+' || at(s, 0) == '-')
         s->at++;
@@ -169,8 +169,19 @@ static bool scan_number(struct scanner *s) {
         while (is_digit(at(s, 0), 10))
             s->at++;
     }
-    if (s->at < s->text.len && is_word(at(s, 0))) {
-        s->at++;
+}
+
+static bool scan_number(struct scanner *s) {
+    size_t start = s->at;
+    take_number(s);
+    char before = s->at > start ? s->text.data[s->at - 1] : '\0';
+    bool sign =
+        before != '\0' && before != '+' && before != '-' && (at(s, 0) == '+' || at(s, 0) == '-');
+    if (sign) /* complex numbers are not numbers here */
+        take_number(s);
+    bool word = s->at < s->text.len && is_word(at(s, 0));
+    if (sign || word) {
+        s->at += word;
         struct str quoted = str_quote(s->arena, str_sub(s->text, start, s->at - start));
         return fail(s, str_format(s->arena, "bad number syntax: " STR_FMT, STR_ARG(quoted)));
     }
@@ -237,9 +248,13 @@ static bool scan_dot(struct scanner *s) {
     char next = at(s, 1);
     if (next >= '0' && next <= '9')
         return scan_number(s);
-    if (!is_word(next))
-        return scan_sign(s, TOKEN_DOT, 1);
-    return scan_word(s, 1, TOKEN_FIELD);
+    if (is_word(next))
+        return scan_word(s, 1, TOKEN_FIELD);
+    s->at++;
+    if (!at_terminator(s))
+        return bad_character(s);
+    s->at--;
+    return scan_sign(s, TOKEN_DOT, 1);
 }
 
 /* One token inside of the braces, which are not closing here. */
@@ -262,6 +277,8 @@ static bool scan_inside(struct scanner *s) {
         return scan_word(s, 0, TOKEN_IDENTIFIER);
     if (follows(s, 0, ":="))
         return scan_sign(s, TOKEN_DECLARE, 2);
+    if (c == ':')
+        return fail(s, STR("expected :="));
     s->parens += c == '(';
     if (c == ')' && s->parens > 0)
         s->parens--;

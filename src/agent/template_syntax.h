@@ -48,6 +48,8 @@ void template_format(struct buf *out, struct str format, const struct template_v
 void template_print_all(struct buf *out, const struct template_value *args, size_t count,
                         bool line);
 
+void template_add_rune(struct buf *out, uint32_t rune); /* as UTF-8 */
+
 /* ---- functions ---- */
 
 struct template_call {

@@ -1,0 +1,120 @@
+/* Templates of addresses (config.md 1.8) against what the peer answered; and that no template can
+ * take for ever.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+
+#include "agent/template.h"
+#include "base/arena.h"
+#include "base/mem.h"
+#include "template_cases.h"
+
+#define PLAIN (IFF_UP | IFF_BROADCAST | IFF_MULTICAST)
+
+static const struct {
+    const char *name;
+    unsigned index, mtu, flags;
+    const char *address;
+    unsigned prefix;
+} interfaces[] = {
+    {"lo", 1, 65536, IFF_UP | IFF_LOOPBACK, "127.0.0.1", 8},
+    {"lo", 1, 65536, IFF_UP | IFF_LOOPBACK, "::1", 128},
+    {"br0", 2, 1500, PLAIN, "10.0.0.5", 8},
+    {"br0", 2, 1500, PLAIN, "10.1.0.5", 24},
+    {"br0", 2, 1500, PLAIN, "2001:4860::5", 64},
+    {"br0", 2, 1500, PLAIN, "fd00:1::5", 64},
+    {"v1", 3, 1500, IFF_BROADCAST | IFF_MULTICAST, "10.9.9.9", 24},
+    {"v0", 4, 1500, PLAIN, "192.168.7.3", 24},
+    {"v0", 4, 1500, PLAIN, "8.8.4.4", 24},
+    {"v0", 4, 1500, PLAIN, "100.64.1.1", 10},
+    {"v0", 4, 1500, PLAIN, "169.254.1.1", 16},
+    {"v0", 4, 1500, PLAIN, "172.16.0.9", 12},
+    {"v0", 4, 1500, PLAIN, "9.9.9.9", 32},
+    {"v0", 4, 1500, PLAIN, "2600::9", 48},
+};
+
+static void fill_machine(struct machine *m, struct machine_address *addresses) {
+    *m = (struct machine){addresses, COUNT_OF(interfaces), true};
+    for (size_t i = 0; i < m->len; i++) {
+        struct machine_address *a = &addresses[i];
+        memset(a, 0, sizeof(*a));
+        snprintf(a->name, sizeof(a->name), "%s", interfaces[i].name);
+        a->index = interfaces[i].index;
+        a->mtu = interfaces[i].mtu;
+        a->flags = interfaces[i].flags;
+        a->v6 = strchr(interfaces[i].address, ':') != NULL;
+        inet_pton(a->v6 ? AF_INET6 : AF_INET, interfaces[i].address, a->bytes);
+        a->prefix = interfaces[i].prefix;
+        a->is_default = a->index == 2;
+        a->has_hardware = a->index > 1;
+        a->hardware[0] = 2;
+        a->hardware[5] = a->index == 2 ? 1 : a->index == 3 ? 3 : 2;
+    }
+}
+
+/* What the peer was seen to do, up to the first blank. */
+static void test_peer(void **state) {
+    struct machine m;
+    struct machine_address addresses[COUNT_OF(interfaces)];
+    (void)state;
+    fill_machine(&m, addresses);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct arena arena = ARENA_INIT;
+        struct error e = ERROR_IN(&arena);
+        struct str text = str_format(&arena, "x%s", cases[i].text), out;
+        struct str quoted = str_quote(&arena, text);
+        bool ok = template_expand(text, &m, &out, &arena, &e);
+        struct str got = ok ? out : e.text;
+        for (size_t j = 0; ok && j < got.len; j++)
+            if (strchr(" \t\n", got.data[j]) != NULL)
+                got.len = j;
+        ptrdiff_t at = ok ? -1 : str_find(got, quoted, 0);
+        if (at >= 0)
+            got = str_format(&arena, STR_FMT "@" STR_FMT, (int)at, got.data,
+                             STR_ARG(str_sub(got, (size_t)at + quoted.len, SIZE_MAX)));
+        if (!str_is(got, cases[i].expected))
+            fail_msg("%s\n   gave %.*s\n   not  %s", cases[i].text, (int)got.len, got.data,
+                     cases[i].expected);
+        arena_free(&arena);
+    }
+}
+
+static void refused(const char *text) {
+    struct machine m;
+    struct machine_address addresses[COUNT_OF(interfaces)];
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct str out;
+    fill_machine(&m, addresses);
+    assert_false(template_expand(str_from(text), &m, &out, &arena, &e));
+    assert_true(e.text.len > 0);
+    arena_free(&arena);
+}
+
+/* What would take for ever, or all memory, is refused. */
+static void test_limits(void **state) {
+    (void)state;
+    refused("{{ range . }}{{ range $ }}{{ range $ }}{{ range $ }}{{ range $ }}{{ range $ }}"
+            "{{ range $ }}x{{ end }}{{ end }}{{ end }}{{ end }}{{ end }}{{ end }}{{ end }}");
+    refused("{{ $x := \"0123456789\" }}{{ range . }}{{ range $ }}{{ $x = print $x $x }}"
+            "{{ end }}{{ end }}");
+    char deep[4096] = "{{ ";
+    memset(deep + 3, '(', 1000);
+    strcpy(deep + 1003, "1");
+    memset(deep + 1004, ')', 1000);
+    strcpy(deep + 2004, " }}");
+    refused(deep);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_peer),
+        cmocka_unit_test(test_limits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
