@@ -333,7 +333,7 @@ static void use_single(struct prng *p, int fd) {
 }
 
 static void use_mux(struct prng *p, int fd) {
-    static char sink[65536];
+    char sink[65536];
     struct buf b = BUF_INIT;
     buf_add_char(&b, 4);
     uint32_t streams = 1 + (uint32_t)prng_below(p, 30);
@@ -364,7 +364,7 @@ static void use_mux(struct prng *p, int fd) {
 }
 
 static void use_snapshot(struct prng *p, int fd) {
-    static char sink[65536];
+    char sink[65536];
     struct buf b = BUF_INIT;
     buf_add_char(&b, 5);
     msgpack_write_map(&b, 2);
