@@ -582,6 +582,25 @@ int64_t gossip_next_wakeup(const struct gossip *g) {
     return timers_next(&g->timers);
 }
 
+void gossip_preload(struct gossip *g, struct gossip *const *cores, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        if (cores[i] == g)
+            continue;
+        const struct member *them = cores[i]->self;
+        ASSERT(g->members.shared != NULL && g->members.shared == cores[i]->members.shared);
+        identity_hold(them->id);
+        struct member *m = members_add(&g->members, them->id);
+        members_list(&g->members, m, &g->rng);
+        m->incarnation = them->incarnation;
+        m->state = GOSSIP_ALIVE;
+        m->changed = g->now;
+        member_set_status(&g->members, m, GOSSIP_STATUS_ALIVE);
+    }
+    /* Our own record has been spread as well. */
+    for (int i = 0; i < QUEUE_COUNT; i++)
+        broadcasts_prune(&g->queues[i], 0);
+}
+
 /* ---- looking in ---- */
 
 size_t gossip_member_count(const struct gossip *g) {

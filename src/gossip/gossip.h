@@ -374,6 +374,10 @@ void gossip_step(struct gossip *g, struct gossip_event *event, struct gossip_act
 /* When the next TICK is due. */
 int64_t gossip_next_wakeup(const struct gossip *g);
 
+/* Simulations: those whose cores these are (all with the same `shared`) are known, as if heard of
+ * long ago, without the joins that it would take; nothing is said of it. */
+void gossip_preload(struct gossip *g, struct gossip *const *cores, size_t len);
+
 /* ---- looking in ---- */
 
 size_t gossip_member_count(const struct gossip *g);

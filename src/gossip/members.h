@@ -29,6 +29,9 @@ struct identity *identity_new(struct gossip_shared *shared, struct str name,
                               const struct gossip_address *address, struct str meta,
                               const uint8_t versions[GOSSIP_VERSIONS]);
 void identity_release(struct gossip_shared *shared, struct identity *id);
+static inline void identity_hold(struct identity *id) {
+    id->refs++;
+}
 static inline struct str identity_name(const struct identity *id) {
     return str_of(id->data, id->name_len);
 }

@@ -8,6 +8,7 @@ enum {
     SHORTEST_COMPRESSED = 100, /* shorter messages never get shorter */
     MAX_LAYERS = 4,            /* compounds and compressed messages within each other */
     UDP_INFLATED_MAX = 65536,
+    MAX_PINGS = 4, /* in a packet: members send one; more would only be answered many times */
 };
 
 /* ---- out ---- */
@@ -90,7 +91,7 @@ struct receiving {
     struct gossip *g;
     const struct gossip_address *from;
     char from_text[GOSSIP_ADDRESS_TEXT];
-    int layers;
+    int layers, pings;
 };
 
 static void take_message(struct receiving *r, struct str message);
@@ -174,10 +175,12 @@ static void take_message(struct receiving *r, struct str message) {
         r->layers--;
         break;
     case MESSAGE_PING:
-        ping_receive(g, r->from, body);
+        if (++r->pings <= MAX_PINGS)
+            ping_receive(g, r->from, body);
         break;
     case MESSAGE_INDIRECT_PING:
-        indirect_ping_receive(g, r->from, body);
+        if (++r->pings <= MAX_PINGS)
+            indirect_ping_receive(g, r->from, body);
         break;
     case MESSAGE_ACK:
         ack_receive(g, body);

@@ -50,6 +50,7 @@ struct pool_stream {
     uint32_t node[2]; /* who opened it, who accepted */
     uint64_t id[2];
     bool closed[2];
+    int64_t due[2]; /* of what a side sent last */
 };
 
 typedef void pool_hook(struct pool *p, struct pool_node *n, const struct gossip_action *a);
@@ -184,6 +185,14 @@ static inline void pool_send(struct pool *p, struct pool_node *n, const struct g
                                      .len = a->send.bytes.len});
 }
 
+/* Streams lose nothing, but what is lost below is sent again: by the usual timers of TCP. */
+static inline int64_t pool_repeats(struct pool *p, int64_t first) {
+    int64_t delay = 0;
+    for (; p->loss > 0 && prng_unit(&p->rng) < p->loss && delay < MINUTE; first *= 2)
+        delay += first;
+    return delay;
+}
+
 static inline void pool_open(struct pool *p, struct pool_node *n, const struct gossip_action *a) {
     uint32_t to = pool_number(p, &a->stream.to);
     if (to == p->count || !pool_reaches(p, n->number, to))
@@ -194,7 +203,7 @@ static inline void pool_open(struct pool *p, struct pool_node *n, const struct g
     }
     p->streams[p->stream_count] =
         (struct pool_stream){.node = {n->number, to}, .id = {a->stream.id, 0}};
-    pool_push(p, (struct pool_entry){.due = p->now + pool_delay(p),
+    pool_push(p, (struct pool_entry){.due = p->now + pool_delay(p) + pool_repeats(p, SECOND),
                                      .kind = POOL_CONNECT,
                                      .node = to,
                                      .from = n->number,
@@ -219,8 +228,10 @@ static inline void pool_pass(struct pool *p, size_t stream, int from_side, enum 
     uint32_t to = s->node[!from_side];
     if (!pool_reaches(p, s->node[from_side], to))
         return;
-    /* Jitter would turn the order round. */
-    pool_push(p, (struct pool_entry){.due = p->now + p->latency + p->jitter,
+    int64_t due = p->now + p->latency + p->jitter +
+                  pool_repeats(p, kind == POOL_OPENED ? SECOND : 200 * MILLISECOND);
+    s->due[from_side] = due > s->due[from_side] ? due : s->due[from_side]; /* in order */
+    pool_push(p, (struct pool_entry){.due = s->due[from_side],
                                      .kind = kind,
                                      .node = to,
                                      .from = s->node[from_side],
