@@ -45,6 +45,7 @@ static struct {
     struct message stop_message;
     uv_sem_t over;
     int timers_open;
+    bool stopping; /* its own thread's */
 } profiler = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- answers ---- */
@@ -116,7 +117,10 @@ static void start_slot(struct slot *s, struct profile *p) {
 
 static void requested(struct message *m) {
     struct profile *p = CONTAINER_OF(m, struct profile, message);
-    if (p->kind == PROFILE_THREADS)
+    p->begun = true;
+    if (p->dropped || profiler.stopping)
+        answer(p, error_set(p->e, ERROR_INTERNAL, "cancelled"));
+    else if (p->kind == PROFILE_THREADS)
         answer(p, profile_threads(p));
     else if (p->kind == PROFILE_MEMORY)
         answer(p, profile_memory(p));
@@ -159,6 +163,7 @@ bool profile_start(struct profile *p) {
 static void cancelled(struct message *m) {
     struct profile *p = CONTAINER_OF(m, struct profile, cancel_message);
     struct slot *s = slot_of(p);
+    p->dropped = !p->begun; /* answers of a loop overtake its inbox, and this is one */
     if (s != NULL && s->profile == p)
         end_slot(s);
     m->run = cancel_came_back;
@@ -184,6 +189,7 @@ static void timer_closed(struct loop_timer *t) {
 static void stopped(struct message *m) {
     struct slot *slots[] = {&cpu_slot, &trace_slot};
     (void)m;
+    profiler.stopping = true;
     profiler.timers_open = COUNT_OF(slots);
     for (size_t i = 0; i < COUNT_OF(slots); i++) {
         if (slots[i]->profile != NULL)
@@ -203,5 +209,5 @@ void profile_stop(void) {
     loop_stop(&profiler.loop);
     loop_join(&profiler.loop);
     loop_free(&profiler.loop);
-    profiler.started = false;
+    profiler.started = profiler.stopping = false;
 }

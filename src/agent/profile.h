@@ -41,6 +41,7 @@ struct profile {
     struct loop *home;
     struct message message, cancel_message;
     bool ended, cancelled, cancel_seen; /* the home loop's */
+    bool begun, dropped;                /* the profiler's */
 };
 
 /* From a loop's thread. Only one CPU profile and one trace at a time. False: *e is set, and done

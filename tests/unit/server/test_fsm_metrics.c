@@ -1,0 +1,120 @@
+/* What applied entries are measured as: the entries of a real server's log (tests/vectors/fsm),
+ * each under its name and with its operation.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "codec/json.h"
+#include "server/fsm_metrics.h"
+
+static struct arena arena;
+
+static struct str read_file(const char *path) {
+    struct buf text = BUF_INIT;
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    for (size_t n; (n = fread(buf_reserve(&text, 65536), 1, 65536, file)) > 0;)
+        text.len += n;
+    fclose(file);
+    struct str s = str_copy(&arena, buf_str(&text));
+    buf_free(&text);
+    return s;
+}
+
+static struct str from_hex(struct str hex) {
+    char *out = arena_alloc(&arena, hex.len / 2 + 1);
+    for (size_t i = 0; i + 1 < hex.len; i += 2) {
+        char digits[3] = {hex.data[i], hex.data[i + 1], '\0'};
+        out[i / 2] = (char)strtoul(digits, NULL, 16);
+    }
+    return str_of(out, hex.len / 2);
+}
+
+static const struct metric_point *find(const struct metric_interval *in, const char *name,
+                                       const char *labels) {
+    for (size_t i = 0; i < in->len; i++)
+        if (str_is(in->points[i].name, name) && str_is(in->points[i].labels, labels))
+            return &in->points[i];
+    return NULL;
+}
+
+static void test_a_real_log(void **state) {
+    (void)state;
+    static const char *const wanted[][2] = {
+        {"fsm.register", ""},
+        {"fsm.deregister", ""},
+        {"fsm.kvs", "op=set"},
+        {"fsm.kvs", "op=delete-tree"},
+        {"fsm.session", "op=create"},
+        {"fsm.txn", ""},
+        {"fsm.coordinate.batch-update", ""},
+        {"fsm.prepared-query", "op=create"},
+        {"fsm.intention", "op=create"},
+        {"consul.fsm.intention", "op=create"},
+        {"fsm.acl.token", "op=upsert"},
+        {"fsm.acl.token", "op=bootstrap"},
+        {"fsm.ca", "op=set-config"},
+        {"consul.fsm.ca", "op=set-roots"},
+        {"fsm.config_entry.service-defaults", "op=upsert"},
+        {"fsm.config_entry.proxy-defaults", "op=upsert"},
+        {"fsm.federation_state.dc1", "op=upsert"},
+    };
+    struct value v;
+    struct error e = ERROR_IN(&arena);
+    assert_true(json_parse(read_file(TEST_VECTORS "/fsm/entries.json"), &v, NULL, &arena, &e));
+    const struct value *entries = value_get(&v, "entries");
+    assert_non_null(entries);
+    metrics_reset();
+    for (size_t i = 0; i < entries->list.len; i++) {
+        const struct value *hex = value_get(&entries->list.items[i], "data_hex");
+        if (hex != NULL && hex->kind == VALUE_STRING)
+            fsm_entry_measured(from_hex(hex->string), 1.5);
+    }
+    struct metric_interval in = metrics_newest(&arena);
+    for (size_t i = 0; i < COUNT_OF(wanted); i++) {
+        const struct metric_point *p = find(&in, wanted[i][0], wanted[i][1]);
+        if (p == NULL)
+            fail_msg("no %s {%s}", wanted[i][0], wanted[i][1]);
+        assert_true(p->kind == METRIC_SAMPLE && p->min == 1.5 && p->max == 1.5);
+    }
+}
+
+/* Whatever stands behind the type, nothing is read that is not there. */
+static void test_cut_entries(void **state) {
+    (void)state;
+    struct str whole = from_hex(STR("0283aa44617461"
+                                    "63656e746572a3646331a24f70a3736574a6446972456e7480"));
+    metrics_reset();
+    for (size_t len = 1; len <= whole.len; len++)
+        fsm_entry_measured(str_sub(whole, 0, len), 1);
+    for (unsigned type = 0; type < 256; type++) {
+        char one = (char)type;
+        fsm_entry_measured(str_of(&one, 1), 1);
+    }
+    struct metric_interval in = metrics_newest(&arena);
+    assert_non_null(find(&in, "fsm.kvs", "op=set"));
+    assert_non_null(find(&in, "fsm.kvs", "op="));
+}
+
+static int forget(void **state) {
+    (void)state;
+    arena_free(&arena);
+    metrics_reset();
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_a_real_log, forget),
+        cmocka_unit_test_teardown(test_cut_entries, forget),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
