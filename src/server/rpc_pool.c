@@ -13,16 +13,13 @@
 #include "base/time.h"
 #include "net/dial.h"
 #include "net/mux.h"
-#include "server/rpc_wire.h"
+#include "server/rpc_reply.h"
 
 #define TYPE_MULTIPLEX 4
 #define IDLE_STREAMS_SERVER 64
 #define IDLE_STREAMS_CLIENT 32
 #define IDLE_TIME_SERVER (120 * SECOND)
 #define IDLE_TIME_CLIENT (127 * SECOND)
-/* Objects in one reply: each becomes memory when it is decoded. */
-#define REPLY_TOKENS_MAX ((uint64_t)1 << 26)
-#define HEADER_MAX ((size_t)1 << 20) /* it holds the error's text */
 #define SPARE_MAX ((size_t)64 << 10)
 
 enum exchange_state {
@@ -40,8 +37,7 @@ struct rpc_stream {
     struct buf out;                /* the request's header */
     size_t written;                /* of header and body */
     struct buf in;                 /* of a reply that has not come completely */
-    struct rpc_scan scan;
-    size_t header_len; /* 0: the header has not come completely */
+    struct rpc_reply reply;
     bool idle;
 };
 
@@ -82,24 +78,6 @@ static void connection_drop(struct rpc_connection *c);
 static void start_on(struct rpc_pool *pool, struct rpc_exchange *x);
 
 /* ---- the end of an exchange ---- */
-
-static bool has(struct str text, struct str part) {
-    return str_find(text, part, 0) >= 0;
-}
-
-/* Errors travel as text only (rpc.md 7.5). */
-enum error_kind rpc_error_kind(struct str text) {
-    if (has(text, STR("Permission denied")) || has(text, STR("ACL not found"))) {
-        return ERROR_DENIED;
-    }
-    if (has(text, STR("RPC rate limit exceeded"))) {
-        return ERROR_RATE_LIMIT;
-    }
-    if (has(text, STR("Query not found"))) {
-        return ERROR_NOT_FOUND;
-    }
-    return has(text, STR("No cluster leader")) ? ERROR_NO_LEADER : ERROR_INTERNAL;
-}
 
 static void ended_deliver(struct rpc_exchange *x) {
     x->state = EXCHANGE_IDLE;
@@ -254,7 +232,7 @@ static void stream_broke(struct rpc_stream *rs, const char *why) {
 }
 
 static const char *cut_short(const struct rpc_stream *rs) {
-    return rs->in.len == 0 || rs->in.len == rs->header_len ? "EOF" : "unexpected EOF";
+    return rs->in.len == 0 || rs->in.len == rs->reply.header_len ? "EOF" : "unexpected EOF";
 }
 
 static void on_stream_ended(struct yamux_stream *y) {
@@ -271,29 +249,8 @@ static void on_stream_gone(struct yamux_stream *y, enum yamux_why why) {
 
 /* ---- replies ---- */
 
-static void scan_begin(struct rpc_stream *rs, size_t max) {
-    rs->scan = (struct rpc_scan){.max_bytes = max, .max_tokens = REPLY_TOKENS_MAX};
-}
-
-static bool header_read(struct rpc_stream *rs, const char *bytes) {
-    struct rpc_exchange *x = rs->exchange;
-    struct arena arena = ARENA_INIT;
-    struct error e = ERROR_IN(&arena);
-    struct rpc_response_header header;
-    bool ok = schema_decode_bytes(str_of(bytes, rs->header_len), &rpc_response_header_shape,
-                                  &header, &arena, &e);
-    if (!ok) {
-        error_set(&x->error, ERROR_INTERNAL, "rpc error making call: " STR_FMT, STR_ARG(e.text));
-    } else if (header.error.len > 0) {
-        error_set(&x->error, rpc_error_kind(header.error), "rpc error making call: " STR_FMT,
-                  STR_ARG(header.error));
-    }
-    arena_free(&arena);
-    return ok;
-}
-
 /* Gives the stream back before the reply is delivered, since that may start the next exchange. */
-static void reply_complete(struct rpc_stream *rs, const char *reply, size_t len, bool keep) {
+static void reply_complete(struct rpc_stream *rs, struct str body, bool keep) {
     struct rpc_connection *c = rs->connection;
     struct rpc_pool *pool = c->pool;
     struct rpc_exchange *x = rs->exchange;
@@ -311,7 +268,7 @@ static void reply_complete(struct rpc_stream *rs, const char *reply, size_t len,
         c->idle_count++;
     }
     connection_rest(c);
-    x->reply = str_of(reply, len);
+    x->reply = body;
     exchange_end(x);
     if (in.cap > pool->spare.cap && in.cap <= SPARE_MAX) {
         buf_clear(&in);
@@ -322,40 +279,21 @@ static void reply_complete(struct rpc_stream *rs, const char *reply, size_t len,
     }
 }
 
-static void reply_bad(struct rpc_stream *rs, const char *why) {
-    if (!error_is_set(&rs->exchange->error)) {
-        error_set(&rs->exchange->error, ERROR_IO, "rpc error making call: %s", why);
-    }
-    reply_complete(rs, NULL, 0, false);
-}
-
 /* Looks at what there is of the reply. True: the exchange has ended. */
 static bool reply_look(struct rpc_stream *rs, const char *bytes, size_t len) {
-    for (;;) {
-        size_t from = rs->header_len;
-        enum rpc_scan_result result = rpc_scan(&rs->scan, bytes + from, len - from);
-        if (result == RPC_SCAN_MORE) {
-            return false;
-        }
-        if (result == RPC_SCAN_TOO_LARGE) {
-            reply_bad(rs, "the reply is too large");
-            return true;
-        }
-        if (from > 0) {
-            size_t end = from + rs->scan.at;
-            reply_complete(rs, bytes + from, rs->scan.at, end == len);
-            return true;
-        }
-        rs->header_len = rs->scan.at;
-        if (!header_read(rs, bytes)) {
-            reply_bad(rs, "");
-            return true;
-        }
-        scan_begin(rs, RPC_REPLY_MAX);
-        if (rs->header_len == len) {
-            return false;
-        }
+    struct str body = STR_NONE;
+    size_t end = 0;
+    switch (rpc_reply_look(&rs->reply, bytes, len, &body, &end, &rs->exchange->error)) {
+    case RPC_REPLY_MORE:
+        return false;
+    case RPC_REPLY_DONE:
+        reply_complete(rs, body, end == len);
+        return true;
+    case RPC_REPLY_BAD:
+        break;
     }
+    reply_complete(rs, STR_NONE, false);
+    return true;
 }
 
 static size_t on_stream_data(struct yamux_stream *y, const char *bytes, size_t len) {
@@ -508,10 +446,10 @@ static void exchange_run(struct rpc_stream *rs, struct rpc_exchange *x) {
     x->stream = rs;
     rs->exchange = x;
     rs->connection->running++;
-    rs->written = rs->header_len = 0;
+    rs->written = 0;
     buf_clear(&rs->out);
     rpc_write_request(&rs->out, ++pool->seq, x->method);
-    scan_begin(rs, HEADER_MAX);
+    rpc_reply_begin(&rs->reply);
     stream_write(rs);
 }
 

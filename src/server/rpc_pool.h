@@ -13,8 +13,6 @@
 #include "base/error.h"
 #include "net/loop.h"
 
-/* Bytes of one reply. The protocol has no limit; a connection that brings more is closed. */
-#define RPC_REPLY_MAX ((size_t)512 << 20)
 /* Exchanges under way in one pool; more are refused with "RPC rate limit exceeded". */
 #define RPC_EXCHANGES_MAX 65536
 
@@ -63,9 +61,6 @@ void rpc_start(struct rpc_pool *pool, struct rpc_exchange *x);
 /* done will not run; the other side sees the stream closed. After that the struct is the caller's
  * again. Nothing when it is not under way. */
 void rpc_cancel(struct rpc_exchange *x);
-
-/* The kind of an error that another server told as a text. */
-enum error_kind rpc_error_kind(struct str text);
 
 /* For tests and statistics. */
 unsigned rpc_pool_connections(const struct rpc_pool *pool);

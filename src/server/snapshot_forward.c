@@ -13,7 +13,7 @@
 #include "net/dial.h"
 #include "net/stream.h"
 #include "server/endpoints.h"
-#include "server/rpc_wire.h"
+#include "server/rpc_reply.h"
 #include "server/server_room.h"
 #include "server/snapshot_wire.h"
 
