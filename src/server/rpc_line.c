@@ -48,6 +48,17 @@ static size_t budget(void) {
     return n;
 }
 
+static _Atomic size_t lines;
+
+bool rpc_line_open(struct rpc_line *l) {
+    (void)l;
+    if (atomic_fetch_add_explicit(&lines, 1, memory_order_relaxed) < budget() / 2 / RPC_LINE_COST) {
+        return true;
+    }
+    atomic_fetch_sub_explicit(&lines, 1, memory_order_relaxed);
+    return false;
+}
+
 /* Small ones are not worth the sharing of a number between threads. */
 static void account(struct rpc_line *l) {
     size_t bytes = l->in.cap + l->out.cap + (l->request != NULL ? l->request->arena.total : 0);
@@ -102,6 +113,7 @@ void rpc_line_free(struct rpc_line *l) {
     drop_output(l);
     buf_free(&l->in);
     account(l);
+    atomic_fetch_sub_explicit(&lines, 1, memory_order_relaxed);
 }
 
 /* The last thing that is done with a line in whatever came from outside: it may be gone then. */
@@ -115,7 +127,7 @@ static void leave(struct rpc_line *l) {
         l->carrier->set_busy(l, l->busy);
     }
     if (!l->over && l->ended && l->state == LINE_READING) {
-        if (l->in.len > 0) {
+        if (l->header_len > 0) { /* in the middle of a body: the peer is silent about others */
             log_at(LOG_ERROR, LOGGER, "RPC error", LOG_C("conn", l->from),
                    LOG_C("error", "unexpected EOF"));
         }

@@ -17,6 +17,9 @@ struct answer;
 struct rpc_line;
 struct rpc_request;
 
+/* Bytes that a line that waits costs in all, about: an eighth of the machine's memory may be used
+ * for lines. */
+#define RPC_LINE_COST ((size_t)4096)
 /* One message at most, and msgpack tokens in it. The peer has no limit; what HTTP and agents let
  * through is far below. */
 #define RPC_REQUEST_MAX ((size_t)64 << 20)
@@ -55,12 +58,14 @@ struct rpc_line {
     bool busy, ended, hang_up, over;
 };
 
-/* Zeroed but for the first three. */
+/* Before the first use; false: the process has as many lines as its memory allows (the struct is
+ * not to be used). The rest of it is zeroed but for the first three. */
+bool rpc_line_open(struct rpc_line *l);
 size_t rpc_line_data(struct rpc_line *l, const char *bytes, size_t len);
 /* The other side sends no more. A blocking query that it left is called off. */
 void rpc_line_ended(struct rpc_line *l);
 void rpc_line_writable(struct rpc_line *l);
-/* Calls off what is under way and gives everything back but the struct. */
+/* After rpc_line_open: calls off what is under way and gives everything back but the struct. */
 void rpc_line_free(struct rpc_line *l);
 
 /* Bytes that all lines of the process keep. */

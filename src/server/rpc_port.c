@@ -34,6 +34,7 @@ struct rpc_port {
     struct listener *listener;
     struct client_limit *limit;
     int64_t handshake_timeout;
+    bool require_tls;
     rpc_port_raft *raft;
     void *raft_owner;
     struct port_home *homes;
@@ -130,6 +131,12 @@ static void hand_over(struct newcomer *n, enum rpc_type type, const char *rest, 
 static size_t on_first_byte(struct stream *s, const char *bytes, size_t len) {
     struct newcomer *n = newcomer_of(s);
     uint8_t type = (uint8_t)bytes[0];
+    if (n->port->require_tls && type != RPC_TLS && type != RPC_TLS_INSECURE) {
+        log_at(LOG_WARN, LOGGER, "Non-TLS connection attempted with VerifyIncoming set",
+               LOG_C("conn", n->link.from));
+        stream_close(s);
+        return len;
+    }
     switch (type) {
     case RPC_CONSUL:
     case RPC_RAFT:
@@ -151,10 +158,7 @@ static size_t on_first_byte(struct stream *s, const char *bytes, size_t len) {
 }
 
 static void on_ended(struct stream *s) {
-    struct newcomer *n = newcomer_of(s);
-    log_at(LOG_DEBUG, LOGGER, "failed to read byte", LOG_C("conn", n->link.from),
-           LOG_C("error", "EOF"));
-    stream_close(s);
+    stream_close(s); /* the peer says nothing about it either */
 }
 
 static void on_expired(struct stream *s) {
@@ -233,6 +237,7 @@ struct rpc_port *rpc_port_open(struct server *s, const struct rpc_port_options *
     p->listener = listener;
     p->limit = client_limit_new(o->max_conns_per_client);
     p->handshake_timeout = o->handshake_timeout;
+    p->require_tls = o->require_tls;
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->emptied, NULL);
     return p;

@@ -17,6 +17,7 @@ struct rpc_port_options {
     uint16_t port;                /* 0: any, for tests */
     int64_t handshake_timeout;    /* ns; 0: none */
     int64_t max_conns_per_client; /* <= 0: no limit */
+    bool require_tls;             /* verify_incoming: nothing is served in clear text */
 };
 
 /* A connection's place in its client's count. Whoever owns the connection gives it back when the

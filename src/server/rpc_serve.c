@@ -202,6 +202,13 @@ static void accept_streams(struct mux_link *link) {
         }
         ml->line = (struct rpc_line){
             .carrier = &mux_carrier, .server = link->link.home->server, .from = link->link.from};
+        if (!rpc_line_open(&ml->line)) {
+            log_at(LOG_WARN, LOGGER, "too many streams wait: one is refused",
+                   LOG_C("conn", link->link.from));
+            yamux_reset(s);
+            mem_free(ml);
+            continue;
+        }
         ml->stream = s;
         ml->link = link;
         link->waiting = ml;
@@ -252,6 +259,7 @@ struct single_link {
     struct rpc_link link;
     struct stream stream;
     struct rpc_line line;
+    bool opened; /* the line */
 };
 
 static struct single_link *single_of(struct stream *s) {
@@ -317,7 +325,9 @@ static void on_single_drained(struct stream *s) {
 
 static void on_single_closed(struct stream *s) {
     struct single_link *link = single_of(s);
-    rpc_line_free(&link->line);
+    if (link->opened) {
+        rpc_line_free(&link->line);
+    }
     rpc_link_remove(&link->link);
 }
 
@@ -339,6 +349,12 @@ void rpc_serve_single(struct rpc_home *h, struct stream_detached *connection,
     rpc_link_add(&link->link, h, from, lease, single_close);
     link->line =
         (struct rpc_line){.carrier = &single_carrier, .server = h->server, .from = link->link.from};
+    bool room = rpc_line_open(&link->line);
     stream_attach(&link->stream, h->loop, connection, &single_handlers);
-    stream_set_busy(&link->stream, false);
+    link->opened = room;
+    if (room) {
+        stream_set_busy(&link->stream, false);
+    } else {
+        stream_close(&link->stream);
+    }
 }

@@ -273,6 +273,7 @@ static bool port_open(struct server *s, struct error *e) {
         .port = o->server_port,
         .handshake_timeout = o->rpc_handshake_timeout,
         .max_conns_per_client = o->rpc_max_conns_per_client,
+        .require_tls = o->rpc_require_tls,
     };
     s->port = rpc_port_open(s, &options, e);
     return s->port != NULL || error_prefix(e, "Failed to start RPC layer: ");

@@ -44,6 +44,7 @@ struct server_options {
     bool serve_rpc;                   /* listen on bind_address:server_port (rpc_port.h) */
     int64_t rpc_handshake_timeout;    /* ns; 0: none */
     int64_t rpc_max_conns_per_client; /* 0: no limit */
+    bool rpc_require_tls;             /* verify_incoming, verify_incoming_rpc */
     /* The gossip pools; NULL: none (tests). Only used until server_start returns. */
     const struct membership_options *membership;
 };

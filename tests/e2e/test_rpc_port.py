@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import threading
 import time
 
@@ -173,6 +174,19 @@ def test_connection_limit(agents, praetor):
     assert closed_after(agent.ip, b"\0", 5) is not None
     kept[1].close(), kept[2].close()
     until("room for one", lambda: closed_after(agent.ip, b"\0", 0.3) is None)
+
+
+def test_verify_incoming(agents, praetor, tmp_path):
+    """Where only TLS may come in, nothing is served in clear text (and TLS is not there yet)."""
+    key, cert = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+                    "-subj", "/CN=n1", "-keyout", key, "-out", cert], check=True, capture_output=True)
+    agent = start(agents, praetor, "ours", verify_incoming_rpc=True, ca_file=cert, cert_file=cert, key_file=key)
+    agent.name = "n1"
+    agent.start()
+    for byte in (b"\0", b"\1", b"\4", b"\5"):
+        assert closed_after(agent.ip, byte, 5) is not None
+    assert agent.tail(100000).count("Non-TLS connection attempted with VerifyIncoming set: conn=from=") == 4
 
 
 def react(ip, sent):

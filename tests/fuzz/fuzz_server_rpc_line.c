@@ -92,6 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t len = size - 8;
     check_scan(bytes, len < 4096 ? len : 4096);
     struct rpc_line line = {.carrier = &carrier, .from = "from=fuzz"};
+    ASSERT(rpc_line_open(&line));
     struct buf kept = BUF_INIT; /* what the line did not take */
     while ((len > 0 || hungry) && !over) {
         if (hungry) {
