@@ -285,6 +285,7 @@ static bool start_server(struct agent *agent, struct error *e) {
         .serve_rpc = c->server_mode,
         .rpc_handshake_timeout = c->limits.rpc_handshake_timeout,
         .rpc_max_conns_per_client = c->limits.rpc_max_conns_per_client,
+        .rpc_require_tls = c->tls.verify_incoming || c->tls.verify_incoming_rpc,
         .raft_snapshot_threshold = (uint64_t)c->raft_snapshot_threshold,
         .raft_snapshot_interval = c->raft_snapshot_interval,
         .raft_trailing_logs = (uint64_t)c->raft_trailing_logs,
