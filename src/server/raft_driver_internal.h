@@ -63,6 +63,7 @@ struct catch_up {
     struct catch_up *next;
     struct held_send *waiting, **waiting_end;
     struct raft_disk_job *entries; /* the last that were read; NULL: none yet */
+    uint64_t term; /* in which they were: when this server led before, its log was another one */
     bool reading;
     int64_t used_at;
     struct str id;

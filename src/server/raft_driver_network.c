@@ -88,6 +88,16 @@ static void catch_up_free(struct catch_up *c) {
     mem_free(c);
 }
 
+static bool leads_in(const struct raft_driver *d, uint64_t term) {
+    return raft_get_state(d->raft) == RAFT_LEADER && raft_term(d->raft) == term;
+}
+
+static void catch_up_forget(struct catch_up *c) {
+    if (c->entries != NULL)
+        raft_disk_job_free(c->entries);
+    c->entries = NULL;
+}
+
 /* Sends it if its entries have been read. */
 static bool catch_up_send(struct raft_driver *d, struct catch_up *c, struct raft_message *m) {
     const struct raft_disk_job *read = c->entries;
@@ -111,13 +121,12 @@ static void catch_up_done(struct raft_disk_job *job) {
     }
     c->reading = false;
     c->used_at = time_now_monotonic();
-    if (c->entries != NULL)
-        raft_disk_job_free(c->entries);
-    c->entries = job->ok ? job : NULL;
+    catch_up_forget(c);
+    bool fits = job->ok && job->term == c->term;
+    c->entries = fits ? job : NULL;
     while (c->waiting != NULL) {
         struct held_send *h = c->waiting;
-        bool current =
-            raft_get_state(d->raft) == RAFT_LEADER && raft_term(d->raft) == h->message.append.term;
+        bool current = leads_in(d, h->message.append.term);
         if (job->ok && current && !catch_up_send(d, c, &h->message))
             break;
         if (!job->ok || !current)
@@ -129,7 +138,7 @@ static void catch_up_done(struct raft_disk_job *job) {
         c->waiting_end = &c->waiting;
     else
         catch_up_read(d, c);
-    if (!job->ok)
+    if (!fits)
         raft_disk_job_free(job);
     raft_transport_flush(d->transport);
 }
@@ -140,6 +149,7 @@ static void catch_up_read(struct raft_driver *d, struct catch_up *c) {
     job->index = a->first;
     job->needed = a->first + a->count - 1;
     job->last = raft_log_last_index(raft_get_log(d->raft));
+    job->term = c->term;
     job->done = catch_up_done;
     job->owner = d;
     job->second_owner = c;
@@ -150,6 +160,13 @@ static void catch_up_read(struct raft_driver *d, struct catch_up *c) {
 static void send_older(struct raft_driver *d, const struct raft_message *m) {
     struct catch_up *c = catch_up_of(d, m->peer_id);
     struct raft_message copy = *m;
+    if (!leads_in(d, m->append.term)) {
+        drop(d, m, "no longer leader");
+        return;
+    }
+    if (c->term != m->append.term)
+        catch_up_forget(c);
+    c->term = m->append.term;
     c->used_at = time_now_monotonic();
     if (c->waiting == NULL && catch_up_send(d, c, &copy))
         return;
