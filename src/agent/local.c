@@ -15,6 +15,7 @@
 struct local *local_new(const struct local_options *options) {
     struct local *l = MEM_NEW(struct local);
     l->config = config_hold(options->config);
+    l->discards_output = options->config->discard_check_output;
     l->server = options->server;
     l->loop = server_core(options->server);
     l->services = MAP_INIT;
@@ -513,7 +514,7 @@ static bool add_check(struct local *l, struct local_check *c, bool keeps) {
     struct local_check *old = map_get(&l->checks, c->check.check_id);
     if (keeps && old != NULL && !old->deleted) {
         c->check.status = str_copy(&c->arena, old->check.status);
-        local_set_output(c, old->check.output);
+        local_set_output(c, l->discards_output ? STR("") : old->check.output);
     }
     old = map_put(&l->checks, c->check.check_id, c);
     if (old != NULL)
@@ -594,7 +595,7 @@ bool local_restore_check(struct local *l, const struct health_check *kept,
     c->check.type = str_copy(arena, kept->type);
     if (service != NULL)
         attach(c, &service->service);
-    local_set_output(c, kept->output);
+    local_set_output(c, l->discards_output ? STR("") : kept->output);
     return add_check(l, c, false);
 }
 
@@ -630,7 +631,7 @@ bool local_deregister_check(struct local *l, struct str id, struct error *e) {
 
 void local_check_update(struct local *l, struct local_check *c, struct str status,
                         struct str output) {
-    if (l->config->discard_check_output)
+    if (l->discards_output)
         output = STR("");
     if (!str_is(status, "critical"))
         c->critical_since = 0;

@@ -158,7 +158,7 @@ static void give_back(struct local *l, const struct list *all) {
         if (c == NULL)
             continue;
         c->check.status = str_copy(&c->arena, r->status);
-        local_set_output(c, r->output);
+        local_set_output(c, l->discards_output ? STR("") : r->output);
     }
 }
 
@@ -186,6 +186,7 @@ bool local_reload(struct local *l, const struct config *config, struct error *e)
     l->node_in_sync = false;
     bool ok = local_load(l, config, e);
     give_back(l, &states);
+    l->discards_output = config->discard_check_output; /* not before: as the peer */
     arena_free(&scratch);
     local_notify(l, STR_NONE);
     sync_trigger(l);
