@@ -299,10 +299,11 @@ def test_snapshots_across(agents, praetor, peer):
         request = encode(vector["request"])
         note = vector["note"]
         archive = b"garbage" if "garbage" in note else b""
-        if "cut short" in note:  # the text depends on the place
+        if "cut short" in note:  # the text depends on the place, which the two unpackers see some bytes apart
             whole = snapshot(ours.ip, encode({"Datacenter": "dc1"}))[1]
             for size in range(0, len(whole), 97):
-                assert snapshot(ours.ip, request, whole[:size]) == snapshot(theirs.ip, request, whole[:size])
+                texts = [snapshot(agent.ip, request, whole[:size])[0].get(b"Error") for agent in (ours, theirs)]
+                assert texts[0].endswith(b"EOF") and texts[0].split(b":")[0] == texts[1].split(b":")[0], (size, texts)
             continue
         wanted = Map(sorted((k.encode(), v.encode() if isinstance(v, str) else v) for k, v in vector["response"].items()))
         got, rest = snapshot(ours.ip, request, archive)
