@@ -63,8 +63,9 @@ static void rejected(struct raft *r, struct raft_peer *p, const struct raft_mess
         next = result->last_log + 1;
     if (next < p->match + 1)
         next = p->match + 1;
+    bool goes_back = next < p->next;
     p->next = next;
-    raft_peer_failed(r, p, !result->no_retry_backoff);
+    raft_peer_failed(r, p, !result->no_retry_backoff || !goes_back);
     struct raft_action *line =
         raft_log_line(r, LOG_WARN, "appendEntries rejected, sending older logs");
     raft_log_str(r, line, "peer", raft_peer_text(r, p));

@@ -372,9 +372,10 @@ static void on_receive(void *owner, struct raft_message *m) {
     struct raft_event event = {.kind = RAFT_EVENT_RECEIVE, .message = m};
     int64_t began = time_now_monotonic();
     driver_step(d, &event);
-    driver_measure_received(m, began);
     if (install)
-        driver_install_settle(d, m);
+        driver_install_settle(d, m); /* when it was answered, m is gone */
+    else
+        driver_measure_received(m, began);
 }
 
 static struct str suffrage_text(const struct raft_driver *d, const struct raft_message *m,

@@ -103,8 +103,8 @@ static inline bool fixture_open(struct fixture *f, struct error *e) {
     return f->driver != NULL;
 }
 
-/* Opens, starts and waits until it leads. */
-static inline void fixture_start(struct fixture *f) {
+/* Opens and starts. */
+static inline void fixture_begin(struct fixture *f) {
     struct error e = ERROR_IN(&f->arena);
     if (!fixture_open(f, &e)) {
         fprintf(stderr, "%.*s\n", STR_ARG(e.text));
@@ -113,6 +113,11 @@ static inline void fixture_start(struct fixture *f) {
     uv_sem_init(&f->leader, 0);
     ASSERT(loop_init(&f->core, "core", 100000, &e) && loop_start(&f->core, &e));
     fixture_on_core(f, fixture_start_run, f);
+}
+
+/* The same, and waits until it leads. */
+static inline void fixture_start(struct fixture *f) {
+    fixture_begin(f);
     uv_sem_wait(&f->leader);
 }
 
@@ -180,7 +185,7 @@ static inline void entry_kv_set(struct buf *out, struct str key, struct str valu
 
 /* ---- one proposal, waited for ---- */
 
-enum what { WHAT_COMMAND, WHAT_BARRIER, WHAT_VERIFY, WHAT_CHANGE };
+enum what { WHAT_COMMAND, WHAT_BARRIER, WHAT_VERIFY, WHAT_CHANGE, WHAT_TRANSFER };
 struct asked {
     struct fixture *f;
     enum what what;
@@ -214,6 +219,8 @@ static inline void asked_run(void *arg) {
         raft_driver_barrier(a->f->driver, &a->proposal);
     else if (a->what == WHAT_VERIFY)
         raft_driver_verify_leader(a->f->driver, &a->proposal);
+    else if (a->what == WHAT_TRANSFER)
+        raft_driver_transfer(a->f->driver, &a->proposal, a->id);
     else
         raft_driver_change_membership(a->f->driver, &a->proposal, a->change, a->id, a->address, 0);
 }
