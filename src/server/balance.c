@@ -58,13 +58,19 @@ static void order_rotate(struct balance *b) {
     b->order[b->order_len - 1] = first;
 }
 
+/* As the peer's lines show a server. */
+static struct str peer_text(struct arena *arena, const struct peer *p) {
+    return str_format(arena, STR_FMT " (Addr: tcp/" STR_FMT ") (DC: " STR_FMT ")", STR_ARG(p->name),
+                      STR_ARG(p->address), STR_ARG(p->datacenter));
+}
+
 static void datacenter_done(struct balance *b, bool healthy) {
     struct str datacenter = b->datacenters[b->datacenter].name;
     peers_reorder(b->server->peers, datacenter, b->order, b->order_len, healthy);
     if (healthy) {
         log_at(LOG_DEBUG, BALANCE_LOGGER, "Rebalanced servers, new active server",
                LOG_I("number_of_servers", (int64_t)b->order_len),
-               LOG_S("active_server", b->order[0]->name));
+               LOG_S("active_server", peer_text(&b->arena, b->order[0])));
     } else {
         log_at(LOG_DEBUG, BALANCE_LOGGER, "No healthy servers during rebalance, aborting");
     }
@@ -80,6 +86,11 @@ static void ping_done(struct call *c) {
     struct balance *b = c->owner;
     bool ok = !error_is_set(&c->answer->error);
     b->calling = false;
+    if (!ok && !b->closed) {
+        log_at(LOG_DEBUG, BALANCE_LOGGER, "pinging server failed",
+               LOG_S("server", peer_text(&b->arena, b->order[0])),
+               LOG_S("error", c->answer->error.text));
+    }
     answer_release(c->answer);
     c->answer = NULL;
     if (b->closed) {

@@ -110,16 +110,9 @@ void call_held_retry(struct server_thread *t) {
 
 /* ---- answers from elsewhere ---- */
 
-static bool has(struct str text, struct str part) {
-    return str_find(text, part, 0) >= 0;
-}
-
-/* Without a guess about what may have happened already: only what was surely not done. Reads may
- * be done twice. */
-static bool may_retry(const struct call *c, const struct error *e) {
-    bool read = c->endpoint->options >= 0;
-    return has(e->text, STR("No cluster leader")) ||
-           (read && (has(e->text, STR("stream closed")) || has(e->text, STR("session shutdown"))));
+/* Only what was surely not done. */
+static bool may_retry(const struct error *e) {
+    return str_find(e->text, STR("No cluster leader"), 0) >= 0;
 }
 
 static bool decode_reply(struct call *c, struct answer *a, struct str reply) {
@@ -154,7 +147,7 @@ static void forward_failed(struct server_thread *t, struct call *c) {
     }
     int64_t now = time_now_monotonic();
     c->held_since = c->held_since != 0 ? c->held_since : now;
-    if (f->once || t->closing || !may_retry(c, e) || now - c->held_since >= hold_timeout(c)) {
+    if (f->once || t->closing || !may_retry(e) || now - c->held_since >= hold_timeout(c)) {
         fail(c, e->kind, e->text);
         return;
     }

@@ -312,7 +312,7 @@ const struct peer *peers_choose(struct peers *p, struct str datacenter, struct e
     pthread_mutex_lock(&p->mutex);
     struct turn *t = turn_find(p, p->client ? str_from(p->datacenter) : datacenter);
     bool known = t != NULL;
-    if (known && !t->offline) {
+    if (known && (p->client || !t->offline)) {
         chosen = peer_hold(t->servers.at[0]);
     }
     pthread_mutex_unlock(&p->mutex);
@@ -328,7 +328,7 @@ const struct peer *peers_choose(struct peers *p, struct str datacenter, struct e
 bool peers_have(struct peers *p, struct str datacenter) {
     pthread_mutex_lock(&p->mutex);
     struct turn *t = turn_find(p, p->client ? str_from(p->datacenter) : datacenter);
-    bool have = t != NULL && !t->offline;
+    bool have = t != NULL && (p->client || !t->offline);
     pthread_mutex_unlock(&p->mutex);
     return have;
 }

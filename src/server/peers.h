@@ -78,8 +78,9 @@ void peers_rotate(struct peers *p, const struct peer *failed);
 size_t peers_order(struct peers *p, struct str datacenter, struct arena *arena,
                    const struct peer ***out);
 /* Core, the end of a rebalance: the wanted order is merged with what has changed meanwhile (9.2).
- * Without any (healthy: false) the list stays as it is and the datacenter counts as unreachable
- * until a server joins or a later rebalance finds one. */
+ * When none answered (healthy: false) the list stays as it is and, for servers, the datacenter
+ * counts as unreachable until a server joins or a later rebalance finds one; a client agent goes
+ * on with the list that it has. */
 void peers_reorder(struct peers *p, struct str datacenter, const struct peer *const *wanted,
                    size_t count, bool healthy);
 

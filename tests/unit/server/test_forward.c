@@ -397,6 +397,43 @@ static void test_leaving(void **state) {
     kv_read(0, "x", value);
 }
 
+/* ---- rebalancing ---- */
+
+static void balance_run(void *arg) {
+    balance_now(((struct server *)arg)->balance);
+}
+
+/* The first of a client's list becomes (or does not) the wanted one. */
+static bool first_becomes(const char *name) {
+    for (int i = 0; i < 1000; i++) {
+        struct arena arena = ARENA_INIT;
+        const struct peer **order;
+        size_t n = peers_order(server_peers(client), STR("dc1"), &arena, &order);
+        bool is = n > 0 && str_is(order[0]->name, name);
+        peers_list_release(order, n);
+        arena_free(&arena);
+        if (is)
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
+    return false;
+}
+
+static void test_rebalance(void **state) {
+    char value[64];
+    struct peer mixed[] = {peer_of("dead1", DEAD_IP ":8300"), peer_of("dead2", DEAD_IP ":8301"),
+                           peer_of("n1", address), peer_of("dead3", DEAD_IP ":8302")};
+    server = client;
+    for (int i = 0; i < 8; i++) { /* however they are shuffled */
+        set_peers(client, PEER_POOL_LAN, NULL, 0);
+        set_peers(client, PEER_POOL_LAN, mixed, 4);
+        assert_true(server_run_on_core(client, balance_run, NULL, client));
+        assert_true(first_becomes("n1"));
+        kv_read(0, "x", value);
+    }
+    only_real();
+}
+
 /* ---- snapshots ---- */
 
 struct snap {
@@ -532,6 +569,7 @@ int main(void) {
         cmocka_unit_test(test_rotation),
         cmocka_unit_test(test_rate_limit),
         cmocka_unit_test(test_leaving),
+        cmocka_unit_test(test_rebalance),
         cmocka_unit_test(test_snapshots),
         cmocka_unit_test(test_datacenters),
         cmocka_unit_test(test_a_server_goes),

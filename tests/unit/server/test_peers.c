@@ -98,6 +98,12 @@ static void test_client(void **state) {
     rotate(p, "dc1");
     expect_order(p, "dc1", "c,b");
 
+    /* No server answered a rebalance: the client goes on trying. */
+    first = peers_choose(p, STR("dc1"), &e);
+    peers_reorder(p, STR("dc1"), &first, 1, false);
+    peer_release(first);
+    expect_choice(p, "dc1", "c");
+
     /* One alone stays first. */
     peers_update(p, PEER_POOL_LAN, all + 1, 1);
     rotate(p, "dc1");
