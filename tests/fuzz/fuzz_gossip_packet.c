@@ -1,5 +1,5 @@
-/* Packets from anybody: a core in a small pool takes them, one after the other, with time passing in
- * between; it never crashes, what it keeps stays bounded, and what it sends fits into datagrams.
+/* Packets from anybody: a core in a small pool takes them, one after the other, with time passing
+ * in between; it never crashes, what it keeps stays bounded, and what it sends fits into datagrams.
  */
 #include "base/mem.h"
 #include "base/time.h"

@@ -6,9 +6,9 @@
 #include "gossip/gossip.h"
 #include "gossip/rules.h"
 
-static const struct gossip_rules rules = {
-    STR_INIT("s1"), STR_INIT("570621a7-9462-612a-7310-468c0d9737ab"), STR_INIT("dc1"),
-    STR_INIT("")};
+static const struct gossip_rules rules = {STR_INIT("s1"),
+                                          STR_INIT("570621a7-9462-612a-7310-468c0d9737ab"),
+                                          STR_INIT("dc1"), STR_INIT("")};
 
 static bool merge(void *owner, const struct gossip_member *members, size_t len, struct error *e) {
     (void)owner;
@@ -76,8 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bool join = data[0] & 8;
     size_t piece = data[1] + (size_t)1;
     uint64_t id = begin(g, join, &out);
-    struct gossip_event e = {
-        .kind = GOSSIP_EVENT_STREAM_DATA, .now = SECOND, .stream = {.id = id}};
+    struct gossip_event e = {.kind = GOSSIP_EVENT_STREAM_DATA, .now = SECOND, .stream = {.id = id}};
     data += 2, size -= 2;
     while (size > 0) {
         size_t len = piece < size ? piece : size;

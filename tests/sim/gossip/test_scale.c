@@ -30,10 +30,10 @@ struct spread {
 
 static void spread_hook(struct pool *p, struct pool_node *n, const struct gossip_action *a) {
     struct spread *s = p->context;
-    bool known = s->failure ? a->kind == GOSSIP_ACTION_MEMBER &&
-                                  a->member.event == GOSSIP_MEMBER_FAILED &&
-                                  str_is(a->member.member.name, p->nodes[s->subject].name)
-                            : a->kind == GOSSIP_ACTION_USER_EVENT;
+    bool known = s->failure
+                     ? a->kind == GOSSIP_ACTION_MEMBER && a->member.event == GOSSIP_MEMBER_FAILED &&
+                           str_is(a->member.member.name, p->nodes[s->subject].name)
+                     : a->kind == GOSSIP_ACTION_USER_EVENT;
     if (known && s->len < p->count)
         s->times[s->len++] = p->now - s->start;
 }
@@ -76,10 +76,10 @@ static struct traffic traffic_of(const struct pool *p) {
 }
 
 struct result {
-    double packets, bytes, stream_bytes;      /* of a member a second, at rest */
-    double event[3], event_packets;           /* half, 99 %, all; packets a member more than at rest */
-    double event_reached;                     /* part of the members */
-    double death_first, death[3];             /* first declaration, half, 99 %, all */
+    double packets, bytes, stream_bytes; /* of a member a second, at rest */
+    double event[3], event_packets;      /* half, 99 %, all; packets a member more than at rest */
+    double event_reached;                /* part of the members */
+    double death_first, death[3];        /* first declaration, half, 99 %, all */
     double death_reached;
     size_t wrong; /* members that somebody held for failed though they were not */
 };
@@ -94,9 +94,8 @@ static struct result measure(uint32_t n, uint64_t seed) {
     pool_join(&p, 1, 0);
     pool_await(&p, 1);
     struct traffic join = traffic_of(&p);
-    r.stream_bytes =
-        (double)(join.stream_bytes - before.stream_bytes) * 1e9 /
-        (double)gossip_push_pull_interval(p.timing.push_pull_interval, n);
+    r.stream_bytes = (double)(join.stream_bytes - before.stream_bytes) * 1e9 /
+                     (double)gossip_push_pull_interval(p.timing.push_pull_interval, n);
     pool_run(&p, 10 * SECOND, NULL, NULL);
     before = traffic_of(&p);
     int64_t rest = 20 * SECOND;
@@ -115,8 +114,7 @@ static struct result measure(uint32_t n, uint64_t seed) {
     pool_command(&p, 1, &fire);
     pool_run(&p, 10 * SECOND, NULL, NULL);
     after = traffic_of(&p);
-    r.event_packets =
-        (double)(after.packets - before.packets) / (double)n - r.packets * 10;
+    r.event_packets = (double)(after.packets - before.packets) / (double)n - r.packets * 10;
     r.event[0] = at(&s, 0.5), r.event[1] = at(&s, 0.99), r.event[2] = at(&s, 1);
     r.event_reached = (double)s.len / n;
     /* A death. */
@@ -166,7 +164,8 @@ static void print(uint32_t n, const struct result *r) {
 }
 
 static void header(void) {
-    printf("        at rest, a member a second   an event: s to half, 99 %%, all (theory)   a death: s "
+    printf("        at rest, a member a second   an event: s to half, 99 %%, all (theory)   a "
+           "death: s "
            "to first word, half, 99 %%, all (theory)\n");
     printf("     n | pkts  bytes  stream |  half   99%%   all (thry) reached  pkts | first  half   "
            "99%%   all (thry) reached | wrong\n");

@@ -30,7 +30,8 @@ static void form(struct pool *p) {
         assert_int_equal(p->nodes[i].joined, 1);
     }
     size_t count = p->count;
-    assert_true(pool_run(p, 90 * SECOND, all_see, &count)); /* a push/pull brings what gossip missed */
+    assert_true(
+        pool_run(p, 90 * SECOND, all_see, &count)); /* a push/pull brings what gossip missed */
 }
 
 static void test_join(void **state) {

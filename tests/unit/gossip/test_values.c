@@ -1,5 +1,5 @@
-/* The core's values: what the wire's reader tolerates and what it does not, the queue of broadcasts,
- * timers, the table of members, addresses, keys, the rules of members.
+/* The core's values: what the wire's reader tolerates and what it does not, the queue of
+ * broadcasts, timers, the table of members, addresses, keys, the rules of members.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,8 +81,9 @@ static void test_tolerance(void **state) {
 }
 
 static void test_scan(void **state) {
-    struct str value = BYTES("\x84\xa1x\x82\x01\x92\xc0\xc3\x02\xcb\0\0\0\0\0\0\0\0\xc4\x01z\xd9\x01"
-                             "a\xd4\x01\x02\xc7\x01\x05z\xde\x00\x01\xa0\xdc\x00\x01\x01\x01");
+    struct str value =
+        BYTES("\x84\xa1x\x82\x01\x92\xc0\xc3\x02\xcb\0\0\0\0\0\0\0\0\xc4\x01z\xd9\x01"
+              "a\xd4\x01\x02\xc7\x01\x05z\xde\x00\x01\xa0\xdc\x00\x01\x01\x01");
     for (size_t len = 0; len < value.len; len++) {
         struct wire_scan s = {0, 0};
         assert_int_equal(wire_scan_value(&s, str_sub(value, 0, len)), WIRE_MORE);
