@@ -481,6 +481,7 @@ bool config_build(struct config_builder *b) {
                          "performance.raft_multiplier cannot be %lld. Must be between 1 and 10",
                          (long long)c->raft_multiplier);
     build_numbers(b);
+    config_build_auto(b);
     if (c->connect_mesh_gateway_wan_federation && !c->connect_enabled)
         return fail(
             b, "'connect.enable_mesh_gateway_wan_federation=true' requires 'connect.enabled=true'");

@@ -133,5 +133,9 @@ bool config_build_addresses(struct config_builder *b);
 /* config_rest.c: what is looked at last and in an order of its own, all of it errors of class A. */
 void config_build_rest(struct config_builder *b);
 bool config_validate(struct config_builder *b);
+/* config_auto.c: auto_encrypt, auto_config, connect.ca_config. */
+void config_build_auto(struct config_builder *b);
+bool config_validate_auto(struct config_builder *b);
+bool config_validate_ca(struct config_builder *b);
 
 #endif

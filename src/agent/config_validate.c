@@ -289,13 +289,8 @@ static bool validate_services(struct config_builder *b) {
 
 static bool validate_connect(struct config_builder *b) {
     struct config *c = b->c;
-    static const char *const providers[] = {"", "consul", "vault", "aws-pca"};
-    bool known = false;
-    for (size_t i = 0; i < COUNT_OF(providers); i++)
-        known = known || str_is(c->connect_ca_provider, providers[i]);
-    if (!known)
-        return error_set(b->e, ERROR_INTERNAL, STR_FMT " is not a valid CA provider",
-                         STR_ARG(c->connect_ca_provider));
+    if (!config_validate_ca(b))
+        return false;
     if (c->server_mode && c->auto_encrypt_tls)
         return fail(b, "auto_encrypt.tls can only be used on a client.");
     if (!c->server_mode && c->auto_encrypt_allow_tls)
@@ -343,28 +338,6 @@ static bool validate_descriptors(struct config_builder *b) {
         (unsigned long long)limit.rlim_cur, (long long)wanted, (long long)wanted + 20);
 }
 
-static bool validate_auto_config(struct config_builder *b) {
-    struct config *c = b->c;
-    if (c->auto_encrypt_tls && c->auto_config.enabled)
-        return fail(b, "both auto_encrypt.tls and auto_config.enabled cannot be set to true.");
-    if (c->auto_config.authorizer_enabled && !c->server_mode)
-        return fail(b, "auto_config.authorization.enabled cannot be set to true for client agents");
-    if (c->auto_config.authorizer_enabled && c->tls.cert_file.len == 0)
-        return fail(
-            b,
-            "auto_config.authorization.enabled cannot be set without providing a TLS certificate "
-            "for the server");
-    if (!c->auto_config.enabled)
-        return true;
-    if (!c->tls.verify_outgoing && !c->tls.verify_server_hostname)
-        return fail(
-            b,
-            "auto_config.enabled cannot be set without configuring TLS for server communications");
-    if (c->server_mode)
-        return fail(b, "auto_config.enabled cannot be set to true for server agents.");
-    return true;
-}
-
 bool config_validate(struct config_builder *b) {
     struct config *c = b->c;
     if (!validate_datacenter(b) || !validate_data_dir(b) ||
@@ -380,7 +353,7 @@ bool config_validate(struct config_builder *b) {
     if (!validate_services(b) || !validate_connect(b))
         return false;
     server_warnings(b);
-    if (!validate_descriptors(b) || !validate_auto_config(b))
+    if (!validate_descriptors(b) || !config_validate_auto(b))
         return false;
     if (c->enable_remote_script_checks && !c->acl.enabled && c->http.allow_write_http_from.len == 0)
         texts_add(&b->warnings,

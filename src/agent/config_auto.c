@@ -1,0 +1,368 @@
+/* The blocks auto_encrypt, auto_config and connect (config.md 3.11, 3.12): what is warned about
+ * while building, and what is checked while validating. Keys and certificates that would have to be
+ * fetched over the network (jwks_url, oidc_discovery_url) are not: a configuration is judged by
+ * itself.
+ */
+#include <math.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+
+#include "agent/config_table.h"
+#include "base/mem.h"
+#include "schema/filter.h"
+#include "schema/interpolate.h"
+#include "schema/table.h"
+
+static bool fail(struct config_builder *b, const char *text) {
+    return error_set(b->e, ERROR_INTERNAL, "%s", text);
+}
+
+/* ---- warnings ---- */
+
+/* Entries that are no addresses are dropped. */
+static void check_sans(struct config_builder *b, struct list *list, const char *key) {
+    struct texts good = {.arena = b->arena};
+    for (uint32_t i = 0; i < list->len; i++) {
+        struct str text = LIST_AT(*list, struct str, i);
+        bool v6;
+        if (address_is_ip(text, &v6))
+            texts_add(&good, text);
+        else
+            texts_addf(&b->warnings, "Cannot parse ip " STR_FMT " from %s",
+                       STR_ARG(str_quote(b->arena, text)), key);
+    }
+    *list = (struct list){good.items, (uint32_t)good.len, true};
+}
+
+void config_build_auto(struct config_builder *b) {
+    struct config *c = b->c;
+    check_sans(b, &c->auto_encrypt_ip_san, "AutoEncrypt.IPSAN");
+    check_sans(b, &c->auto_config.ip_sans, "auto_config.ip_sans");
+    const char *token = getenv("CONSUL_INTRO_TOKEN");
+    if (token == NULL || *token == '\0')
+        return;
+    if (c->auto_config.intro_token.len > 0)
+        texts_add(&b->warnings, STR("Both auto_config.intro_token and the CONSUL_INTRO_TOKEN "
+                                    "environment variable are set. Using the value from the "
+                                    "environment variable"));
+    c->auto_config.intro_token = str_copy(b->arena, str_from(token));
+}
+
+/* ---- auto_config.authorization.static ---- */
+
+#define STATIC "auto_config.authorization.static"
+
+static struct list list_at(struct config_builder *b, const char *path) {
+    const struct value *v = config_get(&b->tree, path);
+    struct list out = LIST_EMPTY;
+    if (v == NULL)
+        return out;
+    out = LIST_NEW(b->arena, struct str, v->list.len);
+    for (size_t i = 0; i < v->list.len; i++)
+        LIST_AT(out, struct str, i) = v->list.items[i].string;
+    return out;
+}
+
+/* A PEM public key or certificate. */
+static bool is_public_key(struct str pem) {
+    BIO *bio = BIO_new_mem_buf(pem.data, (int)(pem.len < INT_MAX ? pem.len : INT_MAX));
+    if (bio == NULL)
+        return false;
+    EVP_PKEY *key = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
+    if (key == NULL) {
+        BIO_reset(bio);
+        X509 *certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+        key = certificate != NULL ? X509_get_pubkey(certificate) : NULL;
+        X509_free(certificate);
+    }
+    int type = key != NULL ? EVP_PKEY_base_id(key) : 0;
+    EVP_PKEY_free(key);
+    BIO_free(bio);
+    ERR_clear_error();
+    return type == EVP_PKEY_RSA || type == EVP_PKEY_EC || type == EVP_PKEY_ED25519;
+}
+
+static bool check_algorithms(struct config_builder *b, struct list algorithms) {
+    static const char *const known[] = {"RS256", "RS384", "RS512", "ES256", "ES384",
+                                        "ES512", "PS256", "PS384", "PS512"};
+    for (uint32_t i = 0; i < algorithms.len; i++) {
+        struct str name = LIST_AT(algorithms, struct str, i);
+        bool found = false;
+        for (size_t j = 0; j < COUNT_OF(known); j++)
+            found = found || str_is(name, known[j]);
+        if (!found)
+            return error_set(b->e, ERROR_INTERNAL, "Invalid supported algorithm: " STR_FMT,
+                             STR_ARG(name));
+    }
+    return true;
+}
+
+/* Two claims may not become one. */
+static bool check_mappings(struct config_builder *b, const char *path, const char *name) {
+    const struct value *v = config_get(&b->tree, path);
+    for (size_t i = 0; v != NULL && i < v->map.len; i++)
+        for (size_t j = 0; j < i; j++) {
+            struct str target = v->map.pairs[i].value.string;
+            if (str_eq(target, v->map.pairs[j].value.string))
+                return error_set(b->e, ERROR_INTERNAL,
+                                 "%s contains multiple mappings for key " STR_FMT, name,
+                                 STR_ARG(str_quote(b->arena, target)));
+        }
+    return true;
+}
+
+static bool check_static(struct config_builder *b) {
+    struct str jwks = config_get_str(&b->tree, STATIC ".jwks_url"),
+               discovery = config_get_str(&b->tree, STATIC ".oidc_discovery_url");
+    struct list keys = list_at(b, STATIC ".jwt_validation_pub_keys");
+    if ((jwks.len > 0) + (discovery.len > 0) + (keys.len > 0) != 1)
+        return fail(b, "exactly one of 'JWTValidationPubKeys', 'JWKSURL', or 'OIDCDiscoveryURL' "
+                       "must be set for type \"jwt\"");
+    if (jwks.len == 0 && config_get_str(&b->tree, STATIC ".jwks_ca_cert").len > 0)
+        return fail(b, "'JWKSCACert' should not be set unless 'JWKSURL' is set");
+    if (discovery.len == 0 && config_get_str(&b->tree, STATIC ".oidc_discovery_ca_cert").len > 0)
+        return fail(b, "'OIDCDiscoveryCACert' should not be set unless 'OIDCDiscoveryURL' is set");
+    for (uint32_t i = 0; i < keys.len; i++)
+        if (!is_public_key(LIST_AT(keys, struct str, i)))
+            return error_set(b->e, ERROR_INTERNAL,
+                             "error parsing public key JWTValidationPubKeys[%u]: data does not "
+                             "contain any valid RSA, ECDSA, or ED25519 public keys",
+                             i);
+    return check_algorithms(b, list_at(b, STATIC ".jwt_supported_algs")) &&
+           check_mappings(b, STATIC ".claim_mappings", "ClaimMappings") &&
+           check_mappings(b, STATIC ".list_claim_mappings", "ListClaimMappings");
+}
+
+/* What an assertion may ask about. */
+struct claims {
+    struct list value; /* map: str to str */
+    struct list list;  /* map: str to list of str */
+};
+#define OF struct claims
+static const struct field claims_fields[] = {
+    F_MAP("value", value, OF_STR),
+    F_MAP("list", list, OF_LIST(OF_STR)),
+};
+#undef OF
+SHAPE(claims, "Claims");
+
+static bool check_assertion(struct config_builder *b, struct str text) {
+    static const struct str_pair variables[] = {{STR_INIT("node"), STR_INIT("fake")},
+                                                {STR_INIT("segment"), STR_INIT("fake")}};
+    struct interpolation_scope scope = {.variables = variables,
+                                        .variable_count = COUNT_OF(variables)};
+    struct str filled;
+    if (interpolate(text, &scope, b->arena, &filled, b->e) != INTERPOLATION_DONE)
+        return false;
+    struct filter *filter = filter_compile(filled, &claims_shape, b->arena, b->e);
+    filter_free(filter);
+    return filter != NULL;
+}
+
+static bool validate_authorizer(struct config_builder *b) {
+    struct config *c = b->c;
+    bool secondary = !str_eq(c->primary_datacenter, c->datacenter);
+    if (secondary && c->acl.enabled && !c->acl.token_replication)
+        return fail(b,
+                    "Enabling auto-config authorization (auto_config.authorization.enabled) in non "
+                    "primary datacenters with ACLs enabled (acl.enabled) requires also enabling "
+                    "ACL token replication (acl.enable_token_replication)");
+    if (!c->server_mode)
+        return fail(b, "auto_config.authorization.enabled cannot be set to true for client agents");
+    if (c->tls.cert_file.len == 0)
+        return fail(b, "auto_config.authorization.enabled cannot be set without providing a TLS "
+                       "certificate for the server");
+    if (!check_static(b))
+        return error_prefix(b->e, STATIC " has invalid configuration: ");
+    struct list assertions = list_at(b, STATIC ".claim_assertions");
+    for (uint32_t i = 0; i < assertions.len; i++) {
+        struct str text = LIST_AT(assertions, struct str, i);
+        if (!check_assertion(b, text))
+            return error_prefix(b->e, STATIC ".claim_assertion " STR_FMT " is invalid: ",
+                                STR_ARG(str_quote(b->arena, text)));
+    }
+    return true;
+}
+
+bool config_validate_auto(struct config_builder *b) {
+    struct config *c = b->c;
+    struct config_auto_config *a = &c->auto_config;
+    if (c->auto_encrypt_tls && a->enabled)
+        return fail(b, "both auto_encrypt.tls and auto_config.enabled cannot be set to true.");
+    if (a->authorizer_enabled && !validate_authorizer(b))
+        return false;
+    if (!a->enabled)
+        return true;
+    if (!c->tls.verify_outgoing && !c->tls.verify_server_hostname)
+        return fail(
+            b,
+            "auto_config.enabled cannot be set without configuring TLS for server communications");
+    if (c->server_mode)
+        return fail(b, "auto_config.enabled cannot be set to true for server agents.");
+    if (a->intro_token.len == 0 && a->intro_token_file.len == 0)
+        return fail(b, "One of auto_config.intro_token, auto_config.intro_token_file or the "
+                       "CONSUL_INTRO_TOKEN environment variable must be set to enable auto_config");
+    if (a->server_addresses.len == 0)
+        return fail(b, "auto_config.enabled is set without providing a list of addresses");
+    if (a->intro_token.len > 0 && a->intro_token_file.len > 0)
+        texts_add(&b->warnings, STR("Both an intro token and intro token file are set. The intro "
+                                    "token will be used instead of the file"));
+    return true;
+}
+
+/* ---- connect.ca_config ---- */
+
+/* What the providers share, and the parts of their own that are checked. */
+struct ca_settings {
+    int64_t leaf_ttl, intermediate_ttl;
+    struct str key_type;
+    int64_t key_bits;
+    struct str private_key, root_cert;
+    struct str vault_token, root_path, intermediate_path;
+    bool skip_validate;
+    struct texts errors;
+};
+
+/* The value under a key of either spelling, or NULL. */
+static const struct value *ca_value(struct config_builder *b, const char *name) {
+    const struct value *map = config_get(&b->tree, "connect.ca_config");
+    for (size_t i = 0; map != NULL && i < map->map.len; i++) {
+        struct str key = map->map.pairs[i].key;
+        char plain[64];
+        size_t len = 0;
+        for (size_t j = 0; j < key.len && len < sizeof(plain); j++)
+            if (key.data[j] != '_')
+                plain[len++] = key.data[j];
+        if (str_eq_fold(str_of(plain, len), str_from(name)))
+            return &map->map.pairs[i].value;
+    }
+    return NULL;
+}
+
+static void ca_duration(struct config_builder *b, struct ca_settings *s, const char *name,
+                        int64_t *out) {
+    const struct value *v = ca_value(b, name);
+    struct error e = ERROR_IN(b->arena);
+    if (v == NULL)
+        return;
+    if (v->kind == VALUE_INT)
+        *out = v->integer;
+    else if (v->kind == VALUE_FLOAT)
+        *out = fabs(v->number) < 9e18 ? (int64_t)v->number : 0;
+    else if (v->kind == VALUE_STRING && !duration_parse(v->string, out, &e))
+        texts_addf(&s->errors, "error decoding '%s': " STR_FMT, name, STR_ARG(e.text));
+}
+
+/* Numbers may be written as text. */
+static void ca_number(struct config_builder *b, struct ca_settings *s, const char *name, bool whole,
+                      int64_t *out) {
+    const struct value *v = ca_value(b, name);
+    if (v == NULL)
+        return;
+    if (v->kind == VALUE_INT) {
+        *out = v->integer;
+    } else if (v->kind == VALUE_FLOAT) {
+        *out = fabs(v->number) < 9e18 ? (int64_t)v->number : 0;
+    } else if (v->kind == VALUE_STRING) {
+        char *end;
+        const char *text = str_terminated(b->arena, v->string);
+        *out = (int64_t)strtod(text, &end);
+        if (*end == '\0' && end != text)
+            return;
+        struct str quoted = str_quote(b->arena, v->string);
+        texts_addf(&s->errors,
+                   "cannot parse '%s' as %s: strconv.Parse%s: parsing " STR_FMT ": invalid syntax",
+                   name, whole ? "int" : "float", whole ? "Int" : "Float", STR_ARG(quoted));
+    }
+}
+
+static void ca_string(struct config_builder *b, const char *name, struct str *out) {
+    const struct value *v = ca_value(b, name);
+    if (v != NULL && v->kind == VALUE_STRING)
+        *out = v->string;
+}
+
+static int compare_texts(const void *a, const void *b) {
+    return str_compare(*(const struct str *)a, *(const struct str *)b);
+}
+
+static bool read_ca_settings(struct config_builder *b, struct ca_settings *s) {
+    int64_t ignored = 0;
+    ca_duration(b, s, "LeafCertTTL", &s->leaf_ttl);
+    ca_duration(b, s, "IntermediateCertTTL", &s->intermediate_ttl);
+    ca_duration(b, s, "RotationPeriod", &ignored);
+    ca_number(b, s, "PrivateKeyBits", true, &s->key_bits);
+    ca_number(b, s, "CSRMaxPerSecond", false, &ignored);
+    ca_number(b, s, "CSRMaxConcurrent", true, &ignored);
+    ca_string(b, "PrivateKeyType", &s->key_type);
+    ca_string(b, "PrivateKey", &s->private_key);
+    ca_string(b, "RootCert", &s->root_cert);
+    ca_string(b, "Token", &s->vault_token);
+    ca_string(b, "RootPKIPath", &s->root_path);
+    ca_string(b, "IntermediatePKIPath", &s->intermediate_path);
+    const struct value *skip = ca_value(b, "SkipValidate");
+    s->skip_validate = skip != NULL && skip->kind == VALUE_BOOL && skip->boolean;
+    if (s->errors.len == 0)
+        return true;
+    qsort(s->errors.items, s->errors.len, sizeof(struct str), compare_texts);
+    struct str text = str_format(b->arena, "%zu error(s) decoding:\n", s->errors.len);
+    for (size_t i = 0; i < s->errors.len; i++)
+        text = str_format(b->arena, STR_FMT "\n* " STR_FMT, STR_ARG(text),
+                          STR_ARG(s->errors.items[i]));
+    return error_set(b->e, ERROR_INTERNAL, "error decoding config: " STR_FMT, STR_ARG(text));
+}
+
+static bool check_ca_common(struct config_builder *b, const struct ca_settings *s) {
+    if (s->skip_validate)
+        return true;
+    if (s->leaf_ttl < HOUR)
+        return fail(b, "leaf cert TTL must be greater or equal than 1h0m0s");
+    if (s->leaf_ttl > 8760 * HOUR)
+        return fail(b, "leaf cert TTL must be less than 8760h0m0s");
+    if (s->intermediate_ttl < 3 * HOUR)
+        return fail(b, "Intermediate Cert TTL must be greater or equal than 3h");
+    if (s->intermediate_ttl < 3 * s->leaf_ttl) {
+        struct str least = duration_format(b->arena, 3 * s->leaf_ttl);
+        return error_set(b->e, ERROR_INTERNAL,
+                         "Intermediate Cert TTL must be greater or equal than 3 * LeafCertTTL "
+                         "(>=" STR_FMT ").",
+                         STR_ARG(least));
+    }
+    if (str_is(s->key_type, "ec"))
+        return s->key_bits == 224 || s->key_bits == 256 || s->key_bits == 384 ||
+               s->key_bits == 521 ||
+               fail(b, "EC key length must be one of (224, 256, 384, 521) bits");
+    if (str_is(s->key_type, "rsa"))
+        return s->key_bits == 2048 || s->key_bits == 4096 ||
+               fail(b, "RSA key length must be 2048 or 4096 bits");
+    return fail(b, "private key type must be either 'ec' or 'rsa'");
+}
+
+bool config_validate_ca(struct config_builder *b) {
+    struct str provider = b->c->connect_ca_provider;
+    struct ca_settings s = {.leaf_ttl = 72 * HOUR,
+                            .intermediate_ttl = 8760 * HOUR,
+                            .key_type = STR("ec"),
+                            .key_bits = 256,
+                            .errors = {.arena = b->arena}};
+    if (provider.len == 0)
+        return true;
+    bool consul = str_is(provider, "consul"), vault = str_is(provider, "vault");
+    if (!consul && !vault && !str_is(provider, "aws-pca"))
+        return error_set(b->e, ERROR_INTERNAL, STR_FMT " is not a valid CA provider",
+                         STR_ARG(provider));
+    if (!read_ca_settings(b, &s))
+        return false;
+    if (consul && s.private_key.len == 0 && s.root_cert.len > 0)
+        return fail(b, "must provide a private key when providing a root cert");
+    if (vault && s.vault_token.len == 0)
+        return fail(b, "must provide a Vault token");
+    if (vault && s.root_path.len == 0)
+        return fail(b, "must provide a valid path to a root PKI backend");
+    if (vault && s.intermediate_path.len == 0)
+        return fail(b, "must provide a valid path for the intermediate PKI backend");
+    return check_ca_common(b, &s);
+}
