@@ -16,6 +16,7 @@
 #define LOGGER "agent.server.rpc"
 #define VARIANT 0x72706300u /* answers keep the encoded reply: nobody else's form */
 #define COUNTED_FROM ((size_t)16 << 10)
+#define COPIED_UP_TO ((size_t)16 << 10)
 
 enum line_state {
     LINE_READING,
@@ -208,9 +209,12 @@ static struct str shared_reply(const struct endpoint *endpoint, struct answer *a
 static void respond(struct rpc_line *l, const struct rpc_request_header *h,
                     const struct endpoint *endpoint, struct answer *a) {
     rpc_write_response(&l->out, h->seq, h->service_method, STR_NONE);
-    l->shared = shared_reply(endpoint, a);
-    if (l->shared.len > 0) {
+    struct str shared = shared_reply(endpoint, a);
+    if (shared.len > COPIED_UP_TO) {
+        l->shared = shared;
         l->answer = answer_hold(a);
+    } else if (shared.len > 0) {
+        buf_add_str(&l->out, shared); /* one frame instead of two */
     } else {
         encode_reply(&l->out, endpoint, a->reply);
     }
