@@ -100,6 +100,21 @@ static int64_t interval_of(const struct check_run *r) {
     return r->type.interval < INTERVAL_MINIMUM ? INTERVAL_MINIMUM : r->type.interval;
 }
 
+static void schedule(struct check_run *r, int64_t delay) {
+    r->due = time_now_monotonic() + delay;
+    loop_timer_set(&r->timer, delay);
+}
+
+static int64_t part_of_interval(const struct check_run *r) {
+    return (int64_t)prng_below(&r->pool->random, (uint64_t)interval_of(r));
+}
+
+/* The interval after the end of the run. But what comes much too late, because the machine or the
+ * process stood still, comes with all the others: these part again. */
+static void schedule_next(struct check_run *r) {
+    schedule(r, r->late ? part_of_interval(r) : interval_of(r));
+}
+
 static void timer_closed(struct loop_timer *t) {
     struct check_run *r = t->owner;
     loop_post_reply(r->pool->core, &r->ended_message);
@@ -124,6 +139,7 @@ static void timer_fired(struct loop_timer *t) {
         loop_timer_set(&r->timer, CORE_IS_BEHIND);
         return;
     }
+    r->late = time_now_monotonic() - r->due > interval_of(r) / 4;
     if (p->running < p->limit) {
         run_begin(r);
         return;
@@ -163,7 +179,7 @@ static void run_over(struct check_run *r, enum check_health status, struct str o
         r->bypass = bypass;
         atomic_store_explicit(&r->posted, true, memory_order_release);
         r->result_message.run = result_arrived;
-        loop_timer_set(&r->timer, interval_of(r));
+        schedule_next(r);
         loop_post_reply(p->core, &r->result_message);
     }
     struct check_run *next = p->running < p->limit ? take_waiting(p) : NULL;
@@ -182,8 +198,7 @@ void check_run_over_at_once(struct check_run *r, enum check_health status, struc
 static void started(struct message *m) {
     struct check_run *r = CONTAINER_OF(m, struct check_run, start_message);
     loop_timer_init(&r->pool->loop, &r->timer, timer_fired, r);
-    int64_t delay = (int64_t)prng_below(&r->pool->random, (uint64_t)interval_of(r));
-    loop_timer_set(&r->timer, r->at_once ? 0 : delay);
+    schedule(r, r->at_once ? 0 : part_of_interval(r));
 }
 
 static void unlist_waiting(struct check_run *r) {

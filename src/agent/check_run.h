@@ -62,7 +62,8 @@ struct check_run {
     /* The checks' thread's. */
     struct loop_timer timer;
     struct message start_message, stop_message, result_message, ended_message;
-    bool running, waiting, removed;
+    int64_t due; /* when the timer was to fire, monotonic */
+    bool running, waiting, removed, late;
     struct check_run *next_waiting;
     void *state; /* of the run under way: the kind's */
 };
