@@ -74,9 +74,12 @@ size_t broadcasts_gather(struct gossip *g, size_t space, size_t max, struct str 
         bool serf = i != QUEUE_MEMBERSHIP;
         size_t nodes = serf ? g->members.with_status : g->members.listed;
         static const char type[] = {MESSAGE_USER};
+        size_t before = len;
         len += broadcasts_take(&g->queues[i], g_retransmit_limit(g, nodes),
                                FRAME_PART_OVERHEAD + (serf ? 1 : 0), space, max - len,
                                serf ? str_of(type, 1) : STR_NONE, g_arena(g), out + len, &used);
+        for (size_t k = before; serf && k < len; k++)
+            g_metric(g, METRIC_SAMPLE, "serf.msgs.sent", (double)out[k].len);
     }
     return len;
 }

@@ -138,6 +138,12 @@ void g_metric(struct gossip *g, enum metric_kind kind, const char *name, double 
     a->metric.value = value;
 }
 
+void g_count(struct gossip *g, const char *group, struct str name) {
+    if (g->metrics)
+        g_metric(g, METRIC_COUNTER, str_format(g_arena(g), "%s" STR_FMT, group, STR_ARG(name)).data,
+                 1);
+}
+
 /* ---- small things ---- */
 
 bool g_encrypts(const struct gossip *g) {
@@ -666,7 +672,7 @@ bool gossip_coordinate_of(const struct gossip *g, struct str name, struct gossip
     const struct member *m = members_find(&g->members, name);
     if (m == g->self && m != NULL) {
         *out = g->coordinate.own;
-        return true;
+        return g->coordinate_moved;
     }
     if (m == NULL || m->coordinate == NULL || !m->coordinate->has_heard)
         return false;

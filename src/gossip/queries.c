@@ -107,6 +107,7 @@ static void ask(struct gossip *g, const struct query_message *m) {
             g_log_input(g, LOG_ERROR, true, "failed to send ack: " STR_FMT, STR_ARG(e.text));
     }
     g_metric(g, METRIC_COUNTER, "serf.queries", 1);
+    g_count(g, "serf.queries.", m->name);
     snapshot_query_clock(g, m->ltime);
     static const struct str internal = STR_INIT("_serf_");
     if (str_has_prefix(m->name, internal))

@@ -111,6 +111,7 @@ struct stream {
     struct gossip_address address;
     char *name;        /* of the node, may be NULL */
     struct join *join; /* STREAM_JOIN */
+    int64_t begun;     /* own ones */
     uint32_t sequence; /* STREAM_PING */
     struct timer timer;
     /* What came. */
@@ -287,6 +288,7 @@ struct gossip {
     struct timer leave_timer;
     struct snapshot snapshot;
     struct coordinate_client coordinate;
+    bool coordinate_moved; /* once at least: somebody's distance was measured */
 
     int64_t input_log_second; /* lines that input caused, and how many in this second */
     unsigned input_log_lines, input_log_dropped;
@@ -301,6 +303,8 @@ void g_log(struct gossip *g, enum log_level level, bool serf, const char *format
 void g_log_input(struct gossip *g, enum log_level level, bool serf, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void g_metric(struct gossip *g, enum metric_kind kind, const char *name, double value);
+/* Counts under "<group><name>", the name being a member's choice. */
+void g_count(struct gossip *g, const char *group, struct str name);
 struct arena *g_arena(struct gossip *g); /* that of the step's actions */
 struct error g_error(struct gossip *g);
 bool g_encrypts(const struct gossip *g); /* there are keys */

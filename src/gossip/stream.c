@@ -59,6 +59,7 @@ struct stream *stream_begin(struct gossip *g, enum stream_purpose purpose,
     if (g->opened >= GOSSIP_OPENED_MAX)
         return NULL;
     struct stream *s = stream_new(g, purpose, to, name, deadline);
+    s->begun = g->now;
     struct gossip_action *a = g_action(g, GOSSIP_ACTION_STREAM_OPEN);
     a->stream.id = s->id;
     a->stream.to = *to;
@@ -395,6 +396,8 @@ static void push_pull_answered(struct gossip *g, struct stream *s) {
                        "received invalid msgType (%u), expected pushPullMsg (6) from=" STR_FMT,
                        type, STR_ARG(gossip_address_text(&s->address, text)));
     }
+    g_metric(g, METRIC_SAMPLE, "memberlist.pushPullNode",
+             (double)(g->now - s->begun) / (double)MILLISECOND);
     stream_end(g, s, ok ? STR_NONE : e.text);
 }
 

@@ -62,6 +62,7 @@ bool user_event_apply(struct gossip *g, const struct user_event_message *m) {
     if (!remember(g, m))
         return false;
     g_metric(g, METRIC_COUNTER, "serf.events", 1);
+    g_count(g, "serf.events.", m->name);
     struct gossip_action *a = g_action(g, GOSSIP_ACTION_USER_EVENT);
     a->user_event.ltime = m->ltime;
     a->user_event.name = str_copy(g_arena(g), m->name);

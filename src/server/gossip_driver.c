@@ -20,6 +20,7 @@
 #include "server/gossip_files.h"
 
 /* What a stream may have waiting to be sent before it is given up: the answer to a push/pull. */
+#define QUEUES_PERIOD (30 * SECOND)
 #define STREAM_BACKLOG_MAX (2 * (size_t)GOSSIP_STREAM_MAX)
 
 struct gossip_stream {
@@ -59,7 +60,7 @@ struct gossip_driver {
     struct gossip_files *files;
     struct gossip *gossip;
     struct gossip_actions actions;
-    struct loop_timer timer;
+    struct loop_timer timer, queues_timer;
     bool started, stopping, stepping;
     struct gossip_stream *streams;
     struct gossip_command *commands;
@@ -482,6 +483,16 @@ static void on_timer(struct loop_timer *t) {
     step(t->owner, &event);
 }
 
+/* How much waits to be spread (agent.md 6.4). */
+static void on_queues_timer(struct loop_timer *t) {
+    struct gossip_driver *d = t->owner;
+    struct gossip_stats stats = gossip_get_stats(d->gossip);
+    metric_sample("serf.queue.Intent", (double)stats.intent_queue);
+    metric_sample("serf.queue.Event", (double)stats.event_queue);
+    metric_sample("serf.queue.Query", (double)stats.query_queue);
+    loop_timer_set(t, QUEUES_PERIOD);
+}
+
 static void random_nonce(void *owner, void *out, size_t len) {
     (void)owner;
     random_bytes(out, len);
@@ -507,12 +518,14 @@ bool gossip_driver_start(struct gossip_driver *d, struct loop *core, struct str 
     o->core.metrics = true;
     o->core.log = (enum log_level)atomic_load(&log_threshold);
     loop_timer_init(core, &d->timer, on_timer, d);
+    loop_timer_init(core, &d->queues_timer, on_queues_timer, d);
     d->started = true;
     d->gossip = gossip_new(&o->core, time_now_monotonic(), seed, &d->actions, e);
     if (d->gossip == NULL)
         return false;
     udp_start(d->udp, core, on_packet, d);
     listener_start(d->listener, &d->core, 1, on_accept, d);
+    loop_timer_set(&d->queues_timer, QUEUES_PERIOD);
     perform(d);
     timer_set(d);
     return true;
@@ -553,6 +566,7 @@ void gossip_driver_stop(struct gossip_driver *d) {
     udp_close(d->udp);
     d->udp = NULL;
     loop_timer_close(&d->timer, NULL);
+    loop_timer_close(&d->queues_timer, NULL);
 }
 
 void gossip_driver_free(struct gossip_driver *d) {
