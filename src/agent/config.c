@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -201,6 +202,18 @@ static bool merge_tree(struct loader *l, const struct value *raw, struct str nam
     return true;
 }
 
+/* The first number that is none of float64. The parser bounds the depth. */
+static const struct value *find_overflow(const struct value *v) {
+    const struct value *found = NULL;
+    if (v->kind == VALUE_FLOAT && isinf(v->number))
+        return v;
+    for (size_t i = 0; v->kind == VALUE_LIST && i < v->list.len && found == NULL; i++)
+        found = find_overflow(&v->list.items[i]);
+    for (size_t i = 0; v->kind == VALUE_MAP && i < v->map.len && found == NULL; i++)
+        found = find_overflow(&v->map.pairs[i].value);
+    return found;
+}
+
 static bool merge_text(struct loader *l, const struct source *s, bool user) {
     struct config_builder *b = l->b;
     struct value raw = {0};
@@ -221,6 +234,11 @@ static bool merge_text(struct loader *l, const struct source *s, bool user) {
                        "json: cannot unmarshal %s into Go value of type map[string]interface {}",
                        what);
     }
+    const struct value *overflow = ok ? find_overflow(&raw) : NULL;
+    if (overflow != NULL)
+        ok = error_set(b->e, ERROR_INTERNAL,
+                       "json: cannot unmarshal number " STR_FMT " into Go value of type float64",
+                       STR_ARG(overflow->literal));
     if (!ok)
         return error_prefix(b->e, "failed to parse " STR_FMT ": ", STR_ARG(s->name));
     return merge_tree(l, &raw, s->name, user);

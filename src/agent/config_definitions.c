@@ -21,7 +21,8 @@ static void check_mesh_gateway(struct config_builder *b, const struct mesh_gatew
     for (size_t i = 0; i < COUNT_OF(modes); i++)
         if (str_is(g->mode, modes[i]))
             return;
-    texts_addf(&b->errors, "Invalid Mesh Gateway Mode: \"" STR_FMT "\"", STR_ARG(g->mode));
+    texts_addf(&b->errors, "Invalid Mesh Gateway Mode: " STR_FMT,
+               STR_ARG(str_quote(b->arena, g->mode)));
 }
 
 static void check_proxy(struct config_builder *b, struct connect_proxy_config *proxy) {
@@ -107,9 +108,10 @@ static void build_service_ttls(struct config_builder *b) {
         if (!duration_parse(text, &ttl->ttl, &e)) {
             b->errors.len = 0;
             texts_addf(&b->errors,
-                       "dns_config.service_ttl[\"" STR_FMT "\"]: invalid duration: \"" STR_FMT
-                       "\": " STR_FMT,
-                       STR_ARG(ttl->name), STR_ARG(text), STR_ARG(e.text));
+                       "dns_config.service_ttl[" STR_FMT "]: invalid duration: " STR_FMT
+                       ": " STR_FMT,
+                       STR_ARG(str_quote(b->arena, ttl->name)), STR_ARG(str_quote(b->arena, text)),
+                       STR_ARG(e.text));
         }
     }
     if (out.len > 1)

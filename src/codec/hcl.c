@@ -108,7 +108,7 @@ static bool parse_keys(struct parser *p, struct hcl_item *item, struct str *show
             if (count == COUNT_OF(keys))
                 return parse_error(p, t.position, "too many keys");
             keys[count] = t.text;
-            if (t.type == HCL_STRING && !hcl_unquote(t.text, p->arena, &keys[count]))
+            if (t.type == HCL_STRING && !hcl_unquote(&t, p->arena, &keys[count]))
                 return parse_error(p, t.position, "illegal char escape");
             raw = count == 0
                       ? t.text
@@ -350,7 +350,7 @@ static bool literal_text(struct decoder *d, const struct hcl_token *t, struct st
         *out = str_copy(d->arena, t->text);
         return true;
     }
-    return hcl_unquote(t->text, d->arena, out) ||
+    return hcl_unquote(t, d->arena, out) ||
            error_set(d->e, ERROR_INTERNAL, "unquote " STR_FMT " err: invalid syntax",
                      STR_ARG(t->text));
 }

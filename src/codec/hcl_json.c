@@ -133,7 +133,7 @@ static enum outcome read_keys(struct reader *r, struct hcl_item *item) {
             return read_failed(r, "expected: STRING got: %s", hcl_token_name(t.type));
         if (count == COUNT_OF(keys))
             return read_failed(r, "too many keys");
-        if (!hcl_unquote(t.text, r->arena, &keys[count++]))
+        if (!hcl_unquote(&t, r->arena, &keys[count++]))
             return read_failed(r, "illegal char escape");
     }
     item->keys = arena_copy(r->arena, keys, count * sizeof(*keys));

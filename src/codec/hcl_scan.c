@@ -377,7 +377,7 @@ struct hcl_token hcl_scan(struct hcl_scanner *s) {
     uint32_t r = next(s);
     enum hcl_token_type type;
     if (r == RUNE_NONE && start >= s->text.len)
-        return (struct hcl_token){HCL_EOF, STR(""), end_position(s)};
+        return (struct hcl_token){HCL_EOF, STR(""), end_position(s), false};
     if (r == RUNE_NONE)
         type = HCL_ILLEGAL;
     else if (is_letter(r))
@@ -386,7 +386,7 @@ struct hcl_token hcl_scan(struct hcl_scanner *s) {
         type = scan_number(s, r);
     else
         type = scan_other(s, r, start);
-    return (struct hcl_token){type, str_sub(s->text, start, s->at - start), start};
+    return (struct hcl_token){type, str_sub(s->text, start, s->at - start), start, false};
 }
 
 /* ---- the JSON dialect ---- */
@@ -465,14 +465,14 @@ struct hcl_token hcl_scan_json(struct hcl_scanner *s) {
     uint32_t r = next(s);
     enum hcl_token_type type;
     if (r == RUNE_NONE)
-        return (struct hcl_token){HCL_EOF, STR(""), end_position(s)};
+        return (struct hcl_token){HCL_EOF, STR(""), end_position(s), false};
     if (is_letter(r))
         type = scan_word(s, start);
     else if (is_digit(r))
         type = scan_json_number(s, r);
     else
         type = scan_json_other(s, r, start);
-    return (struct hcl_token){type, str_sub(s->text, start, s->at - start), start};
+    return (struct hcl_token){type, str_sub(s->text, start, s->at - start), start, true};
 }
 
 const char *hcl_token_name(enum hcl_token_type type) {

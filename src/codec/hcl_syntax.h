@@ -34,6 +34,7 @@ struct hcl_token {
     enum hcl_token_type type;
     struct str text; /* as written, with quotes */
     size_t position;
+    bool plain; /* a string in which "${" is nothing special: of the JSON dialect */
 };
 
 struct hcl_scanner {
@@ -75,7 +76,7 @@ const char *hcl_token_name(enum hcl_token_type type);
 struct str hcl_place(struct arena *arena, struct str text, size_t position);
 /* The text of a STRING token without quotes and escapes; false when an escape stands for no
  * character. */
-bool hcl_unquote(struct str quoted, struct arena *arena, struct str *out);
+bool hcl_unquote(const struct hcl_token *token, struct arena *arena, struct str *out);
 struct str hcl_heredoc_value(struct str text, struct arena *arena);
 
 void hcl_object_add(struct hcl_node *object, struct hcl_item item, struct arena *arena);

@@ -84,7 +84,8 @@ static bool unescape(struct str s, size_t *at, char *out, size_t *len) {
     return true;
 }
 
-bool hcl_unquote(struct str quoted, struct arena *arena, struct str *out) {
+bool hcl_unquote(const struct hcl_token *token, struct arena *arena, struct str *out) {
+    struct str quoted = token->text;
     if (quoted.len < 2 || quoted.data[0] != '"' || quoted.data[quoted.len - 1] != '"')
         return false;
     struct str s = str_sub(quoted, 1, quoted.len - 2);
@@ -98,7 +99,7 @@ bool hcl_unquote(struct str quoted, struct arena *arena, struct str *out) {
             continue;
         }
         text[len++] = c;
-        if (braces == 0 && c == '$' && at < s.len && s.data[at] == '{') {
+        if (!token->plain && braces == 0 && c == '$' && at < s.len && s.data[at] == '{') {
             text[len++] = s.data[at++];
             braces = 1;
         } else if (braces > 0 && c == '{') {
