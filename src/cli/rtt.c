@@ -130,6 +130,8 @@ static int estimate(struct cli *cli, struct client *c, bool wan) {
         find_wan(&answer, pair);
     else
         find_lan(&answer, pair);
+    if (wan && !pair->known[1]) /* as the peer, which looks for both at once and names the first */
+        pair->known[0] = false;
     for (int i = 0; i < 2; i++) {
         if (!pair->known[i])
             return cli_fail(cli, "Could not find a coordinate for node " STR_FMT,
