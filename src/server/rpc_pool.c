@@ -60,6 +60,7 @@ struct rpc_connection {
 struct rpc_pool {
     struct loop *loop;
     bool server;
+    int64_t idle_time;
     char source[64];
     struct map by_address;
     struct rpc_connection *all;
@@ -140,10 +141,6 @@ static void waiting_remove(struct rpc_connection *c, struct rpc_exchange *x) {
     c->running--;
 }
 
-static int64_t idle_time(const struct rpc_pool *pool) {
-    return pool->server ? IDLE_TIME_SERVER : IDLE_TIME_CLIENT;
-}
-
 /* After something ended on the connection: a dropped one closes with its last, others may be reaped
  * from now on. */
 static void connection_rest(struct rpc_connection *c) {
@@ -159,7 +156,7 @@ static void connection_rest(struct rpc_connection *c) {
     c->idle_since = time_now_monotonic();
     if (!pool->reaping && !pool->closed) {
         pool->reaping = true;
-        loop_timer_set(&pool->reaper, idle_time(pool));
+        loop_timer_set(&pool->reaper, pool->idle_time);
     }
 }
 
@@ -571,14 +568,14 @@ void rpc_cancel(struct rpc_exchange *x) {
 static void reaper_fired(struct loop_timer *timer) {
     struct rpc_pool *pool = timer->owner;
     int64_t now = time_now_monotonic();
-    int64_t limit = idle_time(pool), wait = 0;
+    int64_t wait = 0;
     pool->reaping = false;
     for (struct rpc_connection *c = pool->all, *next; c != NULL; c = next) {
         next = c->next;
         if (!c->open || c->closing || c->running > 0) {
             continue;
         }
-        int64_t left = c->idle_since + limit - now;
+        int64_t left = c->idle_since + pool->idle_time - now;
         if (left <= 0) {
             c->closing = true;
             connection_drop(c);
@@ -597,6 +594,9 @@ struct rpc_pool *rpc_pool_new(struct loop *loop, const struct rpc_pool_options *
     struct rpc_pool *pool = MEM_NEW(struct rpc_pool);
     pool->loop = loop;
     pool->server = options->server;
+    pool->idle_time = options->idle_time > 0 ? options->idle_time
+                      : options->server      ? IDLE_TIME_SERVER
+                                             : IDLE_TIME_CLIENT;
     if (options->source.len < sizeof(pool->source)) {
         memcpy(pool->source, options->source.data, options->source.len);
     }

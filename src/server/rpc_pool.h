@@ -19,6 +19,7 @@
 struct rpc_pool_options {
     struct str source; /* IP that connections come from; absent: any */
     bool server;       /* 64 idle streams, 120 s; client agents: 32 and 127 s */
+    int64_t idle_time; /* ns until an unused connection is closed; 0: that */
 };
 
 struct rpc_pool;

@@ -49,11 +49,12 @@ static struct {
     _Atomic enum how how;
     atomic_uint connections, streams, requests, ended;
     atomic_bool accepts; /* false: streams wait for consent */
+    atomic_bool deaf;    /* nothing is read */
 } fake;
 
 struct fake_stream {
     struct buf in;
-    bool answered;
+    bool spoke; /* a byte came */
 };
 
 struct session {
@@ -128,6 +129,7 @@ static void answer(struct yamux_stream *s, struct fake_stream *f, size_t body_at
 
 static size_t on_data(struct yamux_stream *s, const char *bytes, size_t len) {
     struct fake_stream *f = yamux_stream_owner(s);
+    f->spoke = true;
     buf_add(&f->in, bytes, len);
     size_t body_at = objects_end(&f->in);
     if (body_at > 0) {
@@ -138,6 +140,8 @@ static size_t on_data(struct yamux_stream *s, const char *bytes, size_t len) {
 
 static void on_ended(struct yamux_stream *s) {
     struct fake_stream *f = yamux_stream_owner(s);
+    struct session *session = yamux_owner(yamux_session(s));
+    session->hang_up |= !f->spoke; /* as a server does: rpc.md 2 */
     buf_free(&f->in);
     mem_free(f);
     yamux_close(s);
@@ -191,7 +195,7 @@ static bool send_all(int fd, struct buf *out) {
 /* One connection's turn; false: it is over. */
 static bool session_round(struct session *session, int fd) {
     char bytes[65536];
-    struct pollfd polls[] = {{fd, POLLIN, 0}, {fake.stop, POLLIN, 0}};
+    struct pollfd polls[] = {{fd, fake.deaf ? 0 : POLLIN, 0}, {fake.stop, POLLIN, 0}};
     poll(polls, 2, 10);
     if (polls[1].revents != 0) {
         return false;
@@ -339,6 +343,7 @@ static int begin(void **state) {
     closed = false;
     fake.how = HOW_OK;
     fake.accepts = true;
+    fake.deaf = false;
     fake.connections = fake.streams = fake.requests = fake.ended = 0;
     fake.listener = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(bind(fake.listener, (struct sockaddr *)&at, sizeof at), 0);
@@ -348,7 +353,8 @@ static int begin(void **state) {
     fake.stop = eventfd(0, 0);
     pthread_create(&fake.thread, NULL, serve_thread, NULL);
     assert_true(loop_init(&loop, "pool", 100000, &e));
-    pool = rpc_pool_new(&loop, &(struct rpc_pool_options){.source = STR("127.64.2.2")});
+    struct rpc_pool_options options = {.source = STR("127.64.2.2"), .idle_time = 500 * MILLISECOND};
+    pool = rpc_pool_new(&loop, &options);
     assert_true(loop_start(&loop, &e));
     return 0;
 }
@@ -536,6 +542,74 @@ static void test_cancel(void **state) {
     assert_int_equal(done_count - done, 1 + MANY / 2);
 }
 
+/* A stream that could not send a byte yet must, before it is closed: else the server would close
+ * the whole connection. */
+static void test_cancel_before_the_first_byte(void **state) {
+    enum { LARGE = 60 };
+    static char zeros[250000];
+    struct buf body = BUF_INIT;
+    msgpack_write_str(&body, str_of(zeros, sizeof zeros));
+    expect(HOW_OK, "");
+    struct request *large = mem_zalloc(LARGE, sizeof *large), late = {0};
+    fake.deaf = true;
+    for (int i = 0; i < LARGE; i++) {
+        request_start(&large[i], fake.address, buf_str(&body));
+    }
+    request_start(&late, fake.address, BODY);
+    cancel(&late);
+    fake.deaf = false;
+    for (int i = 0; i < LARGE; i++) {
+        assert_true(wait_ms(&large[i].done, 10000));
+        assert_string_equal(large[i].error, "");
+        assert_int_equal(large[i].reply.len, body.len);
+        request_end(&large[i]);
+    }
+    expect(HOW_OK, "");
+    assert_int_equal(fake.connections, 1);
+    assert_int_equal(fake.streams, LARGE + 1); /* one was there already, and one was cancelled */
+    mem_free(large);
+    buf_free(&body);
+}
+
+static void connections_run(struct message *m) {
+    struct request *r = CONTAINER_OF(m, struct request, message);
+    snprintf(r->error, sizeof r->error, "%u", rpc_pool_connections(pool));
+    sem_post(&r->done);
+}
+
+static bool pool_has(const char *connections) {
+    struct request r = {0};
+    sem_init(&r.done, 0, 0);
+    r.message.run = connections_run;
+    loop_post_reply(&loop, &r.message);
+    sem_wait(&r.done);
+    sem_destroy(&r.done);
+    return strcmp(r.error, connections) == 0;
+}
+
+static void test_idle_connections_are_closed(void **state) {
+    struct request waiting = {0};
+    expect(HOW_OK, "");
+    assert_true(pool_has("1"));
+    int64_t began = time_now_monotonic();
+    for (int i = 0; i < 5000 && !pool_has("0"); i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    assert_true(pool_has("0"));
+    assert_true(time_now_monotonic() - began >= 400 * MILLISECOND);
+    /* Not while somebody waits on it. */
+    fake.how = HOW_SILENT;
+    request_start(&waiting, fake.address, BODY);
+    assert_true(becomes(&fake.requests, 2));
+    nanosleep(&(struct timespec){.tv_nsec = 700000000}, NULL);
+    assert_true(pool_has("1"));
+    cancel(&waiting);
+    for (int i = 0; i < 5000 && !pool_has("0"); i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    assert_true(pool_has("0"));
+}
+
 static void test_no_server(void **state) {
     struct request a = {0}, b = {0}, c = {0};
     char first[256];
@@ -587,6 +661,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_many, begin, end),
         cmocka_unit_test_setup_teardown(test_large, begin, end),
         cmocka_unit_test_setup_teardown(test_cancel, begin, end),
+        cmocka_unit_test_setup_teardown(test_cancel_before_the_first_byte, begin, end),
+        cmocka_unit_test_setup_teardown(test_idle_connections_are_closed, begin, end),
         cmocka_unit_test_setup_teardown(test_no_server, begin, end),
         cmocka_unit_test_setup_teardown(test_close_tells_all, begin, end),
     };
