@@ -672,7 +672,7 @@ bool gossip_coordinate_of(const struct gossip *g, struct str name, struct gossip
     const struct member *m = members_find(&g->members, name);
     if (m == g->self && m != NULL) {
         *out = g->coordinate.own;
-        return g->coordinate_moved;
+        return true;
     }
     if (m == NULL || m->coordinate == NULL || !m->coordinate->has_heard)
         return false;

@@ -404,8 +404,7 @@ enum gossip_life gossip_get_life(const struct gossip *g);
 const struct keyring *gossip_keyring(const struct gossip *g);
 
 struct gossip_coordinate gossip_coordinate(const struct gossip *g);
-/* That of another member as it was last heard (false: never, or forgotten); our own once another's
- * distance was measured. */
+/* That of another member as it was last heard (false: never, or forgotten), or our own. */
 bool gossip_coordinate_of(const struct gossip *g, struct str name, struct gossip_coordinate *out);
 
 #endif

@@ -66,7 +66,6 @@ void coordinate_heard(struct gossip *g, struct member *m, struct str payload, in
              (moved < 0 ? -moved : moved) * 1000);
     m->coordinate->heard = heard;
     m->coordinate->has_heard = true;
-    g->coordinate_moved = true;
     g_action(g, GOSSIP_ACTION_COORDINATE);
 }
 

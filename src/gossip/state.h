@@ -288,7 +288,6 @@ struct gossip {
     struct timer leave_timer;
     struct snapshot snapshot;
     struct coordinate_client coordinate;
-    bool coordinate_moved; /* once at least: somebody's distance was measured */
 
     int64_t input_log_second; /* lines that input caused, and how many in this second */
     unsigned input_log_lines, input_log_dropped;
