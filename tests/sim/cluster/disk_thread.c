@@ -156,8 +156,13 @@ static void read_entries(struct node *n, struct job *j) {
     struct error e = ERROR_IN(&arena);
     j->entries = mem_zalloc((size_t)(last - j->index + 1), sizeof *j->entries);
     uint64_t failures = n->disk->failures;
-    size_t limit = j->needed >= last ? SIZE_MAX : READ_BYTES;
-    j->ok = wal_read(w, j->index, last, limit, j->entries, &j->count, &e);
+    uint64_t needed = j->needed < last ? j->needed : last;
+    j->ok = needed < j->index ||
+            wal_read(w, j->index, needed, SIZE_MAX, j->entries, &j->count, &e);
+    size_t more = 0;
+    if (j->ok && j->index + j->count <= last)
+        j->ok = wal_read(w, j->index + j->count, last, READ_BYTES, j->entries + j->count, &more, &e);
+    j->count += more;
     if (!j->ok && n->disk->failures == failures && n->disk->crash_at == 0)
         sim_fail(n->sim, "%s cannot read its log: " STR_FMT, n->id, STR_ARG(e.text));
     arena_free(&arena);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "raft/checksum.h"
 #include "sim/cluster/sim.h"
 
 #define WAL_DIR "/n/raft/wal"
@@ -64,7 +65,7 @@ bool node_leads(const struct node *n) {
 
 /* ---- messages that wait for the disk ---- */
 
-static void held_free(struct held *h) {
+void held_free(struct held *h) {
     if (h->entries != NULL) {
         for (size_t i = 0; i < h->message.append.count; i++)
             raft_entry_release(h->entries[i]);
@@ -128,7 +129,7 @@ static void send_failed(struct node *n, struct held *h) {
 }
 
 /* It will never be sent. */
-static void held_drop(struct node *n, struct held *h) {
+void held_drop(struct node *n, struct held *h) {
     if (h->message.kind % 2 != 0) {
         network_drop(n->sim, h->message.reply);
         held_free(h);
@@ -137,7 +138,7 @@ static void held_drop(struct node *n, struct held *h) {
     }
 }
 
-static void held_send(struct node *n, struct held *h) {
+void held_send(struct node *n, struct held *h) {
     struct blob *blob = NULL;
     if (h->message.kind == RAFT_INSTALL) {
         blob = snapshot_newest(n, &h->message);
@@ -152,43 +153,10 @@ static void held_send(struct node *n, struct held *h) {
     held_free(h);
 }
 
-/* Entries that the core no longer has in memory. Only what this leader's log still is may go out
- * under its term. */
-static void entries_read(struct node *n, struct job *j) {
-    struct held *h = j->owner;
-    struct raft_append *a = &h->message.append;
-    bool whole = j->ok && j->count == a->count && j->entries[0]->index == a->first;
-    bool leads = raft_get_state(n->raft) == RAFT_LEADER && raft_term(n->raft) == a->term;
-    if (whole && leads) {
-        h->entries = a->entries = j->entries;
-        j->entries = NULL;
-        j->count = 0;
-        held_send(n, h);
-    } else {
-        held_drop(n, h);
-    }
-    job_free(j);
-}
-
-static void read_forgotten(struct node *n, struct job *j) {
-    (void)n;
-    held_free(j->owner);
-}
-
-static void read_entries(struct node *n, struct held *h) {
-    struct job *j = job_new(JOB_READ);
-    j->index = h->message.append.first;
-    j->last = j->needed = j->index + h->message.append.count - 1;
-    j->done = entries_read;
-    j->forget = read_forgotten;
-    j->owner = h;
-    disk_submit(n, j);
-}
-
 static void held_go(struct node *n, struct held *h) {
     const struct raft_message *m = &h->message;
     if (m->kind == RAFT_APPEND && m->append.count > 0 && m->append.entries == NULL)
-        read_entries(n, h);
+        catch_up_send(n, h);
     else
         held_send(n, h);
 }
@@ -604,7 +572,8 @@ static bool restore_from(struct recovery *r, const struct snapshot_meta *meta) {
     struct buf state = BUF_INIT;
     struct watch_touched *touched = NULL;
     char why[200] = "it cannot be read";
-    bool ok = read_all(n, handle, &state) && (int64_t)state.len == meta->size &&
+    bool ok = read_all(n, handle, &state) &&
+              (!meta->has_crc || crc64_ecma(0, state.data, state.len) == meta->crc) &&
               machine_restore(n->machine, buf_str(&state), meta->index, meta->term, &touched, why);
     n->io.close(n->io.owner, handle);
     buf_free(&state);
@@ -803,6 +772,7 @@ void node_crash(struct node *n, bool power, bool torn) {
         network_node_down(s, n);
         held_drop_all(n);
         proposals_forget(n);
+        catch_up_end(n);
         disk_end(n, torn);
         snapshot_forget(n, torn);
         waiters_node_down(n);

@@ -71,7 +71,7 @@ void plan_make(struct plan *p, uint64_t seed) {
         .transfers = below(&r, 2) == 0,
         .snapshots = below(&r, 4) != 0,
         .restores = below(&r, 4) == 0,
-        .operator_every = PICK(&r, 1, 3, 10) * SECOND,
+        .operator_every = PICK(&r, 200, 1000, 1000, 3000) * MILLISECOND,
         .max_append = (unsigned)PICK(&r, 1, 4, 64, 64),
         .max_in_flight = (unsigned)PICK(&r, 1, 4, 128, 128),
         .trailing_logs = (uint64_t)PICK(&r, 0, 5, 50, 10240),

@@ -8,6 +8,7 @@
  *   network.c     connections between servers; requests and answers in the wire's own bytes
  *   node.c        one server: the core, what it says, clocks, starts and ends
  *   disk_thread.c the log's writes, one batch after the other
+ *   catch_up.c    entries read from the log for followers that are behind
  *   apply.c       committed entries to the state machine; proposals' ends; reads
  *   snapshot.c    snapshots taken, installed, restored
  *   machine.c     the state machine: a model of keys, beside it the real store
@@ -209,6 +210,10 @@ struct held { /* a message that waits for the disk */
     struct blob *blob;
 };
 
+void held_free(struct held *h);
+void held_send(struct node *n, struct held *h);
+void held_drop(struct node *n, struct held *h); /* it will never be sent */
+
 enum proposal_kind { PROPOSAL_COMMAND, PROPOSAL_BARRIER, PROPOSAL_CHANGE, PROPOSAL_RESTORE };
 struct proposal {
     struct proposal *next;
@@ -272,6 +277,7 @@ struct node {
 
     uint64_t persisted;
     struct held *held, **held_end;
+    struct catch_up *catch_ups[SIM_SLOTS];
 
     struct machine *machine;
     uint64_t apply_target, applied, applied_term, command_index, command_term;
@@ -315,6 +321,22 @@ void node_persisted(struct node *n, uint64_t sequence);
 void node_persist_failed(struct node *n, bool for_good);
 struct node *node_find(struct sim *s, struct str id, struct str address);
 bool node_leads(const struct node *n);
+
+/* ---- catch_up.c ---- */
+
+/* What was read from the log for a follower that is behind. */
+struct catch_up {
+    char id[SIM_NAME];
+    uint64_t term; /* in which it was */
+    bool reading;
+    struct held *waiting, **waiting_end;
+    struct raft_entry **entries;
+    uint64_t first;
+    size_t count;
+};
+/* An append whose entries are not in memory. Takes h over. */
+void catch_up_send(struct node *n, struct held *h);
+void catch_up_end(struct node *n);
 
 /* ---- apply.c ---- */
 
