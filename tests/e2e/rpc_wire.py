@@ -37,6 +37,8 @@ def encode(value):
         if len(raw) < 32:
             return bytes([0xA0 | len(raw)]) + raw
         return (b"\xda" + struct.pack(">H", len(raw)) if len(raw) < 65536 else b"\xdb" + struct.pack(">I", len(raw))) + raw
+    if isinstance(value, Map):
+        return b"\xde" + struct.pack(">H", len(value)) + b"".join(encode(k) + encode(v) for k, v in value)
     if isinstance(value, dict):
         return b"\xde" + struct.pack(">H", len(value)) + b"".join(encode(k) + encode(v) for k, v in value.items())
     return b"\xdc" + struct.pack(">H", len(value)) + b"".join(encode(v) for v in value)
@@ -77,6 +79,8 @@ def decode(raw, at=0):
         return _items(raw, at, tag & 15)
     if tag < 0xC0:
         return _take(raw, at, tag & 31)
+    if tag >= 0xE0:
+        return tag - 256, at
     if tag in (0xC0, 0xC2, 0xC3):
         return {0xC0: None, 0xC2: False, 0xC3: True}[tag], at
     if tag in (0xCA, 0xCB):

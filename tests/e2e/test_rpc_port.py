@@ -11,7 +11,7 @@ import threading
 import time
 
 from e2e.harness import until
-from e2e.rpc_wire import (ACK, DATA, FIN, PING, RST, SYN, WINDOW, Map, Plain, Session, data, encode, frame, header,
+from e2e.rpc_wire import (ACK, FIN, PING, RST, SYN, WINDOW, Map, Plain, Session, data, decode, encode, frame, header,
                           opening, read_all, snapshot)
 
 VECTORS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "vectors", "rpc")
@@ -454,3 +454,78 @@ def test_stop_with_work_under_way(agents, praetor_asan):
     ended.join(30)
     assert not ended.is_alive()
     assert "Sanitizer" not in agent.tail(100000)
+
+
+def places(value, path=()):
+    for at, item in enumerate(value):
+        yield path + (at,)
+        item = item[1] if isinstance(value, Map) else item
+        if isinstance(item, list):
+            yield from places(item, path + (at,))
+
+
+def replaced(value, path, new):
+    if not path:
+        return new
+    out = type(value)(value)
+    old = out[path[0]]
+    out[path[0]] = (old[0], replaced(old[1], path[1:], new)) if isinstance(value, Map) else replaced(old, path[1:], new)
+    return out
+
+
+def test_mutated_requests(agents, praetor_asan):
+    """All recorded requests with something else in each place in turn: nil where the peer's own code would follow a pointer,
+    lists of nil, other kinds. Whatever the answer is, there is one."""
+    agent = start(agents, praetor_asan, "ours", limits={"rpc_max_conns_per_client": 0}, log_level="WARN")
+    agent.name = "n1"
+    agent.start()
+    link, sent = Plain(agent.ip, timeout=5), 0
+    for name in REPLAYED + ["acl"]:
+        for vector in vectors(name)["vectors"]:
+            request = vector.get("request", {})
+            body = decode(bytes.fromhex(request.get("body_hex", "c0")))[0]
+            if not isinstance(body, list) or (isinstance(body, Map) and body.get(b"MinQueryIndex")):
+                continue
+            for path in places(body):
+                for new in (None, [None], Map(), -1, b"x" * 300):
+                    sent += 1
+                    if sent % 3 != 0 and new is not None:
+                        continue
+                    link.exchange(header(vector["method"]) + encode(replaced(body, path, new)))
+    assert sent > 10000
+    alive(agent)
+    assert agent.stop() == 1
+    assert "Sanitizer" not in agent.tail(1 << 20)
+
+
+def test_a_real_client_agent(agents, praetor, peer):
+    """The peer's own client agent, joined by gossip, lives on our server: what it registers, reads, waits for, saves."""
+    server = agents(praetor, name="srv").start()
+    client = agents(peer, name="cli", config={
+        "server": False, "bootstrap_expect": 0, "retry_join": [server.ip],
+        "services": [{"name": "web", "port": 80, "check": {"ttl": "60s", "status": "passing"}}]})
+    client.launch()
+    until("its service here", lambda: server.get("/v1/health/service/web?passing").json, 30)
+    until("a server there", lambda: client.get("/v1/status/leader").body == server.get("/v1/status/leader").body)
+    for path in ("/v1/catalog/nodes", "/v1/catalog/services", "/v1/catalog/service/web", "/v1/health/node/cli", "/v1/session/list",
+                 "/v1/health/state/any", "/v1/health/service/web?cached", "/v1/query", "/v1/operator/raft/configuration"):
+        ours, theirs = server.get(path), client.get(path)
+        assert (theirs.status, theirs.json) == (200, ours.json), path
+    assert client.put("/v1/kv/a", "1").json is True
+    index, got = client.get("/v1/kv/a").index, []
+    waiting = threading.Thread(target=lambda: got.append(client.get("/v1/kv/a?wait=60s&index=%d" % index, timeout=70)))
+    waiting.start()
+    server.put("/v1/kv/a", "2")
+    waiting.join(20)
+    assert got[0].index > index and client.get("/v1/kv/a?raw&stale").text == "2"
+    session = client.put("/v1/session/create", {"TTL": "60s"}).json["ID"]
+    assert client.put("/v1/kv/lock?acquire=" + session, "x").json is True
+    assert client.put("/v1/session/renew/" + session).status == 200
+    assert client.put("/v1/txn", [{"KV": {"Verb": "get", "Key": "a"}}]).json["Results"][0]["KV"]["Value"] == "Mg=="
+    assert client.get("/v1/acl/tokens").status == 401  # "ACL support disabled"
+    archive = client.get("/v1/snapshot")
+    client.put("/v1/kv/a", "3")
+    assert client.put("/v1/snapshot", archive.body).status == 200
+    assert client.get("/v1/kv/a?raw").text == "2"
+    assert client.put("/v1/agent/service/deregister/web").status == 200
+    until("it is gone here", lambda: server.get("/v1/catalog/service/web").json == [])
