@@ -95,6 +95,17 @@ static size_t make_key(char key[KEY_MAX], enum metric_kind kind, const char *nam
     return len;
 }
 
+/* Mutex held. NULL: there are too many. */
+static struct point *point_of(struct shard *s, struct str key, enum metric_kind kind,
+                              size_t name_len) {
+    struct point *point = map_get(&s->points, key);
+    if (point == NULL && s->points.count < NAMES_MAX) {
+        point = point_new(key, kind, name_len);
+        map_put(&s->points, key, point);
+    }
+    return point;
+}
+
 void metric_add(enum metric_kind kind, const char *name, double value,
                 const struct metric_label *labels) {
     char key[KEY_MAX];
@@ -104,11 +115,7 @@ void metric_add(enum metric_kind kind, const char *name, double value,
         return;
     struct shard *s = own_shard();
     pthread_mutex_lock(&s->mutex);
-    struct point *point = map_get(&s->points, str_of(key, len));
-    if (point == NULL && s->points.count < NAMES_MAX) {
-        point = point_new(str_of(key, len), kind, name_len);
-        map_put(&s->points, str_of(key, len), point);
-    }
+    struct point *point = point_of(s, str_of(key, len), kind, name_len);
     if (point != NULL) {
         point_add(&point->p, value);
         if (kind == METRIC_GAUGE)
@@ -119,6 +126,40 @@ void metric_add(enum metric_kind kind, const char *name, double value,
     if (observe != NULL)
         observe(kind, str_of(key + 1, name_len), str_of(key + name_len + 2, len - name_len - 2),
                 value);
+}
+
+void metric_tally_add(struct metric_tally *t, double value) {
+    t->min = t->count == 0 || value < t->min ? value : t->min;
+    t->max = t->count == 0 || value > t->max ? value : t->max;
+    t->count++;
+    t->sum += value;
+    t->sum_of_squares += value * value;
+}
+
+void metric_add_tally(const char *name, const struct metric_label *labels, struct metric_tally *t) {
+    char key[KEY_MAX];
+    size_t name_len;
+    size_t len = t->count > 0 ? make_key(key, METRIC_SAMPLE, name, labels, &name_len) : 0;
+    if (len == 0)
+        return;
+    struct shard *s = own_shard();
+    pthread_mutex_lock(&s->mutex);
+    struct point *point = point_of(s, str_of(key, len), METRIC_SAMPLE, name_len);
+    if (point != NULL) {
+        struct metric_point *p = &point->p;
+        p->min = p->count == 0 || t->min < p->min ? t->min : p->min;
+        p->max = p->count == 0 || t->max > p->max ? t->max : p->max;
+        p->count += t->count;
+        p->sum += t->sum;
+        p->sum_of_squares += t->sum_of_squares;
+        p->last = t->max;
+    }
+    pthread_mutex_unlock(&s->mutex);
+    *t = (struct metric_tally){0};
+}
+
+bool metrics_are_observed(void) {
+    return atomic_load_explicit(&observer, memory_order_relaxed) != NULL;
 }
 
 void metrics_observe(metric_observer *fn) {

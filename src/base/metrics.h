@@ -27,6 +27,17 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_SAMPLE, METRIC_KIND_COUN
 void metric_add(enum metric_kind kind, const char *name, double value,
                 const struct metric_label *labels);
 
+/* Samples of one name that are added up first and given in at once, where there are very many.
+ * Sinks that want each value do not see them: add one by one while metrics_are_observed. */
+struct metric_tally {
+    uint64_t count;
+    double sum, sum_of_squares, min, max;
+};
+void metric_tally_add(struct metric_tally *t, double value);
+/* Nothing when it is empty; then it is. */
+void metric_add_tally(const char *name, const struct metric_label *labels, struct metric_tally *t);
+bool metrics_are_observed(void);
+
 /* ---- for agent/telemetry ---- */
 
 /* Sees each value as it comes, on the thread that measured it: it must be quick, and the strings

@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 
-#include "base/metrics.h"
 #include "codec/msgpack.h"
 #include "schema/entries.h"
 
@@ -78,28 +77,55 @@ static struct str suffix_of(unsigned type, struct msgpack_reader *body, struct e
     return find_key(&state, STR("State"), e) ? text_of(state, STR("Datacenter"), e) : STR("");
 }
 
-void fsm_entry_measured(struct str data, double took) {
+/* Gives in: *t under the name and, when the kind has them, its second name and the label. */
+static void give(const struct entry_name *n, const char *name, struct str op,
+                 struct metric_tally *t) {
+    const struct metric_label labels[] = {{"op", op}, {NULL, STR_NONE}};
+    struct metric_tally again = *t;
+    metric_add_tally(name, n->op != NULL ? labels : NULL, t);
+    if (n->second != NULL)
+        metric_add_tally(n->second, labels, &again);
+}
+
+void fsm_tally_end(struct fsm_tally *t) {
+    const struct entry_name *n = &entry_names[t->type];
+    if (t->tally.count > 0)
+        give(n, n->name, t->op, &t->tally);
+}
+
+/* Those that have more in their names, and all while somebody wants each value. */
+static void add_alone(unsigned type, struct str op, struct str suffix, double took) {
+    char name[128];
+    const struct entry_name *n = &entry_names[type];
+    const struct metric_label labels[] = {{"op", op}, {NULL, STR_NONE}};
+    snprintf(name, sizeof(name), "%s%s" STR_FMT, n->name, suffix.len > 0 ? "." : "",
+             STR_ARG(suffix));
+    metric_add(METRIC_SAMPLE, name, took, n->op != NULL ? labels : NULL);
+    if (n->second != NULL)
+        metric_add(METRIC_SAMPLE, n->second, took, labels);
+}
+
+void fsm_entry_measured(struct fsm_tally *t, struct str data, double took) {
     unsigned type = (uint8_t)data.data[0] & ENTRY_TYPE_MASK;
     const struct entry_name *n = &entry_names[type];
-    if (n->name == NULL)
-        return;
-    if (n->op == NULL) {
-        metric_sample(n->name, took);
-        return;
-    }
-    char name[128];
+    struct str suffix = STR(""), op = STR("");
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     struct msgpack_reader body = msgpack_read(str_sub(data, 1, data.len));
-    struct str suffix = STR("");
+    if (n->name == NULL)
+        return;
     if (type == ENTRY_CONFIG_ENTRY || type == ENTRY_FEDERATION_STATE)
         suffix = suffix_of(type, &body, &e);
-    snprintf(name, sizeof(name), "%s%s" STR_FMT, n->name, suffix.len > 0 ? "." : "",
-             STR_ARG(suffix));
-    struct str op = n->op[0] != '\0' ? str_from(n->op) : text_of(body, STR("Op"), &e);
-    const struct metric_label labels[] = {{"op", op}, {NULL, STR_NONE}};
-    metric_add(METRIC_SAMPLE, name, took, labels);
-    if (n->second != NULL)
-        metric_add(METRIC_SAMPLE, n->second, took, labels);
+    if (n->op != NULL)
+        op = n->op[0] != '\0' ? str_from(n->op) : text_of(body, STR("Op"), &e);
+    if (suffix.len > 0 || metrics_are_observed()) {
+        add_alone(type, op, suffix, took);
+    } else {
+        if (t->tally.count > 0 && (t->type != type || !str_eq(t->op, op)))
+            fsm_tally_end(t);
+        t->type = type;
+        t->op = op;
+        metric_tally_add(&t->tally, took);
+    }
     arena_free(&arena);
 }

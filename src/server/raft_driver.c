@@ -471,7 +471,7 @@ static bool apply_batch(struct raft_driver *d, struct raft_entry *const *entries
             store_batch_abort(b);
             return false;
         }
-        began = driver_measure_applied(entries[n], began);
+        began = driver_measure_applied(d, entries[n], began);
         if (++n % APPLY_LOOK == 0 && time_now_monotonic() > until)
             break;
     }
@@ -504,6 +504,7 @@ static bool apply_entries(struct raft_driver *d, struct raft_entry *const *entri
     struct watch_touched *touched = NULL;
     uint64_t command_index = d->command_index, command_term = d->command_term;
     if (!apply_batch(d, entries, &count, &touched, &e)) {
+        driver_measure_batch(d);
         d->command_index = command_index;
         d->command_term = command_term;
         apply_failed(d, entries[0]->index, &e);
@@ -519,6 +520,7 @@ static bool apply_entries(struct raft_driver *d, struct raft_entry *const *entri
     else if (touched != NULL)
         watch_touched_release(touched);
     answer_batch(d, first, count);
+    driver_measure_batch(d);
     struct raft_event event = {.kind = RAFT_EVENT_APPLIED, .applied = d->applied};
     driver_step(d, &event);
     return true;

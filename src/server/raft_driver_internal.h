@@ -16,6 +16,7 @@
 #include "raft/raft.h"
 #include "raft/snapshots.h"
 #include "raft/wal.h"
+#include "server/fsm_metrics.h"
 #include "server/raft_disk.h"
 #include "server/raft_driver.h"
 #include "server/raft_transport.h"
@@ -110,6 +111,8 @@ struct driver_metrics {
     uint64_t term;
     uint64_t append_sequence; /* of the write that is followed to the disk; 0: none */
     int64_t append_at, commit_at, contact_at;
+    struct metric_tally applied, commit_time; /* of a batch */
+    struct fsm_tally fsm;
 };
 
 struct raft_driver {
@@ -237,13 +240,16 @@ void driver_dev_snapshot_set(struct raft_driver *d, const struct snapshot_meta *
 
 /* raft_driver_metrics.c */
 /* An entry has been applied since `began`; returns the time now. */
-int64_t driver_measure_applied(const struct raft_entry *entry, int64_t began);
+int64_t driver_measure_applied(struct raft_driver *d, const struct raft_entry *entry,
+                               int64_t began);
+/* The batch is over; its entries must still be there. */
+void driver_measure_batch(struct raft_driver *d);
 void driver_measure_state(struct raft_driver *d);
 void driver_measure_append(struct raft_driver *d, const struct raft_action *a);
 void driver_measure_persisted(struct raft_driver *d, uint64_t sequence);
 /* Entries up to index may be applied; before apply_target follows. */
 void driver_measure_committed(struct raft_driver *d, uint64_t index);
-void driver_measure_answered(const struct raft_driver *d, const struct raft_proposal *p);
+void driver_measure_answered(struct raft_driver *d, const struct raft_proposal *p);
 void driver_measure_received(const struct raft_message *m, int64_t began);
 void driver_measure_round(struct raft_driver *d);
 

@@ -2,7 +2,6 @@
  * does.
  */
 #include "base/metrics.h"
-#include "server/fsm_metrics.h"
 #include "server/raft_driver_internal.h"
 
 #define CONTACT_PERIOD (500 * MILLISECOND)
@@ -13,15 +12,30 @@ static double milliseconds(int64_t ns) {
 
 /* ---- entries ---- */
 
-int64_t driver_measure_applied(const struct raft_entry *entry, int64_t began) {
+/* Where there are many, they are added up before they are given in; sinks want each. */
+static void add_sample(const char *name, struct metric_tally *t, double value) {
+    if (metrics_are_observed())
+        metric_sample(name, value);
+    else
+        metric_tally_add(t, value);
+}
+
+int64_t driver_measure_applied(struct raft_driver *d, const struct raft_entry *entry,
+                               int64_t began) {
     int64_t now = time_now_monotonic();
     /* A piece of a chunked command has no type of its own. */
     if (entry->type == RAFT_COMMAND && entry->data.len > 0 && entry->extensions.len == 0) {
         double took = milliseconds(now - began);
-        metric_sample("raft.fsm.apply", took);
-        fsm_entry_measured(entry->data, took);
+        add_sample("raft.fsm.apply", &d->metrics.applied, took);
+        fsm_entry_measured(&d->metrics.fsm, entry->data, took);
     }
     return now;
+}
+
+void driver_measure_batch(struct raft_driver *d) {
+    metric_add_tally("raft.fsm.apply", NULL, &d->metrics.applied);
+    metric_add_tally("raft.commitTime", NULL, &d->metrics.commit_time);
+    fsm_tally_end(&d->metrics.fsm);
 }
 
 /* ---- states ---- */
@@ -77,9 +91,10 @@ void driver_measure_committed(struct raft_driver *d, uint64_t index) {
         metric_gauge("raft.commitNumLogs", (double)(index - d->apply_target));
 }
 
-void driver_measure_answered(const struct raft_driver *d, const struct raft_proposal *p) {
-    if (p->dispatched > 0 && d->metrics.commit_at >= p->dispatched)
-        metric_sample("raft.commitTime", milliseconds(d->metrics.commit_at - p->dispatched));
+void driver_measure_answered(struct raft_driver *d, const struct raft_proposal *p) {
+    struct driver_metrics *m = &d->metrics;
+    if (p->dispatched > 0 && m->commit_at >= p->dispatched)
+        add_sample("raft.commitTime", &m->commit_time, milliseconds(m->commit_at - p->dispatched));
 }
 
 /* ---- other servers ---- */

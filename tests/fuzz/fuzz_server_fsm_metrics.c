@@ -7,7 +7,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0)
         return 0;
-    fsm_entry_measured(str_of(data, size), 1);
+    struct fsm_tally tally = {0};
+    fsm_entry_measured(&tally, str_of(data, size), 1);
+    fsm_tally_end(&tally);
     metrics_reset();
     return 0;
 }
