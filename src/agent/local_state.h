@@ -65,6 +65,7 @@ struct local {
     bool failed;            /* the servers refuse: the pass ends */
     bool incomplete;        /* some entry could not be pushed */
     bool full;              /* the pass belongs to a full sync */
+    bool synced;            /* a full sync was completed since the start */
     bool asked;             /* for a full sync, which begins when asked_timer fires */
     bool leaderless;        /* why the last sync failed */
     struct arena pass;      /* of one pass */

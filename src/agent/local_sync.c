@@ -453,6 +453,7 @@ static void pass_end(struct local *l) {
                LOG_S("error", l->pass_error));
     if (l->incomplete && !l->stopping && (l->full || l->failed))
         retry_later(l);
+    l->synced |= l->full && !l->incomplete;
     l->full = false;
     l->stage = STAGE_IDLE;
     l->todo = NULL;
@@ -660,8 +661,10 @@ static void start_read(struct local *l, enum sync_kind kind, const struct endpoi
     struct node_request *r = ARENA_NEW(&c->arena, struct node_request);
     r->datacenter = str_copy(&c->arena, l->config->datacenter);
     r->node = str_copy(&c->arena, l->config->node_name);
-    r->options.allow_stale = true;
-    r->options.max_stale_duration = MAX_STALE;
+    /* What a server has that was just started may be from before it was stopped: the first time the
+     * leader is asked. */
+    r->options.allow_stale = l->synced;
+    r->options.max_stale_duration = l->synced ? MAX_STALE : 0;
     r->options.token = str_copy(&c->arena, agent_token(l));
     call_go(c, endpoint, r);
 }
