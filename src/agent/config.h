@@ -46,7 +46,9 @@ struct config_dns_soa {
 struct config_dns {
     struct str domain;     /* lower case, with a dot at its end: "consul." */
     struct str alt_domain; /* the same, or empty */
-    struct list recursors; /* of str: "1.2.3.4:53", "[::1]:53" */
+    struct str domain_given, alt_domain_given;
+    struct list recursors;       /* of str: "1.2.3.4:53", "[::1]:53" */
+    struct list recursors_given; /* of str: as they were before a port was added */
     bool allow_stale;
     int64_t a_record_limit;
     int64_t udp_answer_limit;
@@ -150,7 +152,18 @@ struct config_logging {
     struct str syslog_facility;
 };
 
+/* auto_config.authorization.static: how tokens of joining agents are judged. Lists that were not
+ * set are not present. */
+struct config_authorizer {
+    bool allow_reuse;
+    struct list claim_assertions, bound_audiences, supported_algorithms, public_keys; /* of str */
+    struct list claim_mappings, list_claim_mappings; /* maps: str to str */
+    struct str bound_issuer, discovery_url, discovery_ca, jwks_url, jwks_ca;
+    int64_t expiration_leeway, not_before_leeway, clock_skew_leeway;
+};
+
 struct config_auto_config {
+    struct config_authorizer authorizer;
     bool enabled;
     struct str intro_token, intro_token_file;
     struct list server_addresses, dns_sans, ip_sans; /* of str */
@@ -308,6 +321,9 @@ void config_release(const struct config *c);
  * banner, and after it. */
 bool config_check_tls(const struct config *c, struct error *e);
 bool config_check_server(const struct config *c, struct error *e);
+
+/* The number of one of tls.cipher_suites in the protocol. */
+unsigned config_cipher_number(struct str name);
 
 /* "tcp://127.0.0.1:8500", "unix:///path", "udp://…" (network as given), as DebugConfig shows it. */
 struct str listen_address_format(struct arena *arena, const struct listen_address *a,

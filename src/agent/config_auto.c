@@ -37,34 +37,9 @@ static void check_sans(struct config_builder *b, struct list *list, const char *
     *list = (struct list){good.items, (uint32_t)good.len, true};
 }
 
-void config_build_auto(struct config_builder *b) {
-    struct config *c = b->c;
-    check_sans(b, &c->auto_encrypt_ip_san, "AutoEncrypt.IPSAN");
-    check_sans(b, &c->auto_config.ip_sans, "auto_config.ip_sans");
-    const char *token = getenv("CONSUL_INTRO_TOKEN");
-    if (token == NULL || *token == '\0')
-        return;
-    if (c->auto_config.intro_token.len > 0)
-        texts_add(&b->warnings, STR("Both auto_config.intro_token and the CONSUL_INTRO_TOKEN "
-                                    "environment variable are set. Using the value from the "
-                                    "environment variable"));
-    c->auto_config.intro_token = str_copy(b->arena, str_from(token));
-}
-
 /* ---- auto_config.authorization.static ---- */
 
 #define STATIC "auto_config.authorization.static"
-
-static struct list list_at(struct config_builder *b, const char *path) {
-    const struct value *v = config_get(&b->tree, path);
-    struct list out = LIST_EMPTY;
-    if (v == NULL)
-        return out;
-    out = LIST_NEW(b->arena, struct str, v->list.len);
-    for (size_t i = 0; i < v->list.len; i++)
-        LIST_AT(out, struct str, i) = v->list.items[i].string;
-    return out;
-}
 
 /* A PEM public key or certificate. */
 static bool is_public_key(struct str pem) {
@@ -101,12 +76,11 @@ static bool check_algorithms(struct config_builder *b, struct list algorithms) {
 }
 
 /* Two claims may not become one. */
-static bool check_mappings(struct config_builder *b, const char *path, const char *name) {
-    const struct value *v = config_get(&b->tree, path);
-    for (size_t i = 0; v != NULL && i < v->map.len; i++)
-        for (size_t j = 0; j < i; j++) {
-            struct str target = v->map.pairs[i].value.string;
-            if (str_eq(target, v->map.pairs[j].value.string))
+static bool check_mappings(struct config_builder *b, struct list map, const char *name) {
+    for (uint32_t i = 0; i < map.len; i++)
+        for (uint32_t j = 0; j < i; j++) {
+            struct str target = LIST_AT(map, struct str_pair, i).value;
+            if (str_eq(target, LIST_AT(map, struct str_pair, j).value))
                 return error_set(b->e, ERROR_INTERNAL,
                                  "%s contains multiple mappings for key " STR_FMT, name,
                                  STR_ARG(str_quote(b->arena, target)));
@@ -115,15 +89,14 @@ static bool check_mappings(struct config_builder *b, const char *path, const cha
 }
 
 static bool check_static(struct config_builder *b) {
-    struct str jwks = config_get_str(&b->tree, STATIC ".jwks_url"),
-               discovery = config_get_str(&b->tree, STATIC ".oidc_discovery_url");
-    struct list keys = list_at(b, STATIC ".jwt_validation_pub_keys");
-    if ((jwks.len > 0) + (discovery.len > 0) + (keys.len > 0) != 1)
+    const struct config_authorizer *a = &b->c->auto_config.authorizer;
+    struct list keys = a->public_keys;
+    if ((a->jwks_url.len > 0) + (a->discovery_url.len > 0) + (keys.len > 0) != 1)
         return fail(b, "exactly one of 'JWTValidationPubKeys', 'JWKSURL', or 'OIDCDiscoveryURL' "
                        "must be set for type \"jwt\"");
-    if (jwks.len == 0 && config_get_str(&b->tree, STATIC ".jwks_ca_cert").len > 0)
+    if (a->jwks_url.len == 0 && a->jwks_ca.len > 0)
         return fail(b, "'JWKSCACert' should not be set unless 'JWKSURL' is set");
-    if (discovery.len == 0 && config_get_str(&b->tree, STATIC ".oidc_discovery_ca_cert").len > 0)
+    if (a->discovery_url.len == 0 && a->discovery_ca.len > 0)
         return fail(b, "'OIDCDiscoveryCACert' should not be set unless 'OIDCDiscoveryURL' is set");
     for (uint32_t i = 0; i < keys.len; i++)
         if (!is_public_key(LIST_AT(keys, struct str, i)))
@@ -131,9 +104,9 @@ static bool check_static(struct config_builder *b) {
                              "error parsing public key JWTValidationPubKeys[%u]: data does not "
                              "contain any valid RSA, ECDSA, or ED25519 public keys",
                              i);
-    return check_algorithms(b, list_at(b, STATIC ".jwt_supported_algs")) &&
-           check_mappings(b, STATIC ".claim_mappings", "ClaimMappings") &&
-           check_mappings(b, STATIC ".list_claim_mappings", "ListClaimMappings");
+    return check_algorithms(b, a->supported_algorithms) &&
+           check_mappings(b, a->claim_mappings, "ClaimMappings") &&
+           check_mappings(b, a->list_claim_mappings, "ListClaimMappings");
 }
 
 /* What an assertion may ask about. */
@@ -177,7 +150,7 @@ static bool validate_authorizer(struct config_builder *b) {
                        "certificate for the server");
     if (!check_static(b))
         return error_prefix(b->e, STATIC " has invalid configuration: ");
-    struct list assertions = list_at(b, STATIC ".claim_assertions");
+    struct list assertions = c->auto_config.authorizer.claim_assertions;
     for (uint32_t i = 0; i < assertions.len; i++) {
         struct str text = LIST_AT(assertions, struct str, i);
         if (!check_assertion(b, text))
@@ -215,6 +188,54 @@ bool config_validate_auto(struct config_builder *b) {
 
 /* ---- connect.ca_config ---- */
 
+/* Keys as files write them and as the provider calls them; others stay. */
+static const struct {
+    const char *file, *name;
+} ca_keys[] = {
+    {"address", "Address"},
+    {"ca_file", "CAFile"},
+    {"ca_path", "CAPath"},
+    {"cert_file", "CertFile"},
+    {"csr_max_concurrent", "CSRMaxConcurrent"},
+    {"csr_max_per_second", "CSRMaxPerSecond"},
+    {"delete_on_exit", "DeleteOnExit"},
+    {"existing_arn", "ExistingARN"},
+    {"intermediate_cert_ttl", "IntermediateCertTTL"},
+    {"intermediate_pki_path", "IntermediatePKIPath"},
+    {"key_file", "KeyFile"},
+    {"leaf_cert_ttl", "LeafCertTTL"},
+    {"private_key", "PrivateKey"},
+    {"private_key_bits", "PrivateKeyBits"},
+    {"private_key_type", "PrivateKeyType"},
+    {"root_cert", "RootCert"},
+    {"root_pki_path", "RootPKIPath"},
+    {"rotation_period", "RotationPeriod"},
+    {"tls_server_name", "TLSServerName"},
+    {"tls_skip_verify", "TLSSkipVerify"},
+    {"token", "Token"},
+};
+
+static int compare_pairs(const void *a, const void *b) {
+    return str_compare(((const struct value_pair *)a)->key, ((const struct value_pair *)b)->key);
+}
+
+static void build_ca_config(struct config_builder *b) {
+    const struct value *map = config_get(&b->tree, "connect.ca_config");
+    if (map == NULL)
+        return;
+    struct list out = LIST_NEW(b->arena, struct value_pair, map->map.len);
+    for (uint32_t i = 0; i < out.len; i++) {
+        struct value_pair *pair = &LIST_AT(out, struct value_pair, i);
+        *pair = map->map.pairs[i];
+        for (size_t j = 0; j < COUNT_OF(ca_keys); j++)
+            if (str_eq_fold(pair->key, str_from(ca_keys[j].file)))
+                pair->key = str_from(ca_keys[j].name);
+    }
+    if (out.len > 1)
+        qsort(out.items, out.len, sizeof(struct value_pair), compare_pairs);
+    b->c->connect_ca_config = out;
+}
+
 /* What the providers share, and the parts of their own that are checked. */
 struct ca_settings {
     int64_t leaf_ttl, intermediate_ttl;
@@ -226,18 +247,12 @@ struct ca_settings {
     struct texts errors;
 };
 
-/* The value under a key of either spelling, or NULL. */
 static const struct value *ca_value(struct config_builder *b, const char *name) {
-    const struct value *map = config_get(&b->tree, "connect.ca_config");
-    for (size_t i = 0; map != NULL && i < map->map.len; i++) {
-        struct str key = map->map.pairs[i].key;
-        char plain[64];
-        size_t len = 0;
-        for (size_t j = 0; j < key.len && len < sizeof(plain); j++)
-            if (key.data[j] != '_')
-                plain[len++] = key.data[j];
-        if (str_eq_fold(str_of(plain, len), str_from(name)))
-            return &map->map.pairs[i].value;
+    struct list config = b->c->connect_ca_config;
+    for (uint32_t i = 0; i < config.len; i++) {
+        const struct value_pair *pair = &LIST_AT(config, struct value_pair, i);
+        if (str_eq_fold(pair->key, str_from(name)))
+            return &pair->value;
     }
     return NULL;
 }
@@ -365,4 +380,21 @@ bool config_validate_ca(struct config_builder *b) {
     if (vault && s.intermediate_path.len == 0)
         return fail(b, "must provide a valid path for the intermediate PKI backend");
     return check_ca_common(b, &s);
+}
+
+/* ---- building ---- */
+
+void config_build_auto(struct config_builder *b) {
+    struct config *c = b->c;
+    build_ca_config(b);
+    check_sans(b, &c->auto_encrypt_ip_san, "AutoEncrypt.IPSAN");
+    check_sans(b, &c->auto_config.ip_sans, "auto_config.ip_sans");
+    const char *token = getenv("CONSUL_INTRO_TOKEN");
+    if (token == NULL || *token == '\0')
+        return;
+    if (c->auto_config.intro_token.len > 0)
+        texts_add(&b->warnings, STR("Both auto_config.intro_token and the CONSUL_INTRO_TOKEN "
+                                    "environment variable are set. Using the value from the "
+                                    "environment variable"));
+    c->auto_config.intro_token = str_copy(b->arena, str_from(token));
 }

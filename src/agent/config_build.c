@@ -223,7 +223,7 @@ static struct str recursor_with_port(struct config_builder *b, struct str text) 
 static bool build_recursors(struct config_builder *b) {
     struct config *c = b->c;
     const struct value *list = config_get(&b->tree, "recursors");
-    struct texts out = {.arena = b->arena};
+    struct texts out = {.arena = b->arena}, given = {.arena = b->arena};
     for (size_t i = 0; list != NULL && i < list->list.len; i++) {
         struct str text = list->list.items[i].string, expanded;
         if (!address_expand(text, &expanded, b->arena, b->e))
@@ -237,14 +237,16 @@ static bool build_recursors(struct config_builder *b) {
                                  "DNS Recursors cannot be unix sockets: " STR_FMT, STR_ARG(piece));
             if (address_is_any(piece))
                 return fail(b, "DNS recursor address cannot be 0.0.0.0, :: or [::]");
-            piece = recursor_with_port(b, piece);
-            for (size_t j = 0; j < out.len && !seen; j++)
-                seen = str_eq(out.items[j], piece);
-            if (!seen)
-                texts_add(&out, piece);
+            for (size_t j = 0; j < given.len && !seen; j++)
+                seen = str_eq(given.items[j], piece);
+            if (seen)
+                continue;
+            texts_add(&given, piece);
+            texts_add(&out, recursor_with_port(b, piece));
         }
     }
     c->dns.recursors = (struct list){out.items, (uint32_t)out.len, true};
+    c->dns.recursors_given = (struct list){given.items, (uint32_t)given.len, true};
     return true;
 }
 
@@ -313,6 +315,10 @@ static void build_acl(struct config_builder *b) {
     for (size_t i = 0; i < COUNT_OF(strings); i++)
         *strings[i].to =
             get_str(b, config_get(&b->tree, strings[i].key) ? strings[i].key : strings[i].legacy);
+    if (config_get(&b->tree, "acl.token_ttl") == NULL) {
+        struct error ignored = ERROR_IN(b->arena);
+        duration_parse(get_str(b, "acl_ttl"), &acl->token_ttl, &ignored); /* told elsewhere */
+    }
     acl->enable_key_list_policy =
         config_get_bool(&b->tree, "acl.enable_key_list_policy",
                         config_get_bool(&b->tree, "acl_enable_key_list_policy", false));
@@ -367,6 +373,8 @@ static void build_names(struct config_builder *b) {
     } else {
         c->node_name = str_trim(c->node_name);
     }
+    c->dns.domain_given = c->dns.domain;
+    c->dns.alt_domain_given = c->dns.alt_domain;
     c->dns.domain = ensure_dot(b, c->dns.domain);
     c->dns.alt_domain = ensure_dot(b, c->dns.alt_domain);
     if (c->data_dir.len > 0 && c->dev_mode)

@@ -57,19 +57,27 @@ static void check_write_from(struct config_builder *b) {
     }
 }
 
-static bool known_cipher(struct str name) {
-    static const char *const ends[] = {"128_CBC_SHA", "128_CBC_SHA256", "128_GCM_SHA256",
-                                       "256_CBC_SHA", "256_GCM_SHA384"};
-    static const char *const starts[] = {"TLS_ECDHE_ECDSA_WITH_AES_", "TLS_ECDHE_RSA_WITH_AES_"};
-    for (size_t i = 0; i < COUNT_OF(starts); i++) {
-        if (!str_has_prefix(name, str_from(starts[i])))
-            continue;
-        struct str end = str_sub(name, strlen(starts[i]), SIZE_MAX);
-        for (size_t j = 0; j < COUNT_OF(ends); j++)
-            if (str_is(end, ends[j]))
-                return true;
-    }
-    return false;
+static const struct {
+    const char *name;
+    unsigned number;
+} ciphers[] = {
+    {"TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA", 0xC009},
+    {"TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256", 0xC023},
+    {"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", 0xC02B},
+    {"TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA", 0xC00A},
+    {"TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", 0xC02C},
+    {"TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA", 0xC013},
+    {"TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256", 0xC027},
+    {"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", 0xC02F},
+    {"TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA", 0xC014},
+    {"TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", 0xC030},
+};
+
+unsigned config_cipher_number(struct str name) {
+    for (size_t i = 0; i < COUNT_OF(ciphers); i++)
+        if (str_is(name, ciphers[i].name))
+            return ciphers[i].number;
+    return 0;
 }
 
 static void build_ciphers(struct config_builder *b) {
@@ -79,7 +87,7 @@ static void build_ciphers(struct config_builder *b) {
         return;
     do {
         struct str name = str_cut(&rest, ',');
-        if (!known_cipher(name)) {
+        if (config_cipher_number(name) == 0) {
             texts_addf(&b->errors,
                        "tls_cipher_suites: invalid tls cipher suites: unsupported cipher " STR_FMT,
                        STR_ARG(str_quote(b->arena, name)));

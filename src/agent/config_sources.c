@@ -5,8 +5,8 @@
 #include "agent/config_table.h"
 
 const char config_source_default[] =
-    "acl { default_policy = \"allow\" down_policy = \"extend-cache\" token_ttl = \"30s\" "
-    "policy_ttl = \"30s\" }\n"
+    "acl { policy_ttl = \"30s\" }\n"
+    "acl_default_policy = \"allow\" acl_down_policy = \"extend-cache\" acl_ttl = \"30s\"\n"
     "autopilot { cleanup_dead_servers = true last_contact_threshold = \"200ms\" max_trailing_logs "
     "= 250\n"
     "            server_stabilization_time = \"10s\" }\n"

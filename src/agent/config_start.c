@@ -77,22 +77,23 @@ static bool one_of(struct str s, const char *const *list) {
 }
 
 bool config_check_server(const struct config *c, struct error *e) {
-    static const char *const defaults[] = {"allow", "deny", NULL};
-    static const char *const downs[] = {"allow", "deny", "extend-cache", "async-cache", NULL};
+    static const char *const defaults[] = {"", "allow", "deny", NULL};
+    static const char *const downs[] = {"", "allow", "deny", "extend-cache", "async-cache", NULL};
     if (!check_keyring(c, e))
         return false;
-    const char *start = "Failed to start Consul server: ";
+    const char *start =
+        c->server_mode ? "Failed to start Consul server: " : "Failed to start Consul client: ";
     if (c->rpc_protocol > 3 || (c->rpc_protocol > 0 && c->rpc_protocol < 2))
         return error_set(e, ERROR_INTERNAL,
                          "%sProtocol version '%lld' too %s. Must be in range: [2, 3]", start,
                          (long long)c->rpc_protocol, c->rpc_protocol > 3 ? "high" : "low");
-    if (c->acl.enabled && !one_of(c->acl.default_policy, defaults))
+    if (!one_of(c->acl.default_policy, defaults))
         return error_set(e, ERROR_INTERNAL, "%sUnsupported default ACL policy: " STR_FMT, start,
                          STR_ARG(c->acl.default_policy));
-    if (c->acl.enabled && !one_of(c->acl.down_policy, downs))
+    if (!one_of(c->acl.down_policy, downs))
         return error_set(e, ERROR_INTERNAL, "%sUnsupported down ACL policy: " STR_FMT, start,
                          STR_ARG(c->acl.down_policy));
-    if (c->raft_protocol > 3 || c->raft_protocol < 0)
+    if (c->server_mode && (c->raft_protocol > 3 || c->raft_protocol < 0))
         return error_set(e, ERROR_INTERNAL,
                          "%sFailed to start Raft: Protocol version %lld must be >= 1 and <= 3",
                          start, (long long)c->raft_protocol);

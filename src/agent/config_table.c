@@ -228,22 +228,23 @@ static const struct config_key audit_keys[] = {
 };
 static const struct config_block audit_block = {KEYS(audit_keys)};
 
+#define OF_AUTHORIZER(member) AT(auto_config.authorizer.member)
 static const struct config_key static_keys[] = {
-    {"allow_reuse", CONFIG_BOOL, NOWHERE},
-    {"bound_audiences", CONFIG_STRS, NOWHERE},
-    {"bound_issuer", CONFIG_STR, NOWHERE},
-    {"claim_assertions", CONFIG_STRS, NOWHERE},
-    {"claim_mappings", CONFIG_MAP, NOWHERE},
-    {"clock_skew_leeway", CONFIG_DUR, NOWHERE},
-    {"expiration_leeway", CONFIG_DUR, NOWHERE},
-    {"jwks_ca_cert", CONFIG_STR, NOWHERE},
-    {"jwks_url", CONFIG_STR, NOWHERE},
-    {"jwt_supported_algs", CONFIG_STRS, NOWHERE},
-    {"jwt_validation_pub_keys", CONFIG_STRS, NOWHERE},
-    {"list_claim_mappings", CONFIG_MAP, NOWHERE},
-    {"not_before_leeway", CONFIG_DUR, NOWHERE},
-    {"oidc_discovery_ca_cert", CONFIG_STR, NOWHERE},
-    {"oidc_discovery_url", CONFIG_STR, NOWHERE},
+    {"allow_reuse", CONFIG_BOOL, OF_AUTHORIZER(allow_reuse)},
+    {"bound_audiences", CONFIG_STRS, OF_AUTHORIZER(bound_audiences)},
+    {"bound_issuer", CONFIG_STR, OF_AUTHORIZER(bound_issuer)},
+    {"claim_assertions", CONFIG_STRS, OF_AUTHORIZER(claim_assertions)},
+    {"claim_mappings", CONFIG_MAP, OF_AUTHORIZER(claim_mappings)},
+    {"clock_skew_leeway", CONFIG_DUR, OF_AUTHORIZER(clock_skew_leeway)},
+    {"expiration_leeway", CONFIG_DUR, OF_AUTHORIZER(expiration_leeway)},
+    {"jwks_ca_cert", CONFIG_STR, OF_AUTHORIZER(jwks_ca)},
+    {"jwks_url", CONFIG_STR, OF_AUTHORIZER(jwks_url)},
+    {"jwt_supported_algs", CONFIG_STRS, OF_AUTHORIZER(supported_algorithms)},
+    {"jwt_validation_pub_keys", CONFIG_STRS, OF_AUTHORIZER(public_keys)},
+    {"list_claim_mappings", CONFIG_MAP, OF_AUTHORIZER(list_claim_mappings)},
+    {"not_before_leeway", CONFIG_DUR, OF_AUTHORIZER(not_before_leeway)},
+    {"oidc_discovery_ca_cert", CONFIG_STR, OF_AUTHORIZER(discovery_ca)},
+    {"oidc_discovery_url", CONFIG_STR, OF_AUTHORIZER(discovery_url)},
 };
 static const struct config_block static_block = {KEYS(static_keys)};
 static const struct config_key authorization_keys[] = {
@@ -488,7 +489,7 @@ static const struct config_key root_keys[] = {
     {"disable_host_node_id", CONFIG_BOOL, AT(disable_host_node_id)},
     {"disable_http_unprintable_char_filter", CONFIG_BOOL, AT(disable_http_unprintable_char_filter)},
     {"disable_keyring_file", CONFIG_BOOL, AT(disable_keyring_file)},
-    {"disable_remote_exec", CONFIG_BOOL, AT(disable_remote_exec), KEY_LATER_OFF},
+    {"disable_remote_exec", CONFIG_BOOL, AT(disable_remote_exec)},
     {"disable_update_check", CONFIG_BOOL, AT(disable_update_check)},
     {"discard_check_output", CONFIG_BOOL, AT(discard_check_output)},
     {"discovery_max_stale", CONFIG_DUR, AT(discovery_max_stale)},

@@ -117,7 +117,7 @@ static bool validate_addresses(struct config_builder *b) {
         return fail(b, "ports.server cannot be disabled on a server");
     if (c->serf_port_lan < 0)
         return fail(b, "ports.serf_lan cannot be disabled");
-    struct str alt = config_get_str(&b->tree, "alt_domain");
+    struct str alt = c->dns.alt_domain_given;
     static const char *const reserved[] = {"service.", "connect.", "node.", "query.", "addr."};
     bool taken = str_has_prefix(alt, str_format(b->arena, STR_FMT ".", STR_ARG(c->datacenter)));
     for (size_t i = 0; i < COUNT_OF(reserved); i++)

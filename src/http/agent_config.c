@@ -1,6 +1,7 @@
 /* DebugConfig of GET /v1/agent/self: the configuration with which the agent started, as one flat
  * map in the peer's names and order (agent.md 1.3). A table says what each entry is.
  */
+#include <arpa/inet.h>
 #include <float.h>
 #include <math.h>
 
@@ -36,6 +37,7 @@ struct shown {
     size_t offset;
     const char *text;        /* SHOW_CONST */
     show_function *function; /* SHOW_FUNCTION */
+    bool nil;                /* SHOW_STRS, SHOW_MAP: null when it was not set */
 };
 
 #define AT(member) offsetof(struct config, member)
@@ -104,16 +106,49 @@ static void show_rpc_rate(struct json_writer *w, struct agent *agent, const stru
     json_f64(w, isinf(c->limits.rpc_rate) ? -1 : c->limits.rpc_rate);
 }
 
-static void show_recursors(struct json_writer *w, struct agent *agent, const struct config *c) {
+static void show_ciphers(struct json_writer *w, struct agent *agent, const struct config *c) {
     (void)agent;
     json_open_array(w);
-    for (uint32_t i = 0; i < c->dns.recursors.len; i++) {
-        struct str text = LIST_AT(c->dns.recursors, struct str, i);
-        if (str_has_suffix(text, STR(":53")))
-            text.len -= 3;
-        if (text.len > 1 && text.data[0] == '[' && text.data[text.len - 1] == ']')
-            text = str_sub(text, 1, text.len - 2);
-        json_str(w, text);
+    for (uint32_t i = 0; i < c->tls.cipher_suites.len; i++)
+        json_u64(w, config_cipher_number(LIST_AT(c->tls.cipher_suites, struct str, i)));
+    json_close_array(w);
+}
+
+/* As the bytes of their IPv6 form. */
+static void show_sans(struct json_writer *w, const struct list *list) {
+    json_open_array(w);
+    for (uint32_t i = 0; i < list->len; i++) {
+        struct arena arena = ARENA_INIT;
+        unsigned char bytes[16] = {[10] = 0xFF, [11] = 0xFF};
+        const char *text = str_terminated(&arena, LIST_AT(*list, struct str, i));
+        bool v6 = strchr(text, ':') != NULL;
+        inet_pton(v6 ? AF_INET6 : AF_INET, text, v6 ? bytes : bytes + 12);
+        json_open_array(w);
+        for (size_t j = 0; j < sizeof(bytes); j++)
+            json_u64(w, bytes[j]);
+        json_close_array(w);
+        arena_free(&arena);
+    }
+    json_close_array(w);
+}
+static void show_auto_config_sans(struct json_writer *w, struct agent *agent,
+                                  const struct config *c) {
+    (void)agent;
+    show_sans(w, &c->auto_config.ip_sans);
+}
+static void show_auto_encrypt_sans(struct json_writer *w, struct agent *agent,
+                                   const struct config *c) {
+    (void)agent;
+    show_sans(w, &c->auto_encrypt_ip_san);
+}
+
+/* The peer takes the parameters out of a watch when it starts it, and shows what is left. */
+static void show_watches(struct json_writer *w, struct agent *agent, const struct config *c) {
+    (void)agent;
+    json_open_array(w);
+    for (uint32_t i = 0; i < c->watches.len; i++) {
+        json_open_object(w);
+        json_close_object(w);
     }
     json_close_array(w);
 }
@@ -355,6 +390,10 @@ static void show_services(struct json_writer *w, struct agent *agent, const stru
     { key, SHOW_STRS, AT(member) }
 #define M(key, member)                                                                             \
     { key, SHOW_MAP, AT(member) }
+#define LN(key, member)                                                                            \
+    { key, SHOW_STRS, AT(member), .nil = true }
+#define MN(key, member)                                                                            \
+    { key, SHOW_MAP, AT(member), .nil = true }
 #define H(key)                                                                                     \
     { key, SHOW_HIDDEN }
 #define C(key, json)                                                                               \
@@ -396,23 +435,23 @@ static const struct shown table[] = {
     L("AllowWriteHTTPFrom", http.allow_write_http_from),
     OPEN("AutoConfig"),
     OPEN("Authorizer"),
-    C("AllowReuse", "false"),
+    B("AllowReuse", auto_config.authorizer.allow_reuse),
     OPEN("AuthMethod"),
     C("ACLAuthMethodEnterpriseFields", "{}"),
     OPEN("Config"),
-    C("BoundAudiences", "null"),
-    C("BoundIssuer", "\"\""),
-    C("ClaimMappings", "null"),
-    C("ClockSkewLeeway", "0"),
-    C("ExpirationLeeway", "0"),
-    C("JWKSCACert", "\"\""),
-    C("JWKSURL", "\"\""),
-    C("JWTSupportedAlgs", "null"),
-    C("JWTValidationPubKeys", "null"),
-    C("ListClaimMappings", "null"),
-    C("NotBeforeLeeway", "0"),
-    C("OIDCDiscoveryCACert", "\"\""),
-    C("OIDCDiscoveryURL", "\"\""),
+    LN("BoundAudiences", auto_config.authorizer.bound_audiences),
+    S("BoundIssuer", auto_config.authorizer.bound_issuer),
+    MN("ClaimMappings", auto_config.authorizer.claim_mappings),
+    N("ClockSkewLeeway", auto_config.authorizer.clock_skew_leeway),
+    N("ExpirationLeeway", auto_config.authorizer.expiration_leeway),
+    S("JWKSCACert", auto_config.authorizer.jwks_ca),
+    S("JWKSURL", auto_config.authorizer.jwks_url),
+    LN("JWTSupportedAlgs", auto_config.authorizer.supported_algorithms),
+    LN("JWTValidationPubKeys", auto_config.authorizer.public_keys),
+    MN("ListClaimMappings", auto_config.authorizer.list_claim_mappings),
+    N("NotBeforeLeeway", auto_config.authorizer.not_before_leeway),
+    S("OIDCDiscoveryCACert", auto_config.authorizer.discovery_ca),
+    S("OIDCDiscoveryURL", auto_config.authorizer.discovery_url),
     CLOSE,
     C("Description", "\"\""),
     C("DisplayName", "\"\""),
@@ -426,19 +465,19 @@ static const struct shown table[] = {
     C("TokenLocality", "\"\""),
     C("Type", "\"jwt\""),
     CLOSE,
-    C("ClaimAssertions", "[]"),
+    L("ClaimAssertions", auto_config.authorizer.claim_assertions),
     B("Enabled", auto_config.authorizer_enabled),
     CLOSE,
     L("DNSSANs", auto_config.dns_sans),
     B("Enabled", auto_config.enabled),
-    L("IPSANs", auto_config.ip_sans),
+    F("IPSANs", show_auto_config_sans),
     H("IntroToken"),
     S("IntroTokenFile", auto_config.intro_token_file),
     L("ServerAddresses", auto_config.server_addresses),
     CLOSE,
     B("AutoEncryptAllowTLS", auto_encrypt_allow_tls),
     L("AutoEncryptDNSSAN", auto_encrypt_dns_san),
-    L("AutoEncryptIPSAN", auto_encrypt_ip_san),
+    F("AutoEncryptIPSAN", show_auto_encrypt_sans),
     B("AutoEncryptTLS", auto_encrypt_tls),
     B("AutopilotCleanupDeadServers", autopilot.cleanup_dead_servers),
     B("AutopilotDisableUpgradeMigration", autopilot.disable_upgrade_migration),
@@ -482,10 +521,10 @@ static const struct shown table[] = {
     N("DNSARecordLimit", dns.a_record_limit),
     F("DNSAddrs", show_dns_addresses),
     B("DNSAllowStale", dns.allow_stale),
-    S("DNSAltDomain", dns.alt_domain),
+    S("DNSAltDomain", dns.alt_domain_given),
     D("DNSCacheMaxAge", dns.cache_max_age),
     B("DNSDisableCompression", dns.disable_compression),
-    S("DNSDomain", dns.domain),
+    S("DNSDomain", dns.domain_given),
     B("DNSEnableTruncate", dns.enable_truncate),
     D("DNSMaxStale", dns.max_stale),
     B("DNSNodeMetaTXT", dns.node_meta_txt),
@@ -493,7 +532,7 @@ static const struct shown table[] = {
     B("DNSOnlyPassing", dns.only_passing),
     I("DNSPort", dns_port),
     D("DNSRecursorTimeout", dns.recursor_timeout),
-    F("DNSRecursors", show_recursors),
+    L("DNSRecursors", dns.recursors_given),
     OPEN("DNSSOA"),
     N("Expire", dns.soa.expire),
     N("Minttl", dns.soa.min_ttl),
@@ -609,7 +648,7 @@ static const struct shown table[] = {
     L("StartJoinAddrsWAN", start_join_addrs_wan),
     D("SyncCoordinateIntervalMin", sync_coordinate_interval_min),
     {"SyncCoordinateRateTarget", SHOW_F64, AT(sync_coordinate_rate_target)},
-    L("TLSCipherSuites", tls.cipher_suites),
+    F("TLSCipherSuites", show_ciphers),
     S("TLSMinVersion", tls.min_version),
     B("TLSPreferServerCipherSuites", tls.prefer_server_cipher_suites),
     M("TaggedAddresses", tagged_addresses),
@@ -653,7 +692,7 @@ static const struct shown table[] = {
     B("VerifyServerHostname", tls.verify_server_hostname),
     C("Version", "\"" CONFIG_VERSION "\""),
     C("VersionPrerelease", "\"\""),
-    {"Watches", SHOW_VALUES, AT(watches)},
+    F("Watches", show_watches),
 };
 
 /* ---- writing ---- */
@@ -723,6 +762,10 @@ static void write_addresses(struct json_writer *w, const struct list *list, bool
 
 static void write_strings(struct json_writer *w, const struct shown *s, const struct list *list) {
     bool joins = strncmp(s->key, "RetryJoin", 9) == 0;
+    if (s->nil && !list->present) {
+        json_null(w);
+        return;
+    }
     json_open_array(w);
     for (uint32_t i = 0; i < list->len; i++) {
         if (joins)
@@ -801,7 +844,10 @@ static void write_entry(struct json_writer *w, const struct shown *s, struct age
         write_strings(w, s, at);
         break;
     case SHOW_MAP:
-        write_map(w, at);
+        if (s->nil && !((const struct list *)at)->present)
+            json_null(w);
+        else
+            write_map(w, at);
         break;
     case SHOW_VALUES:
         write_values(w, at);
