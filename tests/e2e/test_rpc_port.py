@@ -344,9 +344,9 @@ def test_hostile(agents, praetor):
         link = Plain(agent.ip).open()
         try:
             link.send(header("KVS.Get") + body)
-            assert read_all(link.link) in (b"",) or b"codec.decoder" in read_all(link.link) or True
         except ConnectionError:
-            pass
+            pass  # closed while we were still sending
+        assert read_all(link.link) == b""
         link.close()
         alive(agent)
     deep = Plain(agent.ip)
