@@ -63,6 +63,9 @@ void raft_on_installed(struct raft *r, struct raft_message *m, bool ok) {
         r->confirmed = in->last_index;
     raft_configuration_installed(r, in->configuration, in->configuration_index, in->last_index);
     raft_act(r, RAFT_ACTION_COMMIT)->index = r->commit;
+    /* Proposals of a leadership that is over, committed but not applied yet: their entries are in
+     * the snapshot, or not; what came of them nobody will tell. */
+    raft_act(r, RAFT_ACTION_FAIL)->error = RAFT_ERROR_LEADERSHIP_LOST;
     if (r->state == RAFT_FOLLOWER)
         r->last_contact = r->now;
     answer(r, m, true);

@@ -522,6 +522,8 @@ static void test_install(void **state) {
     assert_true(sent(&c, RAFT_INSTALL_RESULT, 0)->message.install_result.success);
     assert_int_equal(action(&c, RAFT_ACTION_RESET, 0)->index, 20);
     assert_int_equal(raft_commit_index(c.raft), 20);
+    /* Nobody will tell what became of proposals from before. */
+    assert_int_equal(action(&c, RAFT_ACTION_FAIL, 0)->index, 0);
     uint64_t index;
     const struct raft_configuration *now = raft_latest_configuration(c.raft, &index);
     assert_int_equal(index, 11);
