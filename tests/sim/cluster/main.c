@@ -3,6 +3,7 @@
  *   praetor_sim [--seeds FIRST:COUNT] [--fresh COUNT] [--jobs N] [--until-failure] [--quiet]
  *   praetor_sim --seed N [--trace]   one life, in this process; --trace: what happens
  *   praetor_sim --twice N            the same life twice: both must be the same
+ *   ... [--with PART]... [--without PART]...   changes what the seeds decide (plan_set)
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,6 +16,25 @@
 
 #define SETTLE (180 * SECOND) /* everything must be well that long after the last fault */
 #define SHOWN 20              /* failed seeds */
+
+/* ---- what is asked for ---- */
+
+#define SET_MAX 32
+static struct {
+    const char *name;
+    bool on;
+} set[SET_MAX];
+static size_t set_count;
+
+static void make_plan(struct plan *p, uint64_t seed) {
+    plan_make(p, seed);
+    for (size_t i = 0; i < set_count; i++) {
+        if (!plan_set(p, set[i].name, set[i].on)) {
+            fprintf(stderr, "praetor_sim: what is %s?\n", set[i].name);
+            exit(2);
+        }
+    }
+}
 
 /* ---- one life ---- */
 
@@ -56,7 +76,7 @@ static struct sim *sim_new(uint64_t seed, bool trace) {
     s->seed = seed;
     s->trace = trace;
     prng_seed(&s->prng, seed);
-    plan_make(&s->plan, seed);
+    make_plan(&s->plan, seed);
     s->now = s->began = 1000 * SECOND;
     s->check = check_new();
     network_init(s);
@@ -300,7 +320,7 @@ static int twice(uint64_t seed) {
 static int one(uint64_t seed, bool trace) {
     struct totals t;
     struct plan p;
-    plan_make(&p, seed);
+    make_plan(&p, seed);
     plan_print(&p);
     uint64_t hash = run_one(seed, trace, &t);
     totals_print(&t);
@@ -328,6 +348,11 @@ int main(int argc, char **argv) {
         } else if (strcmp(argv[i], "--seed") == 0) {
             single = true;
             seed = number(value);
+            i++;
+        } else if ((strcmp(argv[i], "--with") == 0 || strcmp(argv[i], "--without") == 0) &&
+                   set_count < SET_MAX) {
+            set[set_count].on = strcmp(argv[i], "--with") == 0;
+            set[set_count++].name = value;
             i++;
         } else if (strcmp(argv[i], "--twice") == 0) {
             return twice(number(value));

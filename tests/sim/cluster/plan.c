@@ -85,6 +85,41 @@ void plan_make(struct plan *p, uint64_t seed) {
     plan_faults(p, &r);
 }
 
+/* ---- by hand ---- */
+
+static bool set_fault(struct plan *p, const char *name, bool on) {
+    for (int f = 0; f < FAULT_COUNT; f++) {
+        if (strcmp(fault_names[f], name) != 0 && strcmp(name, "faults") != 0)
+            continue;
+        p->faults[f] = on;
+        if (f == FAULT_RESET)
+            p->lose_one_in = on ? 300 : 0;
+        if (f == FAULT_DUPLICATE)
+            p->duplicate_one_in = on ? 200 : 0;
+        if (strcmp(name, "faults") != 0)
+            return true;
+    }
+    return strcmp(name, "faults") == 0;
+}
+
+bool plan_set(struct plan *p, const char *name, bool on) {
+    if (strcmp(name, "membership") == 0)
+        p->membership = on;
+    else if (strcmp(name, "transfers") == 0)
+        p->transfers = on;
+    else if (strcmp(name, "snapshots") == 0)
+        p->snapshots = on;
+    else if (strcmp(name, "restores") == 0)
+        p->restores = on;
+    else if (strcmp(name, "store") == 0)
+        p->real_store = on;
+    else if (strcmp(name, "order") == 0)
+        p->ordered = on;
+    else
+        return set_fault(p, name, on);
+    return true;
+}
+
 void plan_print(const struct plan *p) {
     fprintf(stderr,
             "%u voters, %u spares, %lld s, %s store, %s answers, %u clients, %u watchers, %u keys, "

@@ -109,6 +109,9 @@ struct plan {
     size_t cache_entries, segment_bytes;
 };
 void plan_make(struct plan *p, uint64_t seed);
+/* Switches a part of it on or off: membership, transfers, snapshots, restores, store (the real one),
+ * order (of answers), faults (all of them), or one fault by its name. False: no such thing. */
+bool plan_set(struct plan *p, const char *name, bool on);
 void plan_print(const struct plan *p);
 
 /* ---- network.c ---- */
