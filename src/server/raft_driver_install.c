@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/metrics.h"
 #include "base/signals.h"
 #include "raft/checksum.h"
 
@@ -25,6 +26,7 @@ struct raft_install_sink {
     struct raft_driver *driver;
     struct raft_message *message; /* the transport's; NULL: its connection is gone */
     uint64_t term;
+    int64_t begun;
     pthread_t thread;
     pthread_mutex_t mutex; /* guards the next ones */
     pthread_cond_t wake;
@@ -220,6 +222,7 @@ struct raft_install_sink *driver_install_begin(void *owner, struct raft_message 
     s->driver = d;
     s->message = m;
     s->term = m->install.term;
+    s->begun = time_now_monotonic();
     pthread_mutex_init(&s->mutex, NULL);
     pthread_cond_init(&s->wake, NULL);
     s->end = &s->first;
@@ -299,6 +302,7 @@ void driver_install_action(struct raft_driver *d, struct raft_message *m) {
 
 static void installed(struct raft_driver *d, bool ok) {
     struct raft_install_sink *s = d->sink;
+    metric_since("raft.rpc.installSnapshot", s->begun);
     struct raft_event event = {.kind = RAFT_EVENT_INSTALLED, .installed = {ok, s->message}};
     d->installing = false;
     if (ok) {

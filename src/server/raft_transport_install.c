@@ -4,7 +4,10 @@
  */
 #include "server/raft_transport_internal.h"
 
+#include <stdio.h>
 #include <unistd.h>
+
+#include "base/metrics.h"
 
 #define PIECE ((size_t)256 << 10)
 #define BACKLOG (2 * PIECE)               /* bytes that may wait in the connection */
@@ -24,7 +27,7 @@ struct snapshot_send {
     struct raft_message message;
     int fd;
     int64_t offset, size;
-    int64_t deadline;
+    int64_t begun, deadline;
     uv_fs_t read;
     char *piece;
 };
@@ -119,6 +122,13 @@ static void send_drained(struct stream *stream) {
 
 /* ---- the answer ---- */
 
+static void measure(const struct snapshot_send *s) {
+    char name[128];
+    snprintf(name, sizeof name, "raft.replication.installSnapshot." STR_FMT,
+             STR_ARG(s->message.peer_id));
+    metric_since(name, s->begun);
+}
+
 static size_t send_data(struct stream *stream, const char *bytes, size_t len) {
     struct snapshot_send *s = CONTAINER_OF(stream, struct snapshot_send, stream);
     struct raft_transport *t = s->transport;
@@ -141,6 +151,7 @@ static size_t send_data(struct stream *stream, const char *bytes, size_t len) {
         send_break(s, refusal);
         return len;
     }
+    measure(s);
     send_end(s);
     stream_close(stream); /* it is never used again (raft.md 1.2) */
     m.tag = s->message.tag;
@@ -197,7 +208,8 @@ void raft_transport_send_snapshot(struct raft_transport *t, const struct raft_me
     buf_add_char(&s->header, TRANSPORT_BYTE);
     raft_wire_write_request(m, t->options.protocol, &s->header);
     int64_t times = m->install.size / BYTES_A_TIMEOUT;
-    s->deadline = time_now_monotonic() + t->options.rpc_timeout * (times > 1 ? times : 1);
+    s->begun = time_now_monotonic();
+    s->deadline = s->begun + t->options.rpc_timeout * (times > 1 ? times : 1);
     s->next = t->sends;
     t->sends = s;
     t->out_count++;
