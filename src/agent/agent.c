@@ -48,6 +48,7 @@ struct agent {
     struct cluster *cluster;
     struct coordinates *coordinates;
     bool server_started, local_started, cluster_started;
+    bool error_told; /* why it does not start is in the log already */
     struct running_interface interfaces[INTERFACES_MAX];
     size_t interface_count;
     struct loop main;
@@ -412,13 +413,18 @@ static void core_first_join(struct agent *agent, void *arg, uv_sem_t *over) {
 static bool first_join(struct agent *agent, enum membership_pool pool, const struct list *addresses,
                        struct error *e) {
     struct first_join job = {.pool = pool, .addresses = addresses, .e = e};
+    struct arena scratch = ARENA_INIT;
     if (addresses->len == 0)
         return true;
     printf(pool == MEMBERSHIP_WAN ? "==> Joining -wan cluster...\n" : "==> Joining cluster...\n");
     fflush(stdout);
     on_core(agent, core_first_join, &job);
-    if (job.joined == 0)
+    if (job.joined == 0) {
+        log_at(LOG_ERROR, LOGGER, str_terminated(&scratch, e->text));
+        arena_free(&scratch);
+        agent->error_told = true;
         return false;
+    }
     log_at(LOG_INFO, LOGGER, "Join completed. Initial agents synced with",
            LOG_I("agent_count", job.joined));
     return true;
@@ -798,7 +804,8 @@ static void serve(struct agent *agent, const struct agent_interface *const *inte
         run(agent);
         stop(agent);
     } else {
-        log_at(LOG_ERROR, LOGGER, "Error starting agent", LOG_S("error", e->text));
+        if (!agent->error_told)
+            log_at(LOG_ERROR, LOGGER, "Error starting agent", LOG_S("error", e->text));
         agent->exit_code = 1;
         stop(agent);
     }
