@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 
+import pytest
+
 from e2e.harness import until
 
 CONFIG = {"enable_script_checks": True, "check_update_interval": "0s",
@@ -160,30 +162,69 @@ def rewrite(agent):
         json.dump(conf, handle)
 
 
-def test_a_peer_clients_files_are_taken_over(praetor_asan, peer, agents, tmp_path):
-    """A client's data directory as it is, gossip's snapshot and all, of an agent that left its cluster on SIGTERM."""
-    server = agents(peer, name="s1").start()
-    source = agents(peer, name="n1", config=dict(CONFIG, server=False, retry_join=[server.ip]))
-    conf = json.load(open(source.config))
+def client(agents, binary, server, **more):
+    agent = agents(binary, name="n1", config=dict(CONFIG, server=False, retry_join=[server.ip], retry_interval="1s"), **more)
+    with open(agent.config) as handle:
+        conf = json.load(handle)
     conf.pop("bootstrap_expect")
-    json.dump(conf, open(source.config, "w"))
+    with open(agent.config, "w") as handle:
+        json.dump(conf, handle)
+    return agent
+
+
+def in_catalog(server, wanted):
+    got = server.get("/v1/catalog/node/n1").json
+    return got is not None and wanted <= set(got["Services"])
+
+
+@pytest.mark.parametrize("stop", ["stop", "kill"])
+def test_a_peer_clients_data_directory_is_taken_over(praetor_asan, peer, agents, tmp_path, stop):
+    """As it is, gossip's snapshot and all: a client of real servers is stopped (it leaves) or killed, and ours starts in its place."""
+    server = agents(peer, name="s1").start()
+    source = client(agents, peer, server)
     source.launch()
-    until("the client is in the catalog", lambda: any(n["Node"] == "n1" for n in server.get("/v1/catalog/nodes").json))
+    until("the client is in the catalog", lambda: in_catalog(server, set()))
     register(source)
     services, checks = known(source)
-    assert source.stop() == 0
+    before = server.get("/v1/catalog/node/n1").json
+    getattr(source, stop)()
     assert os.path.exists(os.path.join(source.data, "serf", "local.snapshot"))
-    target = agents(praetor_asan, name="n1", config=CONFIG)
+    target = client(agents, praetor_asan, server)
     target.data = str(tmp_path / "taken")
     rewrite(target)
+    with open(target.config) as handle:
+        text = handle.read().replace(target.ip, source.ip)  # the same machine
+    with open(target.config, "w") as handle:
+        handle.write(text)
+    target.ip = source.ip
     shutil.copytree(source.data, target.data)
-    target.start()
+    target.launch()
+    until("it serves", lambda: answers(target))
     got_services, got_checks = known(target)
     assert got_services == services
     assert set(got_checks) == set(checks)
     for name in ("node beat", "late", "own-id", "service:fixed-1", "_node_maintenance", "_service_maintenance:plain"):
         assert got_checks[name] == checks[name], name
-    goes_on(target)
+    until("the servers have it again", lambda: in_catalog(server, set(before["Services"])), 40)
+
+    def statuses():
+        return {c["CheckID"]: c["Status"] for c in server.get("/v1/health/node/n1").json}
+    until("its checks too", lambda: statuses().get("serfHealth") == "passing" and statuses().get("late") == "warning" and set(statuses()) >= set(checks), 40)
+    assert server.get("/v1/catalog/node/n1").json["Node"]["ID"] == before["Node"]["ID"]
+    assert target.put("/v1/agent/check/pass/late?note=again").status == 200
+    until("the servers hear of a beat", lambda: statuses()["late"] == "passing")
+    assert target.put("/v1/agent/service/deregister/app").status == 200
+    until("and of a removal", lambda: not in_catalog(server, {"app"}) and not in_catalog(server, {"app-sidecar-proxy"}))
+    assert target.stop() == 0
+
+
+def answers(agent):
+    if agent.proc.poll() is not None:
+        raise AssertionError(agent.tail())
+    try:
+        return agent.get("/v1/agent/checks").status == 200
+    except OSError:
+        return False
 
 
 def test_states_that_are_over_are_not_taken(praetor_asan, agents):
