@@ -13,6 +13,7 @@
 #include "agent/coordinates.h"
 #include "agent/crash.h"
 #include "agent/profile.h"
+#include "agent/remote_exec.h"
 #include "agent/telemetry.h"
 #include "agent/watches.h"
 #include "base/log.h"
@@ -47,6 +48,7 @@ struct agent {
     struct watches *watches;
     struct cluster *cluster;
     struct coordinates *coordinates;
+    struct remote_exec *remote_exec;
     bool server_started, local_started, cluster_started;
     bool error_told; /* why it does not start is in the log already */
     struct running_interface interfaces[INTERFACES_MAX];
@@ -378,12 +380,16 @@ static void core_start_cluster(struct agent *agent, void *arg, uv_sem_t *over) {
     uv_sem_post(over);
 }
 
+static void cluster_is_stopped(void *over) {
+    uv_sem_post(over);
+}
+
 static void core_stop_cluster(struct agent *agent, void *arg, uv_sem_t *over) {
     (void)arg;
     membership_listen(server_membership(agent->server), NULL);
     cluster_stop(agent->cluster);
     coordinates_stop(agent->coordinates);
-    uv_sem_post(over);
+    remote_exec_stop(agent->remote_exec, cluster_is_stopped, over);
 }
 
 struct first_join {
@@ -450,6 +456,10 @@ static bool start_interfaces(struct agent *agent, const struct agent_interface *
     return true;
 }
 
+static void remote_exec_wanted(void *owner, struct str payload) {
+    remote_exec_start(owner, payload);
+}
+
 static bool start(struct agent *agent, const struct agent_interface *const *interfaces,
                   struct error *e) {
     if (!telemetry_start(agent->config, e))
@@ -459,7 +469,10 @@ static bool start(struct agent *agent, const struct agent_interface *const *inte
     struct local_options options = {agent->config, agent->server, str_from(agent->node_id)};
     agent->local = local_new(&options);
     agent->local_started = true;
-    agent->events = events_new(agent->local, agent->config->node_name);
+    agent->remote_exec = remote_exec_new(agent->server, agent->config);
+    agent->events = events_new(agent->local, agent->config->node_name,
+                               agent->config->disable_remote_exec ? NULL : remote_exec_wanted,
+                               agent->remote_exec);
     struct load_job job = {.config = agent->config, .e = e};
     on_core(agent, core_load, &job);
     if (!job.ok || !agent_write_pid(agent->config, e) || !start_interfaces(agent, interfaces, e))
@@ -502,6 +515,7 @@ static void free_agent(struct agent *agent) {
     server_free(agent->server);
     cluster_free(agent->cluster);
     coordinates_free(agent->coordinates);
+    remote_exec_free(agent->remote_exec);
     telemetry_stop();
     events_free(agent->events);
     local_free(agent->local);

@@ -493,9 +493,7 @@ void config_later_keys(const struct config_block *block, const struct value *tre
         bool known = false;
         for (size_t j = 0; j < out->len && !known; j++)
             known = str_eq(out->items[j], name);
-        bool wanted = (key->flags & KEY_LATER && has_effect(v)) ||
-                      (key->flags & KEY_LATER_OFF && v->kind == VALUE_BOOL && !v->boolean);
-        if (wanted && !known)
+        if (key->flags & KEY_LATER && has_effect(v) && !known)
             texts_add(out, name);
         if (key->type == CONFIG_BLOCK && v->kind == VALUE_MAP)
             config_later_keys(key->block, v, name, out);

@@ -29,7 +29,6 @@ enum config_type {
 enum config_key_flag {
     KEY_ENTERPRISE = 1 << 0, /* warned about, config.md 2.4 */
     KEY_LATER = 1 << 1,      /* of what is not built yet: named in the warning at start */
-    KEY_LATER_OFF = 1 << 5,  /* the same of what `false` asks for */
     KEY_WHOLE = 1 << 2,      /* a block that a later source replaces as a whole */
     KEY_POINTER =
         1 << 3, /* CONFIG_BLOCK: the struct has a pointer; CONFIG_BLOCKS: items are pointers */

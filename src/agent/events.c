@@ -168,15 +168,20 @@ struct kept_event {
 struct events {
     struct local *local;
     struct str node_name;
+    void (*rexec)(void *owner, struct str payload);
+    void *owner;
     struct kept_event kept[EVENTS_KEPT];
     size_t first, count;
     struct events_wait waits; /* head of the list */
 };
 
-struct events *events_new(struct local *local, struct str node_name) {
+struct events *events_new(struct local *local, struct str node_name,
+                          void (*rexec)(void *owner, struct str payload), void *owner) {
     struct events *events = MEM_NEW(struct events);
     events->local = local;
     events->node_name = node_name;
+    events->rexec = rexec;
+    events->owner = owner;
     events->waits.next = events->waits.previous = &events->waits;
     return events;
 }
@@ -286,6 +291,10 @@ void events_receive(struct events *events, const struct user_event *event) {
                LOG_S("event", event->name), LOG_I("version", event->version));
     if (!chooses_node(events, event) || !chooses_service(events, event))
         return;
+    if (str_is(event->name, EVENT_REXEC) && events->rexec != NULL) {
+        events->rexec(events->owner, event->payload);
+        return;
+    }
     if (str_is(event->name, EVENT_REXEC)) {
         log_at(LOG_INFO, LOGGER, "ignoring remote exec event, disabled.",
                LOG_S("event_name", event->name), LOG_S("event_id", event->id));

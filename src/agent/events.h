@@ -35,8 +35,10 @@ uint64_t event_index(struct str id);
 /* ---- the memory: core thread only ---- */
 
 struct events;
-/* local and node_name must live as long. */
-struct events *events_new(struct local *local, struct str node_name);
+/* local and node_name must live as long. rexec: gets the payload of a remote exec event that chose
+ * this node; NULL: such events are ignored. */
+struct events *events_new(struct local *local, struct str node_name,
+                          void (*rexec)(void *owner, struct str payload), void *owner);
 void events_free(struct events *events); /* NULL is allowed */
 
 /* One that came, with its time: kept when its filters choose this node. */

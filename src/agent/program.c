@@ -19,19 +19,26 @@
 
 /* ---- under way ---- */
 
+static void take(struct program *c, const char *bytes, size_t len) {
+    if (c->data == NULL)
+        check_output_add(&c->output, bytes, len);
+    else
+        c->paused = !c->data(c, bytes, len);
+}
+
 static void read_all(struct program *c) {
     char bytes[READ_SIZE];
     /* Bounded: a program that writes without end must not keep the others waiting. */
-    for (int i = 0; i < READS_AT_ONCE && !c->read_over; i++) {
+    for (int i = 0; i < READS_AT_ONCE && !c->read_over && !c->paused; i++) {
         ssize_t n = read(c->read_fd, bytes, sizeof(bytes));
         if (n > 0)
-            check_output_add(&c->output, bytes, (size_t)n);
+            take(c, bytes, (size_t)n);
         else if (n == 0 || (errno != EAGAIN && errno != EINTR))
             c->read_over = true;
         else if (errno == EAGAIN)
             return;
     }
-    if (c->read_over)
+    if (c->read_over || c->paused)
         uv_poll_stop(&c->read_poll);
 }
 
@@ -52,9 +59,16 @@ static void has_exited(uv_poll_t *poll, int status, int events) {
         return;
     c->exited = true;
     uv_poll_stop(&c->exit_poll);
-    if (!c->read_over)
+    if (!c->read_over && !c->paused)
         read_all(c);
     c->changed(c);
+}
+
+void program_resume(struct program *c) {
+    if (!c->paused || c->closing || c->read_over)
+        return;
+    c->paused = false;
+    uv_poll_start(&c->read_poll, UV_READABLE | UV_DISCONNECT, can_read);
 }
 
 void program_kill(const struct program *c) {

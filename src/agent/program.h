@@ -20,6 +20,9 @@ struct program_command {
 
 struct program {
     struct check_output output; /* limit: the caller's */
+    /* Optional: gets the output as it comes, which then is not kept. False: no more until
+     * program_resume. */
+    bool (*data)(struct program *c, const char *bytes, size_t len);
     /* On the loop, each time that something ended: see the flags. */
     void (*changed)(struct program *c);
     /* After program_close: the handles are gone; the struct may be freed. */
@@ -28,7 +31,7 @@ struct program {
 
     bool exited, read_over; /* the program has ended; its output has */
     int wait_status;        /* once exited */
-    bool closing;
+    bool closing, paused;
 
     pid_t pid;
     bool own_group;
@@ -47,6 +50,8 @@ bool program_start(struct program *c, struct loop *loop, const struct program_co
                    struct arena *arena, struct error *e);
 /* SIGKILL, to the whole group when it has its own. */
 void program_kill(const struct program *c);
+/* After `data` was false. */
+void program_resume(struct program *c);
 /* Nobody waits for it any more; once. A program that still runs goes on. */
 void program_close(struct program *c);
 /* What is left of the output, and how much it was: "Captured 4096 of 9000 bytes\n...\n…". */

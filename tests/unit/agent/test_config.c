@@ -350,9 +350,6 @@ static void test_later(void **state) {
     for (uint32_t i = 0; i < 2; i++)
         assert_true(str_is(LIST_AT(l.c->ineffective, struct str, i), expected[i]));
     teardown(&l);
-    loads(&l, "disable_remote_exec = false");
-    assert_int_equal(l.c->ineffective.len, 1);
-    teardown(&l);
 }
 
 static void test_addresses(void **state) {

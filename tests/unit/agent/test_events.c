@@ -88,7 +88,7 @@ static void tell(struct events_wait *w) {
 
 static void test_memory(void **state) {
     (void)state;
-    struct events *events = events_new(NULL, STR("node-1"));
+    struct events *events = events_new(NULL, STR("node-1"), NULL, NULL);
     struct events_wait wait = {.fn = tell}, other = {.fn = tell};
     assert_true(events_index(events, STR("")) == 1);
     events_wait_add(events, &wait);
