@@ -43,6 +43,7 @@ static struct world *the_world;
 /* ---- what server/ would do ---- */
 
 const struct endpoint endpoint_health_service_nodes = {.name = "Health.ServiceNodes"};
+const struct endpoint endpoint_prepared_query_execute = {.name = "PreparedQuery.Execute"};
 const struct endpoint endpoint_catalog_node_services = {.name = "Catalog.NodeServices"};
 const struct endpoint endpoint_catalog_list_nodes = {.name = "Catalog.ListNodes"};
 const struct endpoint endpoint_catalog_service_nodes = {.name = "Catalog.ServiceNodes"};
