@@ -193,7 +193,9 @@ struct server *server_new(const struct server_options *options, struct error *e)
     struct server *s = MEM_NEW(struct server);
     options_copy(s, options);
     unsigned cores = uv_available_parallelism();
-    s->io_count = s->options.io_threads != 0 ? s->options.io_threads : cores;
+    unsigned most = options->client ? SERVER_IO_MOST_CLIENT : SERVER_IO_MOST;
+    unsigned usual = cores < most ? cores : most;
+    s->io_count = s->options.io_threads != 0 ? s->options.io_threads : usual;
     s->thread_count = s->io_count + 1;
     s->peers = peers_new(s->options.datacenter, s->options.client);
     rpc_rate_set(&s->rate, s->options.rpc_rate, s->options.rpc_max_burst);

@@ -26,7 +26,7 @@ struct server_options {
     struct str advertise_address; /* IP */
     struct str bind_address;      /* IP that connections to servers come from; absent: any */
     uint16_t server_port;
-    unsigned io_threads; /* 0: as many as cores */
+    unsigned io_threads; /* 0: as many as cores, at most 32 (client agents: 4) */
     unsigned raft_multiplier;
     unsigned raft_protocol;           /* 0: 3 */
     uint64_t raft_snapshot_threshold; /* entries */

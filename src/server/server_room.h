@@ -16,6 +16,10 @@
 /* Messages that may wait for a thread: writes and other calls of all I/O threads. */
 #define SERVER_CORE_INBOX 65536
 #define SERVER_IO_INBOX 65536
+/* I/O threads without other wish. Each may have a connection of its own to another server, which
+ * admits a hundred from one address (limits.rpc_max_conns_per_client) and serves many clients. */
+#define SERVER_IO_MOST 32
+#define SERVER_IO_MOST_CLIENT 4
 
 struct leader;           /* leader.c */
 struct session_timers;   /* session_timer.c */
@@ -28,7 +32,7 @@ struct server {
     struct arena arena;
     char raft_address[80]; /* "ip:port" */
 
-    struct rpc_port *port;      /* NULL: none */
+    struct rpc_port *port; /* NULL: none */
     struct raft_driver *driver; /* NULL, as store and leader: a client agent */
     struct store *store;
     struct peers *peers;
