@@ -101,6 +101,15 @@ void raft_check_lease(struct raft *r) {
         raft_step_down(r, "failed to contact quorum of nodes, stepping down");
 }
 
+void raft_lease_grace(struct raft *r) {
+    for (size_t i = 0; i < r->peer_count; i++) {
+        r->peers[i]->heartbeat_at = r->now;
+        r->peers[i]->heartbeat_open = false;
+    }
+    if (r->lease_at < r->now + r->options.lease_timeout / 2)
+        r->lease_at = r->now + r->options.lease_timeout / 2;
+}
+
 /* ---- verification: one round of heartbeats answers all that asked before it ---- */
 
 static void verified(struct raft *r, void *token, enum raft_error error) {

@@ -314,6 +314,10 @@ static void dispatch(struct raft *r, struct raft_event *event) {
     switch (event->kind) {
     case RAFT_EVENT_TICK:
         break;
+    case RAFT_EVENT_STALLED:
+        if (r->state == RAFT_LEADER)
+            raft_lease_grace(r);
+        break;
     case RAFT_EVENT_PROPOSE:
         propose(r, event);
         break;
@@ -366,7 +370,7 @@ void raft_step(struct raft *r, struct raft_event *event, struct raft_actions *ou
     dispatch(r, event);
     if (r->term_unsaved && r->now >= r->term_retry_at)
         raft_persist_term(r);
-    if (r->state != RAFT_LEADER && r->now >= r->election_at)
+    if (event->kind == RAFT_EVENT_TICK && r->state != RAFT_LEADER && r->now >= r->election_at)
         raft_on_election_timer(r);
     if (r->state == RAFT_LEADER) {
         raft_advance_commit(r);

@@ -172,7 +172,12 @@ struct raft_message {
 /* ---- events ---- */
 
 enum raft_event_kind {
-    RAFT_EVENT_TICK,      /* nothing but time; due at raft_next_wakeup */
+    /* Nothing but time; due at raft_next_wakeup. Only here a server gives its leader up, so that
+     * whoever was busy itself can look at what has come meanwhile before. */
+    RAFT_EVENT_TICK,
+    /* No event was given for a while because the driver was busy (applying something big), not
+     * because nothing came: a leader asks its followers once more before it gives up. */
+    RAFT_EVENT_STALLED,
     RAFT_EVENT_PROPOSE,   /* leader: append entries */
     RAFT_EVENT_CHANGE,    /* leader: change the membership */
     RAFT_EVENT_VERIFY,    /* leader: ask a quorum whether it still is */

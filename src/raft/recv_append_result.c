@@ -18,6 +18,10 @@ static void heartbeat_result(struct raft *r, struct raft_peer *p, const struct r
         raft_step_down(r, "new leader elected, stepping down");
         return;
     }
+    if (p->heartbeat_failures > 0) { /* it is back: appends need not wait for their next try */
+        p->failures = 0;
+        p->retry_at = 0;
+    }
     p->heartbeat_failures = 0;
     heard_of(p, &m->tag);
     if (m->tag.round > p->round)
@@ -61,6 +65,14 @@ static void rejected(struct raft *r, struct raft_peer *p, const struct raft_mess
     uint64_t next = m->tag.previous;
     if (result->last_log + 1 < next)
         next = result->last_log + 1;
+    if (result->last_log < p->match) { /* not by any rule of Raft: its disk was replaced */
+        struct raft_action *line =
+            raft_log_line(r, LOG_WARN, "server has lost entries that it had");
+        raft_log_str(r, line, "peer", raft_peer_text(r, p));
+        raft_log_u64(r, line, "had", p->match);
+        raft_log_u64(r, line, "last-index", result->last_log);
+        p->match = result->last_log;
+    }
     if (next < p->match + 1)
         next = p->match + 1;
     bool goes_back = next < p->next;

@@ -176,6 +176,8 @@ void raft_set_commit(struct raft *r, uint64_t commit);
 void raft_advance_commit(struct raft *r);
 void raft_emit_apply(struct raft *r);
 void raft_check_lease(struct raft *r);
+/* Asks all followers now, and looks at the lease only when they have had time to answer. */
+void raft_lease_grace(struct raft *r);
 void raft_on_verify(struct raft *r, void *token);
 void raft_check_verifications(struct raft *r);
 void raft_fail_verifications(struct raft *r, enum raft_error error);

@@ -8,6 +8,7 @@
 #define APPLY_ENTRIES DRIVER_APPLY_ENTRIES
 #define APPLY_BYTES ((size_t)16 << 20)
 #define APPLY_TIME (10 * MILLISECOND)
+#define STALL (50 * MILLISECOND) /* a round that takes longer is a long one */
 #define APPLY_LOOK 32 /* entries between looks at the clock */
 #define PROPOSE_ENTRIES ((size_t)4096)
 #define APPLY_RETRY SECOND
@@ -498,11 +499,20 @@ static void on_retry(struct loop_timer *t) {
     d->apply_waits = false; /* the round before the next poll does the rest */
 }
 
+/* Whoever was busy for long has not heard of the others meanwhile. */
+static void note_stall(struct raft_driver *d, int64_t began) {
+    if (time_now_monotonic() - began < STALL)
+        return;
+    struct raft_event event = {.kind = RAFT_EVENT_STALLED};
+    driver_step(d, &event);
+}
+
 static bool apply_entries(struct raft_driver *d, struct raft_entry *const *entries, size_t count) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     struct watch_touched *touched = NULL;
     uint64_t command_index = d->command_index, command_term = d->command_term;
+    int64_t began = time_now_monotonic();
     if (!apply_batch(d, entries, &count, &touched, &e)) {
         driver_measure_batch(d);
         d->command_index = command_index;
@@ -521,6 +531,7 @@ static bool apply_entries(struct raft_driver *d, struct raft_entry *const *entri
         watch_touched_release(touched);
     answer_batch(d, first, count);
     driver_measure_batch(d);
+    note_stall(d, began);
     struct raft_event event = {.kind = RAFT_EVENT_APPLIED, .applied = d->applied};
     driver_step(d, &event);
     return true;
@@ -644,7 +655,8 @@ static void set_timer(struct raft_driver *d) {
 }
 
 static bool work_is_left(const struct raft_driver *d) {
-    return (d->queued.first != NULL && d->restore == NULL) || d->state_dirty || may_apply(d);
+    return (d->queued.first != NULL && d->restore == NULL) || d->state_dirty || d->tick ||
+           may_apply(d);
 }
 
 static void on_idle(uv_idle_t *idle) {
@@ -661,7 +673,9 @@ static void driver_run(struct raft_driver *d) {
     if (d->running || d->stopping)
         return;
     d->running = true;
-    if (d->tick) {
+    /* After a long round what has come meanwhile is looked at first: perhaps the leader was not
+     * silent, but this server busy. */
+    if (d->tick && time_now_monotonic() - d->polled_at < STALL) {
         d->tick = false;
         d->timer_at = 0;
         struct raft_event event = {.kind = RAFT_EVENT_TICK};
@@ -690,6 +704,7 @@ static void on_prepare(uv_prepare_t *handle) {
     driver_run(handle->data);
 }
 static void on_check(uv_check_t *handle) {
+    ((struct raft_driver *)handle->data)->polled_at = time_now_monotonic();
     driver_run(handle->data);
 }
 

@@ -128,6 +128,7 @@ struct raft_driver {
     int64_t timer_at;
     bool started, stopping, dead, running, idling;
     bool tick;        /* the timer fired */
+    int64_t polled_at; /* when what had come was last looked at */
     bool state_dirty; /* leadership may have changed: tell the owner */
 
     struct raft *raft;

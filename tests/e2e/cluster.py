@@ -78,7 +78,10 @@ def raft_stats(server):
 
 def wait_applied(servers, index, seconds=20):
     def reached(server):
-        return int(raft_stats(server)["applied_index"]) >= index
+        try:
+            return int(raft_stats(server)["applied_index"]) >= index
+        except OSError:
+            return False  # not up yet
     for server in servers:
         until("%s applies %d" % (server.name, index), lambda: reached(server), seconds)
 
