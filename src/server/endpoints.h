@@ -195,6 +195,7 @@ extern const struct endpoint endpoint_operator_raft_configuration, endpoint_oper
  * which it started. */
 struct snapshot_call {
     bool allow_stale;
+    bool remote;           /* it came in over the RPC port: limits.rpc_rate does not count it */
     struct str datacenter; /* "" = own */
     struct str token;
     int archive; /* restore: an open file, read from its start; closed by the caller. save: -1 */

@@ -139,6 +139,7 @@ static void restored(struct snapshot_call *c) {
 
 static void work(struct snapshot_link *k) {
     struct snapshot_call *c = &k->call;
+    c->remote = true;
     c->allow_stale = k->request.allow_stale;
     c->datacenter = k->request.datacenter;
     c->token = k->request.token;

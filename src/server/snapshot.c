@@ -113,10 +113,10 @@ static bool forward_to_leader(struct snapshot_call *c) {
 static bool runs_here(struct snapshot_call *c) {
     struct server *s = c->server;
     bool own = str_eq(c->datacenter, s->options.datacenter);
+    if (!c->remote && !rpc_rate_allow(&s->rate)) {
+        return error_set(&c->error, ERROR_RATE_LIMIT, "RPC rate limit exceeded");
+    }
     if (s->options.client || !own) {
-        if (s->options.client && !rpc_rate_allow(&s->rate)) {
-            return error_set(&c->error, ERROR_RATE_LIMIT, "RPC rate limit exceeded");
-        }
         c->peer = peers_choose(s->peers, c->datacenter, &c->error);
         if (c->peer != NULL) {
             c->elsewhere = true;

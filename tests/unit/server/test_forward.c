@@ -506,6 +506,24 @@ static void test_snapshots(void **state) {
 
 /* ---- another datacenter: the same server, which says that it is not it ---- */
 
+static void test_snapshots_and_the_rate(void **state) {
+    struct snap s;
+    struct server *both[] = {client, real};
+    for (int i = 0; i < 2; i++) {
+        server = both[i];
+        server_set_rpc_rate(server, 0.001, 0);
+        snap(&s, false, -1, "");
+        expect_snap_error(&s, "RPC rate limit exceeded");
+        server_set_rpc_rate(server, 0, 0);
+    }
+    server = client; /* what comes in is not counted */
+    server_set_rpc_rate(real, 0.001, 0);
+    snap(&s, false, -1, "");
+    expect_snap_error(&s, "");
+    close(s.call.result);
+    server_set_rpc_rate(real, 0, 0);
+}
+
 static void test_datacenters(void **state) {
     server = real;
     struct peer far[] = {peer_of("x1", address), peer_of("x2", address)};
@@ -571,6 +589,7 @@ int main(void) {
         cmocka_unit_test(test_leaving),
         cmocka_unit_test(test_rebalance),
         cmocka_unit_test(test_snapshots),
+        cmocka_unit_test(test_snapshots_and_the_rate),
         cmocka_unit_test(test_datacenters),
         cmocka_unit_test(test_a_server_goes),
     };
