@@ -106,7 +106,7 @@ static void write_runtime_stats(struct json_writer *w) {
     key_count(w, "goroutines", (uint64_t)cores + 3);
     key_count(w, "max_procs", (uint64_t)cores);
     key_text(w, "os", "linux");
-    key_text(w, "version", "C17");
+    key_text(w, "version", "go: none, C17"); /* scripts look for the first two letters */
     json_close_object(w);
 }
 
@@ -169,7 +169,7 @@ static bool write_self(struct agent_work *work, struct error *e) {
     json_key(w, STR("Member"));
     agent_write_self_member(w, agent);
     write_stats(work, w, c);
-    write_meta(w, c);
+    write_meta(w, agent_current_config(agent));
     json_close_object(w);
     return true;
 }

@@ -17,6 +17,9 @@ enum error_kind rpc_error_kind(struct str text) {
     if (has(text, STR("RPC rate limit exceeded"))) {
         return ERROR_RATE_LIMIT;
     }
+    if (has(text, STR("Query not found"))) {
+        return ERROR_NOT_FOUND;
+    }
     return has(text, STR("No cluster leader")) ? ERROR_NO_LEADER : ERROR_INTERNAL;
 }
 
