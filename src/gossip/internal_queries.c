@@ -27,10 +27,15 @@ static struct str encode_member(struct gossip *g, const struct member *m) {
     return serf_message_of(g, SERF_CONFLICT_RESPONSE, &conflict_member_wire, &c);
 }
 
-static void answer(struct gossip *g, const struct asked_query *q, struct str payload) {
+static void answer(struct gossip *g, const struct asked_query *q, const char *kind,
+                   struct str payload) {
     struct error e = g_error(g);
-    if (!query_answer(g, q, 0, payload, &e))
-        g_log_input(g, LOG_ERROR, true, "Failed to respond to query: " STR_FMT, STR_ARG(e.text));
+    if (g->now >= q->deadline)
+        error_set(&e, ERROR_INTERNAL, "response is past the deadline");
+    if (error_is_set(&e) || !query_answer(g, q, 0, payload, &e))
+        g_log_input(g, LOG_ERROR, true,
+                    "Failed to respond to %s query: failed to respond to key query: " STR_FMT, kind,
+                    STR_ARG(e.text));
 }
 
 static void conflict_query(struct gossip *g, const struct asked_query *q, struct str name) {
@@ -41,9 +46,9 @@ static void conflict_query(struct gossip *g, const struct asked_query *q, struct
                 STR_ARG(name));
     const struct member *m = members_find(&g->members, name);
     if (m == NULL || m->status == GOSSIP_STATUS_NONE)
-        answer(g, q, str_of(unknown, sizeof unknown));
+        answer(g, q, "conflict", str_of(unknown, sizeof unknown));
     else
-        answer(g, q, encode_member(g, m));
+        answer(g, q, "conflict", encode_member(g, m));
 }
 
 /* ---- keys ---- */
@@ -55,7 +60,7 @@ static struct str encode_response(struct gossip *g, const struct key_response *r
 static void answer_key(struct gossip *g, const struct asked_query *q, bool result,
                        struct str message) {
     struct key_response r = {.result = result, .message = message};
-    answer(g, q, encode_response(g, &r));
+    answer(g, q, "key", encode_response(g, &r));
 }
 
 static struct str base64_of(struct gossip *g, const struct gossip_key *key) {
@@ -90,7 +95,7 @@ static void list_keys(struct gossip *g, const struct asked_query *q) {
                        r.keys.len, total);
         payload = encode_response(g, &r);
     }
-    answer(g, q, payload);
+    answer(g, q, "key", payload);
 }
 
 static void remember_answer(struct gossip *g, const struct asked_query *q) {
@@ -133,9 +138,8 @@ static void change_keys(struct gossip *g, const struct asked_query *q, struct st
                         const char *name, const char *doing, ring_change *change) {
     struct key_request r;
     struct error e = g_error(g);
-    if (payload.len < 1 || payload.data[0] != SERF_KEY_REQUEST ||
-        !wire_read_all(str_sub(payload, 1, SIZE_MAX), &key_request_wire, &r, g_arena(g), &e)) {
-        g_log_input(g, LOG_ERROR, true, "Failed to decode key request");
+    if (!wire_read_all(str_sub(payload, 1, SIZE_MAX), &key_request_wire, &r, g_arena(g), &e)) {
+        g_log_input(g, LOG_ERROR, true, "Failed to decode key request: " STR_FMT, STR_ARG(e.text));
         answer_key(g, q, false, STR(""));
         return;
     }

@@ -127,13 +127,18 @@ void query_response_receive(struct gossip *g, struct str body) {
     struct query_response_message m;
     struct error e = g_error(g);
     if (!wire_read_all(body, &query_response_wire, &m, g_arena(g), &e)) {
-        g_log_input(g, LOG_ERROR, true, "Error decoding query response: " STR_FMT, STR_ARG(e.text));
+        g_log_input(g, LOG_ERROR, true, "Error decoding query response message: " STR_FMT,
+                    STR_ARG(e.text));
         return;
     }
     g_log_input(g, LOG_DEBUG, true, "messageQueryResponseType: " STR_FMT, STR_ARG(m.from));
     struct own_query *q = find(g, &m);
-    if (q == NULL)
+    if (q == NULL) {
+        g_log_input(g, LOG_WARN, true,
+                    "reply for non-running query (LTime: %llu, ID: %u) From: " STR_FMT,
+                    (unsigned long long)m.ltime, m.id, STR_ARG(m.from));
         return;
+    }
     bool ack = m.flags & RESPONSE_FLAG_ACK;
     struct map *seen = ack ? &q->acks : &q->responses;
     g_metric(g, METRIC_COUNTER, ack ? "serf.query_acks" : "serf.query_responses", 1);

@@ -124,7 +124,7 @@ static void take_compressed(struct receiving *r, struct str body) {
     if (frame_decompress(&inner, body, UDP_INFLATED_MAX, g_arena(g), &e))
         take_message(r, buf_str(&inner));
     else
-        g_log_input(g, LOG_ERROR, false, "Failed to decompress packet: " STR_FMT " from=" STR_FMT,
+        g_log_input(g, LOG_ERROR, false, "Failed to decompress payload: " STR_FMT " from=" STR_FMT,
                     STR_ARG(e.text), STR_ARG(from_text(r)));
     buf_free(&inner);
 }
@@ -183,10 +183,10 @@ static void take_message(struct receiving *r, struct str message) {
             indirect_ping_receive(g, r->from, body);
         break;
     case MESSAGE_ACK:
-        ack_receive(g, body);
+        ack_receive(g, r->from, body);
         break;
     case MESSAGE_NACK:
-        nack_receive(g, body);
+        nack_receive(g, r->from, body);
         break;
     case MESSAGE_SUSPECT:
     case MESSAGE_ALIVE:
@@ -210,9 +210,8 @@ static void take_packet(struct receiving *r, struct str packet) {
         uint32_t sum = be32_get(packet.data + 1);
         packet = str_sub(packet, FRAME_CRC_SIZE, SIZE_MAX);
         if (frame_crc32(packet) != sum) {
-            g_log_input(g, LOG_WARN, false,
-                        "Got invalid checksum for UDP packet: %x, %x from=" STR_FMT,
-                        frame_crc32(packet), sum, STR_ARG(from_text(r)));
+            g_log_input(g, LOG_WARN, false, "Got invalid checksum for UDP packet: %x, %x",
+                        frame_crc32(packet), sum);
             return;
         }
     }

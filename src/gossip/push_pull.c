@@ -122,6 +122,11 @@ static bool check_versions(struct gossip *g, const struct node_record *records, 
     return true;
 }
 
+/* Of a later version there may be others, which mean nothing to us. */
+static bool is_state(const struct node_record *r) {
+    return r->state >= GOSSIP_ALIVE && r->state <= GOSSIP_LEFT;
+}
+
 static bool check_merge_rule(struct gossip *g, const struct node_record *records, size_t len,
                              struct error *e) {
     static const enum gossip_status status[] = {GOSSIP_STATUS_ALIVE, GOSSIP_STATUS_ALIVE,
@@ -131,10 +136,11 @@ static bool check_merge_rule(struct gossip *g, const struct node_record *records
     struct gossip_member *members = ARENA_ARRAY(g_arena(g), struct gossip_member, len);
     for (size_t i = 0; i < len; i++) {
         const struct node_record *r = &records[i];
-        members[i] = (struct gossip_member){.name = r->name,
-                                            .meta = r->meta,
-                                            .status = status[r->state],
-                                            .state = (enum gossip_state)r->state};
+        members[i] =
+            (struct gossip_member){.name = r->name,
+                                   .meta = r->meta,
+                                   .status = is_state(r) ? status[r->state] : GOSSIP_STATUS_NONE,
+                                   .state = (enum gossip_state)r->state};
         uint16_t port = r->port != 0 ? r->port : g->self->id->address.port;
         gossip_address_set(&members[i].address, r->addr, port);
         memcpy(members[i].versions, versions_of(r), GOSSIP_VERSIONS);
@@ -143,6 +149,8 @@ static bool check_merge_rule(struct gossip *g, const struct node_record *records
 }
 
 static void merge_node(struct gossip *g, const struct node_record *r) {
+    if (!is_state(r))
+        return;
     struct accusation_message m = {.incarnation = r->incarnation, .node = r->name};
     switch ((enum gossip_state)r->state) {
     case GOSSIP_ALIVE: {
@@ -176,9 +184,6 @@ static bool read_nodes(struct gossip *g, struct msgpack_reader *in, int64_t coun
         if (r->vsn.len != 0 && r->vsn.len != GOSSIP_VERSIONS)
             return error_set(e, ERROR_INTERNAL, "Node '" STR_FMT "' has a Vsn of %zu bytes",
                              STR_ARG(r->name), r->vsn.len);
-        if (r->state < GOSSIP_ALIVE || r->state > GOSSIP_LEFT)
-            return error_set(e, ERROR_INTERNAL, "Node '" STR_FMT "' has the state %lld",
-                             STR_ARG(r->name), (long long)r->state);
     }
     return true;
 }

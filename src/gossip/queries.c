@@ -33,7 +33,7 @@ static bool remember(struct gossip *g, const struct query_message *m) {
 static bool nodes_filter(struct gossip *g, struct str bytes, struct error *e) {
     struct wire_list names;
     if (!message_read_names(bytes, &names, g_arena(g), e))
-        return false;
+        return error_prefix(e, "decode filterNodeType: ");
     for (size_t i = 0; i < names.len; i++) {
         if (str_eq(((const struct str *)names.items)[i], member_name(g->self)))
             return true;
@@ -44,10 +44,14 @@ static bool nodes_filter(struct gossip *g, struct str bytes, struct error *e) {
 static bool tag_filter(struct gossip *g, struct str bytes, struct error *e) {
     struct tag_filter f;
     if (!wire_read_all(bytes, &tag_filter_wire, &f, g_arena(g), e))
-        return false;
+        return error_prefix(e, "decode filterTagType: ");
     struct str value = gossip_tag_get(identity_meta(g->self->id), f.tag);
     bool matches = false;
-    return g->match != NULL && g->match(g->owner, f.expr, value, &matches, e) && matches;
+    if (g->match == NULL)
+        return false;
+    if (!g->match(g->owner, f.expr, value, &matches, e))
+        return error_prefix(e, "compile filter regex (" STR_FMT "): ", STR_ARG(f.expr));
+    return matches;
 }
 
 static bool filters_pass(struct gossip *g, const struct query_message *m) {
@@ -64,8 +68,7 @@ static bool filters_pass(struct gossip *g, const struct query_message *m) {
         else
             g_log_input(g, LOG_WARN, true, "query has unrecognized filter type: %d", type);
         if (error_is_set(&e))
-            g_log_input(g, LOG_WARN, true, "failed to decode filter of type %d: " STR_FMT, type,
-                        STR_ARG(e.text));
+            g_log_input(g, LOG_WARN, true, "failed to " STR_FMT, STR_ARG(e.text));
         if (!passes)
             return false;
     }
@@ -99,8 +102,7 @@ static void ask(struct gossip *g, const struct query_message *m) {
         .relay = m->relay_factor,
         .source = str_terminated(g_arena(g), m->source_node),
         .deadline = g->now + (timeout < QUERY_TIMEOUT_MAX ? timeout : QUERY_TIMEOUT_MAX)};
-    if (!gossip_address_set(&q.address, m->addr, m->port))
-        return; /* there is nobody to answer */
+    gossip_address_set(&q.address, m->addr, m->port); /* else there is nobody to answer */
     if (m->flags & QUERY_FLAG_ACK) {
         struct error e = g_error(g);
         if (!query_answer(g, &q, RESPONSE_FLAG_ACK, STR_NONE, &e))
@@ -116,6 +118,17 @@ static void ask(struct gossip *g, const struct query_message *m) {
         deliver(g, &q, m->name, m->payload);
 }
 
+/* What ends the process of a peer that hears it: we take no notice, and do not pass it on. */
+static bool kills_peers(const struct query_message *m) {
+    for (size_t i = 0; i < m->filters.len; i++) {
+        if (((const struct str *)m->filters.items)[i].len == 0)
+            return true;
+    }
+    return m->payload.len == 0 &&
+           (str_is(m->name, "_serf_install-key") || str_is(m->name, "_serf_use-key") ||
+            str_is(m->name, "_serf_remove-key"));
+}
+
 bool query_apply(struct gossip *g, const struct query_message *m) {
     clock_witness(&g->query_clock, m->ltime);
     if (m->ltime < g->query_min)
@@ -128,6 +141,12 @@ bool query_apply(struct gossip *g, const struct query_message *m) {
     }
     if (!remember(g, m))
         return false;
+    if (kills_peers(m)) {
+        g_log_input(g, LOG_WARN, true,
+                    "query " STR_FMT " has an empty filter or payload, dropping it",
+                    STR_ARG(m->name));
+        return false;
+    }
     if (filters_pass(g, m))
         ask(g, m);
     return !(m->flags & QUERY_FLAG_NO_BROADCAST);
@@ -203,6 +222,8 @@ bool query_answer(struct gossip *g, const struct asked_query *q, uint32_t flags,
     struct str answer = encode_answer(g, q, flags, payload);
     if (answer.len > RESPONSE_MAX)
         return error_set(e, ERROR_INTERNAL, "response exceeds limit of %d bytes", RESPONSE_MAX);
+    if (q->address.len == 0)
+        return true;
     packet_send(g, &q->address, str_from(q->source), user_packet(g, answer), false);
     return relay_answer(g, q, answer, e);
 }
@@ -239,5 +260,8 @@ void relay_receive(struct gossip *g, struct str body) {
         h.dest_addr.port > UINT16_MAX ||
         !gossip_address_set(&to, h.dest_addr.ip, (uint16_t)h.dest_addr.port))
         return;
+    char text[GOSSIP_ADDRESS_TEXT];
+    g_log_input(g, LOG_DEBUG, true, "Relaying response to addr: " STR_FMT,
+                STR_ARG(gossip_address_text(&to, text)));
     packet_send(g, &to, h.dest_name, user_packet(g, inner), false);
 }

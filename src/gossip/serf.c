@@ -143,6 +143,10 @@ void serf_receive(struct gossip *g, struct str message) {
                                              [SERF_JOIN] = QUEUE_INTENTS,
                                              [SERF_USER_EVENT] = QUEUE_EVENTS,
                                              [SERF_QUERY] = QUEUE_QUERIES};
+    static const char *const names[] = {[SERF_LEAVE] = "leave",
+                                        [SERF_JOIN] = "join",
+                                        [SERF_USER_EVENT] = "user event",
+                                        [SERF_QUERY] = "query"};
     if (message.len == 0)
         return;
     g_metric(g, METRIC_SAMPLE, "serf.msgs.received", (double)message.len);
@@ -158,8 +162,8 @@ void serf_receive(struct gossip *g, struct str message) {
         if (take(g, type, body, &e, &decoded))
             broadcast_serf(g, queues[type], message, 0); /* unchanged: gossip.md 9.4 */
         if (!decoded)
-            g_log_input(g, LOG_ERROR, true, "Error decoding message of type %d: " STR_FMT,
-                        (int)type, STR_ARG(e.text));
+            g_log_input(g, LOG_ERROR, true, "Error decoding %s message: " STR_FMT, names[type],
+                        STR_ARG(e.text));
         break;
     }
     case SERF_QUERY_RESPONSE:

@@ -71,8 +71,11 @@ void coordinate_heard(struct gossip *g, struct member *m, struct str payload, in
 
 /* ---- pings ---- */
 
-static void decode_failed(struct gossip *g, const char *what, const struct error *e) {
-    g_log_input(g, LOG_ERROR, false, "Failed to decode %s: " STR_FMT, what, STR_ARG(e->text));
+static void decode_failed(struct gossip *g, const char *what, const struct gossip_address *from,
+                          const struct error *e) {
+    char text[GOSSIP_ADDRESS_TEXT];
+    g_log_input(g, LOG_ERROR, false, "Failed to decode %s: " STR_FMT " from=" STR_FMT, what,
+                STR_ARG(e->text), STR_ARG(gossip_address_text(from, text)));
 }
 
 /* Where an answer goes: what the sender says, else where the packet came from. */
@@ -88,7 +91,7 @@ void ping_receive(struct gossip *g, const struct gossip_address *from, struct st
     struct ping_message ping;
     struct error e = g_error(g);
     if (!wire_read_all(body, &ping_wire, &ping, g_arena(g), &e)) {
-        decode_failed(g, "ping request", &e);
+        decode_failed(g, "ping request", from, &e);
         return;
     }
     if (ping.node.len > 0 && !str_eq(ping.node, member_name(g->self))) {
@@ -131,7 +134,7 @@ void indirect_ping_receive(struct gossip *g, const struct gossip_address *from, 
     struct indirect_ping_message ask;
     struct error e = g_error(g);
     if (!wire_read_all(body, &indirect_ping_wire, &ask, g_arena(g), &e)) {
-        decode_failed(g, "indirect ping request", &e);
+        decode_failed(g, "indirect ping request", from, &e);
         return;
     }
     const struct identity *us = g->self->id;
@@ -164,11 +167,11 @@ void relayed_ping_expired(struct gossip *g, struct relayed_ping *r) {
 
 /* ---- answers ---- */
 
-void ack_receive(struct gossip *g, struct str body) {
+void ack_receive(struct gossip *g, const struct gossip_address *from, struct str body) {
     struct ack_message ack;
     struct error e = g_error(g);
     if (!wire_read_all(body, &ack_wire, &ack, g_arena(g), &e)) {
-        decode_failed(g, "ack response", &e);
+        decode_failed(g, "ack response", from, &e);
         return;
     }
     for (struct relayed_ping *r = g->relayed; r != NULL; r = r->next) {
@@ -183,11 +186,11 @@ void ack_receive(struct gossip *g, struct str body) {
     probe_acked(g, ack.seq_no, ack.payload);
 }
 
-void nack_receive(struct gossip *g, struct str body) {
+void nack_receive(struct gossip *g, const struct gossip_address *from, struct str body) {
     struct nack_message nack;
     struct error e = g_error(g);
     if (!wire_read_all(body, &nack_wire, &nack, g_arena(g), &e)) {
-        decode_failed(g, "nack response", &e);
+        decode_failed(g, "nack response", from, &e);
         return;
     }
     probe_nacked(g, nack.seq_no);

@@ -223,7 +223,8 @@ static enum progress take_compressed(struct gossip *g, struct stream *s, struct 
     case WIRE_MORE:
         return s->whole ? failed(e, "unexpected EOF") : PROGRESS_MORE;
     case WIRE_BAD:
-        return failed(e, "Unrecognized descriptor byte");
+        return failed(e, "codec.decoder: currentEncodedType: Undeciphered descriptor: Unrecognized "
+                         "descriptor byte: hex: c1, dec: 193");
     case WIRE_DONE:
         break;
     }
@@ -245,7 +246,8 @@ static enum progress scan(struct stream *s, struct error *e) {
     case WIRE_MORE:
         return PROGRESS_MORE;
     case WIRE_BAD:
-        return failed(e, "Unrecognized descriptor byte");
+        return failed(e, "codec.decoder: currentEncodedType: Undeciphered descriptor: Unrecognized "
+                         "descriptor byte: hex: c1, dec: 193");
     case WIRE_DONE:
         break;
     }
@@ -401,6 +403,13 @@ static void push_pull_answered(struct gossip *g, struct stream *s) {
     stream_end(g, s, ok ? STR_NONE : e.text);
 }
 
+/* How far it came. */
+static struct str receive_failed(struct gossip *g, const struct stream *s, struct str why) {
+    bool read = s->stage == STAGE_PLAIN && s->in.len > 0 && s->in.data[0] == MESSAGE_PUSH_PULL;
+    return str_format(g_arena(g), "%s: " STR_FMT,
+                      read ? "Failed to read remote state" : "failed to receive", STR_ARG(why));
+}
+
 /* A frame that cannot be opened is answered with the reason. */
 static void refuse(struct gossip *g, struct stream *s, const struct error *e) {
     if (s->purpose == STREAM_ACCEPTED && s->stage != STAGE_PLAIN) {
@@ -408,8 +417,8 @@ static void refuse(struct gossip *g, struct stream *s, const struct error *e) {
         stream_write(g, s, message_of(g, MESSAGE_ERROR, &error_wire, &m));
     }
     struct str error = e->text;
-    if (s->purpose == STREAM_ACCEPTED && s->stage != STAGE_PLAIN)
-        error = str_format(g_arena(g), "failed to receive: " STR_FMT, STR_ARG(e->text));
+    if (s->purpose == STREAM_ACCEPTED)
+        error = receive_failed(g, s, e->text);
     stream_end(g, s, error);
 }
 
@@ -468,7 +477,7 @@ void stream_closed(struct gossip *g, uint64_t id, struct str text) {
     }
     struct str error = text.len > 0 ? text : STR("EOF");
     if (s->purpose == STREAM_ACCEPTED)
-        error = str_format(g_arena(g), "failed to receive: " STR_FMT, STR_ARG(error));
+        error = receive_failed(g, s, error);
     stream_end(g, s, error);
 }
 
@@ -478,6 +487,6 @@ void stream_expired(struct gossip *g, struct stream *s) {
     struct str error = str_format(g_arena(g), "%s tcp " STR_FMT ": i/o timeout",
                                   s->opened ? "read" : "dial", STR_ARG(address));
     if (s->purpose == STREAM_ACCEPTED)
-        error = str_format(g_arena(g), "failed to receive: " STR_FMT, STR_ARG(error));
+        error = receive_failed(g, s, error);
     stream_end(g, s, error);
 }

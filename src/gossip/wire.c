@@ -435,7 +435,10 @@ static bool read_struct(struct reading *r, const struct wire_shape *shape, void 
     struct msgpack_reader before = *r->in;
     struct msgpack_token t;
     if (!msgpack_next(r->in, &t, r->e))
-        return false;
+        return before.at < before.end && *before.at == 0xc1
+                   ? error_prefix(r->e, "codec.decoder: currentEncodedType: "
+                                        "Undeciphered descriptor: ")
+                   : false;
     switch (t.type) {
     case MSGPACK_NIL:
         return true;
