@@ -40,7 +40,8 @@ struct running_interface {
 
 struct agent {
     struct config_inputs inputs;
-    const struct config *config; /* of the start */
+    const struct config *config;  /* of the start */
+    const struct config *current; /* the core's: with what reloads changed */
     char node_id[37];
     struct server *server;
     struct local *local;
@@ -79,6 +80,9 @@ struct cluster *agent_cluster(struct agent *agent) {
 }
 const struct config *agent_config(struct agent *agent) {
     return agent->config;
+}
+const struct config *agent_current_config(struct agent *agent) {
+    return agent->current;
 }
 struct str agent_node_id(struct agent *agent) {
     return str_from(agent->node_id);
@@ -131,6 +135,10 @@ static void core_load(struct agent *agent, void *arg, uv_sem_t *over) {
 static void core_reload(struct agent *agent, void *arg, uv_sem_t *over) {
     struct load_job *job = arg;
     job->ok = local_reload(agent->local, job->config, job->e);
+    if (job->ok) {
+        config_release(agent->current);
+        agent->current = config_hold(job->config);
+    }
     uv_sem_post(over);
 }
 
@@ -240,6 +248,7 @@ static bool prepare(struct agent *agent, struct list *warnings, struct arena *ar
     agent->config = config_load(&agent->inputs, warnings, arena, e);
     if (agent->config == NULL)
         return false;
+    agent->current = config_hold(agent->config);
     const struct config *c = agent->config;
     enum log_level level;
     if (!log_level_parse(c->logging.level, &level))
@@ -519,6 +528,7 @@ static void free_agent(struct agent *agent) {
     telemetry_stop();
     events_free(agent->events);
     local_free(agent->local);
+    config_release(agent->current);
     config_release(agent->config);
     config_inputs_free(&agent->inputs);
 }
@@ -528,36 +538,58 @@ static void free_agent(struct agent *agent) {
 static void apply_log_level(const struct config *c) {
     enum log_level level;
     if (log_level_parse(c->logging.level, &level))
-        log_set_level(level);
+        agent_set_log_level(level);
     else
         log_at(LOG_WARN, LOGGER, "Invalid log level in new configuration",
                LOG_S("level", c->logging.level));
+}
+
+static void tell_cache_options(const struct config *old, const struct config *c) {
+    if (old->cache_entry_fetch_rate == c->cache_entry_fetch_rate &&
+        old->cache_entry_fetch_max_burst == c->cache_entry_fetch_max_burst)
+        log_at(LOG_DEBUG, LOGGER, "Cache options have not been modified");
+    else
+        log_at(LOG_INFO, LOGGER, "Cache options have been updated");
+}
+
+/* In the peer's order, but for TLS: the peer looks at it when it has taken all services away, and
+ * does not bring them back when it is wrong. */
+static bool reload_parts(struct agent *agent, const struct config *c, struct error *e) {
+    apply_log_level(c);
+    if (!config_check_tls(c, e))
+        return error_prefix(e, "Failed reloading tls configuration: ");
+    struct load_job job = {.config = c, .e = e};
+    on_core(agent, core_reload, &job);
+    if (!job.ok)
+        return error_prefix(e, "Failed reloading %s: ", local_loading_part(agent->local));
+    if (!watches_start(agent->watches, c, e))
+        return error_prefix(e, "Failed reloading watches: ");
+    server_set_rpc_rate(agent->server, c->limits.rpc_rate, c->limits.rpc_max_burst);
+    server_set_rpc_max_conns(agent->server, c->limits.rpc_max_conns_per_client);
+    for (size_t i = 0; i < agent->interface_count; i++)
+        if (!agent->interfaces[i].interface->reload(agent->interfaces[i].self, c, e))
+            return false;
+    telemetry_reload(c);
+    return true;
 }
 
 /* Main thread. */
 static bool reload(struct agent *agent, struct error *e) {
     struct arena arena = ARENA_INIT;
     struct list warnings;
-    const struct config *c = config_load(&agent->inputs, &warnings, &arena, e);
+    const struct config *old = config_hold(agent->current); /* only a reload changes it */
+    struct config *c = config_load(&agent->inputs, &warnings, &arena, e);
     log_warnings(&warnings, false);
     arena_free(&arena);
-    if (c == NULL)
-        return false;
-    log_ineffective(c);
-    apply_log_level(c);
-    struct load_job job = {.config = c, .e = e};
-    on_core(agent, core_reload, &job);
-    bool ok = job.ok || error_prefix(e, "Failed reloading services: ");
-    if (ok)
-        ok = watches_start(agent->watches, c, e) || error_prefix(e, "Failed reloading watches: ");
-    for (size_t i = 0; ok && i < agent->interface_count; i++)
-        ok = agent->interfaces[i].interface->reload(agent->interfaces[i].self, c, e);
-    if (ok)
-        telemetry_reload(c);
+    bool ok = c != NULL;
     if (ok) {
-        server_set_rpc_rate(agent->server, c->limits.rpc_rate, c->limits.rpc_max_burst);
-        server_set_rpc_max_conns(agent->server, c->limits.rpc_max_conns_per_client);
+        config_keep_start(c, agent->config);
+        log_ineffective(c);
+        ok = reload_parts(agent, c, e);
     }
+    if (ok)
+        tell_cache_options(old, c);
+    config_release(old);
     config_release(c);
     return ok;
 }

@@ -39,6 +39,8 @@ struct events *agent_events(struct agent *agent);
 struct cluster *agent_cluster(struct agent *agent);
 /* The configuration with which the agent started; lives as long as the agent. */
 const struct config *agent_config(struct agent *agent);
+/* Core thread only: the same with what reloads have changed since. */
+const struct config *agent_current_config(struct agent *agent);
 struct str agent_node_id(struct agent *agent);
 
 /* Runs fn on the core thread, then done on the calling loop's thread; see server_run_on_core. */

@@ -229,6 +229,7 @@ static struct log_file {
     int fd;
     int64_t written, opened;
     int64_t limit, age_limit, keep;
+    struct log_sink *sink;
 } log_file;
 
 static bool open_log(struct log_file *f, struct error *e) {
@@ -315,6 +316,12 @@ bool agent_open_log_file(const struct config *c, enum log_level level, struct er
     arena_free(&scratch);
     if (!open_log(f, e))
         return error_prefix(e, "Failed to setup logging: ");
-    log_add_sink(level, c->logging.json, write_log, f);
+    f->sink = log_add_sink(level, c->logging.json, write_log, f);
     return true;
+}
+
+void agent_set_log_level(enum log_level level) {
+    log_set_level(level);
+    log_sink_set_level(log_file.sink, level);
+    agent_set_syslog_level(level);
 }

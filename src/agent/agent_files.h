@@ -21,6 +21,9 @@ bool agent_open_log_file(const struct config *c, enum log_level level, struct er
 #define SYSLOG_PATH "/dev/log"
 bool agent_open_syslog(const struct config *c, const char *path, enum log_level level,
                        struct error *e);
+/* Of standard output, the log file and syslog. */
+void agent_set_log_level(enum log_level level);
+void agent_set_syslog_level(enum log_level level);
 /* "READY=1" to systemd. False with a reason, "No socket" when nobody asked for it. */
 bool agent_notify_systemd(const char *state, struct error *e);
 

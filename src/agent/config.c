@@ -46,6 +46,37 @@ void config_release(const struct config *c) {
     arena_free(&arena);
 }
 
+void config_keep_start(struct config *fresh, const struct config *start) {
+    struct config read = *fresh;
+    *fresh = *start;
+    atomic_init(&fresh->references, 1);
+    fresh->arena = read.arena;
+    fresh->ineffective = read.ineffective;
+    fresh->node_meta = read.node_meta;
+    fresh->services = read.services;
+    fresh->checks = read.checks;
+    fresh->watches = read.watches;
+    fresh->discard_check_output = read.discard_check_output;
+    fresh->config_entry_bootstrap = read.config_entry_bootstrap;
+    fresh->tls = read.tls;
+    fresh->dns = read.dns;
+    fresh->dns.domain = start->dns.domain;
+    fresh->dns.alt_domain = start->dns.alt_domain;
+    fresh->limits.http_max_conns_per_client = read.limits.http_max_conns_per_client;
+    fresh->limits.rpc_rate = read.limits.rpc_rate;
+    fresh->limits.rpc_max_burst = read.limits.rpc_max_burst;
+    fresh->limits.rpc_max_conns_per_client = read.limits.rpc_max_conns_per_client;
+    fresh->cache_entry_fetch_rate = read.cache_entry_fetch_rate;
+    fresh->cache_entry_fetch_max_burst = read.cache_entry_fetch_max_burst;
+    fresh->telemetry.allowed_prefixes = read.telemetry.allowed_prefixes;
+    fresh->telemetry.blocked_prefixes = read.telemetry.blocked_prefixes;
+    fresh->logging.level = read.logging.level;
+    fresh->acl.token_agent = read.acl.token_agent;
+    fresh->acl.token_agent_master = read.acl.token_agent_master;
+    fresh->acl.token_default = read.acl.token_default;
+    fresh->acl.token_replication_secret = read.acl.token_replication_secret;
+}
+
 struct str listen_address_format(struct arena *arena, const struct listen_address *a,
                                  const char *network) {
     if (a->network == LISTEN_UNIX)

@@ -314,6 +314,9 @@ void config_print_help(FILE *out);
  * also when the result is NULL. */
 struct config *config_load(const struct config_inputs *in, struct list *warnings,
                            struct arena *arena, struct error *e);
+/* Before a configuration that was loaded for a reload is handed on: all that a reload does not
+ * change becomes what it was at the start, which must live as long (config.md 4.6). */
+void config_keep_start(struct config *fresh, const struct config *start);
 const struct config *config_hold(const struct config *c);
 void config_release(const struct config *c);
 

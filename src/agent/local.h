@@ -61,6 +61,8 @@ void local_free(struct local *l);
 bool local_load(struct local *l, const struct config *config, struct error *e);
 /* The same on a reload: unloads everything, loads anew, keeps status and output by check ID. */
 bool local_reload(struct local *l, const struct config *config, struct error *e);
+/* What the last of these came to, or failed in: "services", "checks". */
+const char *local_loading_part(const struct local *l);
 
 /* Iterate with map_next: values are struct local_service * / struct local_check *; skip the
  * deleted. */

@@ -109,16 +109,22 @@ static void load_states(struct local *l) {
 
 static bool load_all(struct local *l, struct error *e) {
     const struct config *config = l->config;
+    l->loading_part = "services";
     for (uint32_t i = 0; i < config->services.len; i++)
         if (!load_config_service(l, &LIST_AT(config->services, struct service_definition, i), e))
             return false;
     if (config->data_dir.len > 0 && !file_load_services(l, e))
         return false;
+    l->loading_part = "checks";
     for (uint32_t i = 0; i < config->checks.len; i++)
         if (!load_config_check(l, &LIST_AT(config->checks, struct config_check, i), e))
             return false;
     load_states(l);
     return config->data_dir.len == 0 || file_load_checks(l, e);
+}
+
+const char *local_loading_part(const struct local *l) {
+    return l->loading_part;
 }
 
 bool local_load(struct local *l, const struct config *config, struct error *e) {
@@ -168,11 +174,15 @@ static void unload(struct local *l) {
     l->loading = true;
     for (size_t i = 0; map_next(&l->checks, &i, NULL, &value);) {
         struct local_check *c = value;
-        if (!c->deleted)
-            local_check_drop(l, c);
+        if (c->deleted)
+            continue;
+        log_at(LOG_DEBUG, "agent", "removed check", LOG_S("check", c->check.check_id));
+        local_check_drop(l, c);
     }
     for (size_t i = 0; map_next(&l->services, &i, NULL, &value);) {
         struct local_service *s = value;
+        if (!s->deleted)
+            log_at(LOG_DEBUG, "agent", "removed service", LOG_S("service", s->service.id));
         s->deleted = true;
         local_touch_service(l, s);
     }

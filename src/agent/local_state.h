@@ -51,8 +51,9 @@ struct local {
     char node_id[37];
     struct map services, checks;
     uint64_t generation;
-    bool discards_output; /* of checks: the setting */
-    bool loading;         /* what is registered comes from files: no pass is started */
+    bool discards_output;     /* of checks: the setting */
+    bool loading;             /* what is registered comes from files: no pass is started */
+    const char *loading_part; /* what is being loaded, or was last */
     struct prng random;
     struct local_watch watches; /* head of the list */
 

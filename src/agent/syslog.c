@@ -30,6 +30,7 @@ static const struct {
 static struct {
     struct sockaddr_un address;
     int fd, priority;
+    struct log_sink *sink;
 } syslog_state = {.fd = -1};
 
 static bool connect_syslog(void) {
@@ -89,6 +90,10 @@ bool agent_open_syslog(const struct config *c, const char *path, enum log_level 
     if (!connect_syslog())
         return error_set(e, ERROR_INTERNAL,
                          "Failed to setup logging: Syslog setup error: Unix syslog delivery error");
-    log_add_sink(level, c->logging.json, write_syslog, NULL);
+    syslog_state.sink = log_add_sink(level, c->logging.json, write_syslog, NULL);
     return true;
+}
+
+void agent_set_syslog_level(enum log_level level) {
+    log_sink_set_level(syslog_state.sink, level);
 }

@@ -116,6 +116,16 @@ struct log_sink *log_add_sink(enum log_level level, bool json, log_sink_fn *fn, 
     return sink;
 }
 
+void log_sink_set_level(struct log_sink *sink, enum log_level level) {
+    if (sink == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&mutex);
+    sink->level = level;
+    threshold_update();
+    pthread_mutex_unlock(&mutex);
+}
+
 void log_remove_sink(struct log_sink *sink) {
     if (sink == NULL) {
         return;

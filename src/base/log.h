@@ -30,6 +30,7 @@ void log_set_stdout(bool on);
 struct log_sink;
 typedef void log_sink_fn(void *owner, enum log_level level, struct str line);
 struct log_sink *log_add_sink(enum log_level level, bool json, log_sink_fn *fn, void *owner);
+void log_sink_set_level(struct log_sink *sink, enum log_level level); /* NULL is allowed */
 /* When it returns, the sink is not being called and will not be again. NULL is allowed. */
 void log_remove_sink(struct log_sink *sink);
 

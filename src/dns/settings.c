@@ -1,8 +1,6 @@
 /* The site and the settings from the agent's configuration. */
 #include "dns/settings.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -48,41 +46,6 @@ static uint32_t u32(int64_t n) {
     return n < 0 ? 0 : n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
 
-/* "1.2.3.4:53", "[::1]:53" */
-static bool parse_recursor(struct str text, struct dns_recursor *r) {
-    size_t colon = text.len;
-    while (colon > 0 && text.data[colon - 1] != ':') {
-        colon--;
-    }
-    uint64_t port;
-    if (colon == 0 || !str_to_u64(str_sub(text, colon, SIZE_MAX), &port) || port > 65535) {
-        return false;
-    }
-    struct str host = str_sub(text, 0, colon - 1);
-    char ip[INET6_ADDRSTRLEN + 1];
-    if (host.len >= 2 && host.data[0] == '[' && host.data[host.len - 1] == ']') {
-        host = str_sub(host, 1, host.len - 2);
-    }
-    if (host.len >= sizeof(ip)) {
-        return false;
-    }
-    memcpy(ip, host.data, host.len);
-    ip[host.len] = 0;
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&r->address;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&r->address;
-    if (inet_pton(AF_INET, ip, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons((uint16_t)port);
-        return true;
-    }
-    if (inet_pton(AF_INET6, ip, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons((uint16_t)port);
-        return true;
-    }
-    return false;
-}
-
 static bool set_recursors(struct dns_settings *s, const struct config_dns *config,
                           struct error *e) {
     s->recursors = ARENA_ARRAY(&s->arena, struct dns_recursor, config->recursors.len);
@@ -90,9 +53,8 @@ static bool set_recursors(struct dns_settings *s, const struct config_dns *confi
         struct str text = LIST_AT(config->recursors, struct str, i);
         struct dns_recursor *r = &s->recursors[s->recursor_count++];
         r->text = str_copy(&s->arena, text);
-        if (!parse_recursor(text, r)) {
-            return error_set(e, ERROR_INTERNAL, "Invalid recursor address: " STR_FMT,
-                             STR_ARG(text));
+        if (!dns_recursor_parse(text, &r->address, e)) {
+            return error_prefix(e, "Invalid recursor address: ");
         }
     }
     return true;

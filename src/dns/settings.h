@@ -61,7 +61,10 @@ struct dns_settings {
     size_t recursor_count;
 };
 
-/* A copy with one reference; NULL when a recursor's address is no IP and port. */
+/* "1.2.3.4:53", "[::1]:53", "host:domain"; may wait for the resolver (recursor_address.c). */
+bool dns_recursor_parse(struct str text, struct sockaddr_storage *out, struct error *e);
+
+/* A copy with one reference; NULL when a recursor has no address. */
 struct dns_settings *dns_settings_new(const struct config_dns *config, struct error *e);
 struct dns_settings *dns_settings_hold(struct dns_settings *s);
 void dns_settings_release(struct dns_settings *s);

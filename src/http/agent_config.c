@@ -101,9 +101,14 @@ static void show_fetch_rate(struct json_writer *w, struct agent *agent, const st
     json_f64(w, isinf(c->cache_entry_fetch_rate) ? DBL_MAX : c->cache_entry_fetch_rate);
 }
 
+/* These two are shown as they are after a reload. */
 static void show_rpc_rate(struct json_writer *w, struct agent *agent, const struct config *c) {
-    (void)agent;
+    c = agent_current_config(agent);
     json_f64(w, isinf(c->limits.rpc_rate) ? -1 : c->limits.rpc_rate);
+}
+static void show_rpc_burst(struct json_writer *w, struct agent *agent, const struct config *c) {
+    c = agent_current_config(agent);
+    json_i64(w, c->limits.rpc_max_burst);
 }
 
 static void show_ciphers(struct json_writer *w, struct agent *agent, const struct config *c) {
@@ -608,7 +613,7 @@ static const struct shown table[] = {
     F("RPCBindAddr", show_rpc_bind),
     D("RPCHandshakeTimeout", limits.rpc_handshake_timeout),
     D("RPCHoldTimeout", rpc_hold_timeout),
-    N("RPCMaxBurst", limits.rpc_max_burst),
+    F("RPCMaxBurst", show_rpc_burst),
     N("RPCMaxConnsPerClient", limits.rpc_max_conns_per_client),
     N("RPCProtocol", rpc_protocol),
     F("RPCRateLimit", show_rpc_rate),

@@ -156,7 +156,7 @@ SOME = [
      "checks": [{"id": "c", "name": "c", "ttl": "1m", "notes": "n", "status": "passing"},
                 {"name": "d", "tcp": "127.0.0.1:1", "interval": "1m", "timeout": "5s", "success_before_passing": 2,
                  "failures_before_critical": 3, "output_max_size": 5, "service_id": "a"},
-                {"name": "al", "alias_node": "n1", "alias_service": "a"},
+                {"name": "al", "alias_service": "a"},
                 {"name": "g", "grpc": "x", "grpc_use_tls": True, "tls_skip_verify": True, "interval": "1m",
                  "deregister_critical_service_after": "90m", "token": "q"}]},
     {"advertise_addr": "10.0.0.1", "advertise_addr_wan": "10.0.0.2", "advertise_addr_ipv4": "10.0.0.3", "advertise_addr_ipv6": "fd00::5",

@@ -242,18 +242,24 @@ static void test_ttls(void **state) {
 static void test_recursor_addresses(void **state) {
     struct world *w = *state;
     struct error e = ERROR_IN(&w->arena);
-    static const char *const bad[] = {"",     "1.2.3.4", "1.2.3.4:", "1.2.3.4:70000",
-                                      "x:53", "[::1:53"};
+    static const char *const bad[][2] = {
+        {"", "address : missing port in address"},
+        {"1.2.3.4", "address 1.2.3.4: missing port in address"},
+        {"1.2.3.4:70000", "address 70000: invalid port"},
+        {"1.2.3.4:x", "address tcp/x: unknown port"},
+        {"a:b:c", "address a:b:c: too many colons in address"},
+        {"[::1:53", "address [::1:53: missing ']' in address"},
+        {"[::1]53:5", "address [::1]53:5: missing port in address"},
+        {"[::1]:53:5", "address [::1]:53:5: too many colons in address"},
+    };
     static const char *const good[] = {"1.2.3.4:53", "[::1]:5353", "[2001:db8::1]:53"};
     w->config.recursors = LIST_NEW(&w->arena, struct str, 1);
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
-        LIST_AT(w->config.recursors, struct str, 0) = str_from(bad[i]);
-        struct dns_settings *s = dns_settings_new(&w->config, &e);
-        if (i < 5) {
-            assert_null(s);
-        } else {
-            dns_settings_release(s);
-        }
+        LIST_AT(w->config.recursors, struct str, 0) = str_from(bad[i][0]);
+        error_clear(&e);
+        assert_null(dns_settings_new(&w->config, &e));
+        assert_true(str_has_prefix(e.text, STR("Invalid recursor address: ")));
+        assert_true(str_has_suffix(e.text, str_from(bad[i][1])));
     }
     for (size_t i = 0; i < COUNT_OF(good); i++) {
         LIST_AT(w->config.recursors, struct str, 0) = str_from(good[i]);
