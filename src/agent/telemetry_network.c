@@ -212,10 +212,11 @@ static void lost(struct sink *s) {
     s->retry_at = time_now_monotonic() + RETRY_TIME;
 }
 
-/* Datagrams that nobody takes are lost; that is no reason to stop. */
+/* Datagrams that nobody takes are lost; that is no reason to stop, nor to wait: a socket in the
+ * file system would hold its sender up for as long as its reader sleeps. */
 static void send_datagram(struct sink *s, struct str bytes) {
-    if (send(s->fd, bytes.data, bytes.len, MSG_NOSIGNAL) < 0 && errno != ECONNREFUSED &&
-        errno != EAGAIN && errno != EINTR && errno != EMSGSIZE)
+    if (send(s->fd, bytes.data, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+        errno != ECONNREFUSED && errno != EAGAIN && errno != EINTR && errno != EMSGSIZE)
         lost(s);
 }
 
@@ -239,12 +240,14 @@ static void send_datagrams(struct sink *s, struct str bytes) {
     }
 }
 
+/* Whoever takes it too slowly is given up: the end of the process waits for this. */
 static void send_stream(struct sink *s, struct str bytes) {
+    int64_t until = time_now_monotonic() + SEND_TIMEOUT * SECOND;
     while (bytes.len > 0) {
         ssize_t n = send(s->fd, bytes.data, bytes.len, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0) {
+        if (n < 0 || time_now_monotonic() > until) {
             lost(s);
             return;
         }

@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "agent/telemetry.h"
 #include "base/mem.h"
+#include "base/time.h"
 
 static struct arena arena;
 
@@ -126,6 +128,39 @@ static void test_network(void **state) {
     close(dog);
 }
 
+/* Sinks that are there and take nothing hold nobody up: neither who measures nor the end. */
+static void test_sinks_that_sleep(void **state) {
+    (void)state;
+    struct error e = ERROR_IN(&arena);
+    char path[] = "/tmp/praetor-sink-XXXXXX";
+    int made = mkstemp(path), dog = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    assert_true(made >= 0 && unlink(path) == 0);
+    close(made);
+    strcpy(to.sun_path, path);
+    assert_int_equal(bind(dog, (struct sockaddr *)&to, sizeof(to)), 0);
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f2f1502)};
+    socklen_t len = sizeof(in);
+    int site = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(site, (struct sockaddr *)&in, sizeof(in)), 0);
+    assert_int_equal(listen(site, 1), 0);
+    getsockname(site, (struct sockaddr *)&in, &len);
+    const struct config *c =
+        load(str_format(&arena, "dogstatsd_addr=\"unix://%s\" statsite_address=\"127.47.21.2:%u\"",
+                        path, ntohs(in.sin_port))
+                 .data);
+    assert_true(telemetry_start(c, &e));
+    int64_t began = time_now_monotonic();
+    for (int i = 0; i < 200000; i++)
+        metric_count("some.thing.that.is.counted.very.often.and.has.a.long.name", 1);
+    telemetry_stop();
+    assert_true(time_now_monotonic() - began < 30 * SECOND);
+    config_release(c);
+    close(dog);
+    close(site);
+    unlink(path);
+}
+
 static void test_bad_address(void **state) {
     (void)state;
     struct error e = ERROR_IN(&arena);
@@ -148,6 +183,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_prometheus, forget),
         cmocka_unit_test_teardown(test_network, forget),
+        cmocka_unit_test_teardown(test_sinks_that_sleep, forget),
         cmocka_unit_test_teardown(test_bad_address, forget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
