@@ -11,6 +11,8 @@
 void raft_set_commit(struct raft *r, uint64_t commit) {
     ASSERT(commit > r->commit && commit <= raft_log_last_index(&r->log));
     r->commit = commit;
+    if (commit > r->log.snapshot_index)
+        r->base_unsure = false;
     raft_act(r, RAFT_ACTION_COMMIT)->index = commit;
     raft_configurations_update(r);
 }

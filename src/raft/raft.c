@@ -186,6 +186,7 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_init
     /* What is applied was committed; the peer starts at 0, which only means that it learns it
      * later. */
     r->commit = r->applied = r->apply_sent = in->applied;
+    r->base_unsure = in->snapshot_index > 0 && in->applied == in->snapshot_index;
     r->durable = r->log.last;
     r->last_contact = -1;
     r->changes_end = &r->changes;
@@ -353,6 +354,9 @@ static void dispatch(struct raft *r, struct raft_event *event) {
         break;
     case RAFT_EVENT_INSTALLED:
         raft_on_installed(r, event->installed.message, event->installed.ok);
+        break;
+    case RAFT_EVENT_FORGOTTEN:
+        raft_on_forgotten(r);
         break;
     case RAFT_EVENT_RESTORE:
         raft_on_restore(r, event);

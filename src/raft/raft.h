@@ -195,6 +195,7 @@ enum raft_event_kind {
     RAFT_EVENT_INSTALLED,      /* the end of INSTALL: the snapshot was taken over, or not */
     RAFT_EVENT_RESTORE,        /* leader: a user's snapshot replaces everything */
     RAFT_EVENT_RESTORED,       /* the end of RESTORE */
+    RAFT_EVENT_FORGOTTEN,      /* the end of FORGET */
 };
 
 struct raft_event {
@@ -252,7 +253,10 @@ enum raft_action_kind {
     RAFT_ACTION_TERM,     /* disk: term and vote */
     RAFT_ACTION_APPEND,   /* disk: entries */
     RAFT_ACTION_TRUNCATE, /* disk: entries from index on are void */
-    RAFT_ACTION_RESET,    /* disk: all entries are void, the next has `index` + 1 */
+    /* disk: all entries are void, the next has `index` + 1. So are snapshots of another history:
+     * those that sort as newer than the one at `index` (all, when it is 0) are removed before it
+     * counts as durable. */
+    RAFT_ACTION_RESET,
     RAFT_ACTION_COMPACT,  /* entries up to index may be deleted; no hurry, no sequence */
     RAFT_ACTION_SEND,
     RAFT_ACTION_APPLY,   /* entries up to index may be applied */
@@ -265,6 +269,9 @@ enum raft_action_kind {
     RAFT_ACTION_INSTALL, /* take over the snapshot of `message`, then send INSTALLED */
     RAFT_ACTION_RESTORE, /* store the user's snapshot as index, term, configuration; then RESTORED
                           */
+    /* The state machine becomes empty, then FORGOTTEN. The RESET to 0 that follows that voids the
+     * snapshots on disk as well: see there. */
+    RAFT_ACTION_FORGET,
     RAFT_ACTION_LOG,     /* a line for the agent's log, logger "raft" */
 };
 

@@ -1,12 +1,33 @@
-/* AppendEntries (raft.md 4.3): the follower's part of replication, and heartbeats. */
+/* AppendEntries (raft.md 4.3): the follower's part of replication, and heartbeats.
+ *
+ * What a snapshot holds is committed, and so is part of every leader's history: but for one case. A
+ * user's snapshot that is restored replaces the state of the leader, and of followers which it sends
+ * it to, before a majority has it (raft.md 4.9). If another leader comes without it, those who have
+ * it hold what never was. Nothing of theirs can be kept: they forget all and start anew, as an empty
+ * server does. (The peer's stay different for ever.) It can be so only as long as nothing behind the
+ * snapshot is committed: base_unsure.
+ */
 #include "raft/state.h"
 
+enum match { MATCHES, DIFFERS, NEVER_WAS };
+
 /* "Reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm." */
-static bool previous_matches(const struct raft *r, const struct raft_append *a) {
-    uint64_t term;
-    if (a->previous_index == 0)
-        return true;
-    return raft_log_term(&r->log, a->previous_index, &term) && term == a->previous_term;
+static enum match previous_matches(const struct raft *r, const struct raft_append *a) {
+    const struct raft_log *l = &r->log;
+    uint64_t term, snapshot = l->snapshot_index;
+    if (a->previous_index >= snapshot) {
+        if (raft_log_term(l, a->previous_index, &term) && term == a->previous_term)
+            return MATCHES;
+        return a->previous_index == snapshot && r->base_unsure ? NEVER_WAS : DIFFERS;
+    }
+    if (!r->base_unsure)
+        return MATCHES; /* all up to the snapshot is committed: it is the leader's as well */
+    /* Only an entry in the snapshot's place can tell. A leader who has come down to the beginning
+     * has none that fits: he would have stopped there. */
+    if (a->previous_index + a->count >= snapshot)
+        return a->entries[snapshot - a->previous_index - 1]->term == l->snapshot_term ? MATCHES
+                                                                                      : NEVER_WAS;
+    return a->previous_index == 0 ? NEVER_WAS : DIFFERS;
 }
 
 static bool entries_are_in_order(const struct raft_append *a) {
@@ -96,20 +117,48 @@ static bool store_entries(struct raft *r, const struct raft_append *a) {
     return true;
 }
 
+static void forget(struct raft *r) {
+    struct raft_action *line =
+        raft_log_line(r, LOG_ERROR, "the leader's history is without this server's snapshot, which "
+                                    "was restored and lost: starting anew");
+    raft_log_u64(r, line, "index", r->log.snapshot_index);
+    r->busy = true;
+    raft_act(r, RAFT_ACTION_FORGET);
+}
+
+/* The state machine is empty: the log and what is known follow. */
+void raft_on_forgotten(struct raft *r) {
+    ASSERT(r->busy);
+    r->busy = false;
+    raft_persist_reset(r, 0, 0);
+    raft_configurations_clear(r);
+    r->commit = r->applied = r->apply_sent = r->confirmed = 0;
+    r->base_unsure = false;
+    raft_act(r, RAFT_ACTION_FAIL)->error = RAFT_ERROR_LEADERSHIP_LOST;
+}
+
+static void refuse(struct raft *r, const struct raft_append *a, struct raft_append_result *result) {
+    struct raft_action *line = raft_log_line(r, LOG_WARN, "failed to get previous log");
+    raft_log_u64(r, line, "previous-index", a->previous_index);
+    raft_log_u64(r, line, "last-index", raft_log_last_index(&r->log));
+    raft_log_str(r, line, "error", STR("log not found"));
+    result->no_retry_backoff = true;
+}
+
 static void accept(struct raft *r, const struct raft_append *a, struct raft_append_result *result) {
     if (!a->heartbeat) {
         if (r->busy)
             return; /* the log is being replaced; ask again */
-        if (!previous_matches(r, a)) {
-            uint64_t last = raft_log_last_index(&r->log);
-            struct raft_action *line = raft_log_line(r, LOG_WARN, "failed to get previous log");
-            raft_log_u64(r, line, "previous-index", a->previous_index);
-            raft_log_u64(r, line, "last-index", last);
-            raft_log_str(r, line, "error", STR("log not found"));
-            result->no_retry_backoff = true;
+        if (!entries_are_in_order(a))
             return;
-        }
-        if (!entries_are_in_order(a) || !store_entries(r, a))
+        enum match match = previous_matches(r, a);
+        if (match == NEVER_WAS)
+            forget(r);
+        else if (match == DIFFERS)
+            refuse(r, a, result);
+        if (match != MATCHES)
+            return;
+        if (!store_entries(r, a))
             return;
         /* The paper's min(leaderCommit, index of last new entry): only up to there is it certain
          * that this log is the leader's. (The peer takes its own last index.) */

@@ -62,7 +62,8 @@ static void rejected(struct raft *r, struct raft_peer *p, const struct raft_mess
     if (m->tag.epoch != p->epoch)
         return;
     const struct raft_append_result *result = &m->append_result;
-    uint64_t next = m->tag.previous;
+    /* Refused for a while, for no reason of the log's: the same once more. */
+    uint64_t next = m->tag.previous + (result->no_retry_backoff ? 0 : 1);
     if (result->last_log + 1 < next)
         next = result->last_log + 1;
     if (result->last_log < p->match) { /* not by any rule of Raft: its disk was replaced */

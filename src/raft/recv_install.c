@@ -59,6 +59,7 @@ void raft_on_installed(struct raft *r, struct raft_message *m, bool ok) {
         raft_persist_reset(r, in->last_index, in->last_term);
     }
     r->commit = r->applied = r->apply_sent = in->last_index;
+    r->base_unsure = true;
     if (r->state == RAFT_FOLLOWER && in->term == r->term && in->last_index > r->confirmed)
         r->confirmed = in->last_index;
     raft_configuration_installed(r, in->configuration, in->configuration_index, in->last_index);

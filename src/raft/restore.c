@@ -64,6 +64,7 @@ void raft_on_restored(struct raft *r, struct raft_event *event) {
         return;
     raft_persist_reset(r, event->restored.index, event->restored.term);
     r->commit = r->applied = r->apply_sent = event->restored.index;
+    r->base_unsure = true; /* until the no-op is committed */
     raft_configurations_update(r);
     raft_act(r, RAFT_ACTION_COMMIT)->index = r->commit;
     if (r->state != RAFT_LEADER) {

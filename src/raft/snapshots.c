@@ -214,6 +214,25 @@ bool snapshots_reap(struct snapshots *s, struct error *e) {
     return ok;
 }
 
+bool snapshots_remove_others(struct snapshots *s, uint64_t index, struct error *e) {
+    struct arena arena = ARENA_INIT;
+    struct snapshot_meta *metas = NULL;
+    size_t count, skipped;
+    bool ok = snapshots_list(s, &metas, &count, &skipped, &arena, e);
+    size_t newer = 0;
+    while (ok && newer < count && metas[newer].index != index)
+        newer++;
+    if (ok && index > 0 && newer == count)
+        ok = error_set(e, ERROR_IO, "the snapshot at %llu cannot be read",
+                       (unsigned long long)index);
+    for (size_t i = 0; ok && i < newer; i++)
+        ok = snapshots_remove(s, metas[i].id, e);
+    for (size_t i = 0; i < count; i++)
+        snapshot_meta_free(&metas[i]);
+    arena_free(&arena);
+    return ok;
+}
+
 /* ---- writing ---- */
 
 struct snapshot_writer *snapshot_writer_new(struct snapshots *s, const char *name,

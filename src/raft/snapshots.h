@@ -46,6 +46,9 @@ int snapshots_open_state(struct snapshots *s, struct str id, struct error *e);
 /* Removes all but the newest SNAPSHOTS_KEPT. */
 bool snapshots_reap(struct snapshots *s, struct error *e);
 bool snapshots_remove(struct snapshots *s, struct str id, struct error *e);
+/* The log was emptied behind index: what is newer than the snapshot at index is of a history that
+ * never was, and is removed. Index 0: all. */
+bool snapshots_remove_others(struct snapshots *s, uint64_t index, struct error *e);
 
 struct snapshot_writer;
 /* name tells concurrent writers apart. */

@@ -81,6 +81,7 @@ struct raft {
     uint64_t apply_sent; /* APPLY was given up to here */
     uint64_t applied;
     uint64_t confirmed;   /* up to here this log is that of the leader of the present term */
+    bool base_unsure;     /* nothing behind the snapshot is committed yet: see recv_append.c */
     int64_t last_contact; /* -1: never */
     int64_t election_at;
     bool no_peers_logged, not_stable_logged;
@@ -207,6 +208,7 @@ void raft_on_snapshot_taken(struct raft *r, uint64_t index, uint64_t term);
 void raft_on_restore(struct raft *r, struct raft_event *event);
 void raft_on_restored(struct raft *r, struct raft_event *event);
 void raft_on_installed(struct raft *r, struct raft_message *m, bool ok);
+void raft_on_forgotten(struct raft *r);
 
 /* recv_*.c */
 void raft_recv_append(struct raft *r, struct raft_message *m);

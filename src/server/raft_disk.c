@@ -37,6 +37,8 @@ struct raft_disk {
     unsigned failed_epoch; /* jobs of this epoch are dropped; 0: none */
     uint64_t sequence;     /* of the newest job in the batch */
     size_t batch;          /* entries in the batch */
+    bool reset;            /* in the batch is a RESET, to reset_index */
+    uint64_t reset_index;
     size_t last_batch;     /* entries in the one before, and how long its commit took */
     int64_t last_took;
     _Atomic bool stopped; /* results that arrive from now on are for nobody */
@@ -84,12 +86,12 @@ static void report_run(struct message *m) {
         mem_free(d);
 }
 
-static void report(struct raft_disk *d, bool failed, const struct error *e) {
+static void report(struct raft_disk *d, bool failed, bool for_good, const struct error *e) {
     struct report *r = MEM_NEW(struct report);
     r->disk = d;
     r->sequence = d->sequence;
     r->failed = failed;
-    r->for_good = failed && wal_is_broken(d->wal);
+    r->for_good = for_good;
     r->arena = ARENA_INIT;
     r->error = ERROR_IN(&r->arena);
     if (failed)
@@ -121,11 +123,14 @@ static void commit(struct raft_disk *d) {
     d->last_took = time_now_monotonic() - began;
     d->last_batch = d->batch;
     d->batch = 0;
-    if (ok) {
-        report(d, false, NULL);
+    bool lost = ok && d->reset && d->callbacks.reset != NULL &&
+                !d->callbacks.reset(d->callbacks.owner, d->reset_index, &e);
+    d->reset = false;
+    if (ok && !lost) {
+        report(d, false, false, NULL);
     } else {
         d->failed_epoch = d->epoch;
-        report(d, true, &e);
+        report(d, true, lost || wal_is_broken(d->wal), &e);
     }
     arena_free(&arena);
 }
@@ -145,6 +150,8 @@ static void put(struct raft_disk *d, const struct raft_disk_job *job) {
         break;
     default:
         wal_put_reset(d->wal, job->index);
+        d->reset = true;
+        d->reset_index = job->index;
         break;
     }
     d->sequence = job->sequence;

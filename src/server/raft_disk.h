@@ -56,6 +56,9 @@ struct raft_disk_callbacks {
      * driver calls raft_disk_resume. for_good: nothing can be written any more; only a restart can
      * tell what is on the disk. */
     void (*failed)(void *owner, const struct error *e, bool for_good);
+    /* On the disk thread: the log was emptied behind index, durably. What this does belongs to it:
+     * if it fails, nothing can go on (failed, for good). May be NULL. */
+    bool (*reset)(void *owner, uint64_t index, struct error *e);
 };
 
 struct raft_disk *raft_disk_start(struct wal *wal, struct loop *core,

@@ -216,6 +216,9 @@ static void do_action(struct raft_driver *d, const struct raft_action *a) {
     case RAFT_ACTION_TRANSFERRED:
         do_transferred(d, a);
         break;
+    case RAFT_ACTION_FORGET:
+        d->forgetting = true;
+        break;
     }
 }
 
@@ -685,6 +688,7 @@ static void driver_run(struct raft_driver *d) {
     apply_some(d);
     driver_restore_tick(d);
     driver_install_tick(d);
+    driver_forget_tick(d);
     driver_snapshot_tick(d);
     driver_view_update(d);
     driver_measure_round(d);
@@ -717,7 +721,7 @@ bool raft_driver_start(struct raft_driver *d, struct loop *core, struct error *e
     ASSERT(!d->started && loop_is_current(core));
     d->core = core;
     if (!d->dev) {
-        struct raft_disk_callbacks callbacks = {d, on_persisted, on_failed};
+        struct raft_disk_callbacks callbacks = {d, on_persisted, on_failed, driver_log_reset};
         d->disk = raft_disk_start(d->wal, core, &callbacks, e);
         if (d->disk == NULL)
             return false;

@@ -346,9 +346,8 @@ static void publish_call(struct raft_disk_job *job) {
     s->writer = NULL;
     job->ok = snapshot_writer_finish(writer, &s->meta, time_now_wall() / MILLISECOND, &s->arena,
                                      &s->error);
-    struct error ignored = ERROR_IN(&job->arena);
-    if (job->ok)
-        (void)snapshots_reap(s->driver->snapshots, &ignored);
+    /* Others are removed when the log has followed (driver_log_reset): not before, since this one
+     * may be older than they are. */
 }
 
 static void publish_done(struct raft_disk_job *job) {

@@ -152,6 +152,7 @@ struct raft_driver {
     struct raft_proposal *transfer; /* under way */
     struct raft_install_sink *sink; /* a snapshot is coming in */
     bool installing;                /* the core wants it; nothing is applied meanwhile */
+    bool forgetting;                /* the core wants the state to become empty */
     _Atomic bool restoring;         /* a restore of the store, of whatever origin */
 
     struct proposal_list queued;  /* not given to the core yet */
@@ -272,6 +273,11 @@ void driver_install_action(struct raft_driver *d, struct raft_message *m);
 /* After it was given: if the core did not want it, the bytes go. */
 void driver_install_settle(struct raft_driver *d, const struct raft_message *m);
 void driver_install_tick(struct raft_driver *d);
+
+/* raft_driver_forget.c */
+void driver_forget_tick(struct raft_driver *d);
+/* On the disk thread, when a RESET is durable. */
+bool driver_log_reset(void *owner, uint64_t index, struct error *e);
 void driver_install_stop(struct raft_driver *d);
 
 /* raft_driver_info.c */

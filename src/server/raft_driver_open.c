@@ -183,6 +183,30 @@ static bool log_continues(const struct recovery *r, uint64_t index, uint64_t ind
     return index + 1 == wal_first(r->d->wal) && index <= wal_last(r->d->wal);
 }
 
+/* The newest snapshot that the log continues counts. What is newer was being taken over when the
+ * process ended, or is of a history that never was (raft/recv_append.c). Without any such the newest
+ * counts, and the log is emptied behind it; but not when the log reaches back to the beginning. */
+static void choose_snapshot(struct recovery *r) {
+    const struct wal *w = r->d->wal;
+    size_t newer = 0;
+    while (newer < r->meta_count &&
+           !log_continues(r, r->metas[newer].index, r->metas[newer].term))
+        newer++;
+    bool whole = wal_first(w) == 1 && wal_last(w) > 0;
+    if (newer == r->meta_count && !whole)
+        return;
+    for (size_t i = 0; i < newer; i++) {
+        struct error why = ERROR_IN(r->arena);
+        log_at(LOG_WARN, DRIVER_LOG, "removing a snapshot that the log does not continue",
+               LOG_S("id", r->metas[i].id));
+        if (!snapshots_remove(r->d->snapshots, r->metas[i].id, &why))
+            log_at(LOG_WARN, DRIVER_LOG, "failed to remove snapshot", LOG_S("error", why.text));
+        snapshot_meta_free(&r->metas[i]);
+    }
+    r->meta_count -= newer;
+    memmove(r->metas, r->metas + newer, r->meta_count * sizeof *r->metas);
+}
+
 static bool store_is_usable(const struct recovery *r) {
     uint64_t applied = store_applied_index(r->d->store), term = store_applied_term(r->d->store);
     if (r->meta_count > 0) {
@@ -407,6 +431,7 @@ static bool store_prepare(struct recovery *r, struct error *e) {
     r->newest = 0;
     if (!log_reaches(r, e))
         return false;
+    choose_snapshot(r);
     if (!store_is_usable(r)) {
         if (store_applied_index(d->store) > 0)
             log_at(LOG_WARN, DRIVER_LOG, "rebuilding the state from snapshot and log",

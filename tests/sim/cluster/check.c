@@ -253,6 +253,8 @@ void check_truncated(struct node *n, uint64_t from, bool reset) {
     const struct durable *d = &n->durable;
     if (!reset && raft_get_state(n->raft) == RAFT_LEADER)
         sim_fail(s, "%s: a leader cuts its log at %llu", n->id, (unsigned long long)from);
+    if (reset && from == 1) /* it starts anew: a restore that was lost has cost it all before */
+        return;
     for (uint64_t i = from > d->first ? from : d->first; i <= d->last; i++) {
         const struct fact *f = fact_of(s->check, i);
         if (f->term != 0 && f->term == d->terms[i] && i < d->void_from)
@@ -307,7 +309,7 @@ static void check_quorum(struct node *n, uint64_t index, uint64_t term) {
 
 /* Whether all that is said to be committed is a state that a user has restored. */
 static bool is_restored(struct check *c, uint64_t index, uint64_t snapshot, uint64_t term) {
-    if (index != snapshot || fact_of(c, index)->term != 0)
+    if (index != snapshot || fact_of(c, index)->term == term)
         return false;
     const struct written *w = written_find(c, index, term);
     return w->index != 0 && w->restored;

@@ -65,11 +65,11 @@ static void report(struct node *n, struct report *r) {
     sim_at(s, &r->event, at);
 }
 
-static void report_commit(struct node *n, bool failed) {
+static void report_commit(struct node *n, bool failed, bool lost) {
     struct report *r = MEM_NEW(struct report);
     r->sequence = n->disk_sequence;
     r->failed = failed;
-    r->for_good = failed && wal_is_broken(n->wal);
+    r->for_good = failed && (lost || wal_is_broken(n->wal));
     report(n, r);
 }
 
@@ -107,22 +107,36 @@ static void note_void(struct node *n, const struct job *jobs) {
     }
 }
 
+/* Snapshots of a history that never was go with the log; without that nothing can go on. */
+static bool reset_snapshots(struct node *n, const struct job *jobs, struct error *e) {
+    for (const struct job *j = jobs; j != NULL; j = j->next) {
+        if (j->kind != JOB_RESET)
+            continue;
+        n->durable.snapshot_index = 0; /* what is newer may go */
+        check_snapshot_durable(n, j->index, n->snapshot_term);
+        if (!snapshots_remove_others(n->snapshots, j->index, e) ||
+            !snapshots_reap(n->snapshots, e))
+            return false;
+    }
+    return true;
+}
+
 static void commit(struct node *n, struct batch *b) {
     if (wal_batch_bytes(n->wal) == 0)
         return;
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     note_void(n, b->jobs);
-    bool ok = wal_commit(n->wal, &e);
+    bool ok = wal_commit(n->wal, &e), lost = ok && !reset_snapshots(n, b->jobs, &e);
     SIM_TRACE(n->sim, "%s disk: committed up to %llu%s" STR_FMT, n->id,
               (unsigned long long)n->disk_sequence, ok ? "" : " failed: ", STR_ARG(e.text));
     arena_free(&arena);
     if (ok)
         check_log_written(n, b->jobs);
-    else
+    if (!ok || lost)
         n->failed_epoch = n->epoch;
     batch_free(b);
-    report_commit(n, !ok);
+    report_commit(n, !ok || lost, lost);
 }
 
 static void put(struct node *n, const struct job *j) {

@@ -203,8 +203,9 @@ static void totals_print(const struct totals *t) {
            "%llu, wake-ups %llu\n",
            N(writes), N(reads), N(doubtful), N(unknown), N(wakes));
     printf("histories %llu (undecided %llu), membership changes %llu, transfers %llu, snapshots %llu, "
-           "installed %llu, restored %llu\n",
-           N(keys), N(undecided), N(changes), N(transfers), N(snapshots), N(installs), N(restores));
+           "installed %llu, restored %llu (and lost, with a new start, %llu)\n",
+           N(keys), N(undecided), N(changes), N(transfers), N(snapshots), N(installs), N(restores),
+           N(forgotten));
     uint64_t sum = 0;
     for (int f = 0; f < FAULT_COUNT; f++)
         sum += t->faults[f];

@@ -305,6 +305,9 @@ static void do_action(struct node *n, const struct raft_action *a) {
     case RAFT_ACTION_RESTORE:
         restore_action(n, a);
         break;
+    case RAFT_ACTION_FORGET:
+        n->forgetting = true;
+        break;
     case RAFT_ACTION_LOG:
         do_log(n, a);
         break;
@@ -532,6 +535,25 @@ static bool log_continues(const struct recovery *r, uint64_t index, uint64_t ind
     return index + 1 == wal_first(r->n->wal) && index <= wal_last(r->n->wal);
 }
 
+/* The newest snapshot that the log continues counts. What is newer was being taken over when the
+ * process ended, or is of a history that never was. Without any the newest one counts, and the log is
+ * emptied; but not where it reaches back to the beginning. */
+static void choose_snapshot(struct recovery *r) {
+    size_t drop = 0;
+    while (drop < r->meta_count && !log_continues(r, r->metas[drop].index, r->metas[drop].term))
+        drop++;
+    bool whole = wal_first(r->n->wal) == 1 && wal_last(r->n->wal) > 0;
+    if (drop == r->meta_count && !whole)
+        return;
+    for (size_t i = 0; i < drop; i++) {
+        struct error ignored = ERROR_IN(&r->arena);
+        (void)snapshots_remove(r->n->snapshots, r->metas[i].id, &ignored);
+        snapshot_meta_free(&r->metas[i]);
+    }
+    r->meta_count -= drop;
+    memmove(r->metas, r->metas + drop, r->meta_count * sizeof *r->metas);
+}
+
 static bool machine_is_usable(const struct recovery *r) {
     uint64_t term, applied = machine_applied(r->n->machine, &term), in_log;
     if (r->meta_count > 0) {
@@ -691,6 +713,7 @@ static bool recover(struct recovery *r) {
     r->newest = 0;
     if (!log_reaches(r))
         return false;
+    choose_snapshot(r);
     if (!machine_is_usable(r) && !machine_rebuild(r))
         return false;
     return log_align(r) && make_core(r);
@@ -706,6 +729,7 @@ static void process_reset(struct node *n) {
     n->epoch = n->failed_epoch = 0;
     n->disk_sequence = n->persisted = 0;
     n->command_index = n->command_term = 0;
+    n->forgetting = false;
     n->reading = n->told_leader = n->ready = n->raft_broken = n->snapshot_wanted = false;
     n->apply_target = n->applied = machine_applied(n->machine, &n->applied_term);
     n->paused_until = 0;

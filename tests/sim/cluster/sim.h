@@ -296,6 +296,7 @@ struct node {
     struct snapshot_task *task;
     bool snapshot_wanted;
     struct incoming *incoming;
+    bool forgetting;    /* the core wants the state to become empty */
     bool install_taken; /* the core said INSTALL in this step */
     struct restoring *restoring;
 
@@ -484,7 +485,7 @@ struct totals {
     int64_t simulated;
     uint64_t faults[FAULT_COUNT];
     uint64_t events, messages, elections, entries, writes, reads, doubtful, unknown, wakes, snapshots;
-    uint64_t installs, restores, changes, transfers, starts, keys, undecided, real_stores;
+    uint64_t installs, restores, changes, transfers, starts, keys, undecided, real_stores, forgotten;
 };
 
 struct sim {

@@ -28,15 +28,16 @@ static struct snapshot_writer *write_state(struct node *n, const char *name, str
     return w;
 }
 
-/* The writer is gone afterwards. */
-static bool publish(struct node *n, struct snapshot_writer *w, struct snapshot_meta *m) {
+/* The writer is gone afterwards. Others than local ones count when the log has followed. */
+static bool publish(struct node *n, struct snapshot_writer *w, struct snapshot_meta *m,
+                    bool local) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     bool ok = snapshot_writer_finish(w, m, wall_ms(n), &arena, &e);
-    if (ok) {
+    if (ok && local)
         check_snapshot_durable(n, m->index, m->term);
+    if (ok && local)
         (void)snapshots_reap(n->snapshots, &e);
-    }
     arena_free(&arena);
     return ok;
 }
@@ -47,7 +48,7 @@ static void writer_end(struct node *n, struct snapshot_writer *w, struct snapsho
     if (torn) {
         n->disk->crash_at = n->disk->calls + 1 + node_below(n, 10);
         sim_fault(n->sim, FAULT_TORN);
-        (void)publish(n, w, m);
+        (void)publish(n, w, m, false);
     } else {
         n->disk->crash_at = 1; /* nothing more reaches the disk */
         snapshot_writer_abort(w);
@@ -86,7 +87,7 @@ static void task_fire(struct sim *s, struct sim_event *e) {
     }
     struct snapshot_writer *w = t->writer;
     t->writer = NULL;
-    bool ok = publish(n, w, &t->meta);
+    bool ok = publish(n, w, &t->meta, true);
     uint64_t index = t->meta.index, term = t->meta.term;
     SIM_TRACE(s, "%s snapshot at %llu: %s", n->id, (unsigned long long)index, ok ? "done" : "failed");
     task_free(n);
@@ -228,7 +229,7 @@ static bool finish_call(struct node *n, struct job *j) {
     struct incoming *in = n->incoming;
     struct snapshot_writer *w = in->writer;
     in->writer = NULL;
-    return publish(n, w, &in->meta);
+    return publish(n, w, &in->meta, false);
 }
 
 static void finish_done(struct node *n, struct job *j) {
@@ -353,7 +354,7 @@ static bool restore_call(struct node *n, struct job *j) {
     (void)j;
     struct restoring *r = n->restoring;
     struct snapshot_writer *w = write_state(n, "restore", buf_str(&r->content->state));
-    return w != NULL && publish(n, w, &r->meta);
+    return w != NULL && publish(n, w, &r->meta, false);
 }
 
 static void waiting_remove(struct node *n, struct proposal *p) {
@@ -418,6 +419,24 @@ static void restoring_tick(struct node *n) {
     disk_submit(n, j);
 }
 
+/* ---- what never was ---- */
+
+static void forget_tick(struct node *n) {
+    if (!n->forgetting || n->reading || n->task != NULL || n->raft_broken)
+        return;
+    n->forgetting = false;
+    machine_clear(n->machine);
+    struct watch_touched *touched = watch_touched_new();
+    watch_touched_add(touched, WATCH_ALL, STR(""));
+    io_push(n, touched);
+    n->applied = n->apply_target = n->applied_term = 0;
+    n->snapshot_index = n->snapshot_term = n->command_index = 0;
+    n->sim->totals.forgotten++;
+    SIM_TRACE(n->sim, "%s starts anew", n->id);
+    struct raft_event event = {.kind = RAFT_EVENT_FORGOTTEN};
+    node_step(n, &event);
+}
+
 /* ---- all of them ---- */
 
 void snapshot_tick(struct node *n) {
@@ -425,7 +444,8 @@ void snapshot_tick(struct node *n) {
         return;
     incoming_tick(n);
     restoring_tick(n);
-    bool busy = n->restoring != NULL || (n->incoming != NULL && n->incoming->taken);
+    forget_tick(n);
+    bool busy = n->restoring != NULL || n->forgetting || (n->incoming != NULL && n->incoming->taken);
     if (n->snapshot_wanted && n->task == NULL && !busy && !n->raft_broken) {
         n->snapshot_wanted = false;
         task_start(n);

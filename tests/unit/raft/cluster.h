@@ -416,6 +416,9 @@ static inline void node_action(struct cluster *c, struct node *n, const struct r
     case RAFT_ACTION_APPLY:
         node_apply(c, n, a->index);
         break;
+    case RAFT_ACTION_FORGET: /* the simulator's (tests/sim) */
+        CLUSTER_CHECK(c, !"a snapshot that never was");
+        break;
     case RAFT_ACTION_VERIFIED:
         *(a->error == RAFT_OK ? &n->verified_ok : &n->verified_bad) += 1;
         break;

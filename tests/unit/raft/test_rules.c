@@ -607,6 +607,69 @@ static void test_install_late(void **state) {
     core_free(&c);
 }
 
+static struct core installed_at(uint64_t index, uint64_t term) {
+    struct core c = core_new(3, (uint64_t[]){1, 2, 2, 3, 3}, 5, 2);
+    struct raft_message m = {.kind = RAFT_INSTALL,
+                             .install = {.term = term,
+                                         .leader = STR(OTHER),
+                                         .last_index = index,
+                                         .last_term = term,
+                                         .version = 1}};
+    receive(&c, &m);
+    struct raft_event done = {.kind = RAFT_EVENT_INSTALLED, .installed = {true, &m}};
+    step(&c, &done);
+    return c;
+}
+
+/* A user's snapshot that was restored at 20 in term 4, and lost: the leader of term 5 has another
+ * entry there, or none. Who has it forgets all. */
+static void test_restored_and_lost(void **state) {
+    struct core c = installed_at(20, 4);
+    /* In its place is another entry: said as the one before, or as one of those that come. */
+    append(&c, 5, 20, 5, 0, (uint64_t[]){5}, 1);
+    assert_non_null(action(&c, RAFT_ACTION_FORGET, 0));
+    assert_false(append(&c, 5, 0, 0, 0, (uint64_t[]){1}, 1)->message.append_result.success);
+    assert_null(action(&c, RAFT_ACTION_FORGET, 0)); /* once */
+    struct raft_event forgotten = {.kind = RAFT_EVENT_FORGOTTEN};
+    step(&c, &forgotten);
+    assert_int_equal(action(&c, RAFT_ACTION_RESET, 0)->index, 0);
+    assert_int_equal(raft_commit_index(c.raft), 0);
+    assert_null(raft_latest_configuration(c.raft, NULL));
+    const struct raft_action *a = append(&c, 5, 0, 0, 0, (uint64_t[]){1}, 1);
+    assert_true(a->message.append_result.success);
+    assert_int_equal(a->sequence, action(&c, RAFT_ACTION_APPEND, 0)->sequence);
+    core_free(&c);
+
+    c = installed_at(3, 4);
+    append(&c, 5, 1, 1, 0, (uint64_t[]){5, 5, 5}, 3);
+    assert_non_null(action(&c, RAFT_ACTION_FORGET, 0));
+    core_free(&c);
+
+    c = installed_at(3, 4); /* it fits */
+    assert_true(append(&c, 5, 2, 4, 0, (uint64_t[]){4, 5}, 2)->message.append_result.success);
+    core_free(&c);
+
+    c = installed_at(20, 4); /* cannot be told: the leader goes back, to the beginning */
+    append(&c, 5, 10, 3, 0, (uint64_t[]){5}, 1);
+    assert_null(action(&c, RAFT_ACTION_FORGET, 0));
+    assert_true(sent(&c, RAFT_APPEND_RESULT, 0)->message.append_result.no_retry_backoff);
+    append(&c, 5, 0, 0, 0, (uint64_t[]){1, 1}, 2);
+    assert_non_null(action(&c, RAFT_ACTION_FORGET, 0));
+    core_free(&c);
+}
+
+/* Once something behind it is committed, a snapshot is what everybody's is. */
+static void test_snapshot_is_sure(void **state) {
+    struct core c = installed_at(20, 4);
+    assert_true(append(&c, 4, 20, 4, 21, (uint64_t[]){4}, 1)->message.append_result.success);
+    assert_int_equal(raft_commit_index(c.raft), 21);
+    assert_true(append(&c, 4, 10, 3, 21, (uint64_t[]){4}, 1)->message.append_result.success);
+    assert_true(append(&c, 4, 0, 0, 21, (uint64_t[]){1}, 1)->message.append_result.success);
+    assert_int_equal(raft_get_log(c.raft)->last, 21);
+    assert_null(action(&c, RAFT_ACTION_FORGET, 0));
+    core_free(&c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_votes),
@@ -624,6 +687,8 @@ int main(void) {
         cmocka_unit_test(test_install_keeps_rest),
         cmocka_unit_test(test_install_late),
         cmocka_unit_test(test_install_reset_fails),
+        cmocka_unit_test(test_restored_and_lost),
+        cmocka_unit_test(test_snapshot_is_sure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
