@@ -194,6 +194,7 @@ bool local_reload(struct local *l, const struct config *config, struct error *e)
     struct list states = remember(l, &scratch);
     unload(l);
     l->node_in_sync = false;
+    l->node_version++;
     bool ok = local_load(l, config, e);
     give_back(l, &states);
     l->discards_output = config->discard_check_output; /* not before: as the peer */

@@ -59,6 +59,7 @@ struct local {
 
     /* anti-entropy: local_sync.c */
     bool node_in_sync;
+    uint64_t node_version; /* counts the reloads, which may change the node */
     enum sync_state state;
     enum sync_stage stage;
     bool full_wanted;       /* a full sync is to run when the pass is over */

@@ -37,6 +37,7 @@ struct sync_call {
     struct sync_item item;
     struct sync_item *checks; /* that travel with a service */
     size_t check_count;
+    uint64_t node_version;          /* of what it tells of the node */
     struct sync_call *next, **back; /* list of those under way */
 };
 
@@ -142,6 +143,7 @@ static struct register_request *new_register(struct sync_call *c, struct str tok
         .tagged_addresses = l->config->tagged_addresses,
         .write.token = token,
     };
+    c->node_version = l->node_version;
     struct register_request *r = ARENA_NEW(&c->arena, struct register_request);
     schema_copy(&register_request_shape, r, &from, &c->arena);
     r->write.token = str_copy(&c->arena, token);
@@ -338,8 +340,8 @@ static void settle(struct local *l, const struct sync_call *c, bool denied) {
     struct local_service *s;
     struct local_check *check;
     switch (c->kind) {
-    case PUSH_NODE:
-        l->node_in_sync = true;
+    case PUSH_NODE: /* unless a reload has changed it since */
+        l->node_in_sync = l->node_in_sync || c->node_version == l->node_version;
         break;
     case PUSH_SERVICE:
         if ((s = unchanged_service(l, c->item)) != NULL)
@@ -402,7 +404,7 @@ static void call_done_push(struct call *call) {
     bool node_follows = c->kind == PUSH_SERVICE || c->kind == PUSH_CHECK;
     if (!error_is_set(&a->error) || drop_is_done(c, &a->error)) {
         settle(l, c, false);
-        l->node_in_sync = l->node_in_sync || node_follows;
+        l->node_in_sync = l->node_in_sync || (node_follows && c->node_version == l->node_version);
         log_success(c);
     } else if (a->error.kind == ERROR_DENIED) {
         settle(l, c, true);
