@@ -164,6 +164,40 @@ static int compare_names(const struct dirent **a, const struct dirent **b) {
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
+/* What the path leads to lacks its first part that is not there. */
+static bool missing_target(struct sources *s, const char *path) {
+    char target[4096];
+    int code = errno;
+    ssize_t n = readlink(path, target, sizeof(target) - 1);
+    target[n > 0 ? n : 0] = '\0';
+    for (char *at = target + (target[0] == '/');; at++) {
+        if (*at != '/' && *at != '\0')
+            continue;
+        char end = *at;
+        struct stat info;
+        *at = '\0';
+        if (end == '\0' || lstat(target, &info) != 0)
+            break;
+        *at = end;
+    }
+    return error_set(s->e, ERROR_INTERNAL, "lstat %s: %s", target, agent_os_error(code));
+}
+
+/* A link's target; relative to this directory, as the path was, when it lies below it. */
+static const char *resolve(struct sources *s, const char *path) {
+    char *resolved = realpath(path, NULL);
+    if (resolved == NULL)
+        return NULL;
+    char here[4096];
+    struct str name = str_from(resolved);
+    struct str base = str_from(getcwd(here, sizeof(here) - 1) != NULL ? strcat(here, "/") : "");
+    if (path[0] != '/' && base.len > 1 && str_has_prefix(name, base))
+        name = str_sub(name, base.len, SIZE_MAX);
+    path = str_copy(s->arena, name).data;
+    free(resolved);
+    return path;
+}
+
 static bool add_entry(struct sources *s, const char *directory, const char *name) {
     size_t len = strlen(directory);
     const char *separator = len > 0 && directory[len - 1] == '/' ? "" : "/";
@@ -172,15 +206,10 @@ static bool add_entry(struct sources *s, const char *directory, const char *name
     if (lstat(path, &info) != 0)
         return error_set(s->e, ERROR_INTERNAL, "lstat %s: %s", path, agent_os_error(errno));
     if (S_ISLNK(info.st_mode)) {
-        char target[4096];
-        ssize_t n = readlink(path, target, sizeof(target) - 1);
-        char *resolved = realpath(path, NULL);
-        if (resolved == NULL) {
-            target[n > 0 ? n : 0] = '\0';
-            return error_set(s->e, ERROR_INTERNAL, "lstat %s: %s", target, agent_os_error(errno));
-        }
-        path = str_copy(s->arena, str_from(resolved)).data;
-        free(resolved);
+        const char *target = resolve(s, path);
+        if (target == NULL)
+            return missing_target(s, path);
+        path = target;
         if (stat(path, &info) != 0)
             return error_set(s->e, ERROR_INTERNAL, "stat %s: %s", path, agent_os_error(errno));
     }

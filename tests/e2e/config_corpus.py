@@ -680,18 +680,7 @@ non_voting_server = true
 autopilot { redundancy_zone_tag = "x" upgrade_version_tag = "y" disable_upgrade_migration = true }
 acl { msp_disable_bootstrap = true tokens { managed_service_provider = [{ accessor_id = "x" }] } }
 dns_config { prefer_namespace = true }
-config_entries { bootstrap = [{ kind = "zork" name = "x" }] }
-config_entries { bootstrap = [{ name = "x" }] }
 config_entries { bootstrap = [{ kind = "service-defaults" name = "x" protocol = "http" }] }
-config_entries { bootstrap = [{ kind = "service-defaults" name = "x" zork = "http" }] }
-config_entries { bootstrap = [{ Kind = "proxy-defaults" Name = "global" Config { a = 1 } }] }
-config_entries { bootstrap = [{ Kind = "proxy-defaults" Name = "x" }] }
-config_entries { bootstrap = [{ kind = "service-defaults" }] }
-config_entries { bootstrap = [{ kind = "service-resolver" name = "x" connect_timeout = "zz" }] }
-config_entries { bootstrap = [{ kind = "service-resolver" name = "x" default_subset = "zz" }] }
-config_entries { bootstrap = [{ kind = "service-router" name = "x" }, { kind = "zork" }] }
-config_entries { bootstrap = [{ kind = "ingress-gateway" name = "x" listeners = [{ port = 1 protocol = "zork" }] }] }
-config_entries { bootstrap = [{ kind = "service-splitter" name = "x" splits = [{ weight = 50 }] }] }
 unix_sockets { user = "zork" group = "x" mode = "y" }
 skip_leave_on_interrupt = true leave_on_terminate = true
 disable_remote_exec = false disable_update_check = true disable_coordinates = true
@@ -769,7 +758,6 @@ FILES = [
     {"args": ["a.hcl", "b.hcl"], "a.hcl": 'data_dir = "/nonexistent" bind_addr = "127.0.0.1" segments = []', "b.hcl": 'audit { } non_voting_server = true'},
     {"args": ["a.hcl", "b.hcl", "c.txt"], "a.hcl": 'bogus = 1', "b.hcl": '= 5', "c.txt": ""},
     {"args": ["a.hcl", "a.hcl"], "a.hcl": 'data_dir = "/nonexistent" bind_addr = "127.0.0.1" service { name = "a" meta { "b c" = "" } }'},
-    {"args": ["-zork", "a.hcl"], "a.hcl": ''},
     {"args": ["a.hcl", "-quiet"], "a.hcl": 'data_dir = "/nonexistent" bind_addr = "127.0.0.1"'},
     {"args": ["a.hcl"], "a.hcl": 'data_dir = "d" bind_addr = "127.0.0.1"', "d/x": ""},
     {"args": ["a.hcl"], "a.hcl": 'server = true data_dir = "d" bind_addr = "127.0.0.1"', "d/mdb/x": ""},
