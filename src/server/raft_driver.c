@@ -5,13 +5,7 @@
 #include "base/metrics.h"
 #include "server/raft_driver_internal.h"
 
-#define APPLY_ENTRIES DRIVER_APPLY_ENTRIES
-#define APPLY_BYTES ((size_t)16 << 20)
-#define APPLY_TIME (10 * MILLISECOND)
-#define STALL (50 * MILLISECOND) /* a round that takes longer is a long one */
-#define APPLY_LOOK 32 /* entries between looks at the clock */
 #define PROPOSE_ENTRIES ((size_t)4096)
-#define APPLY_RETRY SECOND
 #define CHUNK_BYTES ((size_t)524288)
 #define ENTRY_KVS_TYPE 2
 #define TYPE_MASK 0x7f
@@ -415,209 +409,6 @@ static void give_queued(struct raft_driver *d) {
     }
 }
 
-/* ---- applying ---- */
-
-bool driver_apply_entry(struct raft_driver *d, struct store_batch *b,
-                        const struct raft_entry *entry, struct store_result *result,
-                        struct error *e) {
-    if (entry->type == RAFT_COMMAND) {
-        if (!store_apply(b, entry->index, entry->term, entry->data, entry->extensions, result, e))
-            return error_prefix(e, "entry %llu: ", (unsigned long long)entry->index);
-    } else if (entry->type < RAFT_ENTRY_TYPES) {
-        store_advance(b, entry->index, entry->term);
-    } else {
-        return error_set(e, ERROR_INTERNAL, "entry %llu: unrecognized log type: %u",
-                         (unsigned long long)entry->index, entry->type);
-    }
-    if (entry->type == RAFT_COMMAND || entry->type == RAFT_BARRIER) {
-        d->command_index = entry->index;
-        d->command_term = entry->term;
-    }
-    return true;
-}
-
-static void answer_one(struct raft_driver *d, struct raft_proposal *p,
-                       const struct store_result *result) {
-    struct arena arena = ARENA_INIT;
-    struct raft_outcome outcome = {.index = p->index, .term = p->term, .error = ERROR_IN(&arena)};
-    if (p->kind == PROPOSAL_COMMAND && result->kind == STORE_RESULT_INCOMPLETE)
-        error_set(&outcome.error, ERROR_INTERNAL, "please resubmit call for rechunking");
-    else if (p->kind == PROPOSAL_COMMAND)
-        outcome.result = result;
-    driver_finish(d, p, &outcome);
-    arena_free(&arena);
-}
-
-/* Answers those whose entry is among first..first+count-1. */
-static void answer_batch(struct raft_driver *d, uint64_t first, size_t count) {
-    while (d->waiting.first != NULL && d->waiting.first->index < first + count) {
-        struct raft_proposal *p = d->waiting.first;
-        ASSERT(p->index >= first);
-        proposal_list_remove(&d->waiting, p);
-        driver_measure_answered(d, p);
-        answer_one(d, p, &d->results[p->index - first]);
-    }
-}
-
-/* Applies as many as there is time for in one round: heartbeats wait meanwhile. *count becomes how
- * many those were. */
-static bool apply_batch(struct raft_driver *d, struct raft_entry *const *entries, size_t *count,
-                        struct watch_touched **touched, struct error *e) {
-    struct store_batch *b = store_batch_begin(d->store, e);
-    if (b == NULL)
-        return false;
-    int64_t until = time_now_monotonic() + APPLY_TIME;
-    store_set_clock(d->store, time_now_steady());
-    int64_t began = time_now_monotonic();
-    size_t n = 0;
-    while (n < *count) {
-        if (!driver_apply_entry(d, b, entries[n], &d->results[n], e)) {
-            store_batch_abort(b);
-            return false;
-        }
-        began = driver_measure_applied(d, entries[n], began);
-        if (++n % APPLY_LOOK == 0 && time_now_monotonic() > until)
-            break;
-    }
-    *count = n;
-    return store_batch_commit(b, touched, e);
-}
-
-/* A disk that is full may have room again later: what is committed is safe in the log, and its
- * proposers wait. Anything else that keeps an entry from being applied will do so for ever. */
-static void apply_failed(struct raft_driver *d, uint64_t first, const struct error *e) {
-    if (e->kind != ERROR_IO) {
-        store_distrust(d->store);
-        driver_fatal(d, e->text);
-        return;
-    }
-    log_at(LOG_ERROR, DRIVER_LOG, "failed to apply entries, will try again", LOG_I("index", first),
-           LOG_S("error", e->text));
-    d->apply_waits = true;
-    loop_timer_set(&d->retry_timer, APPLY_RETRY);
-}
-
-static void on_retry(struct loop_timer *t) {
-    struct raft_driver *d = t->owner;
-    d->apply_waits = false; /* the round before the next poll does the rest */
-}
-
-/* Whoever was busy for long has not heard of the others meanwhile. */
-static void note_stall(struct raft_driver *d, int64_t began) {
-    if (time_now_monotonic() - began < STALL)
-        return;
-    struct raft_event event = {.kind = RAFT_EVENT_STALLED};
-    driver_step(d, &event);
-}
-
-static bool apply_entries(struct raft_driver *d, struct raft_entry *const *entries, size_t count) {
-    struct arena arena = ARENA_INIT;
-    struct error e = ERROR_IN(&arena);
-    struct watch_touched *touched = NULL;
-    uint64_t command_index = d->command_index, command_term = d->command_term;
-    int64_t began = time_now_monotonic();
-    if (!apply_batch(d, entries, &count, &touched, &e)) {
-        driver_measure_batch(d);
-        d->command_index = command_index;
-        d->command_term = command_term;
-        apply_failed(d, entries[0]->index, &e);
-        arena_free(&arena);
-        return false;
-    }
-    arena_free(&arena);
-    uint64_t first = entries[0]->index;
-    d->applied = entries[count - 1]->index;
-    d->applied_term = entries[count - 1]->term;
-    if (touched != NULL && d->options.on_touched != NULL)
-        d->options.on_touched(d->options.owner, touched);
-    else if (touched != NULL)
-        watch_touched_release(touched);
-    answer_batch(d, first, count);
-    driver_measure_batch(d);
-    note_stall(d, began);
-    struct raft_event event = {.kind = RAFT_EVENT_APPLIED, .applied = d->applied};
-    driver_step(d, &event);
-    return true;
-}
-
-void driver_older_drop(struct raft_driver *d) {
-    if (d->older != NULL)
-        raft_disk_job_free(d->older);
-    d->older = NULL;
-}
-
-static void on_read(struct raft_disk_job *job) {
-    struct raft_driver *d = job->owner;
-    d->reading = false;
-    bool wanted = !d->stopping && !d->dead && !d->installing;
-    if (wanted && !job->ok)
-        driver_fatal(d, job->error.text);
-    if (wanted && job->ok)
-        d->older = job; /* the round before the next poll begins with them */
-    else
-        raft_disk_job_free(job);
-}
-
-static void read_older(struct raft_driver *d, uint64_t first) {
-    ASSERT(!d->dev);
-    struct raft_disk_job *job = raft_disk_job_new(RAFT_DISK_READ);
-    job->index = first;
-    job->last = d->apply_target;
-    job->done = on_read;
-    job->owner = d;
-    d->reading = true;
-    raft_disk_submit(d->disk, job);
-}
-
-static bool may_apply(const struct raft_driver *d) {
-    return !d->reading && !d->dead && !d->apply_waits && !d->installing &&
-           d->applied < d->apply_target;
-}
-
-/* Entries from first on that were read from disk; 0: none of them. */
-static size_t older_from(struct raft_driver *d, uint64_t first, struct raft_entry **out) {
-    const struct raft_disk_job *job = d->older;
-    if (job != NULL && first >= job->index && first < job->index + job->count) {
-        size_t at = (size_t)(first - job->index), n = 0;
-        for (; n < APPLY_ENTRIES && at + n < job->count; n++)
-            out[n] = raft_entry_hold(job->entries[at + n]);
-        return n;
-    }
-    driver_older_drop(d);
-    return 0;
-}
-
-static size_t cached_from(struct raft_driver *d, uint64_t first, struct raft_entry **out) {
-    const struct raft_log *log = raft_get_log(d->raft);
-    size_t n = 0, bytes = 0;
-    while (n < APPLY_ENTRIES && first + n <= d->apply_target && bytes < APPLY_BYTES) {
-        struct raft_entry *entry = raft_log_cached(log, first + n);
-        ASSERT(entry != NULL);
-        out[n++] = raft_entry_hold(entry);
-        bytes += raft_entry_bytes(entry);
-    }
-    return n;
-}
-
-/* One batch a round: what is committed is applied in one transaction, but the loop must get its
- * turn. */
-static void apply_some(struct raft_driver *d) {
-    if (!may_apply(d))
-        return;
-    uint64_t first = d->applied + 1;
-    struct raft_entry *entries[APPLY_ENTRIES];
-    size_t n = older_from(d, first, entries);
-    if (n == 0 && raft_log_cached(raft_get_log(d->raft), first) != NULL)
-        n = cached_from(d, first, entries);
-    if (n == 0) {
-        read_older(d, first);
-        return;
-    }
-    apply_entries(d, entries, n);
-    for (size_t i = 0; i < n; i++)
-        raft_entry_release(entries[i]);
-}
-
 /* ---- leadership ---- */
 
 static void tell_leadership(struct raft_driver *d) {
@@ -659,7 +450,7 @@ static void set_timer(struct raft_driver *d) {
 
 static bool work_is_left(const struct raft_driver *d) {
     return (d->queued.first != NULL && d->restore == NULL) || d->state_dirty || d->tick ||
-           may_apply(d);
+           driver_may_apply(d);
 }
 
 static void on_idle(uv_idle_t *idle) {
@@ -678,14 +469,14 @@ static void driver_run(struct raft_driver *d) {
     d->running = true;
     /* After a long round what has come meanwhile is looked at first: perhaps the leader was not
      * silent, but this server busy. */
-    if (d->tick && time_now_monotonic() - d->polled_at < STALL) {
+    if (d->tick && time_now_monotonic() - d->polled_at < DRIVER_STALL) {
         d->tick = false;
         d->timer_at = 0;
         struct raft_event event = {.kind = RAFT_EVENT_TICK};
         driver_step(d, &event);
     }
     give_queued(d);
-    apply_some(d);
+    driver_apply_some(d);
     driver_restore_tick(d);
     driver_install_tick(d);
     driver_forget_tick(d);
@@ -735,7 +526,7 @@ bool raft_driver_start(struct raft_driver *d, struct loop *core, struct error *e
     uv_check_start(&d->check, on_check);
     loop_timer_init(core, &d->timer, on_timer, d);
     loop_timer_init(core, &d->snapshot_timer, driver_snapshot_timer, d);
-    loop_timer_init(core, &d->retry_timer, on_retry, d);
+    loop_timer_init(core, &d->retry_timer, driver_apply_retry, d);
     driver_snapshot_timer_set(d);
     driver_measure_state(d);
     d->started = true;
@@ -768,7 +559,7 @@ void raft_driver_stop(struct raft_driver *d) {
     driver_network_stop(d);
     driver_install_stop(d);
     driver_restore_stop(d);
-    driver_older_drop(d);
+    driver_apply_stop(d);
     if (d->transfer != NULL)
         driver_answer(d, d->transfer, RAFT_ERROR_SHUTDOWN, STR_NONE);
     d->transfer = NULL;

@@ -26,7 +26,7 @@ static bool state_clear(struct raft_driver *d, struct error *e) {
 
 /* Not while something else reads or replaces the state. */
 void driver_forget_tick(struct raft_driver *d) {
-    if (!d->forgetting || d->reading || d->task != NULL || d->dead ||
+    if (!d->forgetting || driver_state_is_used(d) || d->dead ||
         atomic_exchange(&d->restoring, true))
         return;
     d->forgetting = false;

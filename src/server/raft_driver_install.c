@@ -382,7 +382,7 @@ static void publish_in_memory(struct raft_driver *d) {
  * written. */
 void driver_install_tick(struct raft_driver *d) {
     struct raft_install_sink *s = d->sink;
-    if (!d->installing || d->reading || d->task != NULL || s->publishing || d->dead)
+    if (!d->installing || driver_state_is_used(d) || s->publishing || d->dead)
         return;
     driver_older_drop(d);
     if (d->dev) {

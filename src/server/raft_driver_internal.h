@@ -1,5 +1,6 @@
 /* The driver's own state, for raft_driver*.c. raft_driver_open.c: from disk to a running core;
- * raft_driver.c: the core's loop, proposals and applying; raft_driver_network.c: messages to and
+ * raft_driver.c: the core's loop and proposals; raft_driver_apply.c: entries into the store;
+ * raft_driver_network.c: messages to and
  * from other servers; raft_driver_install.c: a leader's snapshot that replaces the state;
  * raft_driver_recover.c: peers.json; raft_driver_snapshot.c: snapshots and restores;
  * raft_driver_info.c: what other threads may ask.
@@ -24,7 +25,8 @@
 
 #define DRIVER_LOG "agent.server.raft"
 #define DRIVER_APPLY_ENTRIES ((size_t)4096) /* a transaction */
-#define DRIVER_ADDRESS_MAX 64               /* bytes of "ip:port" with its end */
+#define DRIVER_STALL (50 * MILLISECOND) /* a round of the core that takes longer is a long one */
+#define DRIVER_ADDRESS_MAX 64           /* bytes of "ip:port" with its end */
 
 enum proposal_kind {
     PROPOSAL_COMMAND,
@@ -76,6 +78,7 @@ struct snapshot_request {
     void *owner;
 };
 struct snapshot_task;
+struct applying;
 
 /* A finished snapshot: its meta with a configuration of its own, and its state.bin. */
 struct raft_driver_snapshot {
@@ -127,9 +130,9 @@ struct raft_driver {
     struct loop_timer timer, snapshot_timer, retry_timer;
     int64_t timer_at;
     bool started, stopping, dead, running, idling;
-    bool tick;        /* the timer fired */
+    bool tick;         /* the timer fired */
     int64_t polled_at; /* when what had come was last looked at */
-    bool state_dirty; /* leadership may have changed: tell the owner */
+    bool state_dirty;  /* leadership may have changed: tell the owner */
 
     struct raft *raft;
     struct wal *wal;
@@ -167,6 +170,7 @@ struct raft_driver {
     uint64_t apply_target, applied, applied_term;
     uint64_t command_index,
         command_term;            /* last command or barrier applied since the start or restore */
+    struct applying *applying;   /* by a helper thread: the state is its; NULL: none */
     struct raft_disk_job *older; /* entries read from disk, to be applied; NULL: none */
     bool reading;
     bool apply_waits; /* the store's disk is full or failing: to be tried again */
@@ -200,6 +204,12 @@ struct raft_driver {
     _Atomic int64_t view_contact; /* monotonic time; 0: never */
 };
 
+/* Something reads the state or writes it, apart from those who only look: it must not be replaced,
+ * nor captured, now. */
+static inline bool driver_state_is_used(const struct raft_driver *d) {
+    return d->reading || d->task != NULL || d->applying != NULL;
+}
+
 /* raft_driver.c */
 void driver_step(struct raft_driver *d, struct raft_event *event);
 void driver_fatal(struct raft_driver *d, struct str text);
@@ -224,10 +234,14 @@ void driver_restore_tick(struct raft_driver *d); /* goes on when everything befo
 /* Entries read for the applier that are not to be applied. */
 void driver_older_drop(struct raft_driver *d);
 
+/* raft_driver_apply.c */
 /* One entry into the batch, whatever its type. */
-bool driver_apply_entry(struct raft_driver *d, struct store_batch *b,
-                        const struct raft_entry *entry, struct store_result *result,
-                        struct error *e);
+bool driver_apply_entry(struct store_batch *b, const struct raft_entry *entry,
+                        struct store_result *result, struct error *e);
+void driver_apply_some(struct raft_driver *d);
+bool driver_may_apply(const struct raft_driver *d);
+void driver_apply_retry(struct loop_timer *t);
+void driver_apply_stop(struct raft_driver *d);
 
 /* raft_driver_recover.c */
 /* peers.info and peers.json at the start. *c: the configuration to recover with, or NULL. */

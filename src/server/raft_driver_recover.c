@@ -235,7 +235,7 @@ static bool apply_some(struct raft_driver *d, struct raft_entry *const *entries,
         return false;
     for (size_t i = 0; i < count; i++) {
         struct store_result ignored;
-        if (!driver_apply_entry(d, b, entries[i], &ignored, e)) {
+        if (!driver_apply_entry(b, entries[i], &ignored, e)) {
             store_batch_abort(b);
             return false;
         }
@@ -258,7 +258,6 @@ static bool apply_rest(struct raft_driver *d, struct error *e) {
             raft_entry_release(entries[i]);
     }
     mem_free(entries);
-    d->command_index = d->command_term = 0; /* it counts what was applied since the start */
     return ok;
 }
 

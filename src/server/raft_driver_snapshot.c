@@ -277,7 +277,8 @@ static bool task_start(struct raft_driver *d, struct snapshot_request *requests,
 }
 
 void driver_snapshot_tick(struct raft_driver *d) {
-    if (d->requests == NULL || d->task != NULL || d->restore != NULL || d->installing || d->dead)
+    if (d->requests == NULL || driver_state_is_used(d) || d->restore != NULL || d->installing ||
+        d->dead)
         return;
     struct snapshot_request *requests = d->requests;
     d->requests = NULL;
@@ -316,7 +317,7 @@ void driver_snapshot_timer(struct loop_timer *timer) {
     struct raft_driver *d = timer->owner;
     uint64_t last = raft_log_last_index(raft_get_log(d->raft));
     bool due = last - d->snapshot_index >= d->options.snapshot_threshold;
-    if (due && d->task == NULL && d->restore == NULL && !d->installing && !d->dead) {
+    if (due && !driver_state_is_used(d) && d->restore == NULL && !d->installing && !d->dead) {
         struct arena arena = ARENA_INIT;
         struct error e = ERROR_IN(&arena);
         if (!task_start(d, NULL, &e) && d->command_index > 0)
@@ -586,7 +587,7 @@ static void restore_in_memory(struct raft_driver *d, struct raft_driver_restore 
 }
 
 void driver_restore_tick(struct raft_driver *d) {
-    if (!d->restore_ready || d->reading || d->task != NULL || d->applied < d->apply_target)
+    if (!d->restore_ready || driver_state_is_used(d) || d->applied < d->apply_target)
         return;
     d->restore_ready = false;
     struct raft_driver_restore *r = d->restore;

@@ -9,6 +9,7 @@
 #define PRAETOR_STORE_ENV_H
 
 #include <lmdb.h>
+#include <pthread.h>
 
 #include "store/tables.h"
 
@@ -50,7 +51,10 @@ struct store {
     struct store_batch batch;
     bool batch_open;
 
-    int64_t now;       /* wall clock, as told */
+    int64_t now; /* wall clock, as told */
+    /* Guards the clock and what is in memory of the delays: an entry may be applied by a helper
+     * while the core asks for one. */
+    pthread_mutex_t delays_mutex;
     struct map delays; /* key to int64_t *: until when; what TABLE_LOCK_DELAYS has */
     int64_t delays_swept, delays_pruned; /* when in memory, in the table */
 };

@@ -153,6 +153,7 @@ struct store *store_open(const struct store_options *options, struct error *e) {
         aligned_alloc(_Alignof(struct reader_slot), s->slot_count * sizeof(struct reader_slot));
     ASSERT(s->slots != NULL);
     memset(s->slots, 0, s->slot_count * sizeof(struct reader_slot));
+    pthread_mutex_init(&s->delays_mutex, NULL);
     s->delays_swept = -MAX_LOCK_DELAY; /* look at what was loaded as soon as there is a clock */
     s->map_size = options->map_size != 0 ? options->map_size : DEFAULT_MAP_SIZE;
     bool ok = true;
@@ -194,6 +195,7 @@ void store_close(struct store *s) {
     while (map_next(&s->delays, &cursor, NULL, &until))
         mem_free(until);
     map_free(&s->delays);
+    pthread_mutex_destroy(&s->delays_mutex);
     free(s->slots);
     mem_free(s->directory);
     mem_free(s);
@@ -286,8 +288,12 @@ static int64_t delay_end(const struct store *s, const struct lock_delay *d) {
 }
 
 static void note_delays(struct store *s, struct lock_delay *delays) {
+    if (delays == NULL)
+        return;
+    pthread_mutex_lock(&s->delays_mutex);
     for (struct lock_delay *d = delays; d != NULL; d = d->next)
         delay_note(s, d->key, delay_end(s, d));
+    pthread_mutex_unlock(&s->delays_mutex);
 }
 
 /* Deletes what is over from the table. */
@@ -444,7 +450,7 @@ void store_read_end(struct store_read *r) {
 
 /* ---- lock delays ---- */
 
-void store_set_clock(struct store *s, int64_t now_wall_ns) {
+static void set_clock(struct store *s, int64_t now_wall_ns) {
     s->now = now_wall_ns;
     int64_t since = now_wall_ns - s->delays_swept; /* negative: the clock was set back */
     if (s->delays.count == 0 || (since >= 0 && since < MAX_LOCK_DELAY))
@@ -464,7 +470,16 @@ void store_set_clock(struct store *s, int64_t now_wall_ns) {
     }
 }
 
-int64_t store_lock_delay(const struct store *s, struct str key) {
+void store_set_clock(struct store *s, int64_t now_wall_ns) {
+    pthread_mutex_lock(&s->delays_mutex);
+    set_clock(s, now_wall_ns);
+    pthread_mutex_unlock(&s->delays_mutex);
+}
+
+int64_t store_lock_delay(struct store *s, struct str key) {
+    pthread_mutex_lock(&s->delays_mutex);
     const int64_t *until = map_get(&s->delays, key);
-    return until != NULL && *until > s->now ? *until : 0;
+    int64_t end = until != NULL && *until > s->now ? *until : 0;
+    pthread_mutex_unlock(&s->delays_mutex);
+    return end;
 }

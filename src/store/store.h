@@ -43,7 +43,7 @@ uint64_t store_applied_term(const struct store *s);
 /* Grows with every committed batch and restore. Readable from any thread (atomic). */
 uint64_t store_version(const struct store *s);
 
-/* ---- writing: core thread only ---- */
+/* ---- writing: one thread at a time (the core, or a helper that it waits for) ---- */
 
 enum store_result_kind {
     STORE_RESULT_NIL,
@@ -108,11 +108,11 @@ void store_read_end(struct store_read *r);
 /* An index entry (fsm.md 2), 0 when absent. Notes nothing in the watch set. */
 uint64_t store_index(struct store_read *r, struct str name);
 
-/* ---- lock delays (fsm.md 4.3): this server's own, kept over restarts. Core thread. ---- */
+/* ---- lock delays (fsm.md 4.3): this server's own, kept over restarts. Any thread. ---- */
 
 /* Applying notes the end of sessions here with the wall clock that store_set_clock gave. */
 void store_set_clock(struct store *s, int64_t now_wall_ns);
 /* Until when `key` may not be locked; 0: no delay. */
-int64_t store_lock_delay(const struct store *s, struct str key);
+int64_t store_lock_delay(struct store *s, struct str key);
 
 #endif

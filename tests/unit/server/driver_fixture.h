@@ -156,7 +156,8 @@ static inline void fixture_free(struct fixture *f) {
 
 /* ---- entries ---- */
 
-static inline void entry_kv_set(struct buf *out, struct str key, struct str value) {
+static inline void entry_kv(struct buf *out, const char *operation, struct str key,
+                            struct str value) {
     buf_add_char(out, 2);
     msgpack_write_map(out, 4);
     msgpack_write_text(out, "Datacenter");
@@ -178,9 +179,13 @@ static inline void entry_kv_set(struct buf *out, struct str key, struct str valu
     msgpack_write_text(out, "Value");
     msgpack_write_str(out, value);
     msgpack_write_text(out, "Op");
-    msgpack_write_text(out, "set");
+    msgpack_write_text(out, operation);
     msgpack_write_text(out, "Token");
     msgpack_write_text(out, "");
+}
+
+static inline void entry_kv_set(struct buf *out, struct str key, struct str value) {
+    entry_kv(out, "set", key, value);
 }
 
 /* ---- one proposal, waited for ---- */
@@ -188,6 +193,7 @@ static inline void entry_kv_set(struct buf *out, struct str key, struct str valu
 enum what { WHAT_COMMAND, WHAT_BARRIER, WHAT_VERIFY, WHAT_CHANGE, WHAT_TRANSFER };
 struct asked {
     struct fixture *f;
+    struct asked *before; /* to be proposed in the same round, before this one */
     enum what what;
     struct raft_proposal proposal;
     uv_sem_t done;
@@ -212,6 +218,8 @@ static inline void asked_done(struct raft_proposal *p, const struct raft_outcome
 
 static inline void asked_run(void *arg) {
     struct asked *a = arg;
+    if (a->before != NULL)
+        asked_run(a->before);
     a->proposal.done = asked_done;
     if (a->what == WHAT_COMMAND)
         raft_driver_propose(a->f->driver, &a->proposal);
@@ -225,12 +233,25 @@ static inline void asked_run(void *arg) {
         raft_driver_change_membership(a->f->driver, &a->proposal, a->change, a->id, a->address, 0);
 }
 
-static inline void ask(struct fixture *f, struct asked *a) {
+static inline void ask_begin(struct fixture *f, struct asked *a, struct asked *before) {
     a->f = f;
+    a->before = before;
     uv_sem_init(&a->done, 0);
+    if (before != NULL) {
+        before->f = f;
+        uv_sem_init(&before->done, 0);
+    }
     fixture_on_core(f, asked_run, a);
+}
+
+static inline void ask_end(struct asked *a) {
     uv_sem_wait(&a->done);
     uv_sem_destroy(&a->done);
+}
+
+static inline void ask(struct fixture *f, struct asked *a) {
+    ask_begin(f, a, NULL);
+    ask_end(a);
 }
 
 /* The index of the entry; 0 when it failed. */

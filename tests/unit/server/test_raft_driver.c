@@ -149,6 +149,47 @@ static void test_many(void **state) {
     fixture_free(&f);
 }
 
+/* The deletion of a tree is applied by a helper: in its place among the others, while the core goes
+ * on; also when the driver is stopped in the middle. */
+static void test_heavy(void **state) {
+    struct fixture f;
+    fixture_options(&f, false);
+    fixture_start(&f);
+    char key[40];
+    for (int i = 0; i < 300; i++) {
+        snprintf(key, sizeof key, "tree/%03d", i);
+        assert_true(put_key(&f, key, STR("x")) > 0);
+    }
+    for (int i = 0; i < 20; i++) {
+        struct asked tree = {.what = WHAT_COMMAND};
+        entry_kv(&tree.proposal.entry, "delete-tree", STR("tree/"), STR(""));
+        struct asked after[3] = {0};
+        for (int k = 0; k < 3; k++) {
+            snprintf(key, sizeof key, "tree/after-%d", k);
+            entry_kv_set(&after[k].proposal.entry, str_from(key), STR("y"));
+            ask_begin(&f, &after[k], k == 0 ? &tree : NULL);
+        }
+        ask_end(&tree);
+        for (int k = 0; k < 3; k++) {
+            ask_end(&after[k]);
+            assert_int_equal(after[k].index, tree.index + 1 + (uint64_t)k);
+        }
+        struct asked verify = {.what = WHAT_VERIFY};
+        ask(&f, &verify);
+        assert_false(has_key(&f, "tree/000", STR("x")));
+        assert_true(has_key(&f, "tree/after-2", STR("y")));
+    }
+    assert_int_equal(f.fatal, 0);
+    struct asked tree = {.what = WHAT_COMMAND};
+    entry_kv(&tree.proposal.entry, "delete-tree", STR("tree/"), STR(""));
+    ask_begin(&f, &tree, NULL);
+    fixture_stop(&f);
+    ask_end(&tree); /* with or without an error, but answered */
+    fixture_start(&f);
+    assert_int_equal(f.fatal, 0);
+    fixture_free(&f);
+}
+
 static void test_limit(void **state) {
     struct fixture f;
     struct burst b;
@@ -631,6 +672,7 @@ int main(void) {
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_chunks),
         cmocka_unit_test(test_many),
+        cmocka_unit_test(test_heavy),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_stop_answers),
         cmocka_unit_test(test_lock),
