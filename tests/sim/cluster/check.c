@@ -152,7 +152,8 @@ void check_log_written(struct node *n, const struct job *jobs) {
             d->first = j->index + 1;
             d->last = j->index;
         } else {
-            d->term = j->term;
+            if (j->term > d->term)
+                d->term = j->term;
             d->vote_term = j->vote_term;
             snprintf(d->vote, sizeof d->vote, "%s", j->vote);
         }
@@ -188,7 +189,7 @@ void check_log_opened(struct node *n, bool troubled) {
             sim_fail(s, "%s: entry %llu of term %llu was on disk and is gone", n->id,
                      (unsigned long long)i, (unsigned long long)d->terms[i]);
     }
-    SIM_CHECK(s, wal_term(n->wal) >= d->term);
+    SIM_CHECK(s, raft_term(n->raft) >= d->term); /* the log's, or that of the snapshot */
     SIM_CHECK(s, wal_vote_term(n->wal) >= d->vote_term);
     if (wal_vote_term(n->wal) == d->vote_term && d->vote_term > 0 && d->vote[0] != '\0')
         SIM_CHECK(s, str_is(wal_vote(n->wal), d->vote));
@@ -201,7 +202,7 @@ void check_log_opened(struct node *n, bool troubled) {
     d->cap = cap;
     d->first = first;
     d->last = last;
-    d->term = wal_term(n->wal);
+    d->term = raft_term(n->raft);
     d->vote_term = wal_vote_term(n->wal);
     snprintf(d->vote, sizeof d->vote, STR_FMT, STR_ARG(wal_vote(n->wal)));
     d->snapshot_index = n->snapshot_index;
@@ -339,8 +340,13 @@ void check_committed(struct node *n, uint64_t index) {
     c->nodes[n->slot].commit = index;
     if (index > c->committed)
         c->committed = index;
-    if (raft_get_state(n->raft) == RAFT_LEADER)
-        check_quorum(n, index, term);
+    if (raft_get_state(n->raft) != RAFT_LEADER)
+        return;
+    check_quorum(n, index, term);
+    /* "Only log entries from the leader's current term are committed by counting replicas." */
+    if (term != raft_term(n->raft))
+        sim_fail(s, "%s commits entry %llu of term %llu, which is not its own", n->id,
+                 (unsigned long long)index, (unsigned long long)term);
 }
 
 /* ---- the state machine ---- */
