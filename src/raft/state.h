@@ -95,13 +95,13 @@ struct raft {
     uint64_t latest_index, committed_index;
 
     /* persist.c */
-    uint64_t sequence;      /* of the newest disk action */
-    uint64_t persisted;     /* up to here they are durable */
-    uint64_t term_sequence; /* of the newest TERM */
-    uint64_t log_sequence;  /* of the newest log write */
+    uint64_t sequence;       /* of the newest disk action */
+    uint64_t persisted;      /* up to here they are durable */
+    uint64_t term_sequence;  /* of the newest TERM */
+    uint64_t log_sequence;   /* of the newest log write */
     uint64_t reset_sequence; /* of the newest RESET */
     bool reset_lost;         /* it failed: to be done before the next entries */
-    uint64_t durable;       /* entries up to here are on disk */
+    uint64_t durable;        /* entries up to here are on disk */
     struct raft_write *writes;
     size_t write_count, write_cap;
     bool term_unsaved; /* a TERM failed: to be tried again */

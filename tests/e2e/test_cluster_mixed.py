@@ -148,3 +148,37 @@ def test_snapshot_is_installed(agents, praetor_asan, peer, kinds):
     away.launch()
     until("it is back", lambda: cluster.leader_seen_by(away) == cluster.leader().raft, 30)
     check_equal(cluster, cluster.leader())
+
+
+@pytest.mark.parametrize("kinds", ["p2 o2 o3", "o2 p3 o3"])
+def test_versions_of_the_protocol(agents, praetor_asan, peer, kinds):
+    """raft_protocol 2 and 3 in one cluster: servers of version 2 go by their address, those of version 3 by their ID."""
+    binary, servers = {"o": praetor_asan, "p": peer}, []
+    for i, (kind, version) in enumerate(kinds.split()):
+        servers.append(agents(binary[kind], name="v%d" % (i + 1), config={
+            "raft_protocol": int(version), "bootstrap_expect": 1 if i == 0 else 0,
+            "autopilot": {"server_stabilization_time": "1s", "cleanup_dead_servers": False}}))
+    for server in servers:
+        server.raft = "%s:8300" % server.ip
+        server.configure(dict(server.conf, retry_join=[servers[0].ip], retry_interval="1s"))
+    cluster = Cluster.__new__(Cluster)
+    cluster.servers = servers
+    servers[0].start()
+    for server in servers[1:]:
+        server.launch()
+
+    def listed():
+        answer = servers[0].get("/v1/operator/raft/configuration?stale")
+        found = answer.json["Servers"] if answer.status == 200 else []
+        return found if len(found) == 3 and all(s["Voter"] for s in found) else None
+    found = {s["Address"]: s["ID"] for s in until("three voters", listed, 40)}
+    for server in servers:
+        assert (found[server.raft] == server.raft) == (server.conf["raft_protocol"] == 2)
+    check_equal(cluster, cluster.leader())
+    first = cluster.leader()
+    first.kill()
+    second = cluster.wait_leader(but=first.raft)
+    assert second.put("/v1/kv/second", "1").body.strip() == b"true"
+    first.launch()
+    until("the old leader follows", lambda: cluster.leader_seen_by(first) == second.raft)
+    check_equal(cluster, second)
