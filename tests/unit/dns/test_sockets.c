@@ -485,7 +485,8 @@ static void test_reload(void **state) {
     w->config.recursors = LIST_NEW(&w->arena, struct str, 1);
     LIST_AT(w->config.recursors, struct str, 0) = STR("nonsense");
     assert_false(dns_reload(dns, &w->config, &e));
-    assert_true(str_is(e.text, "Invalid recursor address: nonsense"));
+    assert_true(
+        str_is(e.text, "Invalid recursor address: address nonsense: missing port in address"));
     m = ask_udp(&w->arena, fd, "solo.node.consul", DNS_TYPE_A);
     assert_int_equal(m.sections[DNS_ANSWER].items[0].ttl, 17);
     close(fd);

@@ -104,10 +104,11 @@ static void test_register_proxy_rules(void **state) {
     s.connect.sidecar_service = &sidecar;
     s.proxy.local_service_port = 4;
     ask_error(0, &endpoint_catalog_register, &r,
-              "3 errors occurred:\n\t* Port must be non-zero for a terminating-gateway\n"
+              "4 errors occurred:\n\t* Port must be non-zero for a terminating-gateway\n"
               "\t* A terminating-gateway cannot have a sidecar service defined\n"
               "\t* The Proxy.LocalServicePort configuration is invalid for a "
-              "terminating-gateway\n\n");
+              "terminating-gateway\n"
+              "\t* A SidecarService cannot specify an ID as this is managed by the agent\n\n");
     s.kind = STR("");
     s.port = 0;
     ask_error(0, &endpoint_catalog_register, &r,
