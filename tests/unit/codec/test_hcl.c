@@ -157,7 +157,7 @@ static void test_json_dialect(void **state) {
     check("{\"a\":{\"b\":1}}", "{\"a\":[{\"b\":1}]}");
     check("{\"a\"}", "{}");
     check("{\"a\":}", "{}");
-    check("{\"a\":\"${x \\\"y\\\"}\"}", "{\"a\":\"${x \\\\\\\"y\\\\\\\"}\"}");
+    check("{\"a\":\"${x \\\"y\\\"}\"}", "{\"a\":\"${x \\\"y\\\"}\"}");
     check("{\"a\":\"\\u00e9\\/\"}", "{\"a\":\"\xc3\xa9/\"}");
     check("{/x", "error: 1:2: illegal char: /");
     check("{\"a\":tru}", "error: 1:8: illegal char");
