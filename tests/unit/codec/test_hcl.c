@@ -158,7 +158,8 @@ static void test_json_dialect(void **state) {
     check("{\"a\"}", "{}");
     check("{\"a\":}", "{}");
     check("{\"a\":\"${x \\\"y\\\"}\"}", "{\"a\":\"${x \\\"y\\\"}\"}");
-    check("{\"a\":\"\\u00e9\\/\"}", "{\"a\":\"\xc3\xa9/\"}");
+    check("{\"a\":\"\\u00e9\"}", "{\"a\":\"\xc3\xa9\"}");
+    check("{\"a\":\"\\u00e9\\/\"}", "error: 1:14: illegal char escape");
     check("{/x", "error: 1:2: illegal char: /");
     check("{\"a\":tru}", "error: 1:8: illegal char");
     check("{\"a\":01}", "error: 1:7: numbers cannot start with 0");
