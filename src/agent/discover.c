@@ -5,9 +5,15 @@
 
 #include "agent/discover_provider.h"
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 
-const struct discover_provider *const discover_providers[] = {NULL};
+extern const struct discover_provider discover_aws, discover_azure, discover_digitalocean,
+    discover_gce, discover_k8s, discover_mdns;
+const struct discover_provider *const discover_providers[] = {
+    &discover_aws, &discover_azure, &discover_digitalocean,
+    &discover_gce, &discover_k8s,   &discover_mdns,
+    NULL};
 
 const char *discover_names(void) {
     static char names[256];
@@ -170,6 +176,9 @@ static void find(struct discover *d) {
     }
     for (size_t i = 0; discover_providers[i] != NULL; i++) {
         if (str_is(provider, discover_providers[i]->name)) {
+            struct str text = str_format(&d->arena, "discover: Using provider " STR_FMT,
+                                         STR_ARG(str_quote(&d->arena, provider)));
+            log_at(LOG_DEBUG, "agent", text.data);
             if (!discover_providers[i]->find(&keys, &d->arena, &d->addresses, &d->error))
                 d->addresses.len = 0;
             return;

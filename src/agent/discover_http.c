@@ -1,0 +1,264 @@
+/* Exchanges on an event loop that lives for one of them, and the small things that all providers
+ * need. See discover_http.h. */
+#include "agent/discover_http.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "agent/check_curl.h"
+#include "base/mem.h"
+#include "codec/json.h"
+
+#define FILE_MAX ((size_t)1 << 20)
+#define ERROR_SHOWN 300 /* bytes of a body that are quoted in an error */
+
+void discover_web_init(struct discover_web *w, struct arena *arena) {
+    *w = (struct discover_web){.arena = arena,
+                               .deadline = time_now_monotonic() + DISCOVER_TIME,
+                               .ca_file = discover_env("SSL_CERT_FILE")};
+}
+
+/* ---- one exchange ---- */
+
+struct exchange {
+    struct loop loop;
+    struct discover_web *web;
+    struct discover_call *call;
+    struct error *e;
+    struct check_curl *curl;
+    struct check_transfer transfer;
+    struct loop_timer end; /* libcurl cannot be freed from within done() */
+};
+
+/* The authority of a URL without its port. */
+static struct str host_of(struct str url) {
+    ptrdiff_t at = str_find(url, STR("://"), 0);
+    struct str rest = at < 0 ? url : str_sub(url, (size_t)at + 3, url.len);
+    size_t end = 0;
+    while (end < rest.len && strchr("/?#:", rest.data[end]) == NULL)
+        end++;
+    return str_sub(rest, 0, end);
+}
+
+static struct str answer_of(struct check_transfer *t, struct arena *arena) {
+    return str_copy(arena, t->output.total > 0 ? check_output_tail(&t->output) : STR(""));
+}
+
+static void take_answer(struct discover_web *w, struct discover_call *c, struct check_transfer *t,
+                        struct error *e) {
+    c->status = t->status;
+    c->status_line = str_copy(w->arena, t->status_line);
+    if (t->code != CURLE_OK) {
+        struct str why = t->code == CURLE_OPERATION_TIMEDOUT
+                             ? STR("context deadline exceeded")
+                             : check_transfer_fault(t, host_of(c->url));
+        error_set(e, ERROR_IO, "%c%s " STR_FMT ": " STR_FMT, c->method[0],
+                  str_lower(w->arena, str_from(c->method + 1)).data,
+                  STR_ARG(str_quote(w->arena, c->url)), STR_ARG(why));
+    } else if (t->output.total > DISCOVER_ANSWER_MAX ||
+               (w->bytes += t->output.total) > DISCOVER_BYTES_MAX) {
+        error_set(e, ERROR_TOO_LARGE, "answer of more than %zu bytes", DISCOVER_ANSWER_MAX);
+    } else {
+        c->answer = answer_of(t, w->arena);
+    }
+}
+
+static void over(struct loop_timer *t) {
+    struct exchange *x = t->owner;
+    if (!error_is_set(x->e))
+        take_answer(x->web, x->call, &x->transfer, x->e);
+    if (x->curl != NULL)
+        check_transfer_free(&x->transfer);
+    check_curl_free(x->curl);
+    loop_timer_close(&x->end, NULL);
+    loop_stop(&x->loop);
+}
+
+static void arrived(struct check_transfer *t) {
+    struct exchange *x = t->owner;
+    loop_timer_set(&x->end, 0);
+}
+
+static bool exchange_start(struct exchange *x, struct discover_web *w, struct discover_call *c,
+                           struct check_tls *tls, int64_t time, struct error *e) {
+    struct check_transfer *t = &x->transfer;
+    *t = (struct check_transfer){
+        .curl = x->curl,
+        .arena = w->arena,
+        .url = str_terminated(w->arena, c->url),
+        .method = c->method,
+        .body = c->body,
+        .sends_body = c->body.data != NULL,
+        .skip_verify = w->skip_verify,
+        .tls = tls,
+        .timeout = time,
+        .output = {.limit = DISCOVER_ANSWER_MAX},
+        .done = arrived,
+        .owner = x,
+    };
+    for (size_t i = 0; i < DISCOVER_HEADERS_MAX && c->headers[i].data != NULL; i++)
+        check_transfer_header(t, str_terminated(w->arena, c->headers[i]));
+    check_transfer_header(t, "Expect:"); /* neither waits nor asks */
+    check_transfer_header(t, "User-Agent: praetor");
+    return check_transfer_start(t, e);
+}
+
+static bool has_line_break(const struct discover_call *c) {
+    bool found = str_find_char(c->url, '\n') >= 0 || str_find_char(c->url, '\r') >= 0;
+    for (size_t i = 0; i < DISCOVER_HEADERS_MAX && c->headers[i].data != NULL; i++)
+        found |= str_find_char(c->headers[i], '\n') >= 0 || str_find_char(c->headers[i], '\r') >= 0;
+    return found;
+}
+
+bool discover_web_call(struct discover_web *w, struct discover_call *c, struct error *e) {
+    int64_t left = w->deadline - time_now_monotonic(), time = c->time;
+    if (time == 0 || time > DISCOVER_CALL_TIME)
+        time = DISCOVER_CALL_TIME;
+    if (left <= 0 || ++w->calls > DISCOVER_CALLS_MAX)
+        return error_set(e, ERROR_IO, "the look-up takes too long");
+    if (has_line_break(c))
+        return error_set(e, ERROR_BAD_REQUEST, "a setting holds a line break");
+    struct exchange *x = MEM_NEW(struct exchange);
+    struct check_tls tls = {
+        .ca_file = w->ca_file, .cert_file = w->cert_file, .key_file = w->key_file};
+    error_clear(e);
+    if (!loop_init(&x->loop, "discover", 16, e)) {
+        mem_free(x);
+        return false;
+    }
+    x->web = w;
+    x->call = c;
+    x->e = e;
+    x->curl = check_curl_new(&x->loop, e);
+    loop_timer_init(&x->loop, &x->end, over, x);
+    if (x->curl == NULL || !exchange_start(x, w, c, &tls, time < left ? time : left, e))
+        loop_timer_set(&x->end, 0);
+    loop_run_here(&x->loop);
+    loop_free(&x->loop);
+    mem_free(x);
+    return !error_is_set(e);
+}
+
+bool discover_web_json(struct discover_web *w, struct discover_call *c, struct value *out,
+                       struct error *e) {
+    if (!discover_web_call(w, c, e))
+        return false;
+    if (c->status < 200 || c->status > 299)
+        return error_set(e, ERROR_IO, "unexpected status " STR_FMT ": " STR_FMT,
+                         STR_ARG(c->status_line),
+                         STR_ARG(str_trim(str_sub(c->answer, 0, ERROR_SHOWN))));
+    return json_parse_whole(c->answer, out, w->arena, e);
+}
+
+/* ---- values ---- */
+
+struct value *discover_path(const struct value *v, const char *path) {
+    struct str rest = str_from(path);
+    struct value *found = NULL;
+    char key[64];
+    while (rest.data != NULL) {
+        struct str part = str_cut(&rest, '.');
+        ASSERT(part.len < sizeof key);
+        memcpy(key, part.data, part.len);
+        key[part.len] = '\0';
+        found = value_get(v, key);
+        if (found == NULL)
+            return NULL;
+        v = found;
+    }
+    return found;
+}
+
+struct str discover_text(const struct value *v, const char *path) {
+    const struct value *found = discover_path(v, path);
+    return found != NULL && found->kind == VALUE_STRING ? found->string : STR_NONE;
+}
+
+size_t discover_count(const struct value *v, const char *path) {
+    const struct value *found = discover_path(v, path);
+    return found != NULL && found->kind == VALUE_LIST ? found->list.len : 0;
+}
+
+bool discover_add(struct list *addresses, struct str address, struct arena *arena,
+                  struct error *e) {
+    if (address.len == 0)
+        return true;
+    if (addresses->len >= DISCOVER_ADDRESSES_MAX)
+        return error_set(e, ERROR_TOO_LARGE, "more than %d addresses", DISCOVER_ADDRESSES_MAX);
+    if (addresses->items == NULL)
+        addresses->items = ARENA_ARRAY(arena, struct str, DISCOVER_ADDRESSES_MAX);
+    addresses->present = true;
+    LIST_AT(*addresses, struct str, addresses->len++) = str_copy(arena, address);
+    return true;
+}
+
+/* ---- settings ---- */
+
+struct str discover_env(const char *name) {
+    struct str value = str_from(getenv(name));
+    return value.len > 0 ? value : STR_NONE;
+}
+
+struct str discover_setting(const struct discover_keys *keys, const char *key, const char *env) {
+    struct str value = discover_key(keys, key);
+    return value.len > 0 ? value : discover_env(env);
+}
+
+bool discover_bool(struct str text, bool *out, struct error *e) {
+    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
+    static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
+    for (size_t i = 0; i < COUNT_OF(yes); i++) {
+        if (str_is(text, yes[i]) || str_is(text, no[i])) {
+            *out = str_is(text, yes[i]);
+            return true;
+        }
+    }
+    return error_set(e, ERROR_BAD_REQUEST, "strconv.ParseBool: parsing " STR_FMT ": invalid syntax",
+                     STR_ARG(str_quote(e->arena, text)));
+}
+
+bool discover_read_file(struct str path, struct str *out, struct arena *arena, struct error *e) {
+    int fd = open(str_terminated(arena, path), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return error_set(e, ERROR_IO, "open " STR_FMT ": " STR_FMT, STR_ARG(path),
+                         STR_ARG(check_errno_text(arena, errno)));
+    struct buf text = BUF_INIT;
+    ssize_t got = 0;
+    while (text.len <= FILE_MAX && (got = read(fd, buf_reserve(&text, 8192), 8192)) > 0)
+        text.len += (size_t)got;
+    int number = errno;
+    close(fd);
+    if (got < 0)
+        error_set(e, ERROR_IO, "read " STR_FMT ": " STR_FMT, STR_ARG(path),
+                  STR_ARG(check_errno_text(arena, number)));
+    else if (text.len > FILE_MAX)
+        error_set(e, ERROR_TOO_LARGE, STR_FMT " has more than %zu bytes", STR_ARG(path), FILE_MAX);
+    else
+        *out = text.len > 0 ? str_copy(arena, buf_str(&text)) : STR("");
+    bool ok = got >= 0 && text.len <= FILE_MAX;
+    buf_free(&text);
+    return ok;
+}
+
+struct str discover_home(const char *below, struct arena *arena) {
+    struct str home = discover_env("HOME");
+    return home.data == NULL ? STR_NONE : str_format(arena, STR_FMT "/%s", STR_ARG(home), below);
+}
+
+struct str discover_escape(struct str text, struct arena *arena) {
+    struct buf out = BUF_INIT;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+            c == '-' || c == '_' || c == '.' || c == '~')
+            buf_add_char(&out, (char)c);
+        else
+            buf_add_format(&out, "%%%02X", c);
+    }
+    struct str escaped = out.len > 0 ? str_copy(arena, buf_str(&out)) : STR("");
+    buf_free(&out);
+    return escaped;
+}
