@@ -257,7 +257,7 @@ enum raft_action_kind {
      * those that sort as newer than the one at `index` (all, when it is 0) are removed before it
      * counts as durable. */
     RAFT_ACTION_RESET,
-    RAFT_ACTION_COMPACT,  /* entries up to index may be deleted; no hurry, no sequence */
+    RAFT_ACTION_COMPACT, /* entries up to index may be deleted; no hurry, no sequence */
     RAFT_ACTION_SEND,
     RAFT_ACTION_APPLY,   /* entries up to index may be applied */
     RAFT_ACTION_COMMIT,  /* everything up to index is committed (APPLY may lag behind the disk) */
@@ -272,7 +272,7 @@ enum raft_action_kind {
     /* The state machine becomes empty, then FORGOTTEN. The RESET to 0 that follows that voids the
      * snapshots on disk as well: see there. */
     RAFT_ACTION_FORGET,
-    RAFT_ACTION_LOG,     /* a line for the agent's log, logger "raft" */
+    RAFT_ACTION_LOG, /* a line for the agent's log, logger "raft" */
 };
 
 #define RAFT_LOG_FIELDS 3
