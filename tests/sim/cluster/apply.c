@@ -238,7 +238,7 @@ void io_push(struct node *n, struct watch_touched *touched) {
 
 /* ---- reads of keys ---- */
 
-static bool lease_is_doubtful(const struct node *n) {
+bool lease_is_doubtful(const struct node *n) {
     return n->paused_until != 0 || n->sim->now < n->doubt_until || n->sim->now < n->sim->doubt_until;
 }
 

@@ -264,6 +264,20 @@ void check_truncated(struct node *n, uint64_t from, bool reset) {
     }
 }
 
+/* Whoever leads may answer default reads from what he has until his lease is over: nobody else leads
+ * before that. (Not where something happened that a lease cannot know of: lease_is_doubtful.) */
+static void check_leases(struct node *n) {
+    struct sim *s = n->sim;
+    for (int i = 0; i < SIM_SLOTS; i++) {
+        const struct node *other = s->nodes[i];
+        if (other != n && other->up && other->told_leader && other->told_term < raft_term(n->raft) &&
+            !lease_is_doubtful(other))
+            sim_fail(s, "%s leads term %llu while %s has the lease of term %llu", n->id,
+                     (unsigned long long)raft_term(n->raft), other->id,
+                     (unsigned long long)other->told_term);
+    }
+}
+
 /* "At most one leader can be elected in a given term"; "if a log entry is committed in a given term,
  * then that entry will be present in the logs of the leaders for all higher-numbered terms". */
 void check_became_leader(struct node *n) {
@@ -274,6 +288,7 @@ void check_became_leader(struct node *n) {
     if (c->leaders[term] != 0)
         sim_fail(s, "%s: term %llu has two leaders", n->id, (unsigned long long)term);
     c->leaders[term] = n->identity;
+    check_leases(n);
     SIM_TRACE(s, "%s leads term %llu", n->id, (unsigned long long)term);
     const struct raft_log *log = raft_get_log(n->raft);
     for (uint64_t i = log->snapshot_index; i <= c->committed; i++) {
