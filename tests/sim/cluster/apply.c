@@ -1,5 +1,5 @@
-/* Committed entries to the state machine, and what waits for them: proposals, readers of keys, those
- * who wait for a change (server/raft_driver.c, server/question.c).
+/* Committed entries to the state machine, and what waits for them: proposals, readers of keys,
+ * those who wait for a change (server/raft_driver.c, server/question.c).
  */
 #include "sim/cluster/sim.h"
 
@@ -239,7 +239,8 @@ void io_push(struct node *n, struct watch_touched *touched) {
 /* ---- reads of keys ---- */
 
 bool lease_is_doubtful(const struct node *n) {
-    return n->paused_until != 0 || n->sim->now < n->doubt_until || n->sim->now < n->sim->doubt_until;
+    return n->paused_until != 0 || n->sim->now < n->doubt_until ||
+           n->sim->now < n->sim->doubt_until;
 }
 
 /* A default read: whoever leads, with its barrier applied, answers from what it has. */

@@ -1,6 +1,6 @@
-/* Entries that the core no longer has in memory, read from the log for followers that are behind, as
- * server/raft_driver_network.c does it: a good piece at once, kept for the messages that follow. Only
- * what this leader's log still is may go out under its term.
+/* Entries that the core no longer has in memory, read from the log for followers that are behind,
+ * as server/raft_driver_network.c does it: a good piece at once, kept for the messages that follow.
+ * Only what this leader's log still is may go out under its term.
  */
 #include "sim/cluster/sim.h"
 

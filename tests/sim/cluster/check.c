@@ -100,8 +100,7 @@ static struct written *written_find(struct check *c, uint64_t index, uint64_t te
         mem_free(old);
     }
     size_t i = mix(index, term) & (c->written_cap - 1);
-    while (c->written[i].index != 0 &&
-           (c->written[i].index != index || c->written[i].term != term))
+    while (c->written[i].index != 0 && (c->written[i].index != index || c->written[i].term != term))
         i = (i + 1) & (c->written_cap - 1);
     return &c->written[i];
 }
@@ -264,22 +263,24 @@ void check_truncated(struct node *n, uint64_t from, bool reset) {
     }
 }
 
-/* Whoever leads may answer default reads from what he has until his lease is over: nobody else leads
- * before that. (Not where something happened that a lease cannot know of: lease_is_doubtful.) */
+/* Whoever leads may answer default reads from what he has until his lease is over: nobody else
+ * leads before that. (Not where something happened that a lease cannot know of: lease_is_doubtful.)
+ */
 static void check_leases(struct node *n) {
     struct sim *s = n->sim;
     for (int i = 0; i < SIM_SLOTS; i++) {
         const struct node *other = s->nodes[i];
-        if (other != n && other->up && other->told_leader && other->told_term < raft_term(n->raft) &&
-            !lease_is_doubtful(other))
+        if (other != n && other->up && other->told_leader &&
+            other->told_term < raft_term(n->raft) && !lease_is_doubtful(other))
             sim_fail(s, "%s leads term %llu while %s has the lease of term %llu", n->id,
                      (unsigned long long)raft_term(n->raft), other->id,
                      (unsigned long long)other->told_term);
     }
 }
 
-/* "At most one leader can be elected in a given term"; "if a log entry is committed in a given term,
- * then that entry will be present in the logs of the leaders for all higher-numbered terms". */
+/* "At most one leader can be elected in a given term"; "if a log entry is committed in a given
+ * term, then that entry will be present in the logs of the leaders for all higher-numbered terms".
+ */
 void check_became_leader(struct node *n) {
     struct sim *s = n->sim;
     struct check *c = s->check;
@@ -303,7 +304,8 @@ void check_became_leader(struct node *n) {
     }
 }
 
-/* A majority has it on disk. (A change that was appended in the same step came after the commit.) */
+/* A majority has it on disk. (A change that was appended in the same step came after the commit.)
+ */
 static void check_quorum(struct node *n, uint64_t index, uint64_t term) {
     struct sim *s = n->sim;
     uint64_t latest, committed;

@@ -1,6 +1,7 @@
-/* Clients: those that write and read keys one operation after the other, whose view of each key must
- * be linearizable in the end; and those that wait for a change of a key or prefix, none of whom may
- * be forgotten. A client knows only what it is told: what is not answered may have happened.
+/* Clients: those that write and read keys one operation after the other, whose view of each key
+ * must be linearizable in the end; and those that wait for a change of a key or prefix, none of
+ * whom may be forgotten. A client knows only what it is told: what is not answered may have
+ * happened.
  */
 #include "sim/cluster/sim.h"
 
@@ -338,7 +339,8 @@ static void waiter_ask(struct sim *s, struct sim_event *e) {
     waiter_look(w);
 }
 
-/* The I/O thread has heard of all that is applied: whoever still waits must have nothing to hear. */
+/* The I/O thread has heard of all that is applied: whoever still waits must have nothing to hear.
+ */
 void waiters_check(struct node *n) {
     struct sim *s = n->sim;
     for (unsigned i = 0; i < s->plan.watchers; i++) {
@@ -352,8 +354,8 @@ void waiters_check(struct node *n) {
         uint64_t index = machine_watch(n->machine, w->key, w->prefix, &set, &exact);
         arena_free(&arena);
         if (exact ? index > w->index : w->exact)
-            sim_fail(s, "%s: a query for key %u%s with index %llu still waits, index is %llu", n->id,
-                     w->key, w->prefix ? " (prefix)" : "", (unsigned long long)w->index,
+            sim_fail(s, "%s: a query for key %u%s with index %llu still waits, index is %llu",
+                     n->id, w->key, w->prefix ? " (prefix)" : "", (unsigned long long)w->index,
                      (unsigned long long)index);
     }
 }

@@ -98,8 +98,8 @@ static void batch_free(struct batch *b) {
 /* From the moment of writing on nobody knows whether what a batch makes void is still there. */
 static void note_void(struct node *n, const struct job *jobs) {
     for (const struct job *j = jobs; j != NULL; j = j->next) {
-        uint64_t from = j->kind == JOB_TRUNCATE ? j->index
-                        : j->kind == JOB_RESET  ? 0
+        uint64_t from = j->kind == JOB_TRUNCATE  ? j->index
+                        : j->kind == JOB_RESET   ? 0
                         : j->kind == JOB_ENTRIES ? j->entries[0]->index
                                                  : UINT64_MAX;
         if (from < n->durable.void_from)
@@ -114,8 +114,7 @@ static bool reset_snapshots(struct node *n, const struct job *jobs, struct error
             continue;
         n->durable.snapshot_index = 0; /* what is newer may go */
         check_snapshot_durable(n, j->index, n->snapshot_term);
-        if (!snapshots_remove_others(n->snapshots, j->index, e) ||
-            !snapshots_reap(n->snapshots, e))
+        if (!snapshots_remove_others(n->snapshots, j->index, e) || !snapshots_reap(n->snapshots, e))
             return false;
     }
     return true;
@@ -171,11 +170,11 @@ static void read_entries(struct node *n, struct job *j) {
     j->entries = mem_zalloc((size_t)(last - j->index + 1), sizeof *j->entries);
     uint64_t failures = n->disk->failures;
     uint64_t needed = j->needed < last ? j->needed : last;
-    j->ok = needed < j->index ||
-            wal_read(w, j->index, needed, SIZE_MAX, j->entries, &j->count, &e);
+    j->ok = needed < j->index || wal_read(w, j->index, needed, SIZE_MAX, j->entries, &j->count, &e);
     size_t more = 0;
     if (j->ok && j->index + j->count <= last)
-        j->ok = wal_read(w, j->index + j->count, last, READ_BYTES, j->entries + j->count, &more, &e);
+        j->ok =
+            wal_read(w, j->index + j->count, last, READ_BYTES, j->entries + j->count, &more, &e);
     j->count += more;
     if (!j->ok && n->disk->failures == failures && n->disk->crash_at == 0)
         sim_fail(n->sim, "%s cannot read its log: " STR_FMT, n->id, STR_ARG(e.text));
@@ -238,7 +237,8 @@ static void begin(struct node *n) {
     n->jobs_end = &n->jobs;
     struct sim *s = n->sim;
     sim_after(s, &n->disk_event,
-              sim_delay(s, s->plan.disk_latency) + (n->disk_slow > 0 ? sim_delay(s, n->disk_slow) : 0));
+              sim_delay(s, s->plan.disk_latency) +
+                  (n->disk_slow > 0 ? sim_delay(s, n->disk_slow) : 0));
 }
 
 static void disk_fire(struct sim *s, struct sim_event *e) {

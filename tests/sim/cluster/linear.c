@@ -1,7 +1,7 @@
 /* The search: a list of calls and returns in the order of time. The first call whose operation fits
  * the state is taken out (with its return) and the search goes on from the start; at a return whose
- * operation was not taken it goes back. A configuration (which operations were taken, and the state)
- * that was tried before is not tried again.
+ * operation was not taken it goes back. A configuration (which operations were taken, and the
+ * state) that was tried before is not tried again.
  */
 #include "sim/cluster/linear.h"
 

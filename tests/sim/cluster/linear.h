@@ -1,6 +1,6 @@
 /* Whether what clients saw of one key can have happened in some order, one operation after the
- * other, each between its call and its return (Herlihy and Wing). The search is Wing and Gong's, with
- * Lowe's memory of what was tried. Knows nothing of servers: only calls, returns and values.
+ * other, each between its call and its return (Herlihy and Wing). The search is Wing and Gong's,
+ * with Lowe's memory of what was tried. Knows nothing of servers: only calls, returns and values.
  */
 #ifndef PRAETOR_TESTS_SIM_LINEAR_H
 #define PRAETOR_TESTS_SIM_LINEAR_H

@@ -155,8 +155,8 @@ static bool model_apply(struct machine *m, const struct raft_entry *e,
     struct kvs_request r;
     uint32_t key;
     ASSERT(e->data.len > 1 && e->data.data[0] == ENTRY_KVS);
-    ASSERT(schema_decode_bytes(str_sub(e->data, 1, SIZE_MAX), &kvs_request_shape, &r, &arena,
-                               &error));
+    ASSERT(
+        schema_decode_bytes(str_sub(e->data, 1, SIZE_MAX), &kvs_request_shape, &r, &arena, &error));
     ASSERT(key_parse(r.dir_ent.key, &key));
     struct machine_value old = m->keys[key];
     bool done = !str_is(r.op, "cas") || old.modify == r.dir_ent.modify_index;
@@ -188,8 +188,8 @@ static bool real_apply_one(struct store_batch *b, const struct raft_entry *e, bo
                  STR_ARG(error->text));
         return false;
     }
-    bool done = result.kind == STORE_RESULT_NIL ||
-                (result.kind == STORE_RESULT_BOOL && result.boolean);
+    bool done =
+        result.kind == STORE_RESULT_NIL || (result.kind == STORE_RESULT_BOOL && result.boolean);
     if (done != yes)
         snprintf(why, 200, "entry %" PRIu64 ": the store says %d, the model %d", e->index, done,
                  yes);

@@ -148,7 +148,8 @@ static void say_how_it_is(struct sim *s) {
             struct arena arena = ARENA_INIT;
             const struct raft_configuration *c = raft_latest_configuration(n->raft, NULL);
             struct str text = c != NULL ? raft_configuration_text(c, &arena) : STR("-");
-            fprintf(stderr, " %s term %llu log %llu..%llu snapshot %llu commit %llu applied %llu " STR_FMT,
+            fprintf(stderr,
+                    " %s term %llu log %llu..%llu snapshot %llu commit %llu applied %llu " STR_FMT,
                     raft_state_name(raft_get_state(n->raft)),
                     (unsigned long long)raft_term(n->raft), (unsigned long long)l->first,
                     (unsigned long long)l->last, (unsigned long long)l->snapshot_index,
@@ -199,13 +200,15 @@ static void totals_print(const struct totals *t) {
            N(real_stores), (double)t->simulated / (double)HOUR, N(failed));
     printf("events %llu, messages %llu, entries %llu, elections %llu, starts %llu\n", N(events),
            N(messages), N(entries), N(elections), N(starts));
-    printf("writes %llu, reads %llu (and %llu where a lease may be doubted), answers that never came "
-           "%llu, wake-ups %llu\n",
-           N(writes), N(reads), N(doubtful), N(unknown), N(wakes));
-    printf("histories %llu (undecided %llu), membership changes %llu, transfers %llu, snapshots %llu, "
-           "installed %llu, restored %llu (and lost, with a new start, %llu)\n",
-           N(keys), N(undecided), N(changes), N(transfers), N(snapshots), N(installs), N(restores),
-           N(forgotten));
+    printf(
+        "writes %llu, reads %llu (and %llu where a lease may be doubted), answers that never came "
+        "%llu, wake-ups %llu\n",
+        N(writes), N(reads), N(doubtful), N(unknown), N(wakes));
+    printf(
+        "histories %llu (undecided %llu), membership changes %llu, transfers %llu, snapshots %llu, "
+        "installed %llu, restored %llu (and lost, with a new start, %llu)\n",
+        N(keys), N(undecided), N(changes), N(transfers), N(snapshots), N(installs), N(restores),
+        N(forgotten));
     uint64_t sum = 0;
     for (int f = 0; f < FAULT_COUNT; f++)
         sum += t->faults[f];

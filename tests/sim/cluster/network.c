@@ -1,8 +1,8 @@
-/* Connections between servers as the transport has them: for each target one for heartbeats, one for
- * appends, one for votes; each snapshot has its own. On one connection requests arrive in order, and
- * are answered in order (in most runs); a connection that breaks takes with it what was under way,
- * of which a first part may still arrive. What is sent into a partition waits until it ends or the
- * connection is given up. Requests and answers are in the bytes of raft/wire.h.
+/* Connections between servers as the transport has them: for each target one for heartbeats, one
+ * for appends, one for votes; each snapshot has its own. On one connection requests arrive in
+ * order, and are answered in order (in most runs); a connection that breaks takes with it what was
+ * under way, of which a first part may still arrive. What is sent into a partition waits until it
+ * ends or the connection is given up. Requests and answers are in the bytes of raft/wire.h.
  */
 #include "raft/wire.h"
 #include "sim/cluster/sim.h"
@@ -275,7 +275,8 @@ static void request_send(struct sim *s, struct node *n, const struct raft_messag
     r->timeout.fire = request_timeout;
     sim_bind(&r->timeout, n);
     sim_after(s, &r->timeout,
-              s->plan.rpc_timeout * (m->kind == RAFT_INSTALL ? 3 : 1) + (int64_t)sim_below(s, 1000));
+              s->plan.rpc_timeout * (m->kind == RAFT_INSTALL ? 3 : 1) +
+                  (int64_t)sim_below(s, 1000));
     struct packet *p = packet_new(c, r->number);
     p->kind = m->kind;
     p->blob = blob;
@@ -312,8 +313,8 @@ static void response_arrives(struct sim *s, struct packet *p) {
     struct raft_message m = {0};
     struct str refusal = STR_NONE;
     size_t used;
-    enum raft_wire_status status = raft_wire_read_response(r->kind, buf_str(&p->bytes), &used, &m,
-                                                           &refusal, &arena, &e);
+    enum raft_wire_status status =
+        raft_wire_read_response(r->kind, buf_str(&p->bytes), &used, &m, &refusal, &arena, &e);
     SIM_CHECK(s, status == RAFT_WIRE_DONE && used == p->bytes.len && refusal.len == 0);
     m.tag = r->tag;
     m.peer_id = str_from(r->id);

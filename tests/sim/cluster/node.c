@@ -503,8 +503,8 @@ static bool open_logs(struct recovery *r) {
     if (!make_dirs(r))
         return false;
     n->snapshots = snapshots_open(&n->io, SNAPSHOT_DIR, &r->error);
-    if (n->snapshots == NULL || !snapshots_list(n->snapshots, &r->metas, &r->meta_count,
-                                                &r->skipped, &r->arena, &r->error))
+    if (n->snapshots == NULL ||
+        !snapshots_list(n->snapshots, &r->metas, &r->meta_count, &r->skipped, &r->arena, &r->error))
         return false;
     struct wal_options options = {.directory = WAL_DIR,
                                   .segment_bytes = n->sim->plan.segment_bytes,
@@ -536,8 +536,8 @@ static bool log_continues(const struct recovery *r, uint64_t index, uint64_t ind
 }
 
 /* The newest snapshot that the log continues counts. What is newer was being taken over when the
- * process ended, or is of a history that never was. Without any the newest one counts, and the log is
- * emptied; but not where it reaches back to the beginning. */
+ * process ended, or is of a history that never was. Without any the newest one counts, and the log
+ * is emptied; but not where it reaches back to the beginning. */
 static void choose_snapshot(struct recovery *r) {
     size_t drop = 0;
     while (drop < r->meta_count && !log_continues(r, r->metas[drop].index, r->metas[drop].term))

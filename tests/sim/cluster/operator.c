@@ -25,7 +25,8 @@ static struct node *leader_of(struct sim *s) {
     struct node *best = NULL;
     for (int i = 0; i < SIM_SLOTS; i++) {
         struct node *n = s->nodes[i];
-        if (node_leads(n) && n->paused_until == 0 && (best == NULL || n->told_term > best->told_term))
+        if (node_leads(n) && n->paused_until == 0 &&
+            (best == NULL || n->told_term > best->told_term))
             best = n;
     }
     return best;
@@ -53,11 +54,11 @@ static void change(struct node *leader, enum raft_change what, struct node *of) 
     struct change *c = MEM_NEW(struct change);
     snprintf(c->id, sizeof c->id, "%s", of->id);
     snprintf(c->address, sizeof c->address, "%s", of->address);
-    c->event = (struct raft_event){
-        .kind = RAFT_EVENT_CHANGE,
-        .change = {what, str_from(c->id), str_from(c->address), 0, NULL}};
-    c->proposal = (struct proposal){
-        .kind = PROPOSAL_CHANGE, .done = change_done, .owner = &c->event};
+    c->event =
+        (struct raft_event){.kind = RAFT_EVENT_CHANGE,
+                            .change = {what, str_from(c->id), str_from(c->address), 0, NULL}};
+    c->proposal =
+        (struct proposal){.kind = PROPOSAL_CHANGE, .done = change_done, .owner = &c->event};
     s->op->changing = true;
     if (what != RAFT_REMOVE)
         of->removed = false; /* perhaps, from now on */

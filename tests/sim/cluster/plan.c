@@ -1,6 +1,6 @@
 /* What a seed decides before anything happens: how many servers, which kinds of faults and how
- * often, how fast things are. Each run has only some kinds of faults, so that some get far and others
- * meet rare mixtures.
+ * often, how fast things are. Each run has only some kinds of faults, so that some get far and
+ * others meet rare mixtures.
  */
 #include <stdio.h>
 
@@ -124,15 +124,17 @@ void plan_print(const struct plan *p) {
     fprintf(stderr,
             "%u voters, %u spares, %lld s, %s store, %s answers, %u clients, %u watchers, %u keys, "
             "values to %zu\n",
-            p->voters, p->spares, (long long)(p->duration / SECOND), p->real_store ? "real" : "model",
-            p->ordered ? "ordered" : "unordered", p->clients, p->watchers, p->keys, p->value_max);
+            p->voters, p->spares, (long long)(p->duration / SECOND),
+            p->real_store ? "real" : "model", p->ordered ? "ordered" : "unordered", p->clients,
+            p->watchers, p->keys, p->value_max);
     fprintf(stderr,
             "membership %d, transfers %d, snapshots %d, restores %d, append %u, in flight %u, "
             "trailing %llu, threshold %llu, cache %zu, segments %zu\n",
             p->membership, p->transfers, p->snapshots, p->restores, p->max_append, p->max_in_flight,
             (unsigned long long)p->trailing_logs, (unsigned long long)p->snapshot_threshold,
             p->cache_entries, p->segment_bytes);
-    fprintf(stderr, "latency %lld us, disk %lld us, apply %lld us, rpc %lld s; a fault every %lld ms:",
+    fprintf(stderr,
+            "latency %lld us, disk %lld us, apply %lld us, rpc %lld s; a fault every %lld ms:",
             (long long)(p->latency / MICROSECOND), (long long)(p->disk_latency / MICROSECOND),
             (long long)(p->apply_delay / MICROSECOND), (long long)(p->rpc_timeout / SECOND),
             (long long)(p->fault_every / MILLISECOND));

@@ -94,11 +94,11 @@ struct plan {
     bool real_store;
     bool ordered; /* answers come in the order of requests on each connection */
     unsigned clients, watchers;
-    int64_t think;   /* a client's pause between operations, at most */
-    unsigned keys;   /* at a time */
+    int64_t think; /* a client's pause between operations, at most */
+    unsigned keys; /* at a time */
     size_t value_max;
     bool faults[FAULT_COUNT];
-    int64_t fault_every; /* on average */
+    int64_t fault_every;                    /* on average */
     unsigned lose_one_in, duplicate_one_in; /* messages; 0: none */
     bool membership, transfers, snapshots, restores;
     int64_t operator_every;
@@ -109,8 +109,9 @@ struct plan {
     size_t cache_entries, segment_bytes;
 };
 void plan_make(struct plan *p, uint64_t seed);
-/* Switches a part of it on or off: membership, transfers, snapshots, restores, store (the real one),
- * order (of answers), faults (all of them), or one fault by its name. False: no such thing. */
+/* Switches a part of it on or off: membership, transfers, snapshots, restores, store (the real
+ * one), order (of answers), faults (all of them), or one fault by its name. False: no such thing.
+ */
 bool plan_set(struct plan *p, const char *name, bool on);
 void plan_print(const struct plan *p);
 
@@ -487,8 +488,10 @@ struct totals {
     uint64_t seeds, failed;
     int64_t simulated;
     uint64_t faults[FAULT_COUNT];
-    uint64_t events, messages, elections, entries, writes, reads, doubtful, unknown, wakes, snapshots;
-    uint64_t installs, restores, changes, transfers, starts, keys, undecided, real_stores, forgotten;
+    uint64_t events, messages, elections, entries, writes, reads, doubtful, unknown, wakes,
+        snapshots;
+    uint64_t installs, restores, changes, transfers, starts, keys, undecided, real_stores,
+        forgotten;
 };
 
 struct sim {

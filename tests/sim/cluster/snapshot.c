@@ -1,6 +1,6 @@
-/* Snapshots, as server/raft_driver_snapshot.c has them: of the local state, written while entries go
- * on being applied; a leader's, which replaces everything; a user's, which replaces the cluster's
- * state. All are real snapshot directories on the simulated disk.
+/* Snapshots, as server/raft_driver_snapshot.c has them: of the local state, written while entries
+ * go on being applied; a leader's, which replaces everything; a user's, which replaces the
+ * cluster's state. All are real snapshot directories on the simulated disk.
  */
 #include "sim/cluster/sim.h"
 
@@ -89,7 +89,8 @@ static void task_fire(struct sim *s, struct sim_event *e) {
     t->writer = NULL;
     bool ok = publish(n, w, &t->meta, true);
     uint64_t index = t->meta.index, term = t->meta.term;
-    SIM_TRACE(s, "%s snapshot at %llu: %s", n->id, (unsigned long long)index, ok ? "done" : "failed");
+    SIM_TRACE(s, "%s snapshot at %llu: %s", n->id, (unsigned long long)index,
+              ok ? "done" : "failed");
     task_free(n);
     if (!ok)
         return;
@@ -145,7 +146,7 @@ struct incoming {
     struct blob *blob;
     struct snapshot_writer *writer;
     struct snapshot_meta meta;
-    bool taken;    /* by the core */
+    bool taken;     /* by the core */
     bool finishing; /* on the disk thread */
 };
 
@@ -332,8 +333,7 @@ void restore_begin(struct node *n, struct proposal *p, int archive) {
     n->restoring = r;
     r->proposal = p;
     r->content = machine_snapshot_hold(s->archives[archive].content);
-    struct raft_event event = {.kind = RAFT_EVENT_RESTORE,
-                               .restore = {s->archives[archive].index}};
+    struct raft_event event = {.kind = RAFT_EVENT_RESTORE, .restore = {s->archives[archive].index}};
     node_step(n, &event);
     if (event.error == RAFT_OK)
         return;
@@ -445,7 +445,8 @@ void snapshot_tick(struct node *n) {
     incoming_tick(n);
     restoring_tick(n);
     forget_tick(n);
-    bool busy = n->restoring != NULL || n->forgetting || (n->incoming != NULL && n->incoming->taken);
+    bool busy =
+        n->restoring != NULL || n->forgetting || (n->incoming != NULL && n->incoming->taken);
     if (n->snapshot_wanted && n->task == NULL && !busy && !n->raft_broken) {
         n->snapshot_wanted = false;
         task_start(n);

@@ -1,5 +1,6 @@
-/* The judge of histories is judged: what can have happened is good, what cannot is bad, and histories
- * made by a machine that does one thing after the other are good until one answer is changed.
+/* The judge of histories is judged: what can have happened is good, what cannot is bad, and
+ * histories made by a machine that does one thing after the other are good until one answer is
+ * changed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,8 +38,7 @@ static void test_bad(void **state) {
     assert_int_equal(LINEAR_BAD, VERDICT(WRITE(1, 2, 1), READ(3, 4, 0)));
     assert_int_equal(LINEAR_BAD, VERDICT(WRITE(1, 2, 1), WRITE(3, 4, 2), READ(5, 6, 1)));
     assert_int_equal(LINEAR_BAD, VERDICT(READ(1, 2, 9)));
-    assert_int_equal(LINEAR_BAD,
-                     VERDICT(WRITE(1, LINEAR_NEVER, 1), READ(2, 3, 1), READ(4, 5, 0)));
+    assert_int_equal(LINEAR_BAD, VERDICT(WRITE(1, LINEAR_NEVER, 1), READ(2, 3, 1), READ(4, 5, 0)));
     assert_int_equal(LINEAR_BAD, VERDICT(WRITE(1, 20, 1), READ(2, 3, 1), READ(4, 5, 0)));
     /* Two succeed where one can; one fails where it must not. */
     assert_int_equal(LINEAR_BAD, VERDICT(CAS(1, 9, 0, 1, LINEAR_YES), CAS(2, 8, 0, 2, LINEAR_YES)));
