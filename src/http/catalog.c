@@ -80,8 +80,12 @@ static void catalog_datacenters(struct http_request *r) {
 }
 
 static void write_nodes(struct http_request *r, const void *reply, struct json_writer *w) {
-    (void)r;
-    http_write_pointers(w, &((const struct indexed_nodes *)reply)->nodes, &node_shape);
+    const struct list *nodes = &((const struct indexed_nodes *)reply)->nodes;
+    bool remote = http_request_translates(r);
+    json_open_array(w);
+    for (uint32_t i = 0; i < nodes->len; i++)
+        http_write_node(w, LIST_AT(*nodes, struct node *, i), remote);
+    json_close_array(w);
 }
 
 static void catalog_nodes(struct http_request *r) {
@@ -120,10 +124,10 @@ static void catalog_services(struct http_request *r) {
 
 static void write_service_nodes(struct http_request *r, const void *reply, struct json_writer *w) {
     const struct list *nodes = &((const struct indexed_service_nodes *)reply)->service_nodes;
-    (void)r;
+    bool remote = http_request_translates(r);
     json_open_array(w);
     for (uint32_t i = 0; i < nodes->len; i++)
-        http_write_service_node(w, LIST_AT(*nodes, struct service_node *, i));
+        http_write_service_node(w, LIST_AT(*nodes, struct service_node *, i), remote);
     json_close_array(w);
 }
 
@@ -146,14 +150,14 @@ static void catalog_connect(struct http_request *r) {
 
 static void write_node_map(struct http_request *r, const void *reply, struct json_writer *w) {
     const struct node_services *n = ((const struct indexed_node_services *)reply)->node_services;
-    (void)r;
+    bool remote = http_request_translates(r);
     if (n == NULL || n->node == NULL) {
         json_null(w);
         return;
     }
     json_open_object(w);
     json_key(w, STR("Node"));
-    schema_write_json(w, &node_shape, n->node);
+    http_write_node(w, n->node, remote);
     json_key(w, STR("Services"));
     json_open_object(w);
     for (uint32_t i = 0; i < n->services.len; i++) {
@@ -162,7 +166,7 @@ static void write_node_map(struct http_request *r, const void *reply, struct jso
             struct node_service *value;
         } *pair = &LIST_AT(n->services, struct service_pair, i);
         json_key(w, pair->key);
-        http_write_node_service(w, pair->value);
+        http_write_node_service(w, pair->value, remote);
     }
     json_close_object(w);
     json_close_object(w);
@@ -177,20 +181,17 @@ static void catalog_node(struct http_request *r) {
 static void write_node_list(struct http_request *r, const void *reply, struct json_writer *w) {
     const struct node_service_list *n =
         &((const struct indexed_node_service_list *)reply)->node_services;
-    (void)r;
+    bool remote = http_request_translates(r);
     json_open_object(w);
     json_key(w, STR("Node"));
-    if (n->node != NULL)
-        schema_write_json(w, &node_shape, n->node);
-    else
-        json_null(w);
+    http_write_node(w, n->node, remote);
     json_key(w, STR("Services"));
     if (!n->services.present) {
         json_null(w);
     } else {
         json_open_array(w);
         for (uint32_t i = 0; i < n->services.len; i++)
-            http_write_node_service(w, LIST_AT(n->services, struct node_service *, i));
+            http_write_node_service(w, LIST_AT(n->services, struct node_service *, i), remote);
         json_close_array(w);
     }
     json_close_object(w);

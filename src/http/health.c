@@ -66,15 +66,17 @@ static uint32_t keep_passing(const struct list *nodes, const struct check_servic
 
 static void write_instances(struct http_request *r, const void *reply, struct json_writer *w) {
     const struct list *nodes = &((const struct indexed_check_service_nodes *)reply)->nodes;
+    bool remote = http_request_translates(r);
     json_open_array(w);
     if (r->call.variant == VARIANT_PASSING) {
         const struct check_service_node **kept = arena_alloc(&r->arena, nodes->len * sizeof *kept);
         uint32_t len = keep_passing(nodes, kept);
         for (uint32_t i = 0; i < len; i++)
-            http_write_check_service_node(w, kept[i]);
+            http_write_check_service_node(w, kept[i], remote);
     } else {
         for (uint32_t i = 0; i < nodes->len; i++)
-            http_write_check_service_node(w, &LIST_AT(*nodes, struct check_service_node, i));
+            http_write_check_service_node(w, &LIST_AT(*nodes, struct check_service_node, i),
+                                          remote);
     }
     json_close_array(w);
 }

@@ -136,14 +136,14 @@ static void write_explained(struct http_request *r, const void *answer, struct j
 static void write_executed(struct http_request *r, const void *answer, struct json_writer *w) {
     const struct prepared_query_execute_response *reply = answer;
     const struct prepared_query_execute_request *q = r->call.request;
+    bool remote = http_translates(r, reply->datacenter);
     json_open_object(w);
     json_key(w, STR("Service"));
     json_str(w, reply->service);
     json_key(w, STR("Nodes"));
     json_open_array(w);
     for (uint32_t i = 0; i < reply->nodes.len; i++)
-        schema_write_json(w, &check_service_node_shape,
-                          &LIST_AT(reply->nodes, struct check_service_node, i));
+        http_write_plain_instance(w, &LIST_AT(reply->nodes, struct check_service_node, i), remote);
     json_close_array(w);
     json_key(w, STR("DNS"));
     schema_write_json(w, &prepared_query_dns_shape, &reply->dns);
