@@ -850,9 +850,28 @@ void node_restart_later(struct node *n, int64_t delay) {
     sim_after(s, &r->event, delay);
 }
 
+/* It was busy with applying something: the driver says so before anything else, and a leader goes
+ * on for a little while without having heard of anybody. */
+static void stall_fire(struct sim *s, struct sim_event *e) {
+    struct node *n = e->node;
+    die_drop(s, e);
+    n->doubt_until = s->now + s->plan.lease;
+    struct raft_event event = {.kind = RAFT_EVENT_STALLED};
+    node_step(n, &event);
+}
+
 void node_pause(struct node *n, int64_t duration) {
-    if (n->up && n->paused_until == 0)
-        n->paused_until = n->sim->now + duration;
+    struct sim *s = n->sim;
+    if (!n->up || n->paused_until != 0)
+        return;
+    n->paused_until = s->now + duration;
+    if (!sim_chance(s, 2))
+        return;
+    struct dying *d = MEM_NEW(struct dying);
+    d->event.fire = stall_fire;
+    d->event.drop = die_drop;
+    sim_bind(&d->event, n);
+    sim_at(s, &d->event, n->paused_until);
 }
 
 /* ---- identities ---- */
