@@ -1,4 +1,5 @@
-/* `version` (cli.md 2.29). Called as `consul` it says what the peer says.
+/* `version` (cli.md 2.29). Scripts look for the peer's text, so that is what is printed; the
+ * program's own version is in the form that the peer does not have.
  */
 #include "cli/commands.h"
 
@@ -9,21 +10,15 @@ struct options {
 static int run(struct cli *cli, const void *given) {
     const struct options *options = given;
     if (str_is(options->format, "json")) {
-        if (!cli->as_consul)
-            cli_out(cli, "{\n   \"Praetor\": \"" CLI_PRAETOR_VERSION
-                         "\",\n   \"Version\": \"" CLI_CONSUL_VERSION "\",");
-        else
-            cli_out(cli, "{\n   \"Version\": \"" CLI_CONSUL_VERSION "\",");
+        cli_out(cli, "{\n   \"Praetor\": \"" CLI_PRAETOR_VERSION
+                     "\",\n   \"Version\": \"" CLI_CONSUL_VERSION "\",");
         cli_out(cli, "   \"Revision\": \"\",\n   \"Prerelease\": \"\",\n   \"RPC\": {\n"
                      "      \"Default\": 2,\n      \"Min\": 2,\n      \"Max\": 3\n   }\n}");
         return CLI_OK;
     }
     if (!str_is(options->format, "pretty"))
         return cli_fail(cli, "Unknown format: " STR_FMT, STR_ARG(options->format));
-    if (!cli->as_consul)
-        cli_out(cli, "Praetor v" CLI_PRAETOR_VERSION ", speaks as Consul v" CLI_CONSUL_VERSION);
-    else
-        cli_out(cli, "Consul v" CLI_CONSUL_VERSION);
+    cli_out(cli, "Consul v" CLI_CONSUL_VERSION);
     cli_out(cli, "Protocol 2 spoken by default, understands 2 to 3 (agent will automatically use "
                  "protocol >2 when speaking to compatible agents)\n");
     return CLI_OK;

@@ -6,6 +6,7 @@
 #include "gossip/frame.h"
 #include "gossip/state.h"
 
+#define SOON (1 * MILLISECOND)
 #define QUEUES_CHECK_INTERVAL (30 * SECOND)
 #define QUEUE_MIN_DEPTH 4096
 #define QUEUE_HARD_DEPTH (4 * QUEUE_MIN_DEPTH) /* beyond this the check does not wait */
@@ -18,15 +19,18 @@ static bool anything_waits(const struct gossip *g) {
     return false;
 }
 
-/* Ticks lie at fixed times, whether somebody looks or not. */
+/* Ticks lie at fixed times, whether somebody looks or not. But what comes after a while of silence
+ * goes out nearly at once, with what else came by then: nobody is told more often for that. */
 static void start_tick(struct gossip *g) {
     if (timer_runs(&g->gossip_timer))
         return;
     int64_t next = g->gossip_phase;
-    if (next <= g->now) {
-        int64_t interval = g->timing.gossip_interval;
+    int64_t interval = g->timing.gossip_interval;
+    if (next <= g->now)
         next += ((g->now - next) / interval + 1) * interval;
-    }
+    int64_t soon = g->now + SOON;
+    if (g->now - g->gossip_last >= interval && soon < next)
+        next = soon;
     timer_start(&g->timers, &g->gossip_timer, next);
 }
 
@@ -121,6 +125,7 @@ static bool anybody_is_told(const struct gossip *g) {
 
 void gossip_tick(struct gossip *g) {
     struct member *nodes[16];
+    g->gossip_last = g->now;
     size_t wanted =
         g->timing.gossip_nodes < COUNT_OF(nodes) ? g->timing.gossip_nodes : COUNT_OF(nodes);
     size_t count = g_pick_nodes(g, wanted, is_told, NULL, nodes);

@@ -252,6 +252,7 @@ struct gossip {
     struct wait *waits;
     uint32_t next_wait;
     int64_t gossip_phase; /* ticks are at this time plus multiples of the interval */
+    int64_t gossip_last;  /* the last one */
     struct timer gossip_timer, queues_timer;
 
     struct probe probe;

@@ -115,11 +115,11 @@ static void fail_probe(struct single *s, int nacks, unsigned health) {
     assert_int_equal(state_of(s, target), GOSSIP_SUSPECT);
     assert_true(logged(s, "has failed, no acks received"));
     assert_int_equal(gossip_get_stats(s->g).health_score, health);
-    struct accusation_message suspect;
-    pass(s, 220 * MILLISECOND);
+    struct accusation_message suspect; /* what comes after silence is sent at once */
     assert_true(read_body(s, sent(s, MESSAGE_SUSPECT, 0, NULL), &accusation_wire, &suspect));
     assert_true(str_is(suspect.node, target) && str_is(suspect.from, "me"));
     assert_int_equal(suspect.incarnation, 1);
+    pass(s, 220 * MILLISECOND);
 }
 
 static void test_health(void **state) {
