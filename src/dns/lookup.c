@@ -91,6 +91,7 @@ static void answered(struct call *c) {
         answer_release(c->answer);
         c->answer = NULL;
         l->options->allow_stale = false;
+        l->bypass_cache = true;
         l->calling = true;
         l->query->worker->call(l->query->worker, c);
         return;

@@ -8,14 +8,42 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "server/agent_cache.h"
+#include "server/endpoints.h"
 
 #define ARENA_KEPT ((size_t)16 << 10)
 #define RESPONSE_KEPT ((size_t)8 << 10)
 
 /* ---- the worker ---- */
 
+static void from_agent_cache(void *owner, struct answer *answer, bool hit, int64_t age) {
+    struct dns_lookup *l = owner;
+    (void)age;
+    l->ask = NULL;
+    l->call.answer = answer;
+    log_at(LOG_TRACE, "agent.dns", "cache results", LOG_B("cache_hit", hit),
+           LOG_S("endpoint", str_from(l->call.endpoint->name)));
+    l->call.done(&l->call);
+}
+
+/* What the peer asks of its cache (dns.md 10); a server agent has the state at hand. */
+static bool ask_cache(struct dns_worker *w, struct dns_lookup *l) {
+    const struct endpoint *endpoint = l->call.endpoint;
+    bool is_query = endpoint == &endpoint_prepared_query_execute;
+    if (!l->query->settings->use_cache || l->bypass_cache || !agent_cache_is_used(w->server) ||
+        (!is_query && endpoint != &endpoint_catalog_node_services &&
+         endpoint != &endpoint_health_service_nodes))
+        return false;
+    l->options->max_age = l->query->settings->cache_max_age;
+    l->ask =
+        agent_cache_ask(w->server, endpoint, l->call.request,
+                        is_query ? AGENT_CACHE_PLAIN : AGENT_CACHE_REFRESHED, from_agent_cache, l);
+    return true;
+}
+
 static void call_server(struct dns_worker *w, struct call *c) {
-    call_start(w->server, c);
+    if (!ask_cache(w, CONTAINER_OF(c, struct dns_lookup, call)))
+        call_start(w->server, c);
 }
 
 static void ignore_freed(void *owner) {
@@ -23,7 +51,13 @@ static void ignore_freed(void *owner) {
 }
 
 static void cancel_server(struct dns_worker *w, struct call *c) {
+    struct dns_lookup *l = CONTAINER_OF(c, struct dns_lookup, call);
     (void)w;
+    if (l->ask != NULL) {
+        agent_cache_cancel(l->ask);
+        l->ask = NULL;
+        return;
+    }
     call_cancel(c,
                 ignore_freed); /* reads are never with the core: nothing is under way after this */
 }

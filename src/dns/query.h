@@ -119,6 +119,8 @@ struct dns_lookup {
     /* the call under way */
     struct call call;
     bool calling;
+    struct agent_cache_ask *ask; /* instead, on a client agent with use_cache */
+    bool bypass_cache;           /* what is there is too old */
     union {
         struct service_request service;
         struct node_request node;

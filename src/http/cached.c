@@ -1,6 +1,7 @@
-/* ?cached (http-core.md 6.5) on a server agent. What the peer keeps in a cache beside its own
- * state, we read from the state, which is as fast and never old; so an entry here holds no answer,
- * only that the question was asked before and when it was last "fetched", for X-Cache and Age.
+/* ?cached (http-core.md 6.5). On a client agent the answer comes from the agent's cache
+ * (server/agent_cache.h). On a server agent, what the peer keeps in a cache beside its own state,
+ * we read from the state, which is as fast and never old; so an entry here holds no answer, only
+ * that the question was asked before and when it was last "fetched", for X-Cache and Age.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include "base/metrics.h"
 #include "base/time.h"
 #include "http/room.h"
+#include "server/agent_cache.h"
 
 #define ENTRIES_MAX 65536
 #define ENTRY_LIFE (72 * HOUR)
@@ -19,6 +21,7 @@ struct http_cached {
     int64_t age;
     uint64_t asked_index;
     http_reply_writer *write;
+    struct agent_cache_ask *ask; /* a client agent's, while it is under way */
 };
 
 struct entry {
@@ -115,20 +118,65 @@ static void count_answer(const struct http_request *r, bool hit) {
     metric_count("consul.cache.fetch_success", 1);
 }
 
-static void answered(struct http_request *r, struct answer *a) {
-    struct http_cached *c = r->cached;
-    /* A call that did not end before it began to wait had to wait. */
-    bool hit = c->hit && (c->asked_index == 0 || r->call_flag != NULL);
+static void answer_cached(struct http_request *r, struct answer *a, bool hit, int64_t age) {
     if (r->call.endpoint->meta >= 0)
         http_set_meta(r, &a->meta);
     count_answer(r, hit);
     http_set_header(r, "X-Cache", hit ? STR("HIT") : STR("MISS"));
-    if (hit) {
-        int64_t age = c->kind == HTTP_CACHE_PLAIN ? (c->age + SECOND / 2) / SECOND : 0;
-        http_set_header(r, "Age", str_format(&r->arena, "%lld", (long long)age));
-    }
-    http_answer_shared(r, a, 200, c->write);
+    if (hit)
+        http_set_header(r, "Age",
+                        str_format(&r->arena, "%lld", (long long)((age + SECOND / 2) / SECOND)));
+    http_answer_shared(r, a, 200, r->cached->write);
 }
+
+/* ---- on a server ---- */
+
+static void answered(struct http_request *r, struct answer *a) {
+    struct http_cached *c = r->cached;
+    /* A call that did not end before it began to wait had to wait. */
+    bool hit = c->hit && (c->asked_index == 0 || r->call_flag != NULL);
+    answer_cached(r, a, hit, c->kind == HTTP_CACHE_PLAIN ? c->age : 0);
+}
+
+/* ---- on a client agent ---- */
+
+static void from_agent_cache(void *owner, struct answer *a, bool hit, int64_t age) {
+    struct http_request *r = owner;
+    r->cached->ask = NULL;
+    r->cached->hit = a->meta.index > 0 && r->cached->asked_index > 0; /* it waited for news */
+    if (error_is_set(&a->error)) {
+        count(r, "fetch_error");
+        http_count_end(r, "client.rpc.error.");
+        if (a->error.kind == ERROR_NOT_FOUND)
+            a->error.kind = ERROR_INTERNAL;
+        http_answer_failure(r, a);
+    } else {
+        http_count_end(r, "client.api.success.");
+        answer_cached(r, a, hit, age);
+    }
+    answer_release(a);
+}
+
+static void ask_agent_cache(struct http_request *r, const struct endpoint *endpoint, void *request,
+                            enum http_cache_kind kind, uint32_t variant) {
+    r->call = (struct call){.endpoint = endpoint,
+                            .arena = &r->arena,
+                            .request = request,
+                            .variant = variant}; /* what writers look at; it is never started */
+    r->cached->ask = agent_cache_ask(
+        r->server, endpoint, request,
+        kind == HTTP_CACHE_PLAIN ? AGENT_CACHE_PLAIN : AGENT_CACHE_REFRESHED, from_agent_cache, r);
+}
+
+bool http_cached_gone(struct http_request *r) {
+    if (r->cached == NULL || r->cached->ask == NULL)
+        return false;
+    agent_cache_cancel(r->cached->ask);
+    r->cached->ask = NULL;
+    return true;
+}
+
+/* ---- for handlers ---- */
 
 void http_call_cached(struct http_request *r, const struct endpoint *endpoint, void *request,
                       struct query_options *options, enum http_cache_kind kind, uint32_t variant,
@@ -141,10 +189,14 @@ void http_call_cached(struct http_request *r, const struct endpoint *endpoint, v
     c->kind = kind;
     c->write = write;
     c->asked_index = options->min_query_index;
+    r->cached = c;
+    if (agent_cache_is_used(r->server)) {
+        ask_agent_cache(r, endpoint, request, kind, variant);
+        return;
+    }
     c->hit = remember(entry_key(r, endpoint, request, options), options, kind, &c->age);
     if (kind == HTTP_CACHE_REFRESHED)
         options->allow_stale = true; /* the cache is filled by stale reads */
-    r->cached = c;
     r->call.variant = variant;
     http_call(r, endpoint, request, answered);
 }

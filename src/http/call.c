@@ -40,14 +40,14 @@ void http_count(const struct http_request *r, const char *group, const char *cou
 }
 
 /* What comes of connected services is counted with the others. */
-static void count_end(const struct http_request *r, const char *group) {
+void http_count_end(const struct http_request *r, const char *group) {
     const char *counter = r->route->counter;
     if (counter != NULL && strcmp(counter, "catalog_connect_service_nodes") == 0)
         counter = "catalog_service_nodes";
     http_count(r, group, counter);
 }
 
-static void answer_failure(struct http_request *r, struct answer *a) {
+void http_answer_failure(struct http_request *r, struct answer *a) {
     if ((r->route->flags & ROUTE_META) != 0 && r->call.endpoint->meta >= 0 &&
         a->error.kind != ERROR_NOT_FOUND) {
         buf_add_text(&r->extra, "X-Consul-Index: 1\r\nX-Consul-Knownleader: false\r\n"
@@ -64,8 +64,8 @@ static void on_call_done(struct call *call) {
         *r->call_flag = true;
     call->answer = NULL;
     if (a->error.kind != ERROR_NONE) {
-        count_end(r, "client.rpc.error.");
-        answer_failure(r, a);
+        http_count_end(r, "client.rpc.error.");
+        http_answer_failure(r, a);
     } else if (too_stale(r, a)) {
         struct query_options *options = options_of(r);
         options->allow_stale = false;
@@ -73,7 +73,7 @@ static void on_call_done(struct call *call) {
         r->effective_stale = false;
         start(r);
     } else {
-        count_end(r, "client.api.success.");
+        http_count_end(r, "client.api.success.");
         r->answer_done(r, a);
     }
     answer_release(a);

@@ -479,7 +479,7 @@ static void on_closed(struct stream *s) {
     if (r->calling) {
         r->calling = false;
         call_cancel(&r->call, on_call_freed);
-    } else if (waiting_body) {
+    } else if (waiting_body || http_cached_gone(r)) {
         request_free(r);
     } else if (r->gone != NULL) {
         r->gone(r);

@@ -118,6 +118,9 @@ void http_dispatch(struct http_request *r);
 
 /* call.c: counts under "<group><the route's counter>", where it has one. */
 void http_count(const struct http_request *r, const char *group, const char *counter);
+void http_count_end(const struct http_request *r, const char *group);
+/* The answer to a call that ended with an error. */
+void http_answer_failure(struct http_request *r, struct answer *a);
 
 /* answer.c */
 bool http_is_head(const struct http_request *r);
@@ -141,6 +144,8 @@ void http_ui_add_routes(struct http *http, const struct config *c);
 
 /* cached.c */
 void http_cached_forget(void);
+/* The client is gone: the request waits no longer for the agent's cache. False: it did not. */
+bool http_cached_gone(struct http_request *r);
 
 /* gzip.c */
 void http_gzip(struct str in, struct buf *out);

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "base/time.h"
+#include "server/agent_cache.h"
 #include "server/server_room.h"
 
 void call_list_add(struct call_list *list, struct call *c) {
@@ -272,6 +273,7 @@ void thread_close(struct server_thread *t) {
     ASSERT(loop_is_current(t->loop));
     t->closing = true;
     struct str text = STR("server is shutting down");
+    agent_cache_close(t->cache);
     while (t->held.first != NULL) {
         struct call *c = t->held.first;
         call_list_remove(c);
@@ -297,6 +299,7 @@ void thread_free(struct server_thread *t) {
     for (uint32_t i = 0; i < t->inbox.len; i++) {
         watch_touched_release(t->inbox.touched[i]);
     }
+    agent_cache_free(t->cache);
     rpc_pool_free(t->pool);
     pthread_mutex_destroy(&t->inbox.mutex);
     watch_registry_free(t->registry);

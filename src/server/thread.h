@@ -107,6 +107,8 @@ struct server_thread {
     int64_t verify_started;
     struct server_thread *verify_next; /* in the core's list of waiting verifications */
 
+    struct agent_cache *cache; /* agent_cache.c's: of a client agent's first thread, once asked */
+
     uint64_t jitter; /* prng state for the spread of timeouts */
     bool closing;
 
