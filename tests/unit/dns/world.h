@@ -10,6 +10,7 @@
 #include "dns/dns.h"
 #include "dns/query.h"
 #include "schema/entries.h"
+#include "server/agent_cache.h"
 #include "server/endpoints.h"
 #include "store/catalog.h"
 
@@ -59,6 +60,18 @@ void call_cancel(struct call *c, void (*freed)(void *owner)) {
     freed(c->owner);
 }
 
+bool agent_cache_is_used(const struct server *server) {
+    return false;
+}
+struct agent_cache_ask *agent_cache_ask(struct server *server, const struct endpoint *endpoint,
+                                        void *request, enum agent_cache_kind kind,
+                                        agent_cache_done *done, void *owner) {
+    fail_msg("no cache is used");
+    return NULL;
+}
+void agent_cache_cancel(struct agent_cache_ask *ask) {
+    fail_msg("no cache is used");
+}
 struct answer *answer_hold(struct answer *a) {
     a->references++;
     return a;
