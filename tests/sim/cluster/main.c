@@ -269,8 +269,13 @@ static bool worker_end(struct worker *w, int status, struct totals *sum) {
     }
     sum->seeds++;
     sum->failed++;
-    fprintf(stderr, "FAILED: seed %llu (replay with --seed %llu --trace)\n",
-            (unsigned long long)w->seed, (unsigned long long)w->seed);
+    char how[40];
+    if (WIFSIGNALED(status))
+        snprintf(how, sizeof how, "signal %d", WTERMSIG(status));
+    else
+        snprintf(how, sizeof how, "status %d", WEXITSTATUS(status));
+    fprintf(stderr, "FAILED: seed %llu, %s (replay with --seed %llu --trace)\n",
+            (unsigned long long)w->seed, how, (unsigned long long)w->seed);
     return false;
 }
 

@@ -71,7 +71,9 @@ static void fire(struct sim *s, struct sim_event *e) {
         if (e->drop != NULL)
             e->drop(s, e);
     } else if (n != NULL && n->paused_until > s->now) {
-        sim_at(s, e, n->paused_until); /* in the order in which they came */
+        /* In the order in which they came; but the clock may be looked at after all of them. */
+        bool later = e == &n->wake && sim_chance(s, 2);
+        sim_at(s, e, n->paused_until + (later ? sim_delay(s, MILLISECOND) : 0));
     } else {
         s->totals.events++;
         e->fire(s, e);
