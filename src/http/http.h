@@ -126,7 +126,8 @@ struct http_request {
     /* Runs when the client has hung up before the answer; the handler may then answer early (to
      * nobody), also inside. */
     void (*gone)(struct http_request *r);
-    bool hangs_up; /* a client that ends its half of the connection does not want the answer either */
+    bool hangs_up; /* a client that ends its half of the connection does not want the answer either
+                    */
 
     /* The rest belongs to server.c, answer.c and request.c. */
     struct peer_address peer;

@@ -1,11 +1,11 @@
 /* AppendEntries (raft.md 4.3): the follower's part of replication, and heartbeats.
  *
  * What a snapshot holds is committed, and so is part of every leader's history: but for one case. A
- * user's snapshot that is restored replaces the state of the leader, and of followers which it sends
- * it to, before a majority has it (raft.md 4.9). If another leader comes without it, those who have
- * it hold what never was. Nothing of theirs can be kept: they forget all and start anew, as an empty
- * server does. (The peer's stay different for ever.) It can be so only as long as nothing behind the
- * snapshot is committed: base_unsure.
+ * user's snapshot that is restored replaces the state of the leader, and of followers which it
+ * sends it to, before a majority has it (raft.md 4.9). If another leader comes without it, those
+ * who have it hold what never was. Nothing of theirs can be kept: they forget all and start anew,
+ * as an empty server does. (The peer's stay different for ever.) It can be so only as long as
+ * nothing behind the snapshot is committed: base_unsure.
  */
 #include "raft/state.h"
 
@@ -119,8 +119,9 @@ static bool store_entries(struct raft *r, const struct raft_append *a) {
 
 static void forget(struct raft *r) {
     struct raft_action *line =
-        raft_log_line(r, LOG_ERROR, "the leader's history is without this server's snapshot, which "
-                                    "was restored and lost: starting anew");
+        raft_log_line(r, LOG_ERROR,
+                      "the leader's history is without this server's snapshot, which "
+                      "was restored and lost: starting anew");
     raft_log_u64(r, line, "index", r->log.snapshot_index);
     r->busy = true;
     raft_act(r, RAFT_ACTION_FORGET);

@@ -100,8 +100,8 @@ static struct query_meta *reply_meta(const struct endpoint *endpoint, struct ans
 /* Which methods leave QM zero but for the index: rpc.md 12.13. */
 static void answer_set_leader(const struct server *s, const struct endpoint *endpoint,
                               struct answer *a) {
-    if (endpoint->meta < 0 || endpoint->kind == ENDPOINT_CORE ||
-        endpoint->kind == ENDPOINT_LOCAL || a->remote || error_is_set(&a->error)) {
+    if (endpoint->meta < 0 || endpoint->kind == ENDPOINT_CORE || endpoint->kind == ENDPOINT_LOCAL ||
+        a->remote || error_is_set(&a->error)) {
         return;
     }
     a->meta.known_leader = server_known_leader(s);

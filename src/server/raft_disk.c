@@ -39,7 +39,7 @@ struct raft_disk {
     size_t batch;          /* entries in the batch */
     bool reset;            /* in the batch is a RESET, to reset_index */
     uint64_t reset_index;
-    size_t last_batch;     /* entries in the one before, and how long its commit took */
+    size_t last_batch; /* entries in the one before, and how long its commit took */
     int64_t last_took;
     _Atomic bool stopped; /* results that arrive from now on are for nobody */
     _Atomic unsigned on_their_way;

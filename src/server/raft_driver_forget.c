@@ -1,6 +1,6 @@
 /* What a user's snapshot left that was restored while its leader lost the leadership: a state and a
- * snapshot which no leader's history has (raft/recv_append.c). The state becomes empty, the snapshots
- * go with the log, and the server starts anew from what the leader sends.
+ * snapshot which no leader's history has (raft/recv_append.c). The state becomes empty, the
+ * snapshots go with the log, and the server starts anew from what the leader sends.
  */
 #include "server/raft_driver_internal.h"
 

@@ -184,13 +184,13 @@ static bool log_continues(const struct recovery *r, uint64_t index, uint64_t ind
 }
 
 /* The newest snapshot that the log continues counts. What is newer was being taken over when the
- * process ended, or is of a history that never was (raft/recv_append.c). Without any such the newest
- * counts, and the log is emptied behind it; but not when the log reaches back to the beginning. */
+ * process ended, or is of a history that never was (raft/recv_append.c). Without any such the
+ * newest counts, and the log is emptied behind it; but not when the log reaches back to the
+ * beginning. */
 static void choose_snapshot(struct recovery *r) {
     const struct wal *w = r->d->wal;
     size_t newer = 0;
-    while (newer < r->meta_count &&
-           !log_continues(r, r->metas[newer].index, r->metas[newer].term))
+    while (newer < r->meta_count && !log_continues(r, r->metas[newer].index, r->metas[newer].term))
         newer++;
     bool whole = wal_first(w) == 1 && wal_last(w) > 0;
     if (newer == r->meta_count && !whole)

@@ -32,7 +32,7 @@ struct server {
     struct arena arena;
     char raft_address[80]; /* "ip:port" */
 
-    struct rpc_port *port; /* NULL: none */
+    struct rpc_port *port;      /* NULL: none */
     struct raft_driver *driver; /* NULL, as store and leader: a client agent */
     struct store *store;
     struct peers *peers;

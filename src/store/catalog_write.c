@@ -203,8 +203,8 @@ bool catalog_delete_node(struct store_batch *b, struct str name) {
 /* ---- services ---- */
 
 static bool service_meta_valid(struct str node, const struct node_service *s, struct error *e) {
-    enum meta_reserved reserved = str_is(s->kind, "mesh-gateway") ? META_RESERVED_MESH_GATEWAY
-                                                                  : META_RESERVED_REFUSED;
+    enum meta_reserved reserved =
+        str_is(s->kind, "mesh-gateway") ? META_RESERVED_MESH_GATEWAY : META_RESERVED_REFUSED;
     if (meta_validate(&s->meta, reserved, e))
         return true;
     return error_prefix(e, "Invalid Service Meta for node %.*s and serviceID %.*s: ", STR_ARG(node),

@@ -121,7 +121,9 @@ static void test_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wire),   cmocka_unit_test(test_index), cmocka_unit_test(test_checks),
+        cmocka_unit_test(test_wire),
+        cmocka_unit_test(test_index),
+        cmocka_unit_test(test_checks),
         cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,9 +90,10 @@ static void test_version(void **state) {
     assert_string_equal(r.out, peer);
     run_free(&r);
     r = RUN("version", "-format=json");
-    assert_string_equal(r.out, "{\n   \"Praetor\": \"0.1.0\",\n   \"Version\": \"1.8.7\",\n   \"Revision\": \"\",\n"
-                               "   \"Prerelease\": \"\",\n   \"RPC\": {\n      \"Default\": 2,\n"
-                               "      \"Min\": 2,\n      \"Max\": 3\n   }\n}\n");
+    assert_string_equal(
+        r.out, "{\n   \"Praetor\": \"0.1.0\",\n   \"Version\": \"1.8.7\",\n   \"Revision\": \"\",\n"
+               "   \"Prerelease\": \"\",\n   \"RPC\": {\n      \"Default\": 2,\n"
+               "      \"Min\": 2,\n      \"Max\": 3\n   }\n}\n");
     run_free(&r);
     expect(RUN("version", "-format=x"), 1, "", "Unknown format: x\n");
 }

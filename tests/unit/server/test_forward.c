@@ -516,7 +516,7 @@ static void test_snapshots_and_the_rate(void **state) {
         expect_snap_error(&s, "RPC rate limit exceeded");
         server_set_rpc_rate(server, 0, 0);
     }
-    server = client; /* what comes in is not counted */
+    server = client;                  /* what comes in is not counted */
     kv_put(0, "snap", "more", "set"); /* else there is "nothing new to snapshot" */
     server_set_rpc_rate(real, 0.001, 0);
     snap(&s, false, -1, "");
