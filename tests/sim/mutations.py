@@ -20,7 +20,10 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-# (name, file, old text, new text)
+# (name, file, old text, new text). Three were tried and left out, since nothing that our servers send can show them: counting
+# the own vote before it is on disk (the others are asked only when it is), taking a vote of an older request (its term in the
+# answer says so again), and committing a stale suffix (a leader of ours never probes below the point where logs part; the unit
+# test test_commit_of_follower has that rule).
 MUTATIONS = [
     # ---- elections
     ("vote-twice", "src/raft/recv_vote.c", "return str_eq(buf_str(&r->vote), v->candidate);", "return true;"),
@@ -29,15 +32,12 @@ MUTATIONS = [
     ("vote-any-log", "src/raft/recv_vote.c", "|| !log_is_up_to_date(r, v)", ""),
     ("vote-shorter-log", "src/raft/recv_vote.c", "term == v->last_log_term && index > v->last_log_index", "false"),
     ("vote-no-lease", "src/raft/recv_vote.c", "if (!v->leadership_transfer && has_leader(r, v)) {", "if (false) {"),
-    ("own-vote-before-disk", "src/raft/election.c", "    r->vote_sequence = voter ? r->term_sequence : 0;\n",
-     "    r->vote_sequence = 0;\n    if (voter)\n        raft_count_vote(r, r->options.id);\n"),
     ("term-not-saved", "src/raft/persist.c", "    r->confirmed = 0;\n    raft_persist_term(r);", "    r->confirmed = 0;"),
     ("minority-elects", "src/raft/election.c", "r->needed = raft_configuration_voters(r->election) / 2 + 1;",
      "r->needed = (raft_configuration_voters(r->election) + 1) / 2;"),
     ("nonvoter-elects", "src/raft/election.c",
      "        if (s->suffrage != RAFT_VOTER)\n            continue;\n        if (str_eq(s->id, id) && !r->granted[i])",
      "        if (str_eq(s->id, id) && !r->granted[i])"),
-    ("old-vote-counts", "src/raft/recv_vote_result.c", "m->tag.term != r->term ||", ""),
     # ---- replication
     ("previous-not-compared", "src/raft/recv_append.c", "&& term == a->previous_term)", ")"),
     ("terms-not-compared", "src/raft/recv_append.c", "!raft_log_term(&r->log, e->index, &term) || term != e->term",
@@ -45,8 +45,6 @@ MUTATIONS = [
     ("append-before-disk", "src/raft/recv_append.c", "stored ? raft_after_log(r) : raft_after_term(r)", "0"),
     ("old-leader-appends", "src/raft/recv_append.c", "if (a->term >= r->term && a->leader.len > 0) {",
      "if (a->leader.len > 0) {"),
-    ("commit-of-stale-suffix", "src/raft/recv_append.c", "uint64_t commit = a->commit < sure ? a->commit : sure;",
-     "uint64_t commit = a->commit < r->log.last ? a->commit : r->log.last;"),
     ("match-is-all", "src/raft/recv_append_result.c", "        p->match = tag->last;", "        p->match = r->log.last;"),
     ("match-kept-over-terms", "src/raft/recv_append_result.c",
      "    if (r->state != RAFT_LEADER || m->tag.term != r->term)\n        return;\n    struct raft_peer *p = "
@@ -181,6 +179,13 @@ def build_mutant(build, folder, name, file, old, new):
     return binary
 
 
+def run_sound(build, seed, extra):
+    """Whether the code as it is lives through that seed: otherwise its failure says nothing of a mutation."""
+    out = subprocess.run([os.path.join(build, "praetor_sim"), "--seeds", f"{seed}:1", "--quiet", *extra], capture_output=True,
+                         text=True, timeout=600, check=False)
+    return out.returncode == 0
+
+
 def run_mutant(binary, seeds, jobs, extra):
     """The seed that failed and what was said, or None."""
     out = subprocess.run([binary, "--seeds", f"1:{seeds}", "--jobs", str(jobs), "--until-failure", "--quiet", *extra],
@@ -211,7 +216,10 @@ def main():
             binary = build_mutant(build, folder, name, file, old, new)
             found = run_mutant(binary, o.seeds, o.jobs, EXTRA.get(name, []))
         took = time.monotonic() - began
-        if found is None:
+        if found is not None and not run_sound(build, found[0], EXTRA.get(name, [])):
+            survived += 1
+            print(f"UNSOUND {name}: seed {found[0]} fails without it as well: {found[1]}", flush=True)
+        elif found is None:
             survived += 1
             print(f"SURVIVED {name} ({file}) after {o.seeds} seeds, {took:.0f} s", flush=True)
         else:

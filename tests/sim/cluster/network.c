@@ -232,6 +232,9 @@ static void request_arrives(struct sim *s, struct packet *p) {
     t->dead = p->duplicate || p->generation != c->generation;
     if (t->dead)
         sim_fault(s, p->duplicate ? FAULT_DUPLICATE : FAULT_LATE);
+    /* TimeoutNow has no term: nobody can tell that it is old. */
+    if (p->kind == RAFT_TIMEOUT_NOW && (t->dead || !s->nodes[c->from]->told_leader))
+        s->doubt_until = s->now + 3 * s->plan.election;
     if (!t->dead) {
         *c->tickets_end = t;
         c->tickets_end = &t->next;

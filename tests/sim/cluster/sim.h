@@ -353,8 +353,8 @@ void proposals_fail(struct node *n, uint64_t above, enum raft_error error);
 void proposals_forget(struct node *n);
 void waiting_add(struct node *n, struct proposal *p);
 void io_push(struct node *n, struct watch_touched *touched);
-/* A pause, a clock's jump, a handing over of leadership or a server that voted too soon after its
- * start has taken the ground from under a lease. */
+/* A pause, a clock's jump, a handing over of leadership (also one that comes late) or a server that
+ * voted too soon after its start has taken the ground from under a lease. */
 bool lease_is_doubtful(const struct node *n);
 
 /* ---- snapshot.c ---- */
