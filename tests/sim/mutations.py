@@ -204,7 +204,7 @@ def main():
     args.add_argument("--seeds", type=int, default=1000)
     args.add_argument("--jobs", type=int, default=1)
     args.add_argument("--some", type=int, default=0)
-    o = args.parse_args()
+    o = args.parse_intermixed_args()
     build = os.path.abspath(o.build)
     chosen = [m for m in MUTATIONS if not o.names or m[0] in o.names]
     if o.some:
