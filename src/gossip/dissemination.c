@@ -7,6 +7,7 @@
 #include "gossip/state.h"
 
 #define SOON (1 * MILLISECOND)
+#define EARLY_MAX 4
 #define QUEUES_CHECK_INTERVAL (30 * SECOND)
 #define QUEUE_MIN_DEPTH 4096
 #define QUEUE_HARD_DEPTH (4 * QUEUE_MIN_DEPTH) /* beyond this the check does not wait */
@@ -19,29 +20,54 @@ static bool anything_waits(const struct gossip *g) {
     return false;
 }
 
-/* Ticks lie at fixed times, whether somebody looks or not. But what comes after a while of silence
- * goes out nearly at once, with what else came by then: nobody is told more often for that. */
+/* Rounds before their tick that are left: one more for each interval that passed. */
+static bool may_be_early(struct gossip *g) {
+    int64_t passed = (g->now - g->early_since) / g->timing.gossip_interval;
+    if (passed > 0) {
+        g->early_since += passed * g->timing.gossip_interval;
+        int64_t left = g->early_left + passed;
+        g->early_left = left < EARLY_MAX ? (uint32_t)left : EARLY_MAX;
+    }
+    return g->early_left > 0;
+}
+
+static void tick_at(struct gossip *g, int64_t at) {
+    if (timer_runs(&g->gossip_timer)) {
+        if (g->gossip_timer.at <= at)
+            return;
+        timer_stop(&g->timers, &g->gossip_timer);
+    }
+    timer_start(&g->timers, &g->gossip_timer, at);
+}
+
+/* Ticks lie at fixed times, whether somebody looks or not. */
 static void start_tick(struct gossip *g) {
-    if (timer_runs(&g->gossip_timer))
-        return;
     int64_t next = g->gossip_phase;
     int64_t interval = g->timing.gossip_interval;
     if (next <= g->now)
         next += ((g->now - next) / interval + 1) * interval;
-    int64_t soon = g->now + SOON;
-    if (g->now - g->gossip_last >= interval && soon < next)
-        next = soon;
-    timer_start(&g->timers, &g->gossip_timer, next);
+    tick_at(g, next);
+}
+
+/* News goes out nearly at once, with what else comes by then; but of a stream of news only the
+ * first few, and over time no more rounds than there are ticks. No message is sent more often for
+ * that. */
+static void start_tick_for_news(struct gossip *g) {
+    start_tick(g);
+    if (g->gossip_timer.at > g->now + SOON && may_be_early(g)) {
+        g->early_left--;
+        tick_at(g, g->now + SOON);
+    }
 }
 
 void broadcast_membership(struct gossip *g, struct str key, struct str message, uint32_t waiter) {
     broadcasts_add(&g->queues[QUEUE_MEMBERSHIP], key, message, waiter);
-    start_tick(g);
+    start_tick_for_news(g);
 }
 
 void broadcast_serf(struct gossip *g, enum queue_name queue, struct str message, uint32_t waiter) {
     broadcasts_add(&g->queues[queue], STR_NONE, message, waiter);
-    start_tick(g);
+    start_tick_for_news(g);
     size_t len = g->queues[queue].len;
     if (len > QUEUE_HARD_DEPTH && len > 4 * (size_t)g->members.with_status)
         queues_check(g);
@@ -51,7 +77,7 @@ void broadcast_serf(struct gossip *g, enum queue_name queue, struct str message,
 
 void dissemination_wake(struct gossip *g) {
     if (anything_waits(g))
-        start_tick(g);
+        start_tick_for_news(g);
 }
 
 /* Cuts what grew too long. */
@@ -125,7 +151,6 @@ static bool anybody_is_told(const struct gossip *g) {
 
 void gossip_tick(struct gossip *g) {
     struct member *nodes[16];
-    g->gossip_last = g->now;
     size_t wanted =
         g->timing.gossip_nodes < COUNT_OF(nodes) ? g->timing.gossip_nodes : COUNT_OF(nodes);
     size_t count = g_pick_nodes(g, wanted, is_told, NULL, nodes);

@@ -291,7 +291,7 @@ static void start_timers(struct gossip *g) {
     const struct gossip_timing *t = &g->timing;
     g->gossip_timer.kind = TIMER_GOSSIP; /* runs only while there is something to spread */
     g->gossip_phase = g->now + random_delay(g, t->gossip_interval);
-    g->gossip_last = g->now;
+    g->early_since = g->now;
     g->queues_timer.kind = TIMER_QUEUES;
     g->probe.timeout.kind = TIMER_PROBE_TIMEOUT;
     g->probe.deadline.kind = TIMER_PROBE_DEADLINE;

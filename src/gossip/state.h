@@ -252,7 +252,8 @@ struct gossip {
     struct wait *waits;
     uint32_t next_wait;
     int64_t gossip_phase; /* ticks are at this time plus multiples of the interval */
-    int64_t gossip_last;  /* the last one */
+    int64_t early_since;  /* when early_left was last added to */
+    uint32_t early_left;  /* rounds that may come before their tick */
     struct timer gossip_timer, queues_timer;
 
     struct probe probe;
