@@ -82,8 +82,8 @@ def test_six_servers_of_two_kinds(six):
     for a in (clients[0], clients[1], ours, theirs):
         assert a.put("/v1/event/fire/said-by-" + a.name, b"x").status == 200
     wanted = {"said-by-" + a.name for a in (clients[0], clients[1], ours, theirs)}
-    for a in everybody:
-        until("%s hears all events" % a.name, lambda: {e["Name"] for e in a.get("/v1/event/list").json} >= wanted, 20)
+    for a in everybody:  # what gossip missed, a push/pull brings
+        until("%s hears all events" % a.name, lambda: {e["Name"] for e in a.get("/v1/event/list").json} >= wanted, 90)
 
     # Two are killed: all notice that, and take nobody else for failed.
     for dead in (clients[0], servers[3]):
