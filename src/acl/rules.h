@@ -1,14 +1,12 @@
 /* The rule language of policies (acl.md 5): text to rules, as HCL or JSON, in the current and the
- * legacy syntax, with the peer's error texts; and legacy text to current text. What rules mean
- * together is authorizer.h's.
+ * legacy syntax, with the peer's error texts. What rules mean together is authorizer.h's.
  */
 #ifndef PRAETOR_ACL_RULES_H
 #define PRAETOR_ACL_RULES_H
 
-#include "base/buf.h"
+#include "base/arena.h"
 #include "base/error.h"
-
-#define ACL_RULES_TEXT_MAX ((size_t)1 << 20) /* bytes; longer texts are refused */
+#include "base/str.h"
 
 enum acl_resource {
     ACL_AGENT,
@@ -50,8 +48,5 @@ enum acl_syntax { ACL_SYNTAX_CURRENT, ACL_SYNTAX_LEGACY }; /* numbers of the pro
  */
 bool acl_rules_parse(struct str text, enum acl_syntax syntax, struct acl_rules *out,
                      struct arena *arena, struct error *e);
-/* Appends the current form of a legacy text, printed as the peer prints it (acl.md 5.4). False:
- * "Failed to parse rules: ...". */
-bool acl_rules_translate(struct str text, struct buf *out, struct arena *arena, struct error *e);
 
 #endif

@@ -80,6 +80,7 @@ static void *parse_error(struct parser *p, size_t position, const char *format, 
  * inside an object. */
 static bool parse_keys(struct parser *p, struct hcl_item *item, struct str *shown, bool *end) {
     struct str keys[64];
+    size_t places[COUNT_OF(keys)];
     struct str raw = {NULL, 0};
     size_t count = 0;
     *end = false;
@@ -108,6 +109,7 @@ static bool parse_keys(struct parser *p, struct hcl_item *item, struct str *show
             if (count == COUNT_OF(keys))
                 return parse_error(p, t.position, "too many keys");
             keys[count] = t.text;
+            places[count] = t.position;
             if (t.type == HCL_STRING && !hcl_unquote(&t, p->arena, &keys[count]))
                 return parse_error(p, t.position, "illegal char escape");
             raw = count == 0
@@ -129,6 +131,7 @@ static bool parse_keys(struct parser *p, struct hcl_item *item, struct str *show
     }
 done:
     item->keys = arena_copy(p->arena, keys, count * sizeof(*keys));
+    item->places = arena_copy(p->arena, places, count * sizeof(*places));
     item->key_count = count;
     *shown = raw;
     return true;
@@ -341,18 +344,23 @@ static bool parse_float(struct str text, double *out, struct arena *arena, struc
     return true;
 }
 
-static bool literal_text(struct decoder *d, const struct hcl_token *t, struct str *out) {
+bool hcl_literal_text(const struct hcl_token *t, struct str *out, struct arena *arena,
+                      struct error *e) {
     if (t->type == HCL_HEREDOC) {
-        *out = hcl_heredoc_value(t->text, d->arena);
+        *out = hcl_heredoc_value(t->text, arena);
         return true;
     }
     if (t->type == HCL_NUMBER) {
-        *out = str_copy(d->arena, t->text);
+        *out = str_copy(arena, t->text);
         return true;
     }
-    return hcl_unquote(t, d->arena, out) ||
-           error_set(d->e, ERROR_INTERNAL, "unquote " STR_FMT " err: invalid syntax",
+    return hcl_unquote(t, arena, out) ||
+           error_set(e, ERROR_INTERNAL, "unquote " STR_FMT " err: invalid syntax",
                      STR_ARG(t->text));
+}
+
+static bool literal_text(struct decoder *d, const struct hcl_token *t, struct str *out) {
+    return hcl_literal_text(t, out, d->arena, d->e);
 }
 
 static bool decode_literal(struct decoder *d, const struct hcl_node *node, struct value *out) {
@@ -491,7 +499,8 @@ static bool decode_labelled(struct decoder *d, const struct hcl_node *object, st
                                      STR_ARG(key), list.list.len);
         struct value one = {.kind = VALUE_MAP};
         if (item->key_count > 1) {
-            struct hcl_item rest = {item->keys + 1, item->key_count - 1, item->value};
+            struct hcl_item rest = {
+                .keys = item->keys + 1, .key_count = item->key_count - 1, .value = item->value};
             struct hcl_node wrapped = {.kind = HCL_NODE_OBJECT,
                                        .position = item->value->position,
                                        .items = &rest,
@@ -571,18 +580,20 @@ static struct hcl_node *parse_text(struct str text, struct arena *arena, struct 
     return ok ? root : NULL;
 }
 
+bool hcl_parse_tree(struct str text, struct hcl_tree *out, struct arena *arena, struct error *e) {
+    out->text = without_carriage_returns(text, arena);
+    struct str start = str_trim(out->text);
+    out->json = start.len > 0 && start.data[0] == '{';
+    if (out->json)
+        return hcl_parse_json(out->text, &out->root, arena, e);
+    out->root = parse_text(out->text, arena, e);
+    return out->root != NULL;
+}
+
 bool hcl_parse(struct str text, struct value *out, struct arena *arena, struct error *e) {
-    text = without_carriage_returns(text, arena);
-    struct str start = str_trim(text);
-    struct hcl_node *root;
-    if (start.len > 0 && start.data[0] == '{') {
-        if (!hcl_parse_json(text, &root, arena, e))
-            return false;
-    } else {
-        root = parse_text(text, arena, e);
-        if (root == NULL)
-            return false;
-    }
-    struct decoder d = {text, arena, e};
-    return decode_node(&d, root, out, STR("root"));
+    struct hcl_tree tree;
+    if (!hcl_parse_tree(text, &tree, arena, e))
+        return false;
+    struct decoder d = {tree.text, arena, e};
+    return decode_node(&d, tree.root, out, STR("root"));
 }

@@ -161,7 +161,9 @@ static void add_flat(struct reader *r, struct hcl_node *object, struct hcl_item 
         struct str *keys = ARENA_ARRAY(r->arena, struct str, count);
         memcpy(keys, item.keys, item.key_count * sizeof(*keys));
         memcpy(keys + item.key_count, inner->keys, inner->key_count * sizeof(*keys));
-        hcl_object_add(object, (struct hcl_item){keys, count, inner->value}, r->arena);
+        hcl_object_add(object,
+                       (struct hcl_item){.keys = keys, .key_count = count, .value = inner->value},
+                       r->arena);
     }
 }
 

@@ -1,5 +1,5 @@
-/* What the parts of the HCL reader share: tokens, the scanner, and the syntax tree. Only for
- * codec/hcl*.c.
+/* What the parts of the HCL reader share: tokens, the scanner, and the syntax tree; and the tree
+ * for whoever decodes it otherwise than into free-form values (acl/rules.c).
  */
 #ifndef PRAETOR_CODEC_HCL_SYNTAX_H
 #define PRAETOR_CODEC_HCL_SYNTAX_H
@@ -60,6 +60,7 @@ struct hcl_node {
 };
 struct hcl_item {
     struct str *keys; /* unquoted */
+    size_t *places;   /* of the keys in the text; NULL in the JSON dialect */
     size_t key_count;
     struct hcl_node *value;
 };
@@ -81,6 +82,17 @@ struct str hcl_heredoc_value(struct str text, struct arena *arena);
 
 void hcl_object_add(struct hcl_node *object, struct hcl_item item, struct arena *arena);
 void hcl_list_add(struct hcl_node *list, struct hcl_node *node, struct arena *arena);
+
+struct hcl_tree {
+    struct str text;       /* with the line ends to which positions refer */
+    struct hcl_node *root; /* an object */
+    bool json;
+};
+/* The whole text, of either dialect. The tree is in the arena and points into the text. */
+bool hcl_parse_tree(struct str text, struct hcl_tree *out, struct arena *arena, struct error *e);
+/* What a STRING, HEREDOC or NUMBER stands for. */
+bool hcl_literal_text(const struct hcl_token *t, struct str *out, struct arena *arena,
+                      struct error *e);
 
 /* HCL's JSON dialect into the same tree. */
 bool hcl_parse_json(struct str text, struct hcl_node **root, struct arena *arena, struct error *e);
