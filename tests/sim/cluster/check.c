@@ -263,15 +263,16 @@ void check_truncated(struct node *n, uint64_t from, bool reset) {
     }
 }
 
-/* Whoever leads may answer default reads from what he has until his lease is over: nobody else
- * leads before that. (Not where something happened that a lease cannot know of: lease_is_doubtful.)
- */
+/* Whoever leads and has its barrier applied may answer default reads from what he has until his
+ * lease is over: nobody else leads before that. Without the barrier there is no lease: an election
+ * may be won late, when those who voted are in a later term already. (Nor is there one where
+ * something happened that a lease cannot know of: lease_is_doubtful.) */
 static void check_leases(struct node *n) {
     struct sim *s = n->sim;
     for (int i = 0; i < SIM_SLOTS; i++) {
         const struct node *other = s->nodes[i];
-        if (other != n && other->up && other->told_leader &&
-            other->told_term < raft_term(n->raft) && !lease_is_doubtful(other))
+        if (other != n && other->up && other->ready && other->told_term < raft_term(n->raft) &&
+            !lease_is_doubtful(other))
             sim_fail(s, "%s leads term %llu while %s has the lease of term %llu", n->id,
                      (unsigned long long)raft_term(n->raft), other->id,
                      (unsigned long long)other->told_term);
