@@ -277,6 +277,30 @@ static void autopilot_of(const struct config *c, struct autopilot_config *out) {
     };
 }
 
+/* The policies' words are checked (config_start.c). */
+static struct acl_options acl_of(const struct config *c) {
+    static const char *const downs[] = {[ACL_DOWN_ALLOW] = "allow",
+                                        [ACL_DOWN_DENY] = "deny",
+                                        [ACL_DOWN_EXTEND] = "extend-cache",
+                                        [ACL_DOWN_ASYNC] = "async-cache"};
+    struct acl_options out = {
+        .enabled = c->acl.enabled,
+        .default_allow = str_is(c->acl.default_policy, "allow"),
+        .key_list_policy = c->acl.enable_key_list_policy,
+        .token_replication = c->acl.token_replication,
+        .token_ttl = c->acl.token_ttl,
+        .policy_ttl = c->acl.policy_ttl,
+        .role_ttl = c->acl.role_ttl,
+        .primary_datacenter = c->primary_datacenter,
+        .master_token = c->acl.token_master,
+    };
+    for (size_t i = 0; i < COUNT_OF(downs); i++) {
+        if (str_is(c->acl.down_policy, downs[i]))
+            out.down = (enum acl_down)i;
+    }
+    return out;
+}
+
 static bool start_server(struct agent *agent, struct error *e) {
     const struct config *c = agent->config;
     struct autopilot_config autopilot;
@@ -311,6 +335,7 @@ static bool start_server(struct agent *agent, struct error *e) {
         .coordinate_update_period = c->consul_coordinate_update_period,
         .rpc_rate = c->limits.rpc_rate,
         .rpc_max_burst = c->limits.rpc_max_burst,
+        .acl = acl_of(c),
     };
     if (c->data_dir.len == 0)
         options.data_dir = STR_NONE;

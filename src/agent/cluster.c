@@ -55,6 +55,7 @@ bool cluster_membership_options(const struct config *c, struct membership_option
         .rejoin_after_leave = c->rejoin_after_leave,
         .bootstrap = c->bootstrap,
         .bootstrap_expect = c->bootstrap_expect,
+        .acls = c->acl.enabled,
         .non_voter = c->non_voting_server,
         .use_tls = c->tls.ca_file.len > 0 || c->tls.ca_path.len > 0,
         .protocol = (unsigned)c->rpc_protocol,

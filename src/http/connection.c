@@ -55,6 +55,8 @@ static void request_free(struct http_request *r) {
         close(r->body_file);
     http_stream_drop(r);
     buf_free(&r->out);
+    authorization_release(r->who);
+    r->who = NULL;
     http_settings_release(r->settings);
     if (home->spare_count < HTTP_SPARE_REQUESTS && r->extra.cap <= 1024) {
         arena_reset(&r->arena, 8192);
@@ -479,7 +481,7 @@ static void on_closed(struct stream *s) {
     if (r->calling) {
         r->calling = false;
         call_cancel(&r->call, on_call_freed);
-    } else if (waiting_body || http_cached_gone(r)) {
+    } else if (waiting_body || http_authorize_gone(r) || http_cached_gone(r)) {
         request_free(r);
     } else if (r->gone != NULL) {
         r->gone(r);

@@ -142,6 +142,9 @@ struct http_request {
     struct json_writer writer;
     struct call call;
     bool calling;
+    struct authorize authorize;
+    struct authorization *who;
+    void (*authorized)(struct http_request *r); /* NULL: that is not under way */
     bool *call_flag; /* set when the call is done before call_start returns */
     struct http_cached *cached;
     bool effective_stale, effective_consistent;

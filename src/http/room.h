@@ -142,6 +142,9 @@ bool http_ui_is_on(const struct config *c);
 /* Where the page lies is a setting. */
 void http_ui_add_routes(struct http *http, const struct config *c);
 
+/* authorize.c: the client is gone: it is no longer asked who that was. False: it was not. */
+bool http_authorize_gone(struct http_request *r);
+
 /* cached.c */
 void http_cached_forget(void);
 /* The client is gone: the request waits no longer for the agent's cache. False: it did not. */

@@ -124,6 +124,8 @@ void call_deliver(struct call *c, struct answer *answer) {
     ASSERT(c->list == NULL && c->deadline_slot == 0);
     bool here = c->forward == NULL && !c->followed; /* read here, for the first time */
     forward_end(c);
+    authorization_release(c->who);
+    c->who = NULL;
     c->state = CALL_IDLE;
     c->question = NULL;
     c->expired = false;
@@ -153,7 +155,8 @@ void call_deliver_error(struct call *c, enum error_kind kind, struct str text) {
 /* ---- reads ---- */
 
 struct answer *call_evaluate(struct server_thread *t, const struct endpoint *endpoint,
-                             const void *request, struct store_read *read) {
+                             const void *request, const struct authorizer *may,
+                             struct store_read *read) {
     struct answer *a = answer_new(endpoint);
     if (read != NULL) {
         read->arena = &a->arena;
@@ -164,6 +167,7 @@ struct answer *call_evaluate(struct server_thread *t, const struct endpoint *end
                                    .arena = &a->arena,
                                    .meta = &a->meta,
                                    .reply = a->reply,
+                                   .may = may,
                                    .now_wall = time_now_steady()};
     bool ok = endpoint->read(&context, request, a->reply, &a->error);
     ASSERT(ok == !error_is_set(&a->error));
@@ -184,7 +188,7 @@ static void read_once(struct server_thread *t, struct call *c) {
     struct store_read read;
     struct answer *a;
     if (store_read_begin(t->store, &read, &arena, NULL, &e)) {
-        a = call_evaluate(t, c->endpoint, c->request, &read);
+        a = call_evaluate(t, c->endpoint, c->request, authorization_may(c->who), &read);
         store_read_end(&read);
     } else {
         a = answer_new(c->endpoint);
@@ -222,7 +226,8 @@ static void read_park(struct server_thread *t, struct question *q, struct call *
 static void read_blocking(struct server_thread *t, struct call *c, struct question *q, bool current,
                           bool keep) {
     uint64_t min_index = call_options(c->endpoint, c->request)->min_query_index;
-    if (current && q->exact && question_stands(q)) {
+    const struct authorizer *may = authorization_may(c->who);
+    if (current && q->exact && question_stands(q, may)) {
         if (q->index <= min_index) {
             read_park(t, q, c);
             if (q->last == NULL) {
@@ -236,7 +241,7 @@ static void read_blocking(struct server_thread *t, struct call *c, struct questi
             return;
         }
     }
-    struct answer *a = question_ask(q, c->request, keep);
+    struct answer *a = question_ask(q, c->request, may, keep);
     if (!error_is_set(&a->error) && a->meta.index <= min_index) {
         read_park(t, q, c);
         question_set_last(q, a);
@@ -285,6 +290,10 @@ static void sent_back(struct message *m) {
     ASSERT(c->state == CALL_SENT);
     buf_free(&c->entry);
     struct answer *a = c->answer;
+    if (c->freed != NULL || (c->again && !c->home->closing)) {
+        authorization_release(c->who); /* who is told at last is asked anew */
+        c->who = NULL;
+    }
     if (c->freed != NULL) {
         void (*freed)(void *owner) = c->freed;
         c->freed = NULL;
@@ -326,6 +335,7 @@ static bool write_prepare(struct server_thread *t, struct call *c, struct answer
                                    .arena = &a->arena,
                                    .meta = &a->meta,
                                    .reply = a->reply,
+                                   .may = authorization_may(c->who),
                                    .now_wall = time_now_steady()};
     struct store_read read;
     if (c->endpoint->prepare_reads) {
@@ -359,10 +369,37 @@ static void core_run(struct call *c) {
     send_to_core(c, server_core_call_run);
 }
 
+/* ---- whose it is ---- */
+
+static struct str call_token(const struct call *c) {
+    return *(const struct str *)((const char *)c->request + c->endpoint->token);
+}
+
+static void run_authorized(struct server_thread *t, struct call *c);
+
+static void call_authorized(struct authorize *a) {
+    struct call *c = CONTAINER_OF(a, struct call, authorize);
+    c->state = CALL_IDLE;
+    c->who = a->result;
+    if (error_is_set(&a->error)) {
+        call_deliver_error(c, a->error.kind, a->error.text);
+    } else {
+        run_authorized(a->thread, c);
+    }
+}
+
+static void call_authorize(struct call *c) {
+    c->authorize = (struct authorize){
+        .secret = call_token(c), .done = call_authorized, .error = ERROR_IN(c->arena)};
+    c->state = CALL_AUTHORIZED;
+    if (authorize_start(&c->authorize)) {
+        call_authorized(&c->authorize);
+    }
+}
+
 /* ---- where it begins ---- */
 
-void call_run(struct server_thread *t, struct call *c) {
-    c->started = c->endpoint->metric != NULL ? time_now_monotonic() : 0;
+static void run_authorized(struct server_thread *t, struct call *c) {
     switch (c->endpoint->kind) {
     case ENDPOINT_READ:
     case ENDPOINT_BLOCKING:
@@ -378,9 +415,19 @@ void call_run(struct server_thread *t, struct call *c) {
         if (c->endpoint->core != NULL || c->endpoint->begin != NULL) {
             core_run(c);
         } else {
-            call_deliver(c, call_evaluate(t, c->endpoint, c->request, NULL));
+            call_deliver(
+                c, call_evaluate(t, c->endpoint, c->request, authorization_may(c->who), NULL));
         }
         return;
+    }
+}
+
+void call_run(struct server_thread *t, struct call *c) {
+    c->started = c->endpoint->metric != NULL ? time_now_monotonic() : 0;
+    if (c->endpoint->token < 0 || !t->server->options.acl.enabled) {
+        run_authorized(t, c);
+    } else {
+        call_authorize(c);
     }
 }
 
@@ -408,6 +455,7 @@ static bool call_begin(struct server *server, struct call *c) {
     c->answer = NULL;
     c->freed = NULL;
     c->expired = c->again = c->followed = false;
+    c->who = NULL;
     c->started = c->held_since = 0;
     if (t == NULL || t->closing) { /* NULL: answers that came after the end of the loops */
         call_deliver_error(c, ERROR_NO_LEADER, STR("server is shutting down"));
@@ -466,10 +514,15 @@ void call_cancel(struct call *c, void (*freed)(void *owner)) {
     case CALL_FOLLOWED:
         c->endpoint->unfollow(c);
         break;
+    case CALL_AUTHORIZED:
+        authorize_cancel(&c->authorize);
+        break;
     default:
         break;
     }
     forward_end(c);
+    authorization_release(c->who);
+    c->who = NULL;
     c->state = CALL_IDLE;
     if (freed != NULL) {
         freed(c->owner);

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "net/loop.h"
 #include "schema/requests.h"
+#include "server/authorize.h"
 
 struct server;
 struct server_thread;
@@ -44,6 +45,8 @@ struct call_context {
     struct arena *arena;      /* of the answer */
     struct query_meta *meta;  /* reads set meta->index; the rest is filled by call.c */
     void *reply;              /* prepare: may put into it what admit and finish go on with */
+    /* What the caller's token may do; NULL: everything, as access control is off. permit.h asks. */
+    const struct authorizer *may;
     int64_t now_wall;
     /* Reads set it when the reported index, too, changes only if something in the watch set is
      * touched: such an answer may be given again as long as nothing was. (An index that is a whole
@@ -64,6 +67,8 @@ struct endpoint {
     ptrdiff_t datacenter; /* offset of `struct str datacenter` in the request, -1: none */
     ptrdiff_t options;    /* offset of query_options (reads), -1: none */
     ptrdiff_t meta;       /* offset of query_meta in the reply, -1: none */
+    ptrdiff_t token;      /* offset of the token's secret in the request, -1: it is not looked at
+                             (nobody is refused, also with one that is unknown: acl.md 9) */
 
     /* Optional: what is refused before the call is routed (rpc.md 6). */
     bool (*check)(const void *request, struct error *e);
@@ -163,7 +168,9 @@ struct call {
     struct forward *forward; /* forward.c's, from the first try elsewhere to the end */
     void *following;         /* endpoint->follow's */
     bool followed;
-    struct buf entry;           /* writes: the log entry */
+    struct buf entry; /* writes: the log entry */
+    struct authorize authorize;
+    struct authorization *who;  /* while it runs here: whose call it is; NULL: nobody asks */
     void (*freed)(void *owner); /* cancelled while the core has it */
 };
 

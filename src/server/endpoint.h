@@ -18,16 +18,19 @@
 #define ENDPOINT_READS(wire, kind_, request_, reply_)                                              \
     .name = (wire), .kind = (kind_), .request = &request_##_shape, .reply = &reply_##_shape,       \
     .datacenter = offsetof(struct request_, datacenter),                                           \
-    .options = offsetof(struct request_, options), .meta = offsetof(struct reply_, meta)
+    .options = offsetof(struct request_, options), .meta = offsetof(struct reply_, meta),          \
+    .token = offsetof(struct request_, options.token)
 
 /* A write with a datacenter; what it replies with is given by one of the two below. */
 #define ENDPOINT_WRITES(wire, request_)                                                            \
     .name = (wire), .kind = ENDPOINT_WRITE, .request = &request_##_shape,                          \
-    .datacenter = offsetof(struct request_, datacenter), .options = -1, .meta = -1
+    .datacenter = offsetof(struct request_, datacenter), .options = -1, .meta = -1,                \
+    .token = offsetof(struct request_, write.token)
 #define ENDPOINT_REPLY(reply_) .reply = &reply_##_shape
 #define ENDPOINT_REPLY_TYPE(type_, ctype) .reply_type = &(type_), .reply_size = sizeof(ctype)
 
-#define ENDPOINT_NOWHERE .datacenter = -1, .options = -1, .meta = -1
+/* Routed nowhere, asks for no token. */
+#define ENDPOINT_NOWHERE .datacenter = -1, .options = -1, .meta = -1, .token = -1
 
 /* Appends the type byte and the request as the entry's body. */
 void endpoint_entry(struct buf *entry, enum entry_type type, const struct shape *shape,

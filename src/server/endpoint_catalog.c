@@ -154,6 +154,7 @@ const struct endpoint endpoint_catalog_list_datacenters = {
     .datacenter = -1,
     .options = offsetof(struct datacenters_request, options),
     .meta = -1,
+    .token = -1,
     ENDPOINT_REPLY_TYPE(str_list_reply_type, struct list),
     .read = list_datacenters,
 };

@@ -127,6 +127,7 @@ const struct endpoint endpoint_coordinate_update = {
     .datacenter = offsetof(struct coordinate_update_request, datacenter),
     .options = -1,
     .meta = -1,
+    .token = offsetof(struct coordinate_update_request, write.token),
     ENDPOINT_REPLY(empty_struct),
     .core = update_core,
 };

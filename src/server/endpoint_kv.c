@@ -1,13 +1,24 @@
 /* KVS (rpc.md 6.4). */
 #include "server/endpoint.h"
+#include "server/permit.h"
 #include "store/kv.h"
+
+static bool apply_permit(const struct call_context *c, const struct kvs_request *r,
+                         struct error *e) {
+    if (str_is(r->op, "delete-tree")) {
+        return authorizer_may_write_prefix(c->may, r->dir_ent.key) || permit_deny(e);
+    }
+    return permit(c, ACL_KEY, ACL_WRITE, r->dir_ent.key, e);
+}
 
 static bool apply_prepare(struct call_context *c, void *request, struct buf *entry,
                           struct error *e) {
-    (void)c;
     struct kvs_request *r = request;
     if (r->dir_ent.key.len == 0 && !str_is(r->op, "delete-tree")) {
         return error_set(e, ERROR_INTERNAL, "Must provide key");
+    }
+    if (!apply_permit(c, r, e)) {
+        return false;
     }
     endpoint_entry(entry, ENTRY_KVS, &kvs_request_shape, r);
     return true;
@@ -32,10 +43,12 @@ static bool apply_finish(struct call_context *c, const void *request,
 }
 
 static bool get_read(struct call_context *c, const void *request, void *reply, struct error *e) {
-    (void)e;
     const struct key_request *r = request;
     struct indexed_dir_entries *out = reply;
     struct dir_entry *entry = NULL;
+    if (!permit(c, ACL_KEY, ACL_READ, r->key, e)) { /* also of what does not exist */
+        return false;
+    }
     c->meta->index = kv_get(c->store, r->key, &entry);
     out->entries = LIST_NIL;
     if (entry != NULL) {
@@ -46,22 +59,33 @@ static bool get_read(struct call_context *c, const void *request, void *reply, s
     return true;
 }
 
+/* acl.md 9.4 */
+static bool list_permit(const struct call_context *c, struct str prefix, struct error *e) {
+    return !c->server->options.acl.key_list_policy || permit(c, ACL_KEY, ACL_LIST, prefix, e);
+}
+
 static bool list_read(struct call_context *c, const void *request, void *reply, struct error *e) {
-    (void)e;
     const struct key_request *r = request;
     struct indexed_dir_entries *out = reply;
+    if (!list_permit(c, r->key, e)) {
+        return false;
+    }
     c->meta->index = kv_list(c->store, r->key, &out->entries);
     c->exact = r->key.len > 0 && out->entries.len > 0;
+    FILTER_LIST(c, out->entries, struct dir_entry *, may(c, ACL_KEY, ACL_READ, item->key));
     return true;
 }
 
 static bool list_keys_read(struct call_context *c, const void *request, void *reply,
                            struct error *e) {
-    (void)e;
     const struct key_list_request *r = request;
     struct indexed_keys *out = reply;
+    if (!list_permit(c, r->prefix, e)) {
+        return false;
+    }
     c->meta->index = kv_list_keys(c->store, r->prefix, r->seperator, &out->keys);
     c->exact = r->prefix.len > 0 && out->keys.len > 0;
+    FILTER_LIST(c, out->keys, struct str, may(c, ACL_KEY, ACL_READ, item));
     return true;
 }
 

@@ -70,6 +70,7 @@ const struct endpoint endpoint_status_leader = {
     .datacenter = offsetof(struct dc_request, datacenter),
     .options = offsetof(struct dc_request, options),
     .meta = -1,
+    .token = -1,
     ENDPOINT_REPLY_TYPE(str_reply_type, struct str),
     .read = leader_read,
 };
@@ -81,6 +82,7 @@ const struct endpoint endpoint_status_peers = {
     .datacenter = offsetof(struct dc_request, datacenter),
     .options = offsetof(struct dc_request, options),
     .meta = -1,
+    .token = -1,
     ENDPOINT_REPLY_TYPE(str_list_reply_type, struct list),
     .core = peers_core,
 };
@@ -217,13 +219,15 @@ const struct endpoint endpoint_operator_raft_configuration = {
     .datacenter = offsetof(struct dc_request, datacenter),
     .options = offsetof(struct dc_request, options),
     .meta = -1,
+    .token = offsetof(struct dc_request, options.token),
     ENDPOINT_REPLY(raft_configuration_response),
     .core = configuration_core,
 };
 
 #define REMOVES_PEER(wire)                                                                         \
     .name = (wire), .kind = ENDPOINT_CORE, .request = &raft_remove_peer_request_shape,             \
-    .datacenter = offsetof(struct raft_remove_peer_request, datacenter), .options = -1, .meta = -1
+    .datacenter = offsetof(struct raft_remove_peer_request, datacenter), .options = -1,            \
+    .meta = -1, .token = offsetof(struct raft_remove_peer_request, write.token)
 
 const struct endpoint endpoint_operator_raft_remove_by_address = {
     REMOVES_PEER("Operator.RaftRemovePeerByAddress"),
@@ -245,6 +249,7 @@ const struct endpoint endpoint_operator_server_health = {
     .datacenter = offsetof(struct dc_request, datacenter),
     .options = -1,
     .meta = -1,
+    .token = offsetof(struct dc_request, options.token),
     ENDPOINT_REPLY(operator_health_reply),
     .core = health_core,
 };
@@ -256,6 +261,7 @@ const struct endpoint endpoint_operator_autopilot_get = {
     .datacenter = offsetof(struct dc_request, datacenter),
     .options = offsetof(struct dc_request, options),
     .meta = -1,
+    .token = offsetof(struct dc_request, options.token),
     ENDPOINT_REPLY(autopilot_config),
     .read = autopilot_get_read,
 };

@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "schema/entries.h"
 #include "server/autopilot.h"
+#include "server/leader_acl.h"
 #include "server/membership.h"
 #include "server/reconcile.h"
 #include "server/server_room.h"
@@ -132,6 +133,7 @@ static void establish(struct leader *l) {
     struct server *s = l->server;
     l->established = true;
     establish_state(l);
+    leader_acl_enable(s->leader_acl, true);
     autopilot_enable(s->autopilot, true);
     atomic_store_explicit(&s->leading, true, memory_order_release);
     atomic_store(&s->ready, true);
@@ -207,6 +209,7 @@ static void step_down(struct leader *l) {
     coordinate_batch_enable(s->coordinates, false);
     reconcile_enable(s->reconcile, false);
     autopilot_enable(s->autopilot, false);
+    leader_acl_enable(s->leader_acl, false);
     server_verify_ready(s); /* they are told that this is not the leader */
 }
 
@@ -266,6 +269,7 @@ struct leader *leader_new(struct server *s) {
     s->coordinates = coordinate_batch_new(s);
     s->reconcile = reconcile_new(s);
     s->autopilot = autopilot_new(s);
+    s->leader_acl = leader_acl_new(s);
     return l;
 }
 
@@ -281,6 +285,7 @@ void leader_stop(struct leader *l) {
     tombstone_gc_close(l->server->tombstone_gc);
     coordinate_batch_close(l->server->coordinates);
     autopilot_close(l->server->autopilot);
+    leader_acl_close(l->server->leader_acl);
 }
 
 void leader_free(struct leader *l) {
@@ -293,5 +298,6 @@ void leader_free(struct leader *l) {
     coordinate_batch_free(l->server->coordinates);
     reconcile_free(l->server->reconcile);
     autopilot_free(l->server->autopilot);
+    leader_acl_free(l->server->leader_acl);
     mem_free(l);
 }

@@ -20,6 +20,7 @@ static struct call_context core_context(struct call *c) {
                                  .arena = &a->arena,
                                  .meta = &a->meta,
                                  .reply = a->reply,
+                                 .may = authorization_may(c->who),
                                  .now_wall = time_now_steady()};
 }
 

@@ -169,7 +169,7 @@ void question_key(struct buf *out, const struct call *c) {
     *of_copy = (struct query_options){.allow_stale = options->allow_stale,
                                       .filter = options->filter,
                                       .require_consistent = options->require_consistent,
-                                      .token = options->token};
+                                      .token = c->who != NULL ? options->token : STR_NONE};
     key_struct(out, c->endpoint->request, copy);
 }
 
@@ -369,11 +369,16 @@ void question_release(struct question *q) {
     }
     watch_unregister(&q->watcher);
     map_remove(&q->thread->questions, str_of(q->key, q->key_len));
+    authorizer_release(q->may);
     mem_free(q);
 }
 
-bool question_stands(const struct question *q) {
+static bool is_registered(const struct question *q) {
     return q->watcher.registry != NULL && !q->dirty;
+}
+
+bool question_stands(const struct question *q, const struct authorizer *may) {
+    return is_registered(q) && q->may == may;
 }
 
 void question_park(struct question *q, struct call *c) {
@@ -401,14 +406,22 @@ void question_mark_all_dirty(struct server_thread *t) {
 
 /* ---- evaluation ---- */
 
+static void question_set_may(struct question *q, const struct authorizer *may) {
+    if (q->may != may) {
+        authorizer_release(q->may);
+        q->may = may != NULL ? authorizer_hold(may) : NULL;
+    }
+}
+
 static struct answer *question_evaluate(struct question *q, const void *request,
-                                        struct store_read *read) {
+                                        const struct authorizer *may, struct store_read *read) {
     struct server_thread *t = q->thread;
     struct watch_set set;
     arena_reset(&t->watch_arena, 64 << 10);
     watch_set_init(&set, &t->watch_arena);
     read->watch = &set;
-    struct answer *a = call_evaluate(t, q->endpoint, request, read);
+    struct answer *a = call_evaluate(t, q->endpoint, request, may, read);
+    question_set_may(q, may);
     watch_unregister(&q->watcher);
     if (!error_is_set(&a->error)) {
         q->index = a->meta.index;
@@ -425,23 +438,24 @@ static struct answer *answer_of_error(const struct endpoint *endpoint, const str
     return a;
 }
 
-struct answer *question_ask(struct question *q, const void *request, bool keep) {
+struct answer *question_ask(struct question *q, const void *request, const struct authorizer *may,
+                            bool keep) {
     struct server_thread *t = q->thread;
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     struct store_read read;
     struct answer *a;
-    bool stood = question_stands(q);
+    bool stood = question_stands(q, may);
     if (store_read_begin(t->store, &read, &arena, NULL, &e)) {
         stood = stood && read.version == t->processed;
-        a = question_evaluate(q, request, &read);
+        a = question_evaluate(q, request, may, &read);
         store_read_end(&read);
     } else {
         a = answer_of_error(q->endpoint, &e);
     }
     arena_free(&arena);
     question_unkeep(q);
-    if (keep && a->exact && question_stands(q)) {
+    if (keep && a->exact && is_registered(q)) {
         question_keep(q, a);
     }
     /* The new registration may not match what would have woken the parked calls: unless nothing has
@@ -485,20 +499,38 @@ static bool question_consistent(const struct question *q) {
     return options != NULL && options->require_consistent;
 }
 
+/* The answer for those who wait, whose token may by now do something else. who: that of the
+ * question's token, or NULL with the error (also when there is no read). */
+static struct answer *answer_for_parked(struct question *q, bool fresh, struct store_read *read,
+                                        const struct authorizer *may, const struct error *e) {
+    if (q->restored && q->last != NULL) {
+        return answer_hold(
+            q->last); /* as the peer: what was last read, of the state that is gone */
+    }
+    if (error_is_set(e)) {
+        return answer_of_error(q->endpoint, e);
+    }
+    if (!fresh && q->answer != NULL && question_stands(q, may)) {
+        return answer_hold(q->answer);
+    }
+    return question_evaluate(q, q->calls.first->request, may, read);
+}
+
 /* One question for all that wait for it. read: open, or NULL with the error. Nothing may be drained
  * between the beginning of the read and this (see above: P <= X). */
 static void question_evaluate_for_parked(struct question *q, bool fresh, struct store_read *read,
-                                         const struct error *e, struct call_list *ready) {
-    struct answer *a;
-    if (q->restored && q->last != NULL) {
-        a = answer_hold(q->last); /* as the peer: what was last read, of the state that is gone */
-    } else if (!fresh && q->answer != NULL && question_stands(q)) {
-        a = answer_hold(q->answer);
-    } else if (read != NULL) {
-        a = question_evaluate(q, q->calls.first->request, read);
+                                         const struct error *failed, struct call_list *ready) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct authorization *who = NULL;
+    if (read == NULL) {
+        error_copy(&e, failed);
     } else {
-        a = answer_of_error(q->endpoint, e);
+        who = authorize_again(q->thread, q->calls.first->who, &e);
     }
+    struct answer *a = answer_for_parked(q, fresh, read, authorization_may(who), &e);
+    authorization_release(who);
+    arena_free(&arena);
     question_settle(q, a, ready);
     question_set_last(q, q->calls.first != NULL ? a : NULL);
     answer_release(a);

@@ -4,6 +4,7 @@
  * Order of the end: the core's Raft answers all that is under way while the I/O threads still run;
  * then the I/O threads answer what waits and end; then the core ends; then the store is closed.
  */
+#include "server/agent_tokens.h"
 #include "server/bootstrap.h"
 #include "server/membership.h"
 #include "server/server_room.h"
@@ -169,6 +170,8 @@ static void options_copy(struct server *s, const struct server_options *o) {
     own->data_dir = str_copy(&s->arena, o->data_dir);
     own->advertise_address = str_copy(&s->arena, o->advertise_address);
     own->bind_address = str_copy(&s->arena, o->bind_address);
+    own->acl.primary_datacenter = str_copy(&s->arena, o->acl.primary_datacenter);
+    own->acl.master_token = str_copy(&s->arena, o->acl.master_token);
     if (o->autopilot != NULL) {
         struct autopilot_config *copy = ARENA_NEW(&s->arena, struct autopilot_config);
         schema_copy(&autopilot_config_shape, copy, o->autopilot, &s->arena);
@@ -198,6 +201,8 @@ struct server *server_new(const struct server_options *options, struct error *e)
     s->io_count = s->options.io_threads != 0 ? s->options.io_threads : usual;
     s->thread_count = s->io_count + 1;
     s->peers = peers_new(s->options.datacenter, s->options.client);
+    s->tokens = agent_tokens_new();
+    atomic_store(&s->acl_legacy, s->options.acl.enabled);
     rpc_rate_set(&s->rate, s->options.rpc_rate, s->options.rpc_max_burst);
     pthread_mutex_init(&s->jobs_mutex, NULL);
     pthread_cond_init(&s->jobs_over, NULL);
@@ -462,6 +467,7 @@ void server_free(struct server *s) {
     bootstrap_free(s->bootstrap);
     membership_free(s->membership);
     peers_free(s->peers);
+    agent_tokens_free(s->tokens);
     if (s->driver != NULL) {
         raft_driver_free(s->driver);
     }
@@ -523,6 +529,14 @@ uint64_t server_last_contact_ns(const struct server *s) {
 
 struct membership *server_membership(struct server *s) {
     return s->membership;
+}
+
+struct agent_tokens *server_tokens(struct server *s) {
+    return s->tokens;
+}
+
+bool server_acl_is_legacy(const struct server *s) {
+    return atomic_load_explicit(&s->acl_legacy, memory_order_relaxed);
 }
 
 struct peers *server_peers(struct server *s) {

@@ -11,8 +11,24 @@
 #include "server/peers.h"
 #include "store/store.h"
 
+struct agent_tokens; /* agent_tokens.h */
 struct membership;
 struct membership_options; /* membership.h */
+
+/* What becomes of a token that nobody can be asked about (acl.md 7.3). */
+enum acl_down { ACL_DOWN_ALLOW, ACL_DOWN_DENY, ACL_DOWN_EXTEND, ACL_DOWN_ASYNC };
+
+/* Access control (acl.md 2). */
+struct acl_options {
+    bool enabled;
+    bool default_allow;
+    bool key_list_policy;   /* listing keys needs a right of its own (acl.md 9.4) */
+    bool token_replication; /* a secondary datacenter has the global tokens, and its own */
+    enum acl_down down;
+    int64_t token_ttl, policy_ttl, role_ttl; /* ns: of what other servers were asked for */
+    struct str primary_datacenter;
+    struct str master_token; /* "": none */
+};
 
 struct server_options {
     /* A client agent: no Raft, no store, no duties; every call goes to a server. */
@@ -45,6 +61,7 @@ struct server_options {
     int64_t rpc_handshake_timeout;    /* ns; 0: none */
     int64_t rpc_max_conns_per_client; /* 0: no limit */
     bool rpc_require_tls;             /* verify_incoming, verify_incoming_rpc */
+    struct acl_options acl;
     /* The gossip pools; NULL: none (tests). Only used until server_start returns. */
     const struct membership_options *membership;
 };
@@ -86,6 +103,10 @@ bool server_can_call(struct server *s);
 
 struct peers *server_peers(struct server *s);
 struct membership *server_membership(struct server *s); /* NULL: no gossip */
+/* The agent's own tokens, for as long as the server lives. Any thread. */
+struct agent_tokens *server_tokens(struct server *s);
+/* Whether the old system is in force here (acl.md 12); with access control on only. Any thread. */
+bool server_acl_is_legacy(const struct server *s);
 /* Core: a gossip pool as it is now. From the first call on the pools decide who is known; before,
  * it is the Raft configuration. Held calls are tried again. */
 void server_update_peers(struct server *s, enum peer_pool pool, const struct peer *all,

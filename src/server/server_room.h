@@ -32,6 +32,7 @@ struct server {
     struct arena arena;
     char raft_address[80]; /* "ip:port" */
 
+    struct agent_tokens *tokens;
     struct rpc_port *port;      /* NULL: none */
     struct raft_driver *driver; /* NULL, as store and leader: a client agent */
     struct store *store;
@@ -51,6 +52,8 @@ struct server {
     atomic_bool stopping;
     _Atomic int64_t waiting; /* calls with a deadline: blocking queries, for telemetry */
     atomic_bool leaving;
+    /* Access control is on, but not yet everybody speaks of the new system (acl.md 12). */
+    atomic_bool acl_legacy;
     atomic_bool gossip; /* peers come from the gossip pools, not from Raft's configuration */
 
     pthread_mutex_t jobs_mutex; /* guards the next three: saving and restoring snapshots */
@@ -68,6 +71,7 @@ struct server {
     struct coordinate_batch *coordinates;
     struct reconcile *reconcile;   /* reconcile.h */
     struct autopilot *autopilot;   /* autopilot.h */
+    struct leader_acl *leader_acl; /* leader_acl.h */
     struct membership *membership; /* membership.h; NULL: no gossip (tests) */
     struct bootstrap *bootstrap;   /* bootstrap.h; NULL: this server does not wait for others */
 };

@@ -214,6 +214,7 @@ void thread_drain(struct server_thread *t) {
     }
     if (overflow) {
         question_mark_all_dirty(t);
+        authorizations_forget(t->authorizations);
     }
     ASSERT(version >= t->processed);
     t->processed = version;
@@ -265,6 +266,7 @@ struct server_thread *thread_new(struct server *server, struct store *store, str
     struct rpc_pool_options pool = {.source = server->options.bind_address,
                                     .server = !server->options.client};
     t->pool = rpc_pool_new(loop, &pool);
+    t->authorizations = authorizations_new(t);
     loop->owner = t;
     return t;
 }
@@ -274,6 +276,7 @@ void thread_close(struct server_thread *t) {
     t->closing = true;
     struct str text = STR("server is shutting down");
     agent_cache_close(t->cache);
+    authorizations_close(t->authorizations);
     while (t->held.first != NULL) {
         struct call *c = t->held.first;
         call_list_remove(c);
@@ -300,6 +303,7 @@ void thread_free(struct server_thread *t) {
         watch_touched_release(t->inbox.touched[i]);
     }
     agent_cache_free(t->cache);
+    authorizations_free(t->authorizations);
     rpc_pool_free(t->pool);
     pthread_mutex_destroy(&t->inbox.mutex);
     watch_registry_free(t->registry);

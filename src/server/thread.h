@@ -12,6 +12,7 @@
 
 #include "base/map.h"
 #include "base/time.h"
+#include "server/authorize.h"
 #include "server/call.h"
 #include "server/rpc_pool.h"
 #include "store/store.h"
@@ -30,12 +31,13 @@
 
 enum call_state {
     CALL_IDLE,
-    CALL_PARKED,    /* in its question's list: waits for an evaluation, a change or its deadline */
-    CALL_HELD,      /* waits for a leader, or to be tried again */
-    CALL_READY,     /* has its answer; done() comes next */
-    CALL_SENT,      /* the core has it */
-    CALL_FORWARDED, /* another server has it */
-    CALL_FOLLOWED,  /* endpoint->follow goes on with it */
+    CALL_PARKED,     /* in its question's list: waits for an evaluation, a change or its deadline */
+    CALL_HELD,       /* waits for a leader, or to be tried again */
+    CALL_READY,      /* has its answer; done() comes next */
+    CALL_SENT,       /* the core has it */
+    CALL_FORWARDED,  /* another server has it */
+    CALL_FOLLOWED,   /* endpoint->follow goes on with it */
+    CALL_AUTHORIZED, /* it waits until it is known what its token may do */
 };
 
 struct call_list {
@@ -54,6 +56,7 @@ struct question {
     struct answer *last; /* what those who wait were not told, or NULL: a restore answers with it */
     uint64_t index;      /* of the last evaluation */
     bool exact;          /* its index stands as long as the question does */
+    const struct authorizer *may;   /* of the last evaluation, held */
     struct question *newer, *older; /* kept ones, by use */
     struct question *next_dirty, *next_verify;
     int64_t used_at;  /* monotonic, coarse: when its kept answer was last given out */
@@ -107,6 +110,7 @@ struct server_thread {
     int64_t verify_started;
     struct server_thread *verify_next; /* in the core's list of waiting verifications */
 
+    struct authorizations *authorizations;
     struct agent_cache *cache; /* agent_cache.c's: of a client agent's first thread, once asked */
 
     uint64_t jitter; /* prng state for the spread of timeouts */
@@ -159,9 +163,10 @@ void question_mark_all_dirty(struct server_thread *t);
 void question_evaluate_dirty(struct server_thread *t);
 /* Evaluates now, for a call that is not parked; parked ones get what concerns them through the
  * dirty list. keep: the answer may be kept. The answer is held for the caller. */
-struct answer *question_ask(struct question *q, const void *request, bool keep);
-/* Whether the last evaluation still stands, for a thread that is current. */
-bool question_stands(const struct question *q);
+struct answer *question_ask(struct question *q, const void *request, const struct authorizer *may,
+                            bool keep);
+/* Whether the last evaluation still stands for who may do that, for a thread that is current. */
+bool question_stands(const struct question *q, const struct authorizer *may);
 /* While calls are parked: what they would have been told. NULL: forget it. */
 void question_set_last(struct question *q, struct answer *a);
 void question_used(struct question *q);
@@ -178,7 +183,8 @@ void question_verify(struct question *q);
 struct answer *answer_new(const struct endpoint *endpoint);
 /* Evaluates an endpoint's read. watch may be NULL. */
 struct answer *call_evaluate(struct server_thread *t, const struct endpoint *endpoint,
-                             const void *request, struct store_read *read);
+                             const void *request, const struct authorizer *may,
+                             struct store_read *read);
 void call_deliver(struct call *c, struct answer *answer); /* takes over the hold */
 void call_deliver_error(struct call *c, enum error_kind kind, struct str text);
 /* The end of endpoint->follow; takes over the hold. */

@@ -1,0 +1,84 @@
+/* See agent_tokens.h. */
+#include "server/agent_tokens.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "base/mem.h"
+
+struct agent_tokens {
+    pthread_mutex_t mutex;
+    struct {
+        char *bytes;
+        size_t len;
+    } secrets[AGENT_TOKEN_KINDS];
+};
+
+struct agent_tokens *agent_tokens_new(void) {
+    struct agent_tokens *t = MEM_NEW(struct agent_tokens);
+    pthread_mutex_init(&t->mutex, NULL);
+    return t;
+}
+
+static void secret_forget(struct agent_tokens *t, enum agent_token_kind kind) {
+    if (t->secrets[kind].bytes != NULL) {
+        OPENSSL_cleanse(t->secrets[kind].bytes, t->secrets[kind].len);
+        mem_free(t->secrets[kind].bytes);
+    }
+    t->secrets[kind].bytes = NULL;
+    t->secrets[kind].len = 0;
+}
+
+void agent_tokens_free(struct agent_tokens *t) {
+    if (t == NULL) {
+        return;
+    }
+    for (int kind = 0; kind < AGENT_TOKEN_KINDS; kind++) {
+        secret_forget(t, kind);
+    }
+    pthread_mutex_destroy(&t->mutex);
+    mem_free(t);
+}
+
+static bool secret_is(const struct agent_tokens *t, enum agent_token_kind kind, struct str secret) {
+    return t->secrets[kind].len == secret.len &&
+           (secret.len == 0 || CRYPTO_memcmp(t->secrets[kind].bytes, secret.data, secret.len) == 0);
+}
+
+struct str agent_token(struct agent_tokens *t, enum agent_token_kind kind, struct arena *arena) {
+    pthread_mutex_lock(&t->mutex);
+    struct str copy = t->secrets[kind].len == 0
+                          ? STR("")
+                          : str_copy(arena, str_of(t->secrets[kind].bytes, t->secrets[kind].len));
+    pthread_mutex_unlock(&t->mutex);
+    return copy;
+}
+
+struct str agent_token_own(struct agent_tokens *t, struct arena *arena) {
+    struct str own = agent_token(t, AGENT_TOKEN_AGENT, arena);
+    return own.len > 0 ? own : agent_token(t, AGENT_TOKEN_DEFAULT, arena);
+}
+
+bool agent_token_set(struct agent_tokens *t, enum agent_token_kind kind, struct str secret) {
+    pthread_mutex_lock(&t->mutex);
+    bool changed = !secret_is(t, kind, secret);
+    if (changed) {
+        secret_forget(t, kind);
+    }
+    if (changed && secret.len > 0) {
+        t->secrets[kind].bytes = mem_zalloc(1, secret.len);
+        t->secrets[kind].len = secret.len;
+        memcpy(t->secrets[kind].bytes, secret.data, secret.len);
+    }
+    pthread_mutex_unlock(&t->mutex);
+    return changed;
+}
+
+bool agent_token_is_master(struct agent_tokens *t, struct str secret) {
+    pthread_mutex_lock(&t->mutex);
+    bool is = secret.len > 0 && secret_is(t, AGENT_TOKEN_AGENT_MASTER, secret);
+    pthread_mutex_unlock(&t->mutex);
+    return is;
+}
