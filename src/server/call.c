@@ -155,7 +155,7 @@ void call_deliver_error(struct call *c, enum error_kind kind, struct str text) {
 /* ---- reads ---- */
 
 struct answer *call_evaluate(struct server_thread *t, const struct endpoint *endpoint,
-                             const void *request, const struct authorizer *may,
+                             const void *request, const struct authorization *who,
                              struct store_read *read) {
     struct answer *a = answer_new(endpoint);
     if (read != NULL) {
@@ -167,7 +167,8 @@ struct answer *call_evaluate(struct server_thread *t, const struct endpoint *end
                                    .arena = &a->arena,
                                    .meta = &a->meta,
                                    .reply = a->reply,
-                                   .may = may,
+                                   .may = authorization_may(who),
+                                   .token = who != NULL ? who->token : NULL,
                                    .now_wall = time_now_steady()};
     bool ok = endpoint->read(&context, request, a->reply, &a->error);
     ASSERT(ok == !error_is_set(&a->error));
@@ -188,7 +189,7 @@ static void read_once(struct server_thread *t, struct call *c) {
     struct store_read read;
     struct answer *a;
     if (store_read_begin(t->store, &read, &arena, NULL, &e)) {
-        a = call_evaluate(t, c->endpoint, c->request, authorization_may(c->who), &read);
+        a = call_evaluate(t, c->endpoint, c->request, c->who, &read);
         store_read_end(&read);
     } else {
         a = answer_new(c->endpoint);
@@ -226,8 +227,7 @@ static void read_park(struct server_thread *t, struct question *q, struct call *
 static void read_blocking(struct server_thread *t, struct call *c, struct question *q, bool current,
                           bool keep) {
     uint64_t min_index = call_options(c->endpoint, c->request)->min_query_index;
-    const struct authorizer *may = authorization_may(c->who);
-    if (current && q->exact && question_stands(q, may)) {
+    if (current && q->exact && question_stands(q, authorization_may(c->who))) {
         if (q->index <= min_index) {
             read_park(t, q, c);
             if (q->last == NULL) {
@@ -241,7 +241,7 @@ static void read_blocking(struct server_thread *t, struct call *c, struct questi
             return;
         }
     }
-    struct answer *a = question_ask(q, c->request, may, keep);
+    struct answer *a = question_ask(q, c->request, c->who, keep);
     if (!error_is_set(&a->error) && a->meta.index <= min_index) {
         read_park(t, q, c);
         question_set_last(q, a);
@@ -330,12 +330,20 @@ static void send_to_core(struct call *c, void (*run)(struct message *m)) {
     }
 }
 
-static bool write_prepare(struct server_thread *t, struct call *c, struct answer *a) {
+static struct str *call_datacenter(const struct call *c) {
+    return (struct str *)((char *)c->request + c->endpoint->datacenter);
+}
+
+/* elsewhere: the datacenter where it belongs, when that is another one. */
+static bool write_prepare(struct server_thread *t, struct call *c, struct answer *a,
+                          struct str *elsewhere) {
     struct call_context context = {.server = c->server,
                                    .arena = &a->arena,
                                    .meta = &a->meta,
                                    .reply = a->reply,
                                    .may = authorization_may(c->who),
+                                   .token = c->who != NULL ? c->who->token : NULL,
+                                   .found = c->following,
                                    .now_wall = time_now_steady()};
     struct store_read read;
     if (c->endpoint->prepare_reads) {
@@ -349,19 +357,66 @@ static bool write_prepare(struct server_thread *t, struct call *c, struct answer
         store_read_end(&read);
     }
     ASSERT(ok == !error_is_set(&a->error));
+    *elsewhere = context.elsewhere;
     return ok;
+}
+
+static void write_elsewhere(struct server_thread *t, struct call *c, struct str datacenter) {
+    answer_release(c->answer);
+    c->answer = NULL;
+    authorization_release(c->who);
+    c->who = NULL;
+    *call_datacenter(c) = datacenter;
+    call_route(t, c);
+}
+
+static void write_go_on(struct server_thread *t, struct call *c) {
+    struct str elsewhere = STR_NONE;
+    bool ok = write_prepare(t, c, c->answer, &elsewhere);
+    if (c->endpoint->inquire_end != NULL) {
+        c->endpoint->inquire_end(c);
+    }
+    if (ok && elsewhere.data == NULL) {
+        send_to_core(c, server_write_run);
+        return;
+    }
+    buf_free(&c->entry);
+    if (ok) {
+        write_elsewhere(t, c, elsewhere);
+    } else {
+        call_deliver(c, c->answer);
+    }
+}
+
+void call_inquired(struct call *c, const struct error *e) {
+    ASSERT(c->state == CALL_INQUIRING);
+    struct answer *a = c->answer;
+    c->state = CALL_IDLE;
+    if (e != NULL && error_is_set(e)) {
+        error_copy(&a->error, e);
+    } else if (c->home->closing) {
+        error_set(&a->error, ERROR_NO_LEADER, "server is shutting down");
+    } else {
+        write_go_on(c->home, c);
+        return;
+    }
+    c->endpoint->inquire_end(c);
+    call_deliver(c, a);
 }
 
 static void write_run(struct server_thread *t, struct call *c) {
     struct answer *a = answer_new(c->endpoint);
     c->answer = a;
     buf_clear(&c->entry);
-    if (!write_prepare(t, c, a)) {
-        buf_free(&c->entry);
-        call_deliver(c, a);
+    if (c->endpoint->inquire == NULL) {
+        write_go_on(t, c);
         return;
     }
-    send_to_core(c, server_write_run);
+    c->state = CALL_INQUIRING;
+    if (!c->endpoint->inquire(c, &a->error)) {
+        c->state = CALL_IDLE;
+        call_deliver(c, a);
+    }
 }
 
 static void core_run(struct call *c) {
@@ -415,8 +470,7 @@ static void run_authorized(struct server_thread *t, struct call *c) {
         if (c->endpoint->core != NULL || c->endpoint->begin != NULL) {
             core_run(c);
         } else {
-            call_deliver(
-                c, call_evaluate(t, c->endpoint, c->request, authorization_may(c->who), NULL));
+            call_deliver(c, call_evaluate(t, c->endpoint, c->request, c->who, NULL));
         }
         return;
     }
@@ -424,7 +478,8 @@ static void run_authorized(struct server_thread *t, struct call *c) {
 
 void call_run(struct server_thread *t, struct call *c) {
     c->started = c->endpoint->metric != NULL ? time_now_monotonic() : 0;
-    if (c->endpoint->token < 0 || !t->server->options.acl.enabled) {
+    if (c->endpoint->token < 0 || !t->server->options.acl.enabled ||
+        (c->endpoint->tokenless != NULL && c->endpoint->tokenless(c->request))) {
         run_authorized(t, c);
     } else {
         call_authorize(c);
@@ -433,12 +488,14 @@ void call_run(struct server_thread *t, struct call *c) {
 
 /* What is refused before the call is routed; a client agent leaves that to the server. */
 static bool call_check(struct call *c) {
-    if (c->endpoint->check == NULL || c->server->options.client) {
+    const struct endpoint *endpoint = c->endpoint;
+    if ((endpoint->check == NULL && endpoint->place == NULL) || c->server->options.client) {
         return true;
     }
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
-    bool ok = c->endpoint->check(c->request, &e);
+    bool ok = (endpoint->check == NULL || endpoint->check(c->request, &e)) &&
+              (endpoint->place == NULL || endpoint->place(c, call_datacenter(c), &e));
     if (!ok) {
         call_deliver_error(c, e.kind, e.text);
     }
@@ -516,6 +573,11 @@ void call_cancel(struct call *c, void (*freed)(void *owner)) {
         break;
     case CALL_AUTHORIZED:
         authorize_cancel(&c->authorize);
+        break;
+    case CALL_INQUIRING:
+        c->endpoint->inquire_end(c);
+        answer_release(c->answer);
+        c->answer = NULL;
         break;
     default:
         break;

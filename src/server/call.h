@@ -47,6 +47,11 @@ struct call_context {
     void *reply;              /* prepare: may put into it what admit and finish go on with */
     /* What the caller's token may do; NULL: everything, as access control is off. permit.h asks. */
     const struct authorizer *may;
+    /* The caller's token, links named; NULL: he has none that is known here (authorize.h). */
+    const struct acl_token *token;
+    void *found; /* prepare: what inquire has found out */
+    /* prepare may set it: all of this is for another datacenter, and goes there instead. */
+    struct str elsewhere;
     int64_t now_wall;
     /* Reads set it when the reported index, too, changes only if something in the watch set is
      * touched: such an answer may be given again as long as nothing was. (An index that is a whole
@@ -69,9 +74,14 @@ struct endpoint {
     ptrdiff_t meta;       /* offset of query_meta in the reply, -1: none */
     ptrdiff_t token;      /* offset of the token's secret in the request, -1: it is not looked at
                              (nobody is refused, also with one that is unknown: acl.md 9) */
+    /* Optional: whether this request's token is not looked at either. */
+    bool (*tokenless)(const void *request);
 
     /* Optional: what is refused before the call is routed (rpc.md 6). */
     bool (*check)(const void *request, struct error *e);
+    /* Optional, after that, on each server that the call comes through: what is refused there, and
+     * for which datacenter it is (in the request, which may be changed). */
+    bool (*place)(const struct call *c, struct str *datacenter, struct error *e);
 
     /* READ, BLOCKING, LOCAL: on the calling thread. Must be a pure function of snapshot and
      * request; may run several times for one call. */
@@ -83,6 +93,13 @@ struct endpoint {
      * it was cancelled meanwhile. `following` of the call is theirs. */
     bool (*follow)(struct call *c, struct answer *answer);
     void (*unfollow)(struct call *c);
+
+    /* WRITE, optional, on the calling thread before prepare, for what takes its time: other
+     * machines are asked. False: refused. True: it goes on and will end with call_inquired, on this
+     * thread, later; the call is CALL_INQUIRING until then. What was found is c->following, which
+     * inquire_end frees: after prepare, or when the call was cancelled meanwhile. */
+    bool (*inquire)(struct call *c, struct error *e);
+    void (*inquire_end)(struct call *c);
 
     /* WRITE, first step, on the calling thread (context->store only with prepare_reads): validate,
      * fill in defaults and IDs (the request may be changed), and append the log entry (type byte
@@ -166,7 +183,7 @@ struct call {
     bool again;              /* the core did not run it: it is routed anew */
     int64_t held_since;      /* monotonic: its first failure; 0: none yet */
     struct forward *forward; /* forward.c's, from the first try elsewhere to the end */
-    void *following;         /* endpoint->follow's */
+    void *following;         /* endpoint->follow's, or inquire's */
     bool followed;
     struct buf entry; /* writes: the log entry */
     struct authorize authorize;

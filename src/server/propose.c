@@ -21,6 +21,7 @@ static struct call_context core_context(struct call *c) {
                                  .meta = &a->meta,
                                  .reply = a->reply,
                                  .may = authorization_may(c->who),
+                                 .token = c->who != NULL ? c->who->token : NULL,
                                  .now_wall = time_now_steady()};
 }
 

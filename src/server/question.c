@@ -414,14 +414,14 @@ static void question_set_may(struct question *q, const struct authorizer *may) {
 }
 
 static struct answer *question_evaluate(struct question *q, const void *request,
-                                        const struct authorizer *may, struct store_read *read) {
+                                        const struct authorization *who, struct store_read *read) {
     struct server_thread *t = q->thread;
     struct watch_set set;
     arena_reset(&t->watch_arena, 64 << 10);
     watch_set_init(&set, &t->watch_arena);
     read->watch = &set;
-    struct answer *a = call_evaluate(t, q->endpoint, request, may, read);
-    question_set_may(q, may);
+    struct answer *a = call_evaluate(t, q->endpoint, request, who, read);
+    question_set_may(q, authorization_may(who));
     watch_unregister(&q->watcher);
     if (!error_is_set(&a->error)) {
         q->index = a->meta.index;
@@ -438,17 +438,17 @@ static struct answer *answer_of_error(const struct endpoint *endpoint, const str
     return a;
 }
 
-struct answer *question_ask(struct question *q, const void *request, const struct authorizer *may,
-                            bool keep) {
+struct answer *question_ask(struct question *q, const void *request,
+                            const struct authorization *who, bool keep) {
     struct server_thread *t = q->thread;
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     struct store_read read;
     struct answer *a;
-    bool stood = question_stands(q, may);
+    bool stood = question_stands(q, authorization_may(who));
     if (store_read_begin(t->store, &read, &arena, NULL, &e)) {
         stood = stood && read.version == t->processed;
-        a = question_evaluate(q, request, may, &read);
+        a = question_evaluate(q, request, who, &read);
         store_read_end(&read);
     } else {
         a = answer_of_error(q->endpoint, &e);
@@ -502,7 +502,7 @@ static bool question_consistent(const struct question *q) {
 /* The answer for those who wait, whose token may by now do something else. who: that of the
  * question's token, or NULL with the error (also when there is no read). */
 static struct answer *answer_for_parked(struct question *q, bool fresh, struct store_read *read,
-                                        const struct authorizer *may, const struct error *e) {
+                                        const struct authorization *who, const struct error *e) {
     if (q->restored && q->last != NULL) {
         return answer_hold(
             q->last); /* as the peer: what was last read, of the state that is gone */
@@ -510,10 +510,10 @@ static struct answer *answer_for_parked(struct question *q, bool fresh, struct s
     if (error_is_set(e)) {
         return answer_of_error(q->endpoint, e);
     }
-    if (!fresh && q->answer != NULL && question_stands(q, may)) {
+    if (!fresh && q->answer != NULL && question_stands(q, authorization_may(who))) {
         return answer_hold(q->answer);
     }
-    return question_evaluate(q, q->calls.first->request, may, read);
+    return question_evaluate(q, q->calls.first->request, who, read);
 }
 
 /* One question for all that wait for it. read: open, or NULL with the error. Nothing may be drained
@@ -528,7 +528,7 @@ static void question_evaluate_for_parked(struct question *q, bool fresh, struct 
     } else {
         who = authorize_again(q->thread, q->calls.first->who, &e);
     }
-    struct answer *a = answer_for_parked(q, fresh, read, authorization_may(who), &e);
+    struct answer *a = answer_for_parked(q, fresh, read, who, &e);
     authorization_release(who);
     arena_free(&arena);
     question_settle(q, a, ready);

@@ -38,6 +38,7 @@ enum call_state {
     CALL_FORWARDED,  /* another server has it */
     CALL_FOLLOWED,   /* endpoint->follow goes on with it */
     CALL_AUTHORIZED, /* it waits until it is known what its token may do */
+    CALL_INQUIRING,  /* endpoint->inquire goes on with it */
 };
 
 struct call_list {
@@ -163,8 +164,8 @@ void question_mark_all_dirty(struct server_thread *t);
 void question_evaluate_dirty(struct server_thread *t);
 /* Evaluates now, for a call that is not parked; parked ones get what concerns them through the
  * dirty list. keep: the answer may be kept. The answer is held for the caller. */
-struct answer *question_ask(struct question *q, const void *request, const struct authorizer *may,
-                            bool keep);
+struct answer *question_ask(struct question *q, const void *request,
+                            const struct authorization *who, bool keep);
 /* Whether the last evaluation still stands for who may do that, for a thread that is current. */
 bool question_stands(const struct question *q, const struct authorizer *may);
 /* While calls are parked: what they would have been told. NULL: forget it. */
@@ -180,10 +181,13 @@ void question_forget_all(struct server_thread *t, struct str text);
 void question_verify(struct question *q);
 
 /* call.c */
+/* What an endpoint's inquire ends with. e: NULL or unset, prepare comes next; or what it refuses
+ * with. */
+void call_inquired(struct call *c, const struct error *e);
 struct answer *answer_new(const struct endpoint *endpoint);
 /* Evaluates an endpoint's read. watch may be NULL. */
 struct answer *call_evaluate(struct server_thread *t, const struct endpoint *endpoint,
-                             const void *request, const struct authorizer *may,
+                             const void *request, const struct authorization *who,
                              struct store_read *read);
 void call_deliver(struct call *c, struct answer *answer); /* takes over the hold */
 void call_deliver_error(struct call *c, enum error_kind kind, struct str text);
