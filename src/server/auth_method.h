@@ -39,6 +39,9 @@ struct auth_identity {
         struct str name;
         struct str uid;
     } serviceaccount; /* kubernetes */
+    /* {str}: "value.name" -> "web". All that bind names may hold, in small letters; empty where the
+     * token has no such claim. */
+    struct list variables;
 };
 
 struct auth_methods; /* the threads, and the key sets that were fetched; one a server */

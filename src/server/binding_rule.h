@@ -13,10 +13,10 @@ struct binding {
     struct str name; /* computed and valid; in the arena, or the rule's own */
 };
 
-/* The checks of 10.4 on Selector, BindType and BindName, in that order. method_type: "jwt",
- * "kubernetes". Errors are whole: "invalid Binding Rule: Selector is invalid: …" (ERROR_INTERNAL).
- */
-bool binding_rule_check(struct str method_type, const struct acl_binding_rule *rule,
+/* The checks of 10.4 on Selector, BindType and BindName, in that order, for the method as it is
+ * stored (its ClaimMappings say which variables there are). Errors are whole: "invalid Binding
+ * Rule: Selector is invalid: …" (ERROR_INTERNAL). */
+bool binding_rule_check(const struct acl_auth_method *method, const struct acl_binding_rule *rule,
                         struct error *e);
 
 /* What the rule gives the identity. *matches false: nothing. Of a role, whether one of that name
