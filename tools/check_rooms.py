@@ -33,7 +33,8 @@ LIBRARIES = {
     "lmdb.h": ["store"],
     "archive.h": ["server", "cli"],
     "archive_entry.h": ["server", "cli"],
-    "curl/curl.h": ["agent", "cli"],
+    "curl/curl.h": ["net", "cli"],
+    "cjose/cjose.h": ["server"],
     "zlib.h": ["server", "http", "cli"],
     "pcre2.h": ["schema"],
 }

@@ -3,11 +3,12 @@
  */
 #include <stdlib.h>
 
-#include "agent/check_curl.h"
+#include "agent/check_run.h"
 #include "agent/program.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/json.h"
+#include "net/http_client.h"
 
 #define ANSWER_MAX 65536
 
@@ -15,7 +16,7 @@ enum docker_step { STEP_CREATE, STEP_START, STEP_INSPECT };
 static const char *const step_names[] = {"create", "start", "inspect"};
 
 struct docker_check {
-    struct check_transfer transfer;
+    struct http_transfer transfer;
     struct arena arena;
     struct check_run *run;
     enum docker_step step;
@@ -66,7 +67,7 @@ static struct str escape(struct arena *arena, struct str s, const char *blank) {
 static void over(struct docker_check *d, enum check_health status, struct str output) {
     struct arena arena = d->arena;
     check_run_over(d->run, status, output);
-    check_transfer_free(&d->transfer);
+    http_transfer_free(&d->transfer);
     mem_free(d);
     arena_free(&arena);
 }
@@ -118,7 +119,7 @@ static void finish(struct docker_check *d, int64_t code) {
 
 static void send_step(struct docker_check *d, enum docker_step step, struct str path,
                       struct str body) {
-    struct check_transfer *t = &d->transfer;
+    struct http_transfer *t = &d->transfer;
     struct error e = ERROR_IN(&d->arena);
     d->step = step;
     d->path = path;
@@ -126,17 +127,16 @@ static void send_step(struct docker_check *d, enum docker_step step, struct str 
     t->method = step == STEP_INSPECT ? "GET" : "POST";
     t->sends_body = step != STEP_INSPECT;
     t->body = body;
-    check_output_free(&t->output);
-    t->output =
-        (struct check_output){.limit = step == STEP_START ? d->run->output_limit : ANSWER_MAX};
-    check_transfer_clear_headers(t);
-    check_transfer_header(t, "Accept:");
-    check_transfer_header(t, "Expect:");
+    tail_free(&t->output);
+    t->output = (struct tail){.limit = step == STEP_START ? d->run->output_limit : ANSWER_MAX};
+    http_transfer_clear_headers(t);
+    http_transfer_header(t, "Accept:");
+    http_transfer_header(t, "Expect:");
     if (t->sends_body) {
-        check_transfer_header(t, "Content-Type: application/json");
-        check_transfer_header(t, "Transfer-Encoding: chunked");
+        http_transfer_header(t, "Content-Type: application/json");
+        http_transfer_header(t, "Transfer-Encoding: chunked");
     }
-    if (!check_transfer_start(t, &e))
+    if (!http_transfer_start(t, &e))
         fail_as(d, e.text);
 }
 
@@ -217,11 +217,11 @@ static void inspected(struct docker_check *d, struct str body) {
         finish(d, number);
 }
 
-static void transfer_done(struct check_transfer *t) {
+static void transfer_done(struct http_transfer *t) {
     static const long wanted[] = {201, 200, 200};
     struct docker_check *d = t->owner;
     if (t->code != CURLE_OK) {
-        struct str why = check_transfer_fault(t, d->shown);
+        struct str why = http_transfer_fault(t, d->shown);
         struct str url =
             str_format(&d->arena, "http://" STR_FMT STR_FMT, STR_ARG(d->shown), STR_ARG(d->path));
         fail_as(d,
@@ -229,7 +229,7 @@ static void transfer_done(struct check_transfer *t) {
                            d->step == STEP_INSPECT ? "Get" : "Post", STR_ARG(url), STR_ARG(why)));
         return;
     }
-    struct str body = check_output_tail(&t->output);
+    struct str body = tail_bytes(&t->output);
     if (t->status != wanted[d->step])
         refused(d, body);
     else if (d->step == STEP_CREATE)
@@ -243,7 +243,7 @@ static void transfer_done(struct check_transfer *t) {
 /* ---- start ---- */
 
 static bool prepare(struct docker_check *d, struct error *e) {
-    struct check_transfer *t = &d->transfer;
+    struct http_transfer *t = &d->transfer;
     struct str address;
     bool tcp;
     if (!check_docker_host(&address, &tcp, &d->arena, e))
@@ -283,7 +283,7 @@ static void docker_start(struct check_run *r) {
 
 static void docker_cancel(struct check_run *r) {
     struct docker_check *d = r->state;
-    check_transfer_cancel(&d->transfer);
+    http_transfer_cancel(&d->transfer);
     over(d, CHECK_CRITICAL, STR(""));
 }
 

@@ -5,9 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "agent/check_curl.h"
+#include "agent/check_run.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "net/http_client.h"
 
 #define DEFAULT_TIMEOUT (10 * SECOND)
 #define ANSWER_MAX 65536
@@ -22,7 +23,7 @@ static const char *const code_names[] = {
 };
 
 struct grpc_check {
-    struct check_transfer transfer;
+    struct http_transfer transfer;
     struct arena arena;
     struct check_run *run;
     struct str address, host;
@@ -132,7 +133,7 @@ static struct str decode_message(struct str s, struct arena *arena) {
 static void over(struct grpc_check *g, enum check_health status, struct str output) {
     struct arena arena = g->arena;
     check_run_over(g->run, status, output);
-    check_transfer_free(&g->transfer);
+    http_transfer_free(&g->transfer);
     mem_free(g);
     arena_free(&arena);
 }
@@ -173,12 +174,12 @@ static void stream_reset(struct grpc_check *g) {
 }
 
 static void connection_failed(struct grpc_check *g) {
-    struct check_transfer *t = &g->transfer;
+    struct http_transfer *t = &g->transfer;
     if (t->code == CURLE_HTTP2_STREAM) {
         stream_reset(g);
         return;
     }
-    struct str fault = check_transfer_fault(t, g->host), text;
+    struct str fault = http_transfer_fault(t, g->host), text;
     if (t->code == CURLE_SSL_CONNECT_ERROR || t->code == CURLE_PEER_FAILED_VERIFICATION) {
         if (str_has_prefix(fault, STR("http: server gave")))
             fault = STR("tls: first record does not look like a TLS handshake");
@@ -247,7 +248,7 @@ static void http_failed(struct grpc_check *g) {
 }
 
 static void answered(struct grpc_check *g) {
-    struct check_transfer *t = &g->transfer;
+    struct http_transfer *t = &g->transfer;
     uint64_t code, status;
     if (!str_to_u64(g->code, &code)) {
         fail(g, "Internal", STR("server closed the stream without sending trailers"));
@@ -258,7 +259,7 @@ static void answered(struct grpc_check *g) {
         fail(g, code_names[code], decode_message(g->message, &g->arena));
     } else if (t->output.total > ANSWER_MAX) {
         fail(g, "ResourceExhausted", STR("grpc: received message larger than max"));
-    } else if (!check_grpc_read_status(check_output_tail(&t->output), &status)) {
+    } else if (!check_grpc_read_status(tail_bytes(&t->output), &status)) {
         fail(g, "Internal", STR("grpc: failed to unmarshal the received message"));
     } else if (status != SERVING) {
         over(g, CHECK_CRITICAL, STR("gRPC application didn't report service healthy"));
@@ -268,7 +269,7 @@ static void answered(struct grpc_check *g) {
     }
 }
 
-static void transfer_done(struct check_transfer *t) {
+static void transfer_done(struct http_transfer *t) {
     struct grpc_check *g = t->owner;
     bool complete = t->code == CURLE_OK || g->code.len > 0;
     if (t->code == CURLE_OPERATION_TIMEDOUT && !complete)
@@ -281,7 +282,7 @@ static void transfer_done(struct check_transfer *t) {
         answered(g);
 }
 
-static void on_header(struct check_transfer *t, struct str name, struct str value) {
+static void on_header(struct http_transfer *t, struct str name, struct str value) {
     struct grpc_check *g = t->owner;
     if (str_eq_fold(name, STR("grpc-status")))
         g->code = str_copy(&g->arena, value);
@@ -295,7 +296,7 @@ static void on_header(struct check_transfer *t, struct str name, struct str valu
 
 /* "host:port" of the target as a URL, or of the name that the agent's TLS settings want. */
 static void set_url(struct grpc_check *g, struct str port) {
-    struct check_transfer *t = &g->transfer;
+    struct http_transfer *t = &g->transfer;
     struct check_run *r = g->run;
     struct str name = r->type.grpc_use_tls ? r->tls.server_name : STR_NONE;
     struct str authority = g->address;
@@ -322,7 +323,7 @@ static bool split_target(struct grpc_check *g, struct str *service, struct str *
 }
 
 static bool prepare(struct grpc_check *g, struct error *e) {
-    struct check_transfer *t = &g->transfer;
+    struct http_transfer *t = &g->transfer;
     struct check_run *r = g->run;
     struct str service, port;
     if (!split_target(g, &service, &port)) {
@@ -348,12 +349,12 @@ static bool prepare(struct grpc_check *g, struct error *e) {
     t->skip_verify = r->type.tls_skip_verify;
     t->timeout = check_run_timeout(r, DEFAULT_TIMEOUT);
     t->output.limit = ANSWER_MAX;
-    check_transfer_header(t, "Content-Type: application/grpc");
-    check_transfer_header(t, "TE: trailers");
-    check_transfer_header(t, "User-Agent: grpc-c/praetor");
-    check_transfer_header(t, "Accept:");
-    check_transfer_header(t, "Expect:");
-    return check_transfer_start(t, e);
+    http_transfer_header(t, "Content-Type: application/grpc");
+    http_transfer_header(t, "TE: trailers");
+    http_transfer_header(t, "User-Agent: grpc-c/praetor");
+    http_transfer_header(t, "Accept:");
+    http_transfer_header(t, "Expect:");
+    return http_transfer_start(t, e);
 }
 
 static void grpc_start(struct check_run *r) {
@@ -375,7 +376,7 @@ static void grpc_start(struct check_run *r) {
 
 static void grpc_cancel(struct check_run *r) {
     struct grpc_check *g = r->state;
-    check_transfer_cancel(&g->transfer);
+    http_transfer_cancel(&g->transfer);
     over(g, CHECK_CRITICAL, STR(""));
 }
 

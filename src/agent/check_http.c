@@ -3,17 +3,18 @@
  */
 #include <stdlib.h>
 
-#include "agent/check_curl.h"
-#include "agent/check_url.h"
+#include "agent/check_run.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "codec/url_parts.h"
+#include "net/http_client.h"
 
 #define DEFAULT_TIMEOUT (10 * SECOND)
 #define REDIRECTS_MAX 10
 
 struct http_check {
-    struct check_transfer transfer;
+    struct http_transfer transfer;
     struct arena arena;
     struct check_run *run;
     struct str url;   /* of the request under way */
@@ -29,7 +30,7 @@ struct http_check {
 
 static void http_free(struct http_check *h) {
     struct arena arena = h->arena;
-    check_transfer_free(&h->transfer);
+    http_transfer_free(&h->transfer);
     mem_free(h);
     arena_free(&arena);
 }
@@ -58,9 +59,9 @@ static void fail(struct http_check *h, struct str why) {
 }
 
 static void answered(struct http_check *h) {
-    struct check_transfer *t = &h->transfer;
+    struct http_transfer *t = &h->transfer;
     struct check_run *r = h->run;
-    struct str method = configured_method(r), body = check_output_tail(&t->output);
+    struct str method = configured_method(r), body = tail_bytes(&t->output);
     struct str text =
         str_format(&h->arena, "HTTP " STR_FMT " " STR_FMT ": " STR_FMT " Output: ", STR_ARG(method),
                    STR_ARG(r->type.http), STR_ARG(t->status_line));
@@ -113,7 +114,7 @@ static void add_header(struct http_check *h, struct str name, struct str value) 
     struct str line =
         value.len > 0 ? str_format(&h->arena, STR_FMT ": " STR_FMT, STR_ARG(name), STR_ARG(value))
                       : str_format(&h->arena, STR_FMT ";", STR_ARG(name));
-    check_transfer_header(&h->transfer, line.data);
+    http_transfer_header(&h->transfer, line.data);
 }
 
 static void add_headers(struct http_check *h) {
@@ -133,20 +134,20 @@ static void add_headers(struct http_check *h) {
     if (!configured(r, "Connection"))
         add_header(h, STR("Connection"), STR("close"));
     if (!configured(r, "Content-Type")) /* libcurl's own is not wanted */
-        check_transfer_header(&h->transfer, "Content-Type:");
+        http_transfer_header(&h->transfer, "Content-Type:");
     if (!configured(r, "Expect"))
-        check_transfer_header(&h->transfer, "Expect:");
+        http_transfer_header(&h->transfer, "Expect:");
 }
 
 /* The agent's TLS settings name the server whose certificate is wanted, whatever the URL's host:
  * libcurl is given that name, and told where to connect to. */
 static void name_server(struct http_check *h) {
-    struct check_transfer *t = &h->transfer;
+    struct http_transfer *t = &h->transfer;
     struct str name = h->run->tls.server_name;
     t->connect_to = NULL;
-    if (name.len == 0 || !str_eq_fold(check_url_scheme(h->url), STR("https")))
+    if (name.len == 0 || !str_eq_fold(url_scheme(h->url), STR("https")))
         return;
-    struct str host = check_url_authority(h->url);
+    struct str host = url_authority(h->url);
     size_t start = (size_t)(host.data - h->url.data);
     ptrdiff_t bracket = str_find_char(host, ']');
     ptrdiff_t colon = str_find(host, STR(":"), bracket < 0 ? 0 : (size_t)bracket);
@@ -162,7 +163,7 @@ static void name_server(struct http_check *h) {
 }
 
 static bool send_request(struct http_check *h, struct error *e) {
-    struct check_transfer *t = &h->transfer;
+    struct http_transfer *t = &h->transfer;
     struct check_run *r = h->run;
     bool head = str_is(h->method, "HEAD");
     t->url = str_terminated(&h->arena, h->url);
@@ -175,11 +176,11 @@ static bool send_request(struct http_check *h, struct error *e) {
     t->timeout = h->deadline - time_now_monotonic();
     if (t->timeout < MILLISECOND)
         t->timeout = MILLISECOND;
-    h->host = check_url_host(h->url);
-    check_transfer_clear_headers(t);
+    h->host = url_host(h->url);
+    http_transfer_clear_headers(t);
     add_headers(h);
     name_server(h);
-    return check_transfer_start(t, e);
+    return http_transfer_start(t, e);
 }
 
 /* ---- redirects ---- */
@@ -189,15 +190,15 @@ static bool is_redirect(long status) {
 }
 
 static void follow(struct http_check *h) {
-    struct check_transfer *t = &h->transfer;
+    struct http_transfer *t = &h->transfer;
     struct str to = t->location;
     if (to.len == 0) {
         fail(h, str_format(&h->arena, "%ld response missing Location header", t->status));
         return;
     }
     struct error e = ERROR_IN(&h->arena);
-    struct str whole = check_url_resolve(&h->arena, h->url, to);
-    if (!check_url_valid(to, &h->arena, &e) || !check_url_normal(whole, &whole, &h->arena, &e)) {
+    struct str whole = url_resolve(&h->arena, h->url, to);
+    if (!url_valid(to, &h->arena, &e) || !url_normal(whole, &whole, &h->arena, &e)) {
         fail(h, str_format(&h->arena, "failed to parse Location header " STR_FMT ": " STR_FMT,
                            STR_ARG(str_quote(&h->arena, to)), STR_ARG(e.text)));
         return;
@@ -208,7 +209,7 @@ static void follow(struct http_check *h) {
         return;
     }
     h->url = whole;
-    struct str scheme = check_url_scheme(h->url);
+    struct str scheme = url_scheme(h->url);
     if (!str_eq_fold(scheme, STR("http")) && !str_eq_fold(scheme, STR("https"))) {
         struct str quoted = str_quote(&h->arena, scheme);
         fail(h, str_format(&h->arena, "unsupported protocol scheme " STR_FMT, STR_ARG(quoted)));
@@ -223,7 +224,7 @@ static void follow(struct http_check *h) {
         fail(h, e.text);
 }
 
-static void transfer_done(struct check_transfer *t) {
+static void transfer_done(struct http_transfer *t) {
     struct http_check *h = t->owner;
     bool without_location = t->location.len == 0 && t->status >= 307;
     if (t->code == CURLE_OPERATION_TIMEDOUT && t->status_line.len > 0) {
@@ -233,15 +234,15 @@ static void transfer_done(struct check_transfer *t) {
     } else if (t->code == CURLE_OPERATION_TIMEDOUT) {
         fail(h, STR("context deadline exceeded (Client.Timeout exceeded while awaiting headers)"));
     } else if (t->broken.data != NULL) {
-        fail(h, check_transfer_fault(t, h->host));
+        fail(h, http_transfer_fault(t, h->host));
     } else if (t->code == CURLE_OK && is_redirect(t->status) && !without_location) {
-        check_output_free(&t->output);
+        tail_free(&t->output);
         t->output.total = 0;
         follow(h);
     } else if (t->status_line.len > 0) {
         answered(h);
     } else {
-        fail(h, check_transfer_fault(t, h->host));
+        fail(h, http_transfer_fault(t, h->host));
     }
 }
 
@@ -255,21 +256,21 @@ static bool admit(struct http_check *h, struct error *e) {
         return error_set(e, ERROR_BAD_REQUEST, "net/http: invalid method " STR_FMT,
                          STR_ARG(method));
     }
-    if (!check_url_normal(h->url, &h->url, arena, e))
+    if (!url_normal(h->url, &h->url, arena, e))
         return false;
-    h->shown = check_url_shown(h->url, arena);
-    struct str url = h->url, scheme = check_url_scheme(url);
+    h->shown = url_shown(h->url, arena);
+    struct str url = h->url, scheme = url_scheme(url);
     if (!str_eq_fold(scheme, STR("http")) && !str_eq_fold(scheme, STR("https"))) {
         struct str lower = str_lower(arena, scheme), name = str_quote(arena, lower);
         struct str why = str_format(arena, "unsupported protocol scheme " STR_FMT, STR_ARG(name));
         struct str text = fault_text(h, why);
         return error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(text));
     }
-    if (check_url_host(url).len == 0) {
+    if (url_host(url).len == 0) {
         struct str text = fault_text(h, STR("http: no Host in request URL"));
         return error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(text));
     }
-    struct str port = check_url_port(url);
+    struct str port = url_port(url);
     uint64_t number = 0;
     if (port.len > 0 && (!str_to_u64(port, &number) || number > 65535)) {
         struct str why =
@@ -282,7 +283,7 @@ static bool admit(struct http_check *h, struct error *e) {
 
 static void http_start(struct check_run *r) {
     struct http_check *h = MEM_NEW(struct http_check);
-    struct check_transfer *t = &h->transfer;
+    struct http_transfer *t = &h->transfer;
     struct error e = ERROR_IN(&h->arena);
     h->run = r;
     h->url = h->shown = str_copy(&h->arena, r->type.http); /* terminated */
@@ -314,7 +315,7 @@ static void http_start(struct check_run *r) {
 
 static void http_cancel(struct check_run *r) {
     struct http_check *h = r->state;
-    check_transfer_cancel(&h->transfer);
+    http_transfer_cancel(&h->transfer);
     over(h, CHECK_CRITICAL, STR(""));
 }
 

@@ -109,7 +109,7 @@ static struct check_run *run_new(struct local *l, const struct local_check *c,
     r->ended = ended;
     const struct config_tls *tls = &l->config->tls;
     if (tls->enable_agent_tls_for_checks)
-        r->tls = (struct check_tls){
+        r->tls = (struct http_tls){
             str_copy(&r->arena, tls->ca_file), str_copy(&r->arena, tls->ca_path),
             str_copy(&r->arena, tls->cert_file), str_copy(&r->arena, tls->key_file),
             str_copy(&r->arena,

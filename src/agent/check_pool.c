@@ -12,11 +12,11 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include "agent/check_curl.h"
 #include "agent/check_run.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "net/http_client.h"
 
 #define LOGGER "agent"
 #define INBOX 16 /* start and stop go past it: one of each per check */
@@ -27,7 +27,7 @@ struct check_pool {
     struct loop loop;
     struct loop *core;
     struct prng random;
-    struct check_curl *curl;
+    struct http_client *curl;
     struct message curl_message; /* ends libcurl on its thread */
     uv_sem_t curl_over;
     size_t running, limit;
@@ -65,7 +65,7 @@ struct check_pool *check_pool_new(struct loop *core, struct error *e) {
 
 static void end_curl(struct message *m) {
     struct check_pool *p = CONTAINER_OF(m, struct check_pool, curl_message);
-    check_curl_free(p->curl);
+    http_client_free(p->curl);
     uv_sem_post(&p->curl_over);
 }
 
@@ -87,10 +87,10 @@ struct loop *check_run_loop(const struct check_run *r) {
     return &r->pool->loop;
 }
 
-struct check_curl *check_run_curl(struct check_run *r, struct error *e) {
+struct http_client *check_run_curl(struct check_run *r, struct error *e) {
     struct check_pool *p = r->pool;
     if (p->curl == NULL)
-        p->curl = check_curl_new(&p->loop, e);
+        p->curl = http_client_new(&p->loop, e);
     return p->curl;
 }
 
@@ -264,56 +264,4 @@ void check_run_free(struct check_run *r) {
 
 int64_t check_run_timeout(const struct check_run *r, int64_t otherwise) {
     return r->type.timeout > 0 ? r->type.timeout : otherwise;
-}
-
-void check_output_add(struct check_output *o, const void *data, size_t len) {
-    o->total += len;
-    if (len > o->limit) {
-        data = (const char *)data + (len - o->limit);
-        len = o->limit;
-    }
-    buf_add(&o->bytes, data, len);
-    if (o->bytes.len > 2 * o->limit + 4096)
-        check_output_tail(o);
-}
-
-struct str check_output_tail(struct check_output *o) {
-    if (o->bytes.len > o->limit) {
-        size_t more = o->bytes.len - o->limit;
-        memmove(o->bytes.data, o->bytes.data + more, o->limit);
-        o->bytes.len = o->limit;
-    }
-    return buf_str(&o->bytes);
-}
-
-void check_output_free(struct check_output *o) {
-    buf_free(&o->bytes);
-}
-
-struct str check_errno_text(struct arena *arena, int number) {
-    char text[128];
-    return str_lower(arena, str_copy(arena, str_from(strerror_r(number, text, sizeof(text)))));
-}
-
-/* The first name server that the system asks. */
-static struct str resolver(struct arena *arena) {
-    struct str found = STR("127.0.0.1");
-    FILE *f = fopen("/etc/resolv.conf", "re");
-    if (f == NULL)
-        return found;
-    char line[512], address[256];
-    while (fgets(line, sizeof(line), f) != NULL)
-        if (sscanf(line, "nameserver %255s", address) == 1) {
-            found = str_copy(arena, str_from(address));
-            break;
-        }
-    fclose(f);
-    return found;
-}
-
-struct str check_lookup_text(struct arena *arena, struct str host) {
-    struct str server = resolver(arena);
-    bool v6 = str_find_char(server, ':') >= 0;
-    return str_format(arena, "dial tcp: lookup " STR_FMT " on %s" STR_FMT "%s:53: no such host",
-                      STR_ARG(host), v6 ? "[" : "", STR_ARG(server), v6 ? "]" : "");
 }

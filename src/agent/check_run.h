@@ -12,13 +12,15 @@
 
 #include "base/buf.h"
 #include "base/random.h"
+#include "base/tail.h"
+#include "net/fault.h"
+#include "net/http_client.h"
 #include "net/loop.h"
 #include "schema/catalog.h"
 
 enum check_health { CHECK_PASSING, CHECK_WARNING, CHECK_CRITICAL };
 struct check_run;
 struct check_pool;
-struct check_curl; /* check_curl.h */
 
 /* Both functions run on the checks' thread. Of each start comes exactly one check_run_over, from
  * within it or later; cancel (only while a run is under way) makes it come soon. */
@@ -29,13 +31,6 @@ struct check_kind {
 extern const struct check_kind check_kind_script, check_kind_http, check_kind_tcp, check_kind_grpc,
     check_kind_docker;
 
-/* The client's side of TLS for HTTP and gRPC checks, when enable_agent_tls_for_checks is on. File
- * names; empty: none. */
-struct check_tls {
-    struct str ca_file, ca_path, cert_file, key_file;
-    struct str server_name; /* the certificate must be for it; empty: for the URL's host */
-};
-
 /* One check. What stands above `pool` is set by the core before check_run_start and then read only.
  */
 struct check_run {
@@ -43,7 +38,7 @@ struct check_run {
     struct str check_id;
     struct check_type type;
     const struct check_kind *kind;
-    struct check_tls tls;
+    struct http_tls tls;
     size_t output_limit;
     bool at_once; /* first run now, not after a random part of the interval: for tests */
     void (*result)(struct check_run *r); /* on the core: status, output and bypass are valid */
@@ -82,28 +77,13 @@ void check_run_free(struct check_run *r);
 
 struct loop *check_run_loop(const struct check_run *r);
 /* libcurl on this loop, loaded when first asked for; NULL with an error. */
-struct check_curl *check_run_curl(struct check_run *r, struct error *e);
+struct http_client *check_run_curl(struct check_run *r, struct error *e);
 /* The run is over. output is copied. */
 void check_run_over(struct check_run *r, enum check_health status, struct str output);
 /* The same, and thresholds do not matter (a script that did not end, or did not start). */
 void check_run_over_at_once(struct check_run *r, enum check_health status, struct str output);
 /* The check's timeout or the default, in ns. */
 int64_t check_run_timeout(const struct check_run *r, int64_t otherwise);
-
-/* The last `limit` bytes of what was written, and how much it was. Starts zeroed but for limit. */
-struct check_output {
-    size_t limit;
-    uint64_t total;
-    struct buf bytes;
-};
-void check_output_add(struct check_output *o, const void *data, size_t len);
-struct str check_output_tail(struct check_output *o);
-void check_output_free(struct check_output *o);
-
-/* An errno as the peer's language words it: "connection refused". */
-struct str check_errno_text(struct arena *arena, int number);
-/* "dial tcp: lookup HOST on 127.0.0.1:53: no such host" */
-struct str check_lookup_text(struct arena *arena, struct str host);
 
 /* The Docker engine's address, from DOCKER_HOST or the default; false: the peer's error text. The
  * path of a unix socket, or "host:port" with `tcp` set. Any thread. */

@@ -48,7 +48,7 @@ static void closed_one(struct script *s) {
     if (--s->open > 0)
         return;
     report(s);
-    check_output_free(&s->child.output);
+    tail_free(&s->child.output);
     mem_free(s);
 }
 

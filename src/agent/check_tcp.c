@@ -95,7 +95,7 @@ static void connected(uv_connect_t *c, int status) {
         return;
     }
     if (d->first_error.len == 0) {
-        struct str address = address_text(d, d->next), why = check_errno_text(&d->arena, -status);
+        struct str address = address_text(d, d->next), why = fault_errno(&d->arena, -status);
         d->first_error = str_format(&d->arena, "dial tcp " STR_FMT ": connect: " STR_FMT,
                                     STR_ARG(address), STR_ARG(why));
     }
@@ -125,7 +125,7 @@ static void looked_up(uv_getaddrinfo_t *lookup, int status, struct addrinfo *fou
         return;
     }
     if (status != 0 || found == NULL) {
-        finish(d, CHECK_CRITICAL, check_lookup_text(&d->arena, d->host));
+        finish(d, CHECK_CRITICAL, fault_lookup(&d->arena, d->host));
         return;
     }
     d->next = found;

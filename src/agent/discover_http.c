@@ -1,5 +1,5 @@
-/* Exchanges on an event loop that lives for one of them, and the small things that all providers
- * need. See discover_http.h. */
+/* Exchanges by net/http_call.h, and the small things that all providers need. See
+ * discover_http.h. */
 #include "agent/discover_http.h"
 
 #include <errno.h>
@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "agent/check_curl.h"
 #include "base/mem.h"
 #include "codec/json.h"
+#include "net/fault.h"
+#include "net/http_call.h"
 
 #define FILE_MAX ((size_t)1 << 20)
 #define ERROR_SHOWN 300 /* bytes of a body that are quoted in an error */
@@ -21,125 +22,37 @@ void discover_web_init(struct discover_web *w, struct arena *arena) {
                                .ca_file = discover_env("SSL_CERT_FILE")};
 }
 
-/* ---- one exchange ---- */
-
-struct exchange {
-    struct loop loop;
-    struct discover_web *web;
-    struct discover_call *call;
-    struct error *e;
-    struct check_curl *curl;
-    struct check_transfer transfer;
-    struct loop_timer end; /* libcurl cannot be freed from within done() */
-};
-
-/* The authority of a URL without its port. */
-static struct str host_of(struct str url) {
-    ptrdiff_t at = str_find(url, STR("://"), 0);
-    struct str rest = at < 0 ? url : str_sub(url, (size_t)at + 3, url.len);
-    size_t end = 0;
-    while (end < rest.len && strchr("/?#:", rest.data[end]) == NULL)
-        end++;
-    return str_sub(rest, 0, end);
-}
-
-static struct str answer_of(struct check_transfer *t, struct arena *arena) {
-    return str_copy(arena, t->output.total > 0 ? check_output_tail(&t->output) : STR(""));
-}
-
-static void take_answer(struct discover_web *w, struct discover_call *c, struct check_transfer *t,
-                        struct error *e) {
-    c->status = t->status;
-    c->status_line = str_copy(w->arena, t->status_line);
-    if (t->code != CURLE_OK) {
-        struct str why = t->code == CURLE_OPERATION_TIMEDOUT
-                             ? STR("context deadline exceeded")
-                             : check_transfer_fault(t, host_of(c->url));
-        error_set(e, ERROR_IO, "%c%s " STR_FMT ": " STR_FMT, c->method[0],
-                  str_lower(w->arena, str_from(c->method + 1)).data,
-                  STR_ARG(str_quote(w->arena, c->url)), STR_ARG(why));
-    } else if (t->output.total > DISCOVER_ANSWER_MAX ||
-               (w->bytes += t->output.total) > DISCOVER_BYTES_MAX) {
-        error_set(e, ERROR_TOO_LARGE, "answer of more than %zu bytes", DISCOVER_ANSWER_MAX);
-    } else {
-        c->answer = answer_of(t, w->arena);
-    }
-}
-
-static void over(struct loop_timer *t) {
-    struct exchange *x = t->owner;
-    if (!error_is_set(x->e))
-        take_answer(x->web, x->call, &x->transfer, x->e);
-    if (x->curl != NULL)
-        check_transfer_free(&x->transfer);
-    check_curl_free(x->curl);
-    loop_timer_close(&x->end, NULL);
-    loop_stop(&x->loop);
-}
-
-static void arrived(struct check_transfer *t) {
-    struct exchange *x = t->owner;
-    loop_timer_set(&x->end, 0);
-}
-
-static bool exchange_start(struct exchange *x, struct discover_web *w, struct discover_call *c,
-                           struct check_tls *tls, int64_t time, struct error *e) {
-    struct check_transfer *t = &x->transfer;
-    *t = (struct check_transfer){
-        .curl = x->curl,
-        .arena = w->arena,
-        .url = str_terminated(w->arena, c->url),
-        .method = c->method,
-        .body = c->body,
-        .sends_body = c->body.data != NULL,
-        .skip_verify = w->skip_verify,
-        .tls = tls,
-        .timeout = time,
-        .output = {.limit = DISCOVER_ANSWER_MAX},
-        .done = arrived,
-        .owner = x,
-    };
-    for (size_t i = 0; i < DISCOVER_HEADERS_MAX && c->headers[i].data != NULL; i++)
-        check_transfer_header(t, str_terminated(w->arena, c->headers[i]));
-    check_transfer_header(t, "Expect:"); /* neither waits nor asks */
-    check_transfer_header(t, "User-Agent: praetor");
-    return check_transfer_start(t, e);
-}
-
-static bool has_line_break(const struct discover_call *c) {
-    bool found = str_find_char(c->url, '\n') >= 0 || str_find_char(c->url, '\r') >= 0;
-    for (size_t i = 0; i < DISCOVER_HEADERS_MAX && c->headers[i].data != NULL; i++)
-        found |= str_find_char(c->headers[i], '\n') >= 0 || str_find_char(c->headers[i], '\r') >= 0;
-    return found;
-}
-
 bool discover_web_call(struct discover_web *w, struct discover_call *c, struct error *e) {
     int64_t left = w->deadline - time_now_monotonic(), time = c->time;
     if (time == 0 || time > DISCOVER_CALL_TIME)
         time = DISCOVER_CALL_TIME;
     if (left <= 0 || ++w->calls > DISCOVER_CALLS_MAX)
         return error_set(e, ERROR_IO, "the look-up takes too long");
-    if (has_line_break(c))
-        return error_set(e, ERROR_BAD_REQUEST, "a setting holds a line break");
-    struct exchange *x = MEM_NEW(struct exchange);
-    struct check_tls tls = {
+    struct http_tls tls = {
         .ca_file = w->ca_file, .cert_file = w->cert_file, .key_file = w->key_file};
-    error_clear(e);
-    if (!loop_init(&x->loop, "discover", 16, e)) {
-        mem_free(x);
-        return false;
+    struct http_call call = {
+        .method = c->method,
+        .url = c->url,
+        .body = c->body,
+        .tls = &tls,
+        .skip_verify = w->skip_verify,
+        .time = time < left ? time : left,
+        .limit = DISCOVER_ANSWER_MAX,
+        .arena = w->arena,
+    };
+    size_t headers = 0;
+    while (headers < DISCOVER_HEADERS_MAX && c->headers[headers].data != NULL) {
+        call.headers[headers] = c->headers[headers];
+        headers++;
     }
-    x->web = w;
-    x->call = c;
-    x->e = e;
-    x->curl = check_curl_new(&x->loop, e);
-    loop_timer_init(&x->loop, &x->end, over, x);
-    if (x->curl == NULL || !exchange_start(x, w, c, &tls, time < left ? time : left, e))
-        loop_timer_set(&x->end, 0);
-    loop_run_here(&x->loop);
-    loop_free(&x->loop);
-    mem_free(x);
-    return !error_is_set(e);
+    call.headers[headers] = STR("User-Agent: praetor");
+    bool ok = http_call_run(&call, e);
+    c->status = call.status;
+    c->status_line = call.status_line;
+    c->answer = call.answer;
+    if (ok && (w->bytes += c->answer.len) > DISCOVER_BYTES_MAX)
+        return error_set(e, ERROR_TOO_LARGE, "answers of more than %zu bytes", DISCOVER_BYTES_MAX);
+    return ok;
 }
 
 bool discover_web_json(struct discover_web *w, struct discover_call *c, struct value *out,
@@ -224,7 +137,7 @@ bool discover_read_file(struct str path, struct str *out, struct arena *arena, s
     int fd = open(str_terminated(arena, path), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return error_set(e, ERROR_IO, "open " STR_FMT ": " STR_FMT, STR_ARG(path),
-                         STR_ARG(check_errno_text(arena, errno)));
+                         STR_ARG(fault_errno(arena, errno)));
     struct buf text = BUF_INIT;
     ssize_t got = 0;
     while (text.len <= FILE_MAX && (got = read(fd, buf_reserve(&text, 8192), 8192)) > 0)
@@ -233,7 +146,7 @@ bool discover_read_file(struct str path, struct str *out, struct arena *arena, s
     close(fd);
     if (got < 0)
         error_set(e, ERROR_IO, "read " STR_FMT ": " STR_FMT, STR_ARG(path),
-                  STR_ARG(check_errno_text(arena, number)));
+                  STR_ARG(fault_errno(arena, number)));
     else if (text.len > FILE_MAX)
         error_set(e, ERROR_TOO_LARGE, STR_FMT " has more than %zu bytes", STR_ARG(path), FILE_MAX);
     else

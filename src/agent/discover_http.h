@@ -1,7 +1,7 @@
 /* One HTTP exchange after the other for the providers of discover.c, on their own thread: libcurl
- * as the checks load and use it (check_curl.h), with a limit on time and on the size of an answer.
- * Certificates are trusted as the peer's language does it: SSL_CERT_FILE, else the system's.
- * Proxies as libcurl finds them (https_proxy, no_proxy).
+ * as the checks load and use it (net/http_client.h), with a limit on time and on the size of an
+ * answer. Certificates are trusted as the peer's language does it: SSL_CERT_FILE, else the
+ * system's. Proxies as libcurl finds them (https_proxy, no_proxy).
  */
 #ifndef PRAETOR_AGENT_DISCOVER_HTTP_H
 #define PRAETOR_AGENT_DISCOVER_HTTP_H

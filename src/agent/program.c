@@ -21,7 +21,7 @@
 
 static void take(struct program *c, const char *bytes, size_t len) {
     if (c->data == NULL)
-        check_output_add(&c->output, bytes, len);
+        tail_add(&c->output, bytes, len);
     else
         c->paused = !c->data(c, bytes, len);
 }
@@ -100,8 +100,8 @@ void program_close(struct program *c) {
     uv_close((uv_handle_t *)&c->read_poll, read_closed);
 }
 
-struct str program_output_text(struct check_output *output, struct arena *arena) {
-    struct str tail = check_output_tail(output);
+struct str program_output_text(struct tail *output, struct arena *arena) {
+    struct str tail = tail_bytes(output);
     if (output->total <= tail.len)
         return tail;
     return str_format(arena, "Captured %zu of %llu bytes\n...\n" STR_FMT, tail.len,
@@ -188,7 +188,7 @@ bool program_start(struct program *c, struct loop *loop, const struct program_co
     int code = launch(c, command);
     if (code != 0)
         return error_set(e, ERROR_IO, "fork/exec %s: " STR_FMT, command->file,
-                         STR_ARG(check_errno_text(arena, code)));
+                         STR_ARG(fault_errno(arena, code)));
     c->own_group = command->own_group;
     uv_poll_init(&loop->uv, &c->exit_poll, c->pid_fd);
     uv_poll_init(&loop->uv, &c->read_poll, c->read_fd);

@@ -19,7 +19,7 @@ struct program_command {
 };
 
 struct program {
-    struct check_output output; /* limit: the caller's */
+    struct tail output; /* limit: the caller's */
     /* Optional: gets the output as it comes, which then is not kept. False: no more until
      * program_resume. */
     bool (*data)(struct program *c, const char *bytes, size_t len);
@@ -55,6 +55,6 @@ void program_resume(struct program *c);
 /* Nobody waits for it any more; once. A program that still runs goes on. */
 void program_close(struct program *c);
 /* What is left of the output, and how much it was: "Captured 4096 of 9000 bytes\n...\n…". */
-struct str program_output_text(struct check_output *output, struct arena *arena);
+struct str program_output_text(struct tail *output, struct arena *arena);
 
 #endif

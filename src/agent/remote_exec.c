@@ -128,7 +128,7 @@ static void job_free(struct exec_job *j) {
     if (j->script_path[0] != 0)
         unlink(j->script_path);
     buf_free(&j->output);
-    check_output_free(&j->program.output);
+    tail_free(&j->program.output);
     arena_free(&j->call_arena);
     arena_free(&j->arena);
     mem_free(j);

@@ -8,10 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/check_curl.h"
+#include "agent/check_run.h"
 #include "agent/program.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/http_client.h"
 
 #define LOGGER "agent"
 #define OUTPUT_MAX 4096
@@ -29,15 +30,15 @@ struct watch_handler {
     bool abandoned;
 
     /* call */
-    struct check_curl *curl;
-    struct check_transfer transfer;
+    struct http_client *curl;
+    struct http_transfer transfer;
     struct loop_timer timer; /* ends it outside of the transfer's own callback */
 };
 
 static void free_handler(struct watch_handler *h) {
     void (*over)(void *owner) = h->over;
     void *owner = h->owner;
-    check_output_free(&h->child.output);
+    tail_free(&h->child.output);
     arena_free(&h->arena);
     mem_free(h);
     over(owner);
@@ -143,7 +144,7 @@ static bool script_launch(struct watch_handler *h, struct str payload, uint64_t 
     command.input = input_file(payload);
     if (command.input < 0)
         return error_set(e, ERROR_IO, "fork/exec %s: " STR_FMT, name,
-                         STR_ARG(check_errno_text(&h->arena, errno)));
+                         STR_ARG(fault_errno(&h->arena, errno)));
     bool ok = program_start(&h->child, h->loop, &command, &h->arena, e);
     close(command.input);
     return ok;
@@ -171,8 +172,8 @@ static void call_failed(const struct watch_plan *plan, struct str why) {
 
 static void timer_closed(struct loop_timer *t) {
     struct watch_handler *h = t->owner;
-    check_transfer_free(&h->transfer);
-    check_curl_free(h->curl);
+    http_transfer_free(&h->transfer);
+    http_client_free(h->curl);
     free_handler(h);
 }
 
@@ -199,13 +200,13 @@ static struct str fault_text(struct watch_handler *h) {
     struct str method = str_lower(&h->arena, str_from(h->plan->method));
     char first = method.data[0];
     struct str url = str_quote(&h->arena, str_from(h->plan->url));
-    struct str fault = check_transfer_fault(&h->transfer, host_of(h->plan->url));
+    struct str fault = http_transfer_fault(&h->transfer, host_of(h->plan->url));
     return str_format(&h->arena, "%c" STR_FMT " " STR_FMT ": " STR_FMT,
                       first >= 'a' && first <= 'z' ? first - 32 : first,
                       STR_ARG(str_sub(method, 1, SIZE_MAX)), STR_ARG(url), STR_ARG(fault));
 }
 
-static void call_finished(struct check_transfer *t) {
+static void call_finished(struct http_transfer *t) {
     struct watch_handler *h = t->owner;
     struct str output = program_output_text(&t->output, &h->arena);
     if (t->code != CURLE_OK)
@@ -223,11 +224,11 @@ static void call_finished(struct check_transfer *t) {
 static bool call_start_now(struct watch_handler *h, struct str payload, uint64_t index,
                            struct error *e) {
     const struct watch_plan *plan = h->plan;
-    struct check_transfer *t = &h->transfer;
-    h->curl = check_curl_new(h->loop, e);
+    struct http_transfer *t = &h->transfer;
+    h->curl = http_client_new(h->loop, e);
     if (h->curl == NULL)
         return false;
-    *t = (struct check_transfer){
+    *t = (struct http_transfer){
         .curl = h->curl,
         .arena = &h->arena,
         .url = plan->url,
@@ -240,8 +241,8 @@ static bool call_start_now(struct watch_handler *h, struct str payload, uint64_t
         .done = call_finished,
         .owner = h,
     };
-    check_transfer_header(t, "Content-Type: application/json");
-    check_transfer_header(
+    http_transfer_header(t, "Content-Type: application/json");
+    http_transfer_header(
         t, str_format(&h->arena, "X-Consul-Index: %llu", (unsigned long long)index).data);
     bool accepts = false, agent = false;
     for (uint32_t i = 0; i < plan->headers.len; i++) {
@@ -249,15 +250,15 @@ static bool call_start_now(struct watch_handler *h, struct str payload, uint64_t
         struct str rest = line, name = str_cut(&rest, ':');
         accepts |= str_eq_fold(name, STR("Accept"));
         agent |= str_eq_fold(name, STR("User-Agent"));
-        check_transfer_header(t, line.data);
+        http_transfer_header(t, line.data);
     }
-    check_transfer_header(t, "Expect:"); /* neither waits nor asks */
+    http_transfer_header(t, "Expect:"); /* neither waits nor asks */
     if (!accepts)
-        check_transfer_header(t, "Accept:");
+        http_transfer_header(t, "Accept:");
     if (!agent)
-        check_transfer_header(t, "User-Agent: Go-http-client/1.1");
+        http_transfer_header(t, "User-Agent: Go-http-client/1.1");
     loop_timer_init(h->loop, &h->timer, call_end, h);
-    if (check_transfer_start(t, e))
+    if (http_transfer_start(t, e))
         return true;
     call_failed(plan, e->text);
     loop_timer_set(&h->timer, 0);
@@ -293,7 +294,7 @@ void watch_handler_abandon(struct watch_handler *h) {
         h->abandoned = true;
         script_changed(&h->child);
     } else {
-        check_transfer_cancel(&h->transfer);
+        http_transfer_cancel(&h->transfer);
         call_end(&h->timer);
     }
 }

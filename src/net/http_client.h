@@ -1,38 +1,49 @@
-/* libcurl for checks: one HTTP exchange at a time per transfer, on the checks' loop. The library is
- * loaded when the first check wants it: an agent without such checks does not pay for it (about
- * 5 MB; src/cli/lazy.c does the same for the command line, where a missing library ends the
- * command; here it makes checks critical). Redirects are not followed and nothing is reused: what a
- * check sends is the business of check_http.c, check_grpc.c and check_docker.c.
+/* HTTP to other machines by libcurl, on an event loop: one exchange at a time per transfer. The
+ * library is loaded when the first exchange is wanted: an agent without any does not pay for it
+ * (about 5 MB; src/cli/lazy.c does the same for the command line, where a missing library ends the
+ * command; here it is an error). Redirects are not followed and nothing is reused: what is asked is
+ * the business of the checks, of watches, and of http_call.h.
  */
-#ifndef PRAETOR_AGENT_CHECK_CURL_H
-#define PRAETOR_AGENT_CHECK_CURL_H
+#ifndef PRAETOR_NET_HTTP_CLIENT_H
+#define PRAETOR_NET_HTTP_CLIENT_H
 
 #include <curl/curl.h>
 #include <sys/socket.h>
 
-#include "agent/check_run.h"
+#include "base/error.h"
+#include "base/tail.h"
+#include "net/loop.h"
 
-struct check_transfer {
+struct http_client;
+
+/* The client's side of TLS. File names; empty: none. */
+struct http_tls {
+    struct str ca_file, ca_path, cert_file, key_file;
+    struct str ca_pem;      /* the only certificates that are trusted; wins over the files */
+    struct str server_name; /* the certificate must be for it; empty: for the URL's host */
+};
+
+struct http_transfer {
     /* The caller's; strings live as long as the transfer. */
-    struct check_curl *curl;
+    struct http_client *curl;
     struct arena *arena; /* results, too, go there */
     const char *url, *method;
-    struct curl_slist *headers; /* check_transfer_header */
+    struct curl_slist *headers; /* http_transfer_header */
     struct str body;
     bool sends_body; /* even an empty one */
     bool no_answer_body;
     bool gunzip;
     bool http2;
     bool skip_verify;
-    const struct check_tls *tls;
+    const struct http_tls *tls;
     const char *unix_socket; /* or NULL */
     const char *connect_to;  /* "::host:port" instead of the URL's; or NULL */
     int64_t timeout;         /* ns; 0: none */
-    struct check_output output;
+    struct tail output;
     /* Each header and trailer; names as they came. May be NULL. */
-    void (*header)(struct check_transfer *t, struct str name, struct str value);
+    void (*header)(struct http_transfer *t, struct str name, struct str value);
     /* On the loop, from no libcurl callback; the transfer may be freed or started anew. */
-    void (*done)(struct check_transfer *t);
+    void (*done)(struct http_transfer *t);
     void *owner;
 
     /* Results. */
@@ -53,20 +64,20 @@ struct check_transfer {
 };
 
 /* NULL with an error when libcurl cannot be loaded. */
-struct check_curl *check_curl_new(struct loop *loop, struct error *e);
+struct http_client *http_client_new(struct loop *loop, struct error *e);
 /* On the loop's thread, with no transfer under way. NULL is allowed. */
-void check_curl_free(struct check_curl *c);
+void http_client_free(struct http_client *c);
 
-void check_transfer_header(struct check_transfer *t, const char *line);
-void check_transfer_clear_headers(struct check_transfer *t);
+void http_transfer_header(struct http_transfer *t, const char *line);
+void http_transfer_clear_headers(struct http_transfer *t);
 /* Results are reset. False with an error when it cannot even begin. */
-bool check_transfer_start(struct check_transfer *t, struct error *e);
+bool http_transfer_start(struct http_transfer *t, struct error *e);
 /* Not done() any more; nothing when it is not under way. */
-void check_transfer_cancel(struct check_transfer *t);
+void http_transfer_cancel(struct http_transfer *t);
 /* Frees what the transfer owns, not the struct. */
-void check_transfer_free(struct check_transfer *t);
+void http_transfer_free(struct http_transfer *t);
 /* Why the connection failed, as the peer words it ("dial tcp 127.0.0.1:1: connect: connection
  * refused", "x509: …", "EOF"); host: of the URL, for names that do not resolve. */
-struct str check_transfer_fault(const struct check_transfer *t, struct str host);
+struct str http_transfer_fault(const struct http_transfer *t, struct str host);
 
 #endif

@@ -1,10 +1,9 @@
-/* URLs of HTTP checks: see check_url.h.
- */
-#include "agent/check_url.h"
+/* See url_parts.h. */
+#include "codec/url_parts.h"
 
 #include "base/buf.h"
 
-struct str check_url_scheme(struct str url) {
+struct str url_scheme(struct str url) {
     for (size_t i = 0; i < url.len; i++) {
         char c = url.data[i];
         if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
@@ -19,7 +18,7 @@ struct str check_url_scheme(struct str url) {
 
 /* Where the authority starts and ends, the user included; false when there is none. */
 static bool find_authority(struct str url, size_t *start, size_t *end) {
-    struct str scheme = check_url_scheme(url);
+    struct str scheme = url_scheme(url);
     size_t at = scheme.len > 0 ? scheme.len + 1 : 0;
     if (!str_has_prefix(str_sub(url, at, url.len), STR("//")))
         return false;
@@ -29,7 +28,7 @@ static bool find_authority(struct str url, size_t *start, size_t *end) {
     return true;
 }
 
-struct str check_url_authority(struct str url) {
+struct str url_authority(struct str url) {
     size_t start, end;
     if (!find_authority(url, &start, &end))
         return STR("");
@@ -50,8 +49,8 @@ static ptrdiff_t port_colon(struct str authority) {
     return colon;
 }
 
-struct str check_url_host(struct str url) {
-    struct str authority = check_url_authority(url);
+struct str url_host(struct str url) {
+    struct str authority = url_authority(url);
     ptrdiff_t colon = port_colon(authority);
     if (colon >= 0)
         authority = str_sub(authority, 0, (size_t)colon);
@@ -60,8 +59,8 @@ struct str check_url_host(struct str url) {
     return authority;
 }
 
-struct str check_url_port(struct str url) {
-    struct str authority = check_url_authority(url);
+struct str url_port(struct str url) {
+    struct str authority = url_authority(url);
     ptrdiff_t colon = port_colon(authority);
     return colon < 0 ? STR("") : str_sub(authority, (size_t)colon + 1, authority.len);
 }
@@ -91,7 +90,7 @@ static bool has_controls(struct str url) {
 static struct str path_of(struct str url) {
     size_t start, end;
     if (!find_authority(url, &start, &end)) {
-        if (check_url_scheme(url).len > 0)
+        if (url_scheme(url).len > 0)
             return STR("");
         end = 0;
     }
@@ -109,7 +108,7 @@ static struct str fault_of(struct str url, struct str scheme, struct arena *aren
     struct str path = url, first = str_cut(&path, '/');
     if (scheme.len == 0 && str_find_char(first, ':') >= 0)
         return STR("first path segment in URL cannot contain colon");
-    struct str authority = check_url_authority(url), port = check_url_port(url);
+    struct str authority = url_authority(url), port = url_port(url);
     if (authority.len > 0 && authority.data[0] == '[' && str_find_char(authority, ']') < 0)
         return STR("missing ']' in host");
     for (size_t i = 0; i < port.len; i++)
@@ -142,8 +141,8 @@ static void add_escaped(struct buf *out, struct str s, bool path) {
     }
 }
 
-bool check_url_valid(struct str url, struct arena *arena, struct error *e) {
-    struct str fault = fault_of(url, check_url_scheme(url), arena);
+bool url_valid(struct str url, struct arena *arena, struct error *e) {
+    struct str fault = fault_of(url, url_scheme(url), arena);
     if (fault.data == NULL)
         return true;
     struct str quoted = str_quote(arena, url);
@@ -151,10 +150,10 @@ bool check_url_valid(struct str url, struct arena *arena, struct error *e) {
                      STR_ARG(fault));
 }
 
-bool check_url_normal(struct str url, struct str *out, struct arena *arena, struct error *e) {
-    if (!check_url_valid(url, arena, e))
+bool url_normal(struct str url, struct str *out, struct arena *arena, struct error *e) {
+    if (!url_valid(url, arena, e))
         return false;
-    struct str scheme = check_url_scheme(url);
+    struct str scheme = url_scheme(url);
     struct buf text = BUF_INIT;
     buf_add_str(&text, str_lower(arena, scheme));
     size_t start, end;
@@ -173,13 +172,13 @@ bool check_url_normal(struct str url, struct str *out, struct arena *arena, stru
     return true;
 }
 
-struct str check_url_shown(struct str url, struct arena *arena) {
+struct str url_shown(struct str url, struct arena *arena) {
     size_t start, end;
     if (!find_authority(url, &start, &end))
         return url;
     if (end == url.len && start == end) /* "http://" */
         return str_sub(url, 0, start - 2);
-    struct str authority = check_url_authority(url);
+    struct str authority = url_authority(url);
     size_t host = (size_t)(authority.data - url.data);
     struct str user = host > start ? str_sub(url, start, host - start - 1) : STR("");
     ptrdiff_t colon = str_find_char(user, ':');
@@ -189,10 +188,10 @@ struct str check_url_shown(struct str url, struct arena *arena) {
                       STR_ARG(str_sub(url, host, url.len)));
 }
 
-struct str check_url_resolve(struct arena *arena, struct str base, struct str to) {
-    if (check_url_scheme(to).len > 0)
+struct str url_resolve(struct arena *arena, struct str base, struct str to) {
+    if (url_scheme(to).len > 0)
         return to;
-    struct str scheme = check_url_scheme(base);
+    struct str scheme = url_scheme(base);
     if (str_has_prefix(to, STR("//")))
         return str_format(arena, STR_FMT ":" STR_FMT, STR_ARG(scheme), STR_ARG(to));
     size_t start, root = 0;

@@ -1,7 +1,7 @@
-/* libcurl's multi interface on the checks' event loop: libcurl says which sockets and which time it
+/* libcurl's multi interface on an event loop: libcurl says which sockets and which time it
  * waits for, the loop tells it when they are there.
  */
-#include "agent/check_curl.h"
+#include "net/http_client.h"
 
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "net/fault.h"
 
 #undef curl_easy_setopt
 #undef curl_easy_getinfo
@@ -83,7 +84,7 @@ static void load(void) {
 
 /* ---- sockets and time ---- */
 
-struct check_curl {
+struct http_client {
     struct loop *loop;
     CURLM *multi;
     struct loop_timer timer;
@@ -91,15 +92,15 @@ struct check_curl {
 
 struct watched_socket {
     uv_poll_t poll;
-    struct check_curl *curl;
+    struct http_client *curl;
     curl_socket_t fd;
 };
 
-static void collect(struct check_curl *c);
+static void collect(struct http_client *c);
 
 static void socket_ready(uv_poll_t *poll, int status, int events) {
     struct watched_socket *s = CONTAINER_OF(poll, struct watched_socket, poll);
-    struct check_curl *c = s->curl;
+    struct http_client *c = s->curl;
     int flags = status < 0 ? CURL_CSELECT_ERR : 0, running;
     if (events & UV_READABLE)
         flags |= CURL_CSELECT_IN;
@@ -115,7 +116,7 @@ static void socket_closed(uv_handle_t *h) {
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *socket_owner) {
     (void)easy;
-    struct check_curl *c = owner;
+    struct http_client *c = owner;
     struct watched_socket *s = socket_owner;
     if (what == CURL_POLL_REMOVE) {
         if (s != NULL) {
@@ -141,7 +142,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *
 }
 
 static void timer_fired(struct loop_timer *t) {
-    struct check_curl *c = t->owner;
+    struct http_client *c = t->owner;
     int running;
     lib.multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     collect(c);
@@ -149,7 +150,7 @@ static void timer_fired(struct loop_timer *t) {
 
 static int on_timer(CURLM *multi, long ms, void *owner) {
     (void)multi;
-    struct check_curl *c = owner;
+    struct http_client *c = owner;
     if (ms < 0)
         loop_timer_stop(&c->timer);
     else
@@ -157,10 +158,10 @@ static int on_timer(CURLM *multi, long ms, void *owner) {
     return 0;
 }
 
-struct check_curl *check_curl_new(struct loop *loop, struct error *e) {
+struct http_client *http_client_new(struct loop *loop, struct error *e) {
     pthread_once(&load_once, load);
     if (load_fault[0] != '\0') {
-        error_set(e, ERROR_INTERNAL, "checks of this type need libcurl: %s", load_fault);
+        error_set(e, ERROR_INTERNAL, "libcurl is needed: %s", load_fault);
         return NULL;
     }
     CURLM *multi = lib.multi_init();
@@ -168,7 +169,7 @@ struct check_curl *check_curl_new(struct loop *loop, struct error *e) {
         error_set(e, ERROR_INTERNAL, "libcurl: out of memory");
         return NULL;
     }
-    struct check_curl *c = MEM_NEW(struct check_curl);
+    struct http_client *c = MEM_NEW(struct http_client);
     c->loop = loop;
     c->multi = multi;
     loop_timer_init(loop, &c->timer, timer_fired, c);
@@ -184,7 +185,7 @@ static void curl_closed(struct loop_timer *t) {
     mem_free(t->owner);
 }
 
-void check_curl_free(struct check_curl *c) {
+void http_client_free(struct http_client *c) {
     if (c == NULL)
         return;
     lib.multi_cleanup(c->multi);
@@ -194,11 +195,11 @@ void check_curl_free(struct check_curl *c) {
 
 /* ---- one transfer ---- */
 
-void check_transfer_header(struct check_transfer *t, const char *line) {
+void http_transfer_header(struct http_transfer *t, const char *line) {
     t->headers = lib.slist_append(t->headers, line);
 }
 
-void check_transfer_clear_headers(struct check_transfer *t) {
+void http_transfer_clear_headers(struct http_transfer *t) {
     lib.slist_free_all(t->headers);
     t->headers = NULL;
 }
@@ -222,8 +223,8 @@ static struct str malformed(struct arena *arena, struct str line) {
 #define FIRST_LINE_MAX 4096
 
 static size_t on_body(char *data, size_t one, size_t len, void *owner) {
-    struct check_transfer *t = owner;
-    check_output_add(&t->output, data, one * len);
+    struct http_transfer *t = owner;
+    tail_add(&t->output, data, one * len);
     /* What is no HTTP comes as a body without a head: over with its first line. */
     if (t->status_line.data == NULL &&
         (memchr(data, '\n', one * len) != NULL || t->output.total > FIRST_LINE_MAX))
@@ -231,8 +232,8 @@ static size_t on_body(char *data, size_t one, size_t len, void *owner) {
     return one * len;
 }
 
-static void judge_first_line(struct check_transfer *t) {
-    struct str rest = check_output_tail(&t->output), line = str_cut(&rest, '\n');
+static void judge_first_line(struct http_transfer *t) {
+    struct str rest = tail_bytes(&t->output), line = str_cut(&rest, '\n');
     if (str_has_suffix(line, STR("\r")))
         line.len--;
     t->broken = malformed(t->arena, line);
@@ -245,7 +246,7 @@ static bool is_version(struct str line) {
 }
 
 /* False: broken. */
-static bool take_status_line(struct check_transfer *t, struct str line) {
+static bool take_status_line(struct http_transfer *t, struct str line) {
     struct str rest = line; /* with the blanks at its end */
     if (!t->http2 && !is_version(line))
         t->broken = malformed(t->arena, line);
@@ -256,7 +257,7 @@ static bool take_status_line(struct check_transfer *t, struct str line) {
     return t->broken.data == NULL;
 }
 
-static void take_header(struct check_transfer *t, struct str line) {
+static void take_header(struct http_transfer *t, struct str line) {
     struct str value = line, name = str_cut(&value, ':');
     if (value.data == NULL)
         return;
@@ -268,7 +269,7 @@ static void take_header(struct check_transfer *t, struct str line) {
 }
 
 static size_t on_header(char *data, size_t one, size_t len, void *owner) {
-    struct check_transfer *t = owner;
+    struct http_transfer *t = owner;
     struct str line = str_of(data, one * len);
     while (line.len > 0 && strchr("\r\n", line.data[line.len - 1]) != NULL)
         line.len--;
@@ -300,15 +301,15 @@ static struct str socket_text(struct arena *arena, const struct sockaddr *a) {
 
 static curl_socket_t on_open_socket(void *owner, curlsocktype purpose, struct curl_sockaddr *a) {
     (void)purpose;
-    struct check_transfer *t = owner;
+    struct http_transfer *t = owner;
     if (t->address.len == 0)
         t->address = socket_text(t->arena, &a->addr);
     return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
 
-static void set_tls(struct check_transfer *t) {
+static void set_tls(struct http_transfer *t) {
     CURL *c = t->easy;
-    const struct check_tls *tls = t->tls;
+    const struct http_tls *tls = t->tls;
     if (t->skip_verify) {
         lib.easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
         lib.easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
@@ -322,13 +323,20 @@ static void set_tls(struct check_transfer *t) {
         if (tls->ca_file.len == 0)
             lib.easy_setopt(c, CURLOPT_CAINFO, NULL);
     }
+    if (tls->ca_pem.len > 0) {
+        struct curl_blob blob = {(void *)(uintptr_t)tls->ca_pem.data, tls->ca_pem.len,
+                                 CURL_BLOB_NOCOPY};
+        lib.easy_setopt(c, CURLOPT_CAINFO, NULL);
+        lib.easy_setopt(c, CURLOPT_CAPATH, NULL);
+        lib.easy_setopt(c, CURLOPT_CAINFO_BLOB, &blob);
+    }
     if (tls->cert_file.len > 0)
         lib.easy_setopt(c, CURLOPT_SSLCERT, tls->cert_file.data);
     if (tls->key_file.len > 0)
         lib.easy_setopt(c, CURLOPT_SSLKEY, tls->key_file.data);
 }
 
-static void set_request(struct check_transfer *t) {
+static void set_request(struct http_transfer *t) {
     CURL *c = t->easy;
     lib.easy_setopt(c, CURLOPT_URL, t->url);
     if (t->no_answer_body)
@@ -355,7 +363,7 @@ static void set_request(struct check_transfer *t) {
     }
 }
 
-static void set_manners(struct check_transfer *t) {
+static void set_manners(struct http_transfer *t) {
     CURL *c = t->easy;
     lib.easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     lib.easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -381,7 +389,7 @@ static void set_manners(struct check_transfer *t) {
     lib.easy_setopt(c, CURLOPT_PRIVATE, t);
 }
 
-bool check_transfer_start(struct check_transfer *t, struct error *e) {
+bool http_transfer_start(struct http_transfer *t, struct error *e) {
     ASSERT(t->easy == NULL);
     t->code = CURLE_OK;
     t->os_error = 0;
@@ -404,7 +412,7 @@ bool check_transfer_start(struct check_transfer *t, struct error *e) {
     return error_set(e, ERROR_INTERNAL, "libcurl: error %d", (int)code);
 }
 
-void check_transfer_cancel(struct check_transfer *t) {
+void http_transfer_cancel(struct http_transfer *t) {
     if (t->easy == NULL)
         return;
     lib.multi_remove_handle(t->curl->multi, t->easy);
@@ -414,13 +422,13 @@ void check_transfer_cancel(struct check_transfer *t) {
     t->connect_list = NULL;
 }
 
-void check_transfer_free(struct check_transfer *t) {
-    check_transfer_cancel(t);
-    check_transfer_clear_headers(t);
-    check_output_free(&t->output);
+void http_transfer_free(struct http_transfer *t) {
+    http_transfer_cancel(t);
+    http_transfer_clear_headers(t);
+    tail_free(&t->output);
 }
 
-static struct str end_text(struct check_transfer *t, CURLINFO ip_info, CURLINFO port_info) {
+static struct str end_text(struct http_transfer *t, CURLINFO ip_info, CURLINFO port_info) {
     char *ip = NULL;
     long port = 0;
     lib.easy_getinfo(t->easy, ip_info, &ip);
@@ -432,7 +440,7 @@ static struct str end_text(struct check_transfer *t, CURLINFO ip_info, CURLINFO 
 }
 
 /* What libcurl did not like without showing it. */
-static struct str refused(const struct check_transfer *t) {
+static struct str refused(const struct http_transfer *t) {
     struct str error = str_from(t->error_text);
     if (str_find(error, STR("without colon"), 0) >= 0)
         return STR("malformed MIME header: missing colon");
@@ -442,7 +450,7 @@ static struct str refused(const struct check_transfer *t) {
 }
 
 /* Whether the head of the answer was HTTP, and all there. */
-static void judge_head(struct check_transfer *t) {
+static void judge_head(struct http_transfer *t) {
     if (t->http2 || t->broken.data != NULL)
         return;
     if (t->status_line.data == NULL && t->output.total > 0)
@@ -453,7 +461,7 @@ static void judge_head(struct check_transfer *t) {
         t->broken = STR("unexpected EOF");
 }
 
-static void finish(struct check_transfer *t, CURLcode code) {
+static void finish(struct http_transfer *t, CURLcode code) {
     long number = 0;
     t->code = code;
     judge_head(t);
@@ -465,11 +473,11 @@ static void finish(struct check_transfer *t, CURLcode code) {
     lib.easy_getinfo(t->easy, CURLINFO_SSL_VERIFYRESULT, &t->verify_result);
     t->local_end = end_text(t, CURLINFO_LOCAL_IP, CURLINFO_LOCAL_PORT);
     t->remote_end = end_text(t, CURLINFO_PRIMARY_IP, CURLINFO_PRIMARY_PORT);
-    check_transfer_cancel(t);
+    http_transfer_cancel(t);
     t->done(t);
 }
 
-static void collect(struct check_curl *c) {
+static void collect(struct http_client *c) {
     int left;
     for (CURLMsg *m; (m = lib.multi_info_read(c->multi, &left)) != NULL;) {
         char *owner = NULL;
@@ -477,13 +485,13 @@ static void collect(struct check_curl *c) {
             continue;
         CURLcode code = m->data.result; /* m is gone with the handle */
         lib.easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &owner);
-        finish((struct check_transfer *)(void *)owner, code);
+        finish((struct http_transfer *)(void *)owner, code);
     }
 }
 
 /* ---- what went wrong ---- */
 
-static struct str certificate_fault(const struct check_transfer *t, struct str host) {
+static struct str certificate_fault(const struct http_transfer *t, struct str host) {
     switch (t->verify_result) {
     case 0: /* the chain is good, the name is not */
         return str_format(t->arena, "x509: certificate is not valid for " STR_FMT, STR_ARG(host));
@@ -495,13 +503,13 @@ static struct str certificate_fault(const struct check_transfer *t, struct str h
     }
 }
 
-struct str check_transfer_fault(const struct check_transfer *t, struct str host) {
+struct str http_transfer_fault(const struct http_transfer *t, struct str host) {
     struct arena *arena = t->arena;
     struct str error = str_from(t->error_text);
-    struct str why = check_errno_text(arena, t->os_error > 0 ? t->os_error : ECONNREFUSED);
+    struct str why = fault_errno(arena, t->os_error > 0 ? t->os_error : ECONNREFUSED);
     switch (t->code) {
     case CURLE_COULDNT_RESOLVE_HOST:
-        return check_lookup_text(arena, host);
+        return fault_lookup(arena, host);
     case CURLE_COULDNT_CONNECT:
         if (t->unix_socket != NULL)
             return str_format(arena, "dial unix %s: connect: " STR_FMT, t->unix_socket,

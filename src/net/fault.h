@@ -1,0 +1,13 @@
+/* What went wrong on the network, as the peer's language words it. */
+#ifndef PRAETOR_NET_FAULT_H
+#define PRAETOR_NET_FAULT_H
+
+#include "base/arena.h"
+#include "base/str.h"
+
+/* An errno: "connection refused". */
+struct str fault_errno(struct arena *arena, int number);
+/* "dial tcp: lookup HOST on 127.0.0.1:53: no such host" */
+struct str fault_lookup(struct arena *arena, struct str host);
+
+#endif
