@@ -108,3 +108,38 @@ bool base64_decode(struct str text, struct str *out, struct arena *arena, struct
     *out = str_of(to, n);
     return true;
 }
+
+/* A lone digit at the end says nothing; of the last group the bits that are too many are ignored.
+ */
+bool base64url_decode(struct str text, struct str *out, struct arena *arena, struct error *e) {
+    uint8_t *to = arena_alloc(arena, text.len / 4 * 3 + 4);
+    size_t n = 0, have = 0;
+    uint32_t group = 0;
+    for (size_t at = skip_line_ends(text, 0); at < text.len; at = skip_line_ends(text, at + 1)) {
+        char c = text.data[at];
+        int digit = c == '-' ? 62 : c == '_' ? 63 : c == '+' || c == '/' ? -1 : digit_value(c);
+        if (digit < 0) {
+            return corrupt(at, e);
+        }
+        group = group << 6 | (uint32_t)digit;
+        if (++have == 4) {
+            to[n++] = (uint8_t)(group >> 16);
+            to[n++] = (uint8_t)(group >> 8);
+            to[n++] = (uint8_t)group;
+            have = 0;
+            group = 0;
+        }
+    }
+    if (have == 1) {
+        return corrupt(text.len - 1, e);
+    }
+    if (have >= 2) {
+        to[n++] = (uint8_t)(have == 2 ? group >> 4 : group >> 10);
+    }
+    if (have == 3) {
+        to[n++] = (uint8_t)(group >> 2);
+    }
+    to[n] = 0;
+    *out = str_of(to, n);
+    return true;
+}

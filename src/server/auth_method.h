@@ -22,23 +22,25 @@
 #include "net/loop.h"
 #include "schema/acl.h"
 
-#define AUTH_THREADS 4       /* works at a time */
+#define AUTH_THREADS 16      /* works at a time */
 #define AUTH_WAITING_MAX 256 /* works that wait for a thread; more are refused */
 #define AUTH_EXCHANGE_TIME (10 * SECOND)
 #define AUTH_WORK_TIME (30 * SECOND)
 #define AUTH_BEARER_MAX ((size_t)1 << 20) /* bytes of a bearer token */
 
+struct auth_service_account {
+    struct str namespace;
+    struct str name;
+    struct str uid;
+};
+
 /* Whom a bearer token stands for, as selectors and bind names see it (acl.md 15.2). Only what
  * belongs to the type is set. binding_rule.h has the shapes. */
 struct auth_identity {
-    struct str type;   /* of the method: "jwt", "kubernetes" */
-    struct list value; /* {str}: jwt, from ClaimMappings */
-    struct list list;  /* {[str]}: jwt, from ListClaimMappings */
-    struct {
-        struct str namespace;
-        struct str name;
-        struct str uid;
-    } serviceaccount; /* kubernetes */
+    struct str type;                            /* of the method: "jwt", "kubernetes" */
+    struct list value;                          /* {str}: jwt, from ClaimMappings */
+    struct list list;                           /* {[str]}: jwt, from ListClaimMappings */
+    struct auth_service_account serviceaccount; /* kubernetes */
     /* {str}: "value.name" -> "web". All that bind names may hold, in small letters; empty where the
      * token has no such claim. */
     struct list variables;
@@ -73,8 +75,10 @@ struct auth_work {
 
 /* Starts no thread yet. */
 struct auth_methods *auth_methods_new(void);
-/* Ends what is under way (soon: exchanges are broken off) and waits for it. Works whose loop has
- * not got them yet are posted to it, so this comes before the loops are freed. */
+/* Ends what is under way (soon: exchanges are broken off), waits for it, and refuses what comes
+ * later; all of it is answered. Before the loops are freed. Not on one of the loops that wait. */
+void auth_methods_stop(struct auth_methods *a);
+/* Stops it first. NULL is allowed. */
 void auth_methods_free(struct auth_methods *a);
 
 /* Whether what is to be written is good: its Config is decoded and checked, and a key set or an

@@ -5,6 +5,7 @@
  * then the I/O threads answer what waits and end; then the core ends; then the store is closed.
  */
 #include "server/agent_tokens.h"
+#include "server/auth_method.h"
 #include "server/bootstrap.h"
 #include "server/membership.h"
 #include "server/server_room.h"
@@ -203,6 +204,7 @@ struct server *server_new(const struct server_options *options, struct error *e)
     s->peers = peers_new(s->options.datacenter, s->options.client);
     s->tokens = agent_tokens_new();
     atomic_store(&s->acl_legacy, s->options.acl.enabled);
+    s->auth = auth_methods_new();
     rpc_rate_set(&s->rate, s->options.rpc_rate, s->options.rpc_max_burst);
     pthread_mutex_init(&s->jobs_mutex, NULL);
     pthread_cond_init(&s->jobs_over, NULL);
@@ -408,6 +410,7 @@ void server_stop(struct server *s) {
     atomic_store(&s->leading, false);
     run_and_wait(&s->core, core_closing, s);
     server_snapshot_wait(s);
+    auth_methods_stop(s->auth); /* answers those who wait, while their threads run */
     for (unsigned i = 0; i < s->thread_count; i++) { /* the core is the last */
         run_and_wait(s->threads[i]->loop, thread_closing, s->threads[i]);
         loop_stop(s->threads[i]->loop);
@@ -453,6 +456,7 @@ void server_free(struct server *s) {
     if (!atomic_load(&s->stopping)) {
         abandon(s);
     }
+    auth_methods_free(s->auth);
     if (s->threads != NULL) {
         for (unsigned i = s->thread_count; i > 0; i--) { /* the core first: it answers the others */
             loop_free(s->threads[i - 1]->loop);

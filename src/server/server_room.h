@@ -26,6 +26,7 @@ struct session_timers;   /* session_timer.c */
 struct tombstone_gc;     /* tombstone_gc.c */
 struct coordinate_batch; /* coordinate_batch.c */
 struct balance;          /* balance.c */
+struct auth_methods;     /* auth_method.h */
 
 struct server {
     struct server_options options; /* strings in arena */
@@ -39,6 +40,7 @@ struct server {
     struct peers *peers;
     struct balance *balance;
     struct rpc_rate rate;
+    struct auth_methods *auth; /* auth_method.h. Any thread */
     struct loop core;
     struct loop *io;
     unsigned io_count;
