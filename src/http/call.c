@@ -65,7 +65,10 @@ static void on_call_done(struct call *call) {
     call->answer = NULL;
     if (a->error.kind != ERROR_NONE) {
         http_count_end(r, "client.rpc.error.");
-        http_answer_failure(r, a);
+        if (r->call_failed != NULL)
+            r->call_failed(r, a);
+        else
+            http_answer_failure(r, a);
     } else if (too_stale(r, a)) {
         struct query_options *options = options_of(r);
         options->allow_stale = false;

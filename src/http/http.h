@@ -73,6 +73,11 @@ struct http_route {
 };
 
 /* One table a file. */
+extern const struct http_route http_routes_acl[];
+extern const struct http_route http_routes_acl_legacy[];
+extern const struct http_route http_routes_acl_methods[];
+extern const struct http_route http_routes_acl_policies[];
+extern const struct http_route http_routes_acl_tokens[];
 extern const struct http_route http_routes_agent[];
 extern const struct http_route http_routes_catalog[];
 extern const struct http_route http_routes_coordinate[];
@@ -126,6 +131,8 @@ struct http_request {
     /* Runs when the client has hung up before the answer; the handler may then answer early (to
      * nobody), also inside. */
     void (*gone)(struct http_request *r);
+    /* Instead of http_answer_error for the errors of calls; must answer. */
+    void (*call_failed)(struct http_request *r, struct answer *a);
     bool hangs_up; /* a client that ends its half of the connection does not want the answer either
                     */
 

@@ -7,6 +7,11 @@
 #define PATTERN_MAX 256
 
 static const struct http_route *const all_tables[] = {
+    http_routes_acl,
+    http_routes_acl_legacy,
+    http_routes_acl_methods,
+    http_routes_acl_policies,
+    http_routes_acl_tokens,
     http_routes_agent,
     http_routes_catalog,
     http_routes_coordinate,

@@ -77,8 +77,7 @@ const struct authorizer *authorization_may(const struct authorization *a) {
 }
 
 bool authorize_expired(const struct acl_token *token, int64_t now) {
-    return token->expiration_time.present &&
-           timestamp_to_unix_ns(token->expiration_time) <= now;
+    return token->expiration_time.present && timestamp_to_unix_ns(token->expiration_time) <= now;
 }
 
 /* ---- what is known ---- */
@@ -178,8 +177,8 @@ static struct list roles_read(struct store_read *r, const struct acl_token *toke
     return roles;
 }
 
-static void grants_read(struct store_read *r, const struct acl_token *token,
-                        struct token_grants *g) {
+void token_grants_read(struct store_read *r, const struct acl_token *token,
+                       struct token_grants *g) {
     g->token = token;
     g->roles = roles_read(r, token);
     uint32_t most = token->policies.len;
@@ -204,7 +203,7 @@ static struct authorization *token_read(struct authorizations *all, struct store
         return NULL;
     }
     struct token_grants grants;
-    grants_read(r, token, &grants);
+    token_grants_read(r, token, &grants);
     const struct authorizer *may_do = authorize_compile(s, &grants, e);
     return may_do != NULL ? authorization_new(may_do, secret, token) : NULL;
 }

@@ -56,7 +56,8 @@ struct authorize {
 bool authorize_start(struct authorize *a);
 void authorize_cancel(struct authorize *a); /* done will not come */
 /* For who has waited: what the token may do now, held; NULL with the error when it may nothing any
- * more. Never waits: where servers would have to be asked, what was known is used until it expires. */
+ * more. Never waits: where servers would have to be asked, what was known is used until it expires.
+ */
 struct authorization *authorize_again(struct server_thread *t, struct authorization *was,
                                       struct error *e);
 
@@ -78,6 +79,21 @@ struct token_grants {
     struct list policies;
     struct list roles; /* struct acl_role * */
 };
+/* From the own store. */
+struct store_read;
+void token_grants_read(struct store_read *r, const struct acl_token *token, struct token_grants *g);
+
+/* One text among those that give a token its rules: a policy's, what an identity stands for, or the
+ * token's own of the old kind. */
+struct rule_source {
+    struct str id;
+    uint64_t revision; /* a policy's ModifyIndex, otherwise 0 */
+    struct str rules;
+    enum acl_syntax syntax;
+};
+/* Those that hold in this datacenter, by ID, each once. In the arena. */
+size_t authorize_sources(const struct server *s, const struct token_grants *g, struct arena *arena,
+                         struct rule_source **out);
 /* Merges them and what identities stand for, by ID, and without what holds in other datacenters
  * (acl.md 6.2, 4.4). One reference is the caller's. NULL: a rule text does not parse. */
 const struct authorizer *authorize_compile(const struct server *s, const struct token_grants *g,

@@ -12,6 +12,7 @@
 #ifndef PRAETOR_SERVER_ENDPOINTS_H
 #define PRAETOR_SERVER_ENDPOINTS_H
 
+#include "schema/requests_acl.h"
 #include "server/call.h"
 
 struct peer;          /* server/peers.h */
@@ -188,6 +189,83 @@ extern const struct endpoint endpoint_internal_event_fire, endpoint_internal_key
 extern const struct endpoint endpoint_operator_raft_configuration, endpoint_operator_autopilot_get,
     endpoint_operator_autopilot_set, endpoint_operator_raft_remove_by_address,
     endpoint_operator_raft_remove_by_id, endpoint_operator_server_health;
+
+/*
+ * acl_token_read                acl_token_get_request      -> acl_token_response
+ * acl_token_list                acl_token_list_request     -> acl_token_list_response
+ * acl_token_batch_read          acl_token_batch_get_request -> acl_token_batch_response
+ * acl_token_set                 acl_token_set_request      -> acl_token
+ * acl_token_clone               acl_token_set_request      -> acl_token
+ * acl_token_delete              acl_token_delete_request   -> struct str (the accessor, or "")
+ *
+ * A token that is not there is no error of a read: its pointer is NULL; so are policies, roles,
+ * binding rules and auth methods. In the replies of writes it is as it was stored.
+ */
+extern const struct endpoint endpoint_acl_token_read, endpoint_acl_token_list,
+    endpoint_acl_token_batch_read, endpoint_acl_token_set, endpoint_acl_token_clone,
+    endpoint_acl_token_delete;
+
+/*
+ * acl_policy_read               acl_policy_get_request     -> acl_policy_response
+ * acl_policy_list               acl_policy_list_request    -> acl_policy_list_response
+ * acl_policy_batch_read         acl_policy_batch_get_request -> acl_policy_batch_response
+ * acl_policy_resolve            acl_policy_batch_get_request -> acl_policy_batch_response
+ * acl_policy_set                acl_policy_set_request     -> acl_policy
+ * acl_policy_delete             acl_policy_delete_request  -> struct str (the name, or "")
+ */
+extern const struct endpoint endpoint_acl_policy_read, endpoint_acl_policy_list,
+    endpoint_acl_policy_batch_read, endpoint_acl_policy_resolve, endpoint_acl_policy_set,
+    endpoint_acl_policy_delete;
+
+/*
+ * acl_role_read                 acl_role_get_request       -> acl_role_response
+ * acl_role_list                 acl_role_list_request      -> acl_role_batch_response
+ * acl_role_batch_read           acl_role_batch_get_request -> acl_role_batch_response
+ * acl_role_resolve              acl_role_batch_get_request -> acl_role_batch_response
+ * acl_role_set                  acl_role_set_request       -> acl_role
+ * acl_role_delete               acl_role_delete_request    -> struct str (the name, or "")
+ */
+extern const struct endpoint endpoint_acl_role_read, endpoint_acl_role_list,
+    endpoint_acl_role_batch_read, endpoint_acl_role_resolve, endpoint_acl_role_set,
+    endpoint_acl_role_delete;
+
+/*
+ * acl_binding_rule_read         acl_binding_rule_get_request -> acl_binding_rule_response
+ * acl_binding_rule_list         acl_binding_rule_list_request -> acl_binding_rule_list_response
+ * acl_binding_rule_set          acl_binding_rule_set_request -> acl_binding_rule
+ * acl_binding_rule_delete       acl_binding_rule_delete_request -> bool (whether it was there)
+ * acl_auth_method_read          acl_auth_method_get_request -> acl_auth_method_response
+ * acl_auth_method_list          acl_auth_method_list_request -> acl_auth_method_list_response
+ * acl_auth_method_set           acl_auth_method_set_request -> acl_auth_method
+ * acl_auth_method_delete        acl_auth_method_delete_request -> bool
+ */
+extern const struct endpoint endpoint_acl_binding_rule_read, endpoint_acl_binding_rule_list,
+    endpoint_acl_binding_rule_set, endpoint_acl_binding_rule_delete, endpoint_acl_auth_method_read,
+    endpoint_acl_auth_method_list, endpoint_acl_auth_method_set, endpoint_acl_auth_method_delete;
+
+/*
+ * acl_login                     acl_login_request          -> acl_token
+ * acl_logout                    acl_logout_request         -> bool
+ * acl_authorize                 acl_remote_authorization_request
+ *                                                -> list of struct acl_authorization_response
+ * acl_replication_status        dc_request                 -> acl_replication_status
+ * acl_bootstrap_tokens          dc_request                 -> acl_token
+ */
+extern const struct endpoint endpoint_acl_login, endpoint_acl_logout, endpoint_acl_authorize,
+    endpoint_acl_replication_status, endpoint_acl_bootstrap_tokens;
+
+/*
+ * acl_apply                     legacy_acl_request         -> struct str (the secret)
+ * acl_get                       acl_specific_request       -> indexed_acls
+ * acl_list                      dc_request                 -> indexed_acls
+ * acl_bootstrap                 dc_request                 -> legacy_acl
+ * acl_get_policy                acl_policy_resolve_legacy_request
+ *                                                          -> acl_policy_resolve_legacy_response
+ *
+ * Of the old system (acl.md 11). Apply's op: set, delete.
+ */
+extern const struct endpoint endpoint_acl_apply, endpoint_acl_get, endpoint_acl_list,
+    endpoint_acl_bootstrap, endpoint_acl_get_policy;
 
 /* ---- snapshots: not calls, because files go in and come out (rpc.md 8, fsm.md 8) ---- */
 
