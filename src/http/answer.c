@@ -290,8 +290,11 @@ static bool contains(struct str text, struct str part) {
     return str_find(text, part, 0) >= 0;
 }
 
-static int error_status(const struct error *e) {
-    if (contains(e->text, STR("Permission denied")) || contains(e->text, STR("ACL not found")))
+static int error_status(const struct http_request *r, const struct error *e) {
+    bool unknown_token = contains(e->text, STR("ACL not found"));
+    if (unknown_token && r->route != NULL && (r->route->flags & ROUTE_TOKEN_500) != 0)
+        return 500;
+    if (unknown_token || contains(e->text, STR("Permission denied")))
         return 403;
     if (contains(e->text, STR("RPC rate limit exceeded")))
         return 429;
@@ -348,7 +351,7 @@ struct str http_logged_url(struct http_request *r) {
 }
 
 void http_answer_error(struct http_request *r, const struct error *e) {
-    int status = error_status(e);
+    int status = error_status(r, e);
     log_at(LOG_ERROR, "agent.http", "Request error", LOG_S("method", r->method),
            LOG_S("url", http_logged_url(r)), LOG_S("from", http_remote(r)),
            LOG_S("error", e->text));

@@ -204,7 +204,7 @@ static void event_list(struct http_request *r) {
 }
 
 const struct http_route http_routes_event[] = {
-    {"/v1/event/fire/", "PUT", event_fire, 0},
+    {"/v1/event/fire/", "PUT", event_fire, ROUTE_TOKEN_500},
     {"/v1/event/list", "GET", event_list, 0},
     {NULL, NULL, NULL, 0},
 };

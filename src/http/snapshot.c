@@ -50,12 +50,6 @@ static void restore_body(struct http_request *r) {
 
 static void snapshot(struct http_request *r) {
     if (http_method_is(r, "PUT")) {
-        if (http_has_param(r, "stale")) {
-            struct error e = ERROR_IN(&r->arena);
-            error_set(&e, ERROR_INTERNAL, "stale not allowed for restore");
-            http_answer_error(r, &e);
-            return;
-        }
         http_read_body_file(r, restore_body);
         return;
     }

@@ -40,6 +40,10 @@ struct list_pair { /* of {[T]} */
     struct str key;
     struct list value;
 };
+struct ptr_pair { /* of {?S} */
+    struct str key;
+    void *value;
+};
 
 /* LIST_AT(tags, struct str, i) is an lvalue. */
 #define LIST_AT(list, type, i) (((type *)(list).items)[i])

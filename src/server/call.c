@@ -101,7 +101,7 @@ static struct query_meta *reply_meta(const struct endpoint *endpoint, struct ans
 static void answer_set_leader(const struct server *s, const struct endpoint *endpoint,
                               struct answer *a) {
     if (endpoint->meta < 0 || endpoint->kind == ENDPOINT_CORE || endpoint->kind == ENDPOINT_LOCAL ||
-        a->remote || error_is_set(&a->error)) {
+        a->remote || a->unlooked || error_is_set(&a->error)) {
         return;
     }
     a->meta.known_leader = server_known_leader(s);
@@ -120,6 +120,8 @@ static void call_observe(const struct call *c, const struct answer *answer) {
     }
 }
 
+static void call_act(struct call *c, struct answer *answer);
+
 void call_deliver(struct call *c, struct answer *answer) {
     ASSERT(c->list == NULL && c->deadline_slot == 0);
     bool here = c->forward == NULL && !c->followed; /* read here, for the first time */
@@ -129,6 +131,10 @@ void call_deliver(struct call *c, struct answer *answer) {
     c->state = CALL_IDLE;
     c->question = NULL;
     c->expired = false;
+    if (here && !error_is_set(&answer->error) && answer->as.data != NULL) {
+        call_act(c, answer);
+        return;
+    }
     if (here && c->endpoint->follow != NULL && !error_is_set(&answer->error) &&
         c->endpoint->follow(c, answer)) {
         answer_release(answer); /* the call may be over already */
@@ -169,11 +175,14 @@ struct answer *call_evaluate(struct server_thread *t, const struct endpoint *end
                                    .reply = a->reply,
                                    .may = authorization_may(who),
                                    .token = who != NULL ? who->token : NULL,
+                                   .secret = who != NULL ? who->secret : STR_NONE,
                                    .now_wall = time_now_steady()};
     bool ok = endpoint->read(&context, request, a->reply, &a->error);
     ASSERT(ok == !error_is_set(&a->error));
     a->exact = context.exact;
-    if (endpoint->kind == ENDPOINT_BLOCKING && a->meta.index == 0) {
+    a->unlooked = context.unlooked;
+    a->as = context.as;
+    if (endpoint->kind == ENDPOINT_BLOCKING && a->meta.index == 0 && !a->unlooked) {
         a->meta.index = 1;
     }
     if (endpoint->meta >= 0) {
@@ -242,7 +251,7 @@ static void read_blocking(struct server_thread *t, struct call *c, struct questi
         }
     }
     struct answer *a = question_ask(q, c->request, c->who, keep);
-    if (!error_is_set(&a->error) && a->meta.index <= min_index) {
+    if (!error_is_set(&a->error) && !a->unlooked && a->meta.index <= min_index) {
         read_park(t, q, c);
         question_set_last(q, a);
         answer_release(a);
@@ -449,6 +458,30 @@ static void call_authorize(struct call *c) {
     c->state = CALL_AUTHORIZED;
     if (authorize_start(&c->authorize)) {
         call_authorized(&c->authorize);
+    }
+}
+
+/* ---- reads with another's rights ---- */
+
+static void call_acting(struct authorize *a) {
+    struct call *c = CONTAINER_OF(a, struct call, authorize);
+    c->state = CALL_IDLE;
+    c->who = a->result;
+    if (error_is_set(&a->error)) {
+        call_deliver_error(c, a->error.kind, a->error.text);
+    } else {
+        read_once(a->thread, c);
+    }
+}
+
+/* The answer, which is released, names whose rights are wanted. */
+static void call_act(struct call *c, struct answer *answer) {
+    c->authorize = (struct authorize){
+        .secret = str_copy(c->arena, answer->as), .done = call_acting, .error = ERROR_IN(c->arena)};
+    answer_release(answer);
+    c->state = CALL_AUTHORIZED;
+    if (authorize_start(&c->authorize)) {
+        call_acting(&c->authorize);
     }
 }
 

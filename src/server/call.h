@@ -57,6 +57,14 @@ struct call_context {
      * touched: such an answer may be given again as long as nothing was. (An index that is a whole
      * table's while the watch is on one record must be read anew each time.) */
     bool exact;
+    /* Reads of kind READ with token -1, which find out themselves whose rights they want: they set
+     * `as` to that token's secret (never "") and return. They are run again, with `secret` and
+     * `may` of that token, once it is known what it may do. */
+    struct str as;
+    struct str secret; /* whose rights `may` are; absent: nobody was asked for his */
+    /* Reads set it when they answer without having looked: with zero meta, and also to who waits.
+     */
+    bool unlooked;
 };
 
 struct endpoint {
@@ -134,6 +142,8 @@ struct answer {
     uint64_t version;       /* the store's version that it was read from */
     bool exact;             /* call_context.exact */
     bool remote;            /* it came from another server, and what meta says is that one's */
+    bool unlooked;          /* call_context.unlooked */
+    struct str as;          /* call_context.as: this is no answer yet */
     /* For the consumer: forms made once from this answer and freed with it (NULL until then). HTTP
      * uses 0 compact JSON, 1 pretty JSON; the consumer must only keep here what depends on nothing
      * but the question and the reply. */

@@ -16,10 +16,15 @@
 
 /* A read with datacenter, query options and a reply with query meta. */
 #define ENDPOINT_READS(wire, kind_, request_, reply_)                                              \
+    ENDPOINT_READS_(wire, kind_, request_, reply_),                                                \
+        .token = offsetof(struct request_, options.token)
+/* The same, where the read itself says whose rights it wants (call_context.as). */
+#define ENDPOINT_READS_AS(wire, kind_, request_, reply_)                                           \
+    ENDPOINT_READS_(wire, kind_, request_, reply_), .token = -1
+#define ENDPOINT_READS_(wire, kind_, request_, reply_)                                             \
     .name = (wire), .kind = (kind_), .request = &request_##_shape, .reply = &reply_##_shape,       \
     .datacenter = offsetof(struct request_, datacenter),                                           \
-    .options = offsetof(struct request_, options), .meta = offsetof(struct reply_, meta),          \
-    .token = offsetof(struct request_, options.token)
+    .options = offsetof(struct request_, options), .meta = offsetof(struct reply_, meta)
 
 /* A write with a datacenter; what it replies with is given by one of the two below. */
 #define ENDPOINT_WRITES(wire, request_)                                                            \

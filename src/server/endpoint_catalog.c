@@ -1,6 +1,8 @@
 /* Catalog: reads of nodes and services (rpc.md 6.2). Register and Deregister are in register.c. */
 #include "server/endpoint.h"
+#include "server/filter_acl.h"
 #include "server/near.h"
+#include "server/permit.h"
 #include "store/catalog.h"
 #include "store/gateway.h"
 
@@ -25,6 +27,7 @@ static bool list_nodes(struct call_context *c, const void *request, void *reply,
     struct indexed_nodes *out = reply;
     c->meta->index = catalog_nodes(c->store, &r->node_meta_filters, &out->nodes);
     c->exact = true; /* the table's index, and the table is watched */
+    filter_nodes(c, &out->nodes);
     if (!filter_list(c, r->options.filter, &node_shape, &out->nodes, 0, e)) {
         return false;
     }
@@ -39,6 +42,7 @@ static bool list_services(struct call_context *c, const void *request, void *rep
     struct indexed_services *out = reply;
     c->meta->index = catalog_services(c->store, &r->node_meta_filters, &out->services);
     c->exact = r->node_meta_filters.len == 0;
+    filter_services(c, &out->services);
     return true;
 }
 
@@ -49,6 +53,7 @@ static bool service_list(struct call_context *c, const void *request, void *repl
     struct indexed_service_list *out = reply;
     c->meta->index = catalog_service_names(c->store, &out->services);
     c->exact = true;
+    filter_service_names(c, &out->services);
     return true;
 }
 
@@ -70,6 +75,9 @@ static bool service_nodes(struct call_context *c, const void *request, void *rep
     if (r->service_name.len == 0 && r->service_address.len == 0) {
         return error_set(e, ERROR_INTERNAL, "Must provide service name");
     }
+    if (r->connect && !permit_look(c, r->service_name)) {
+        return true;
+    }
     if (r->connect) {
         c->meta->index = catalog_connect_nodes(c->store, r->service_name, nodes);
     } else if (r->service_address.len > 0) {
@@ -82,6 +90,7 @@ static bool service_nodes(struct call_context *c, const void *request, void *rep
         c->meta->index = catalog_service_nodes(c->store, r->service_name, NULL, nodes);
         c->exact = nodes->len > 0;
     }
+    filter_service_nodes(c, nodes);
     meta_filter(&r->node_meta_filters, nodes, 0, service_node_meta);
     if (!filter_list(c, r->options.filter, &service_node_shape, nodes, 0, e)) {
         return false;
@@ -98,6 +107,7 @@ static bool node_services_read(struct call_context *c, const void *request, void
         return error_set(e, ERROR_INTERNAL, "Must provide node");
     }
     c->meta->index = catalog_node_services_map(c->store, r->node, &out->node_services);
+    filter_node_services(c, &out->node_services);
     struct list none = LIST_NIL;
     return filter_ptr_map(c, r->options.filter, &node_service_shape,
                           out->node_services != NULL ? &out->node_services->services : &none, e);
@@ -112,6 +122,7 @@ static bool node_service_list_read(struct call_context *c, const void *request, 
     }
     struct node_service_list *found = &out->node_services;
     c->meta->index = catalog_node_services(c->store, r->node, &found->node, &found->services);
+    filter_node_service_list(c, found);
     struct list none = LIST_NIL;
     return filter_list(c, r->options.filter, &node_service_shape,
                        found->node != NULL ? &found->services : &none, 0, e);
@@ -124,7 +135,11 @@ static bool gateway_services_read(struct call_context *c, const void *request, v
     if (r->service_name.len == 0) {
         return error_set(e, ERROR_INTERNAL, "Must provide gateway name");
     }
+    if (!permit(c, ACL_SERVICE, ACL_READ, r->service_name, e)) {
+        return false;
+    }
     c->meta->index = gateway_services(c->store, r->service_name, &out->services);
+    filter_gateway_services(c, &out->services);
     return true;
 }
 

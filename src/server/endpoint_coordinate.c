@@ -3,7 +3,9 @@
 
 #include "gossip/rules.h"
 #include "server/endpoint.h"
+#include "server/filter_acl.h"
 #include "server/membership.h"
+#include "server/permit.h"
 #include "store/coordinate.h"
 
 #define COORDINATE_DIMENSIONS 8
@@ -28,7 +30,7 @@ static bool coord_check(const struct coord *coord, struct error *e) {
 static bool update_core(struct call_context *c, void *request, void *reply, struct error *e) {
     (void)reply;
     const struct coordinate_update_request *r = request;
-    if (!coord_check(r->coord, e)) {
+    if (!coord_check(r->coord, e) || !permit(c, ACL_NODE, ACL_WRITE, r->node, e)) {
         return false;
     }
     coordinate_batch_add(c->server->coordinates, r);
@@ -106,13 +108,16 @@ static bool list_nodes(struct call_context *c, const void *request, void *reply,
     struct indexed_coordinates *out = reply;
     c->meta->index = coordinate_list(c->store, &out->coordinates);
     c->exact = true;
+    filter_coordinates(c, &out->coordinates);
     return true;
 }
 
 static bool node_read(struct call_context *c, const void *request, void *reply, struct error *e) {
-    (void)e;
     const struct node_request *r = request;
     struct indexed_coordinates *out = reply;
+    if (!permit(c, ACL_NODE, ACL_READ, r->node, e)) {
+        return false;
+    }
     c->meta->index = coordinate_node(c->store, r->node, &out->coordinates);
     for (uint32_t i = 0; i < out->coordinates.len; i++) {
         LIST_AT(out->coordinates, struct coordinate *, i)->node = str_copy(c->arena, r->node);

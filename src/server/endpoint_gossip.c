@@ -4,6 +4,7 @@
 #include "server/endpoint.h"
 #include "server/keyring.h"
 #include "server/membership.h"
+#include "server/permit.h"
 
 #define OF struct event_fire_request
 static const struct field event_fire_request_fields[] = {
@@ -55,6 +56,8 @@ SHAPE(keyring_responses, "KeyringResponses");
 static bool event_fire(struct call_context *c, void *request, void *reply, struct error *e) {
     const struct event_fire_request *r = request;
     struct event_fire_response *out = reply;
+    if (!permit(c, ACL_EVENT, ACL_WRITE, r->name, e))
+        return false;
     out->meta.known_leader = server_known_leader(c->server);
     out->meta.last_contact = (int64_t)server_last_contact_ns(c->server);
     if (c->server->membership == NULL)
@@ -217,6 +220,29 @@ static bool operation_of(struct str text, enum gossip_key_operation *out, struct
     return error_set(e, ERROR_INTERNAL, "unknown keyring operation " STR_FMT, STR_ARG(text));
 }
 
+static bool keyring_permit(const struct call *c, struct error *e) {
+    const struct keyring_request *r = c->request;
+    bool list = str_is(r->operation, "list");
+    if (authorizer_may_keyring(authorization_may(c->who), list ? ACL_READ : ACL_WRITE))
+        return true;
+    return error_set(e, ERROR_INTERNAL, "%s",
+                     list ? "Reading keyring denied by ACLs"
+                          : "Modifying keyring denied due to ACLs");
+}
+
+static bool keyring_check(const struct call *c, enum gossip_key_operation *operation,
+                          struct error *e) {
+    const struct keyring_request *r = c->request;
+    if (!keyring_permit(c, e))
+        return false;
+    if (c->server->membership == NULL)
+        return error_set(e, ERROR_INTERNAL, "this server has no gossip pool");
+    if (r->local_only && !str_is(r->operation, "list"))
+        return error_set(e, ERROR_INTERNAL,
+                         "argument error: LocalOnly can only be used for List operations");
+    return operation_of(r->operation, operation, e);
+}
+
 static void keyring_begin(struct call *c) {
     const struct keyring_request *r = c->request;
     struct answer *a = c->answer;
@@ -226,25 +252,20 @@ static void keyring_begin(struct call *c) {
     w->arena = &a->arena;
     w->remote_arena = ARENA_INIT;
     w->found = LIST_EMPTY;
-    if (c->server->membership == NULL) {
-        error_set(&a->error, ERROR_INTERNAL, "this server has no gossip pool");
-    } else if (r->local_only && !str_is(r->operation, "list")) {
-        error_set(&a->error, ERROR_INTERNAL,
-                  "argument error: LocalOnly can only be used for List operations");
-    } else if (operation_of(r->operation, &w->operation, &a->error)) {
-        bool wan = !r->forwarded && !r->local_only &&
-                   membership_pool(c->server->membership, MEMBERSHIP_WAN) != NULL;
-        static const struct gossip_key_result nothing;
-        if (base64_decode(r->key, &w->key, &a->arena, &key_error)) {
-            ask_pool(w, wan ? MEMBERSHIP_WAN : MEMBERSHIP_LAN, wan ? wan_done : lan_done);
-            return;
-        }
-        if (wan)
-            add_pool(w, true, &nothing, key_error.text);
-        lan_done(w, &nothing, key_error.text);
+    if (!keyring_check(c, &w->operation, &a->error)) {
+        work_end(w);
         return;
     }
-    work_end(w);
+    bool wan = !r->forwarded && !r->local_only &&
+               membership_pool(c->server->membership, MEMBERSHIP_WAN) != NULL;
+    static const struct gossip_key_result nothing;
+    if (base64_decode(r->key, &w->key, &a->arena, &key_error)) {
+        ask_pool(w, wan ? MEMBERSHIP_WAN : MEMBERSHIP_LAN, wan ? wan_done : lan_done);
+        return;
+    }
+    if (wan)
+        add_pool(w, true, &nothing, key_error.text);
+    lan_done(w, &nothing, key_error.text);
 }
 
 const struct endpoint endpoint_internal_keyring_operation = {

@@ -1,6 +1,8 @@
 /* Health: checks, and instances with their checks (rpc.md 6.3). */
 #include "server/endpoint.h"
+#include "server/filter_acl.h"
 #include "server/near.h"
+#include "server/permit.h"
 #include "store/catalog.h"
 
 static struct str check_node(const void *element) {
@@ -20,6 +22,7 @@ static const struct list *instance_meta(const void *element) {
 
 static bool checks_end(struct call_context *c, const struct query_options *options,
                        const struct query_source *source, struct list *checks, struct error *e) {
+    filter_checks(c, checks);
     if (!filter_list(c, options->filter, &health_check_shape, checks, 0, e)) {
         return false;
     }
@@ -93,7 +96,11 @@ static bool service_nodes(struct call_context *c, const void *request, void *rep
     if (r->service_name.len == 0) {
         return error_set(e, ERROR_INTERNAL, "Must provide service name");
     }
+    if ((r->connect || r->ingress) && !permit_look(c, r->service_name)) {
+        return true;
+    }
     service_nodes_find(c, r, &out->nodes);
+    filter_instances(c, &out->nodes);
     meta_filter(&r->node_meta_filters, &out->nodes, size, instance_meta);
     if (!filter_list(c, r->options.filter, &check_service_node_shape, &out->nodes, size, e)) {
         return false;

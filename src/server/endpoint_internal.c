@@ -1,6 +1,8 @@
 /* Internal: what the web page reads (rpc.md 6.7). */
 #include "server/endpoint.h"
+#include "server/filter_acl.h"
 #include "server/near.h"
+#include "server/permit.h"
 #include "store/catalog.h"
 
 static struct str instance_node(const void *element) {
@@ -13,6 +15,7 @@ static bool node_info(struct call_context *c, const void *request, void *reply, 
     const struct node_request *r = request;
     struct indexed_node_dump *out = reply;
     c->meta->index = catalog_node_info(c->store, r->node, &out->dump);
+    filter_node_dump(c, &out->dump);
     return true;
 }
 
@@ -21,6 +24,7 @@ static bool node_dump(struct call_context *c, const void *request, void *reply, 
     struct indexed_node_dump *out = reply;
     c->meta->index = catalog_node_dump(c->store, &out->dump);
     c->exact = true;
+    filter_node_dump(c, &out->dump);
     return filter_list(c, r->options.filter, &node_info_shape, &out->dump, 0, e);
 }
 
@@ -32,6 +36,7 @@ static bool service_dump(struct call_context *c, const void *request, void *repl
     c->meta->index =
         catalog_service_dump(c->store, r->use_service_kind, r->service_kind, &out->nodes);
     c->exact = !r->use_service_kind;
+    filter_instances(c, &out->nodes);
     if (!filter_list(c, r->options.filter, &check_service_node_shape, &out->nodes, size, e)) {
         return false;
     }
@@ -46,7 +51,11 @@ static bool gateway_service_dump(struct call_context *c, const void *request, vo
     if (r->service_name.len == 0) {
         return error_set(e, ERROR_INTERNAL, "Must provide gateway name");
     }
+    if (!permit(c, ACL_SERVICE, ACL_READ, r->service_name, e)) {
+        return false;
+    }
     c->meta->index = catalog_gateway_dump(c->store, r->service_name, &out->dump);
+    filter_gateway_dump(c, &out->dump);
     return true;
 }
 

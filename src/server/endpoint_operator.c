@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "server/autopilot.h"
 #include "server/endpoint.h"
+#include "server/permit.h"
 #include "store/autopilot.h"
 
 /* ---- Status ---- */
@@ -101,10 +102,12 @@ const struct endpoint endpoint_status_raft_stats = {
 static bool configuration_core(struct call_context *c, void *request, void *reply,
                                struct error *e) {
     (void)request;
-    (void)e;
     struct raft_configuration_response *out = reply;
     const struct server_options *o = server_options(c->server);
     struct raft_driver_configuration configuration;
+    if (!permit_operator(c, ACL_READ, e)) {
+        return false;
+    }
     raft_driver_configuration(c->server->driver, c->arena, &configuration);
     out->servers = LIST_NEW(c->arena, struct raft_server *, configuration.len);
     for (size_t i = 0; i < configuration.len; i++) {
@@ -151,6 +154,11 @@ static void remove_peer(struct call *c, bool by_id) {
     struct raft_driver *driver = c->server->driver;
     struct raft_driver_configuration configuration;
     struct str wanted = by_id ? r->id : r->address;
+    if (!authorizer_may_operator(authorization_may(c->who), ACL_WRITE)) {
+        permit_deny(&c->answer->error);
+        call_send_back(c);
+        return;
+    }
     raft_driver_configuration(driver, arena, &configuration);
     for (size_t i = 0; i < configuration.len; i++) {
         const struct raft_driver_server *s = &configuration.servers[i];
@@ -180,13 +188,17 @@ static void remove_by_id(struct call *c) {
 
 static bool health_core(struct call_context *c, void *request, void *reply, struct error *e) {
     (void)request;
-    return autopilot_health(c->server->autopilot, c->arena, reply, e);
+    return permit_operator(c, ACL_READ, e) &&
+           autopilot_health(c->server->autopilot, c->arena, reply, e);
 }
 
 static bool autopilot_get_read(struct call_context *c, const void *request, void *reply,
                                struct error *e) {
     (void)request;
     struct autopilot_config *config = NULL;
+    if (!permit_operator(c, ACL_READ, e)) {
+        return false;
+    }
     autopilot_config_get(c->store, &config);
     if (config == NULL) {
         return error_set(e, ERROR_INTERNAL, "autopilot config not initialized yet");
@@ -197,8 +209,9 @@ static bool autopilot_get_read(struct call_context *c, const void *request, void
 
 static bool autopilot_set_prepare(struct call_context *c, void *request, struct buf *entry,
                                   struct error *e) {
-    (void)c;
-    (void)e;
+    if (!permit_operator(c, ACL_WRITE, e)) {
+        return false;
+    }
     endpoint_entry(entry, ENTRY_AUTOPILOT, &autopilot_set_request_shape, request);
     return true;
 }

@@ -4,7 +4,9 @@
 #include "base/random.h"
 #include "schema/meta.h"
 #include "server/endpoint.h"
+#include "server/filter_acl.h"
 #include "server/near.h"
+#include "server/permit.h"
 #include "server/query_failover.h"
 #include "store/catalog.h"
 #include "store/query.h"
@@ -53,6 +55,12 @@ static bool query_check(struct call_context *c, const struct prepared_query *q, 
     return true;
 }
 
+static bool write_permit(const struct call_context *c, const struct prepared_query *q,
+                         struct error *e) {
+    return !query_is_named(q) || permit(c, ACL_QUERY, ACL_WRITE, q->name, e);
+}
+
+/* And the caller may change it. */
 static bool must_exist(struct call_context *c, struct str id, struct error *e) {
     struct prepared_query *stored;
     uint64_t index;
@@ -61,7 +69,7 @@ static bool must_exist(struct call_context *c, struct str id, struct error *e) {
     if (stored == NULL)
         return error_set(e, ERROR_INTERNAL,
                          "Cannot modify non-existent prepared query: '" STR_FMT "'", STR_ARG(id));
-    return true;
+    return write_permit(c, stored, e);
 }
 
 static bool apply_prepare(struct call_context *c, void *request, struct buf *entry,
@@ -77,9 +85,9 @@ static bool apply_prepare(struct call_context *c, void *request, struct buf *ent
                              "ID must be empty when creating a new prepared query");
         uuid_random(id);
         q->id = str_copy(c->arena, str_from(id));
-    } else if (!must_exist(c, q->id, e)) {
-        return false;
     }
+    if (!write_permit(c, q, e) || (!str_is(r->op, "create") && !must_exist(c, q->id, e)))
+        return false;
     if (str_is(r->op, "create") || str_is(r->op, "update")) {
         if (!query_check(c, q, e))
             return false;
@@ -102,6 +110,9 @@ static bool get_read(struct call_context *c, const void *request, void *reply, s
         return false;
     if (q == NULL)
         return error_set(e, ERROR_NOT_FOUND, NOT_FOUND);
+    if (query_is_named(q) && !permit(c, ACL_QUERY, ACL_READ, q->name, e))
+        return false;
+    redact_query(c, q);
     out->queries = LIST_NEW(c->arena, struct prepared_query *, 1);
     LIST_AT(out->queries, struct prepared_query *, 0) = q;
     return true;
@@ -113,6 +124,7 @@ static bool list_read(struct call_context *c, const void *request, void *reply, 
     struct indexed_prepared_queries *out = reply;
     c->meta->index = query_list(c->store, &out->queries);
     c->exact = true; /* the whole table is watched */
+    filter_queries(c, &out->queries);
     return true;
 }
 
@@ -130,9 +142,13 @@ resolve(struct call_context *c, const struct prepared_query_execute_request *r, 
 static bool explain_read(struct call_context *c, const void *request, void *reply,
                          struct error *e) {
     struct prepared_query_explain_response *out = reply;
-    const struct prepared_query *q = resolve(c, request, e);
+    struct prepared_query *q = resolve(c, request, e);
     if (q == NULL)
         return false;
+    struct list one = {&q, 1, true};
+    filter_queries(c, &one);
+    if (one.len == 0)
+        return permit_deny(e);
     out->query = *q;
     return true;
 }
@@ -267,9 +283,20 @@ static void limit(struct list *nodes, int64_t most) {
         nodes->len = (uint32_t)most;
 }
 
+/* A query shows what its own token may see, if it has one; only then whose request it is does not
+ * matter. False: whether that is so is found out first, and execution begins anew. */
+static bool has_rights(struct call_context *c, const struct prepared_query *q, struct str callers) {
+    struct str wanted = q->token.len > 0 ? q->token : callers.len > 0 ? callers : STR("anonymous");
+    if (!server_options(c->server)->acl.enabled || str_eq(c->secret, wanted))
+        return true;
+    c->as = wanted;
+    return false;
+}
+
 static void execute(struct call_context *c, const struct prepared_query *q, bool connect,
                     struct prepared_query_execute_response *out) {
     find_instances(c, &q->service, connect, &out->nodes);
+    filter_instances(c, &out->nodes);
     shuffle(&out->nodes);
     out->service = q->service.service;
     out->dns = q->dns;
@@ -284,6 +311,8 @@ static bool execute_read(struct call_context *c, const void *request, void *repl
     const struct prepared_query *q = resolve(c, r, e);
     if (q == NULL)
         return false;
+    if (!has_rights(c, q, r->options.token))
+        return true;
     execute(c, q, r->connect, out);
     struct query_source source = near_source(c, r, q);
     order(c, &source, &out->nodes);
@@ -296,6 +325,8 @@ static bool execute_remote_read(struct call_context *c, const void *request, voi
     const struct prepared_query_execute_remote_request *r = request;
     struct prepared_query_execute_response *out = reply;
     (void)e;
+    if (!has_rights(c, &r->query, r->options.token))
+        return true;
     execute(c, &r->query, r->connect, out);
     limit(&out->nodes, r->limit);
     return true;
@@ -328,8 +359,8 @@ const struct endpoint endpoint_prepared_query_explain = {
 };
 
 const struct endpoint endpoint_prepared_query_execute = {
-    ENDPOINT_READS("PreparedQuery.Execute", ENDPOINT_READ, prepared_query_execute_request,
-                   prepared_query_execute_response),
+    ENDPOINT_READS_AS("PreparedQuery.Execute", ENDPOINT_READ, prepared_query_execute_request,
+                      prepared_query_execute_response),
     .metric = "prepared-query.execute",
     .read = execute_read,
     .follow = query_failover_begin,
@@ -337,8 +368,8 @@ const struct endpoint endpoint_prepared_query_execute = {
 };
 
 const struct endpoint endpoint_prepared_query_execute_remote = {
-    ENDPOINT_READS("PreparedQuery.ExecuteRemote", ENDPOINT_READ,
-                   prepared_query_execute_remote_request, prepared_query_execute_response),
+    ENDPOINT_READS_AS("PreparedQuery.ExecuteRemote", ENDPOINT_READ,
+                      prepared_query_execute_remote_request, prepared_query_execute_response),
     .metric = "prepared-query.execute_remote",
     .read = execute_remote_read,
 };

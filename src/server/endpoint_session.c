@@ -1,6 +1,8 @@
 /* Session (rpc.md 6.5). Timers are session_timer.c's. */
 #include "base/random.h"
 #include "server/endpoint.h"
+#include "server/filter_acl.h"
+#include "server/permit.h"
 #include "store/session.h"
 
 #define SESSION_TTL_MAX (24 * HOUR)
@@ -47,6 +49,9 @@ static bool create_prepare(struct call_context *c, struct session *session, stru
     if (session->node.len == 0) {
         return error_set(e, ERROR_INTERNAL, "Must provide Node");
     }
+    if (!permit(c, ACL_SESSION, ACL_WRITE, session->node, e)) {
+        return false;
+    }
     if (behavior.len == 0) {
         session->behavior = STR("release");
     } else if (!str_is(behavior, "release") && !str_is(behavior, "delete")) {
@@ -55,15 +60,43 @@ static bool create_prepare(struct call_context *c, struct session *session, stru
     return ttl_check(c, session->ttl, e) && id_choose(c, session, e);
 }
 
+/* What is not there may be destroyed by anybody. */
+static bool destroy_permit(struct call_context *c, struct str id, struct error *e) {
+    struct session *stored = NULL;
+    uint64_t index;
+    if (c->may == NULL) {
+        return true;
+    }
+    if (!session_get(c->store, id, &stored, &index, e)) {
+        return error_prefix(e, "Session lookup failed: ");
+    }
+    return stored == NULL || permit(c, ACL_SESSION, ACL_WRITE, stored->node, e);
+}
+
+static bool destroy_prepare(struct call_context *c, struct str id, struct error *e) {
+    if (id.len == 0) {
+        return error_set(e, ERROR_INTERNAL, "Must provide ID");
+    }
+    return destroy_permit(c, id, e);
+}
+
+static bool op_prepare(struct call_context *c, struct session_request *r, struct error *e) {
+    if (str_is(r->op, "create")) {
+        return create_prepare(c, &r->session, e);
+    }
+    if (str_is(r->op, "destroy")) {
+        return destroy_prepare(c, r->session.id, e);
+    }
+    /* Otherwise it is refused when it is applied, in other words. */
+    return c->may == NULL || error_set(e, ERROR_INTERNAL, "Invalid session operation " STR_FMT,
+                                       STR_ARG(str_quote(c->arena, r->op)));
+}
+
 static bool apply_prepare(struct call_context *c, void *request, struct buf *entry,
                           struct error *e) {
     struct session_request *r = request;
-    if (str_is(r->op, "create")) {
-        if (!create_prepare(c, &r->session, e)) {
-            return false;
-        }
-    } else if (str_is(r->op, "destroy") && r->session.id.len == 0) {
-        return error_set(e, ERROR_INTERNAL, "Must provide ID");
+    if (!op_prepare(c, r, e)) {
+        return false;
     }
     endpoint_entry(entry, ENTRY_SESSION, &session_request_shape, r);
     return true;
@@ -107,7 +140,11 @@ static bool session_find(struct call_context *c, struct store_read *read, struct
 
 static bool get_read(struct call_context *c, const void *request, void *reply, struct error *e) {
     struct indexed_sessions *out = reply;
-    return session_find(c, c->store, wanted_id(request), &out->sessions, &c->meta->index, e);
+    if (!session_find(c, c->store, wanted_id(request), &out->sessions, &c->meta->index, e)) {
+        return false;
+    }
+    filter_sessions(c, &out->sessions);
+    return true;
 }
 
 static bool list_read(struct call_context *c, const void *request, void *reply, struct error *e) {
@@ -116,6 +153,7 @@ static bool list_read(struct call_context *c, const void *request, void *reply, 
     struct indexed_sessions *out = reply;
     c->meta->index = session_list(c->store, &out->sessions);
     c->exact = true;
+    filter_sessions(c, &out->sessions);
     return true;
 }
 
@@ -124,7 +162,14 @@ static bool node_read(struct call_context *c, const void *request, void *reply, 
     const struct node_request *r = request;
     struct indexed_sessions *out = reply;
     c->meta->index = session_node_list(c->store, r->node, &out->sessions);
+    filter_sessions(c, &out->sessions);
     return true;
+}
+
+static bool renew_permit(const struct call_context *c, const struct list *sessions,
+                         struct error *e) {
+    return sessions->len == 0 ||
+           permit(c, ACL_SESSION, ACL_WRITE, LIST_AT(*sessions, struct session *, 0)->node, e);
 }
 
 /* No entry; the reply's meta has nothing but the index, and not even that for an unknown session.
@@ -138,6 +183,7 @@ static bool renew_core(struct call_context *c, void *request, void *reply, struc
     }
     bool ok = session_find(c, &read, wanted_id(request), &out->sessions, &index, e);
     store_read_end(&read);
+    ok = ok && renew_permit(c, &out->sessions, e);
     out->meta.index = ok && index > 1 ? index : 0; /* 1 stands for "never written" */
     if (ok && out->sessions.len > 0 && server_is_leader(c->server)) { /* others have no timers */
         session_timers_reset(c->server->session_timers,

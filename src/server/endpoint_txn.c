@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "server/endpoint.h"
+#include "server/filter_acl.h"
+#include "server/permit.h"
 #include "store/txn.h"
 
 /* ---- errors by operation, in the arena of the answer ---- */
@@ -21,33 +23,67 @@ static void txn_error_add(struct call_context *c, struct list *errors, uint32_t 
     *errors = all;
 }
 
-static bool kv_check(const struct txn_op_kv *op, struct error *e) {
+/* Reads are allowed: their results are filtered. Only what tells of an entry without showing it
+ * needs a right of its own (acl.md 9.3). */
+static bool kv_permit(const struct call_context *c, const struct txn_op_kv *op, struct error *e) {
+    struct str key = op->dir_ent.key;
+    if (str_is(op->verb, "get") || str_is(op->verb, "get-tree")) {
+        return true;
+    }
+    if (str_is(op->verb, "delete-tree")) {
+        return authorizer_may_write_prefix(c->may, key) || permit_deny(e);
+    }
+    bool looks = str_is(op->verb, "check-session") || str_is(op->verb, "check-index");
+    return permit(c, ACL_KEY, looks ? ACL_READ : ACL_WRITE, key, e);
+}
+
+static bool kv_check(const struct call_context *c, const struct txn_op_kv *op, struct error *e) {
     if (op->dir_ent.key.len == 0 && !str_is(op->verb, "delete-tree")) {
         return error_set(e, ERROR_INTERNAL, "Must provide key");
     }
-    return true;
+    return kv_permit(c, op, e);
+}
+
+static bool node_check(struct call_context *c, const struct txn_op_node *op, struct error *e) {
+    return str_is(op->verb, "get") || (register_check_node(c, op->node.node, op->node.id, e) &&
+                                       permit(c, ACL_NODE, ACL_WRITE, op->node.node, e));
+}
+
+static bool service_check(struct call_context *c, struct txn_op_service *op, struct error *e) {
+    return str_is(op->verb, "get") || (register_prepare_service(c, &op->service, e) &&
+                                       permit(c, ACL_SERVICE, ACL_WRITE, op->service.service, e));
+}
+
+static bool check_check(const struct call_context *c, struct txn_op_check *op, struct error *e) {
+    struct health_check *check = &op->check;
+    if (str_is(op->verb, "get")) {
+        return true;
+    }
+    if (check->check_id.len == 0) {
+        check->check_id = check->name;
+    }
+    return check->service_id.len > 0 ? permit(c, ACL_SERVICE, ACL_WRITE, check->service_name, e)
+                                     : permit(c, ACL_NODE, ACL_WRITE, check->node, e);
 }
 
 /* Reads ("get") of records are not looked at; the rest is validated as a registration would be. */
 static bool op_check(struct call_context *c, struct txn_op *op, struct error *e) {
     if (op->kv != NULL) {
-        return kv_check(op->kv, e);
+        return kv_check(c, op->kv, e);
     }
-    if (op->intention != NULL ||
-        (op->node == NULL && op->service == NULL && op->check == NULL && op->session != NULL)) {
-        return error_set(e, ERROR_DENIED, "Permission denied"); /* never sent by agents */
+    if (op->intention != NULL) {
+        return permit_deny(e); /* never sent by agents */
     }
-    if (op->node != NULL && !str_is(op->node->verb, "get")) {
-        return register_check_node(c, op->node->node.node, op->node->node.id, e);
+    if (op->node != NULL) {
+        return node_check(c, op->node, e);
     }
-    if (op->node == NULL && op->service != NULL && !str_is(op->service->verb, "get")) {
-        return register_prepare_service(c, &op->service->service, e);
+    if (op->service != NULL) {
+        return service_check(c, op->service, e);
     }
-    if (op->node == NULL && op->service == NULL && op->check != NULL &&
-        !str_is(op->check->verb, "get") && op->check->check.check_id.len == 0) {
-        op->check->check.check_id = op->check->check.name;
+    if (op->check != NULL) {
+        return check_check(c, op->check, e);
     }
-    return true;
+    return op->session == NULL || permit_deny(e); /* never sent by agents */
 }
 
 static bool ops_check(struct call_context *c, const struct list *ops, struct list *errors,
@@ -127,6 +163,7 @@ static bool apply_finish(struct call_context *c, const void *request,
         return error_set(e, ERROR_INTERNAL, "unexpected return type from a transaction");
     }
     ptr_list_copy(c, &out->results, &result->txn->results, &txn_result_shape);
+    filter_txn_results(c, &out->results);
     ptr_list_copy(c, &out->errors, &result->txn->errors, &txn_error_shape);
     return true;
 }
@@ -141,6 +178,7 @@ static bool read_read(struct call_context *c, const void *request, void *reply, 
     }
     if (out->errors.len == 0) {
         txn_read(c->store, &r->ops, &out->errors, &out->results);
+        filter_txn_results(c, &out->results);
     }
     return true;
 }

@@ -291,6 +291,7 @@ struct snapshot_call {
     struct loop *home;
     struct message message;
     struct snapshot_work *work;
+    struct authorize authorize;
     bool restoring;
     bool elsewhere;
 };

@@ -50,8 +50,8 @@ static void management_policy(struct leader_acl *l, struct store_read *r) {
     struct acl_policy policy = {
         .id = STR(ACL_POLICY_GLOBAL_MANAGEMENT),
         .name = stored != NULL ? stored->name : STR("global-management"),
-        .description =
-            stored != NULL ? stored->description : STR("Builtin Policy that grants unlimited access"),
+        .description = stored != NULL ? stored->description
+                                      : STR("Builtin Policy that grants unlimited access"),
         .rules = acl_global_management_rules,
     };
     policy.hash = acl_policy_hash(&policy, r->arena);

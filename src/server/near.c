@@ -122,11 +122,6 @@ bool filter_list(struct call_context *c, struct str text, const struct shape *sh
     return true;
 }
 
-struct ptr_pair { /* of a map of pointers */
-    struct str key;
-    void *value;
-};
-
 bool filter_ptr_map(struct call_context *c, struct str text, const struct shape *shape,
                     struct list *map, struct error *e) {
     if (text.len == 0) {

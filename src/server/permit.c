@@ -19,6 +19,11 @@ bool permit_operator(const struct call_context *c, enum acl_access access, struc
     return authorizer_may_operator(c->may, access) || permit_deny(e);
 }
 
+bool permit_look(struct call_context *c, struct str service) {
+    c->unlooked = !may(c, ACL_SERVICE, ACL_READ, service);
+    return !c->unlooked;
+}
+
 bool permit_acl(const struct call_context *c, enum acl_access access, struct error *e) {
     return authorizer_may_acl(c->may, access) || permit_deny(e);
 }

@@ -15,6 +15,9 @@ bool permit(const struct call_context *c, enum acl_resource resource, enum acl_a
             struct str name, struct error *e);
 bool permit_operator(const struct call_context *c, enum acl_access access, struct error *e);
 bool permit_acl(const struct call_context *c, enum acl_access access, struct error *e);
+/* For reads of what reaches a service: without service:read they answer with nothing, as if they
+ * had not looked. False: reply is to be left as it is. */
+bool permit_look(struct call_context *c, struct str service);
 /* The same without an error. */
 bool may(const struct call_context *c, enum acl_resource resource, enum acl_access access,
          struct str name);

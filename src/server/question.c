@@ -166,10 +166,11 @@ void question_key(struct buf *out, const struct call *c) {
     ASSERT(c->endpoint->request->size <= sizeof(copy));
     memcpy(copy, c->request, c->endpoint->request->size);
     struct query_options *of_copy = call_options(c->endpoint, copy);
+    bool told_apart = c->who != NULL || c->endpoint->token < 0;
     *of_copy = (struct query_options){.allow_stale = options->allow_stale,
                                       .filter = options->filter,
                                       .require_consistent = options->require_consistent,
-                                      .token = c->who != NULL ? options->token : STR_NONE};
+                                      .token = told_apart ? options->token : STR_NONE};
     key_struct(out, c->endpoint->request, copy);
 }
 
@@ -469,7 +470,8 @@ struct answer *question_ask(struct question *q, const void *request,
 
 /* Moves the calls that the answer ends to `ready`. */
 static void question_settle(struct question *q, struct answer *a, struct call_list *ready) {
-    bool all = error_is_set(&a->error) || q->restored || q->endpoint->kind != ENDPOINT_BLOCKING;
+    bool all = error_is_set(&a->error) || a->unlooked || q->restored ||
+               q->endpoint->kind != ENDPOINT_BLOCKING;
     q->restored = false;
     for (struct call *c = q->calls.first, *next; c != NULL; c = next) {
         next = c->next;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "acl/authorizer.h"
 #include "base/mem.h"
 #include "server/endpoints.h"
 #include "server/server_room.h"
@@ -18,15 +19,13 @@ struct snapshot_work {
     struct raft_driver_snapshot *snapshot;
     struct raft_driver_restore *restore;
     uv_work_t work;
-    bool ok;
+    bool reserved; /* of restores one runs at a time: this one */
 };
 
 /* ---- the end of a job, on the caller's loop ---- */
 
 static void finish(struct snapshot_call *c) {
     struct server *s = c->server;
-    mem_free(c->work);
-    c->work = NULL;
     if (!c->elsewhere) {
         c->meta.known_leader = server_known_leader(s);
         c->meta.last_contact = (int64_t)server_last_contact_ns(s);
@@ -34,10 +33,12 @@ static void finish(struct snapshot_call *c) {
     peer_release(c->peer);
     c->peer = NULL;
     pthread_mutex_lock(&s->jobs_mutex);
-    if (c->restoring && !c->elsewhere) {
+    if (c->work->reserved) {
         s->restoring = false;
     }
     pthread_mutex_unlock(&s->jobs_mutex);
+    mem_free(c->work);
+    c->work = NULL;
     c->done(c);
     pthread_mutex_lock(&s->jobs_mutex);
     s->jobs--;
@@ -129,6 +130,34 @@ static bool runs_here(struct snapshot_call *c) {
     }
     forward_to_leader(c);
     return false;
+}
+
+/* ---- who may: where it is done (acl.md 9.6) ---- */
+
+static void begin_here(struct snapshot_call *c);
+
+static void snapshot_authorized(struct authorize *a) {
+    struct snapshot_call *c = CONTAINER_OF(a, struct snapshot_call, authorize);
+    bool allowed = authorizer_may_snapshot(authorization_may(a->result));
+    authorization_release(a->result);
+    if (error_is_set(&a->error)) {
+        error_copy(&c->error, &a->error);
+    } else if (!allowed) {
+        error_set(&c->error, ERROR_DENIED, "Permission denied");
+    }
+    if (error_is_set(&c->error)) {
+        send_home(c, finish_run);
+    } else {
+        begin_here(c);
+    }
+}
+
+static void snapshot_authorize(struct snapshot_call *c) {
+    c->authorize = (struct authorize){
+        .secret = c->token, .done = snapshot_authorized, .error = ERROR_IN(&c->arena)};
+    if (authorize_start(&c->authorize)) {
+        snapshot_authorized(&c->authorize);
+    }
 }
 
 static bool leader_here(struct snapshot_call *c) {
@@ -233,7 +262,7 @@ static void save_on_core(struct message *m) {
 void server_snapshot_save(struct server *s, struct snapshot_call *c) {
     job_begin(s, c);
     if (runs_here(c)) {
-        send_to_core(c, save_on_core);
+        snapshot_authorize(c);
     } else if (!c->elsewhere) {
         send_home(c, finish_run);
     }
@@ -303,29 +332,40 @@ static void restore_was_read(uv_work_t *work, int status) {
 
 static bool restore_reserve(struct server *s, struct snapshot_call *c) {
     pthread_mutex_lock(&s->jobs_mutex);
-    bool free = !s->restoring;
+    c->work->reserved = !s->restoring;
     s->restoring = true;
     pthread_mutex_unlock(&s->jobs_mutex);
-    return free || error_set(&c->error, ERROR_INTERNAL, "another restore is in progress");
+    return c->work->reserved ||
+           error_set(&c->error, ERROR_INTERNAL, "another restore is in progress");
+}
+
+static bool restore_check(struct snapshot_call *c) {
+    return c->allow_stale ? error_set(&c->error, ERROR_INTERNAL, "stale not allowed for restore")
+                          : restore_reserve(c->server, c);
 }
 
 void server_snapshot_restore(struct server *s, struct snapshot_call *c) {
     job_begin(s, c);
     c->restoring = true;
-    bool here = c->allow_stale
-                    ? error_set(&c->error, ERROR_INTERNAL, "stale not allowed for restore")
-                    : runs_here(c);
-    if (c->elsewhere) {
-        return;
-    }
-    c->restoring = here && restore_reserve(s, c);
-    if (!c->restoring) {
+    if (runs_here(c)) {
+        snapshot_authorize(c);
+    } else if (!c->elsewhere) {
         send_home(c, finish_run);
-        return;
     }
+}
+
+/* ---- both ---- */
+
+static void begin_here(struct snapshot_call *c) {
     struct snapshot_work *w = c->work;
-    int rc = uv_queue_work(&c->home->uv, &w->work, restore_read, restore_was_read);
-    ASSERT(rc == 0);
+    if (!c->restoring) {
+        send_to_core(c, save_on_core);
+    } else if (!restore_check(c)) {
+        send_home(c, finish_run);
+    } else {
+        int rc = uv_queue_work(&c->home->uv, &w->work, restore_read, restore_was_read);
+        ASSERT(rc == 0);
+    }
 }
 
 /* ---- for the server's end ---- */
