@@ -213,5 +213,7 @@ void call_cancel(struct call *c, void (*freed)(void *owner));
 
 /* All endpoints, by name; NULL when there is none. */
 const struct endpoint *endpoint_find(struct str name);
+/* The i-th of them; NULL: there are no more. */
+const struct endpoint *endpoint_at(size_t i);
 
 #endif

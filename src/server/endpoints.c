@@ -101,6 +101,10 @@ const struct endpoint *endpoint_find(struct str name) {
     return NULL;
 }
 
+const struct endpoint *endpoint_at(size_t i) {
+    return i < COUNT_OF(all) ? all[i] : NULL;
+}
+
 void endpoint_entry(struct buf *entry, enum entry_type type, const struct shape *shape,
                     const void *request) {
     buf_add_char(entry, (char)type);

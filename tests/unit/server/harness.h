@@ -56,6 +56,7 @@ static inline void server_end(void) {
 
 struct ask {
     struct call call;
+    struct arena arena; /* of the call */
     struct message message, cancel;
     struct server *server; /* which `server` was when it was started */
     struct loop *loop;
@@ -78,6 +79,8 @@ static inline void ask_run(struct message *m) {
 static inline void ask_start(struct ask *a, unsigned thread, const struct endpoint *endpoint,
                              void *request) {
     memset(&a->call, 0, sizeof a->call);
+    a->arena = ARENA_INIT;
+    a->call.arena = &a->arena;
     a->call.endpoint = endpoint;
     a->call.request = request;
     a->call.done = ask_done;
@@ -127,6 +130,7 @@ static inline void ask_end(struct ask *a) {
     loop_post_reply(a->loop, &a->message);
     sem_wait(&a->done);
     sem_destroy(&a->done);
+    arena_free(&a->arena);
 }
 
 static inline void ask_freed(void *owner) {
