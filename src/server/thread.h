@@ -180,11 +180,13 @@ void question_forget_all(struct server_thread *t, struct str text);
 /* Asks the core whether it still leads, then evaluates for all that are parked. */
 void question_verify(struct question *q);
 
+/* answer.c */
+struct answer *answer_new(const struct endpoint *endpoint);
+
 /* call.c */
 /* What an endpoint's inquire ends with. e: NULL or unset, prepare comes next; or what it refuses
  * with. */
 void call_inquired(struct call *c, const struct error *e);
-struct answer *answer_new(const struct endpoint *endpoint);
 /* Evaluates an endpoint's read. watch may be NULL. */
 struct answer *call_evaluate(struct server_thread *t, const struct endpoint *endpoint,
                              const void *request, const struct authorization *who,
