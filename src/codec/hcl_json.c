@@ -10,6 +10,7 @@ struct reader {
     struct hcl_token token;
     bool unread;
     unsigned depth;
+    bool to_print; /* as hcl_parse_json's */
     struct arena *arena;
     struct error *e;
 };
@@ -47,7 +48,8 @@ static struct hcl_node *new_literal(struct reader *r, struct hcl_token token) {
     node->kind = HCL_NODE_LITERAL;
     node->token = token;
     if (token.type == HCL_NULL) /* becomes the empty string */
-        node->token = (struct hcl_token){HCL_STRING, STR("\"\""), token.position};
+        node->token = (struct hcl_token){
+            .type = HCL_STRING, .text = STR("\"\""), .position = token.position, .null = true};
     return node;
 }
 
@@ -117,7 +119,7 @@ static enum outcome read_value(struct reader *r, struct hcl_node **out) {
 
 /* The keys of an item up to its colon. */
 static enum outcome read_keys(struct reader *r, struct hcl_item *item) {
-    struct str keys[64];
+    struct str keys[64], written[COUNT_OF(keys)];
     size_t count = 0;
     for (;;) {
         struct hcl_token t = scan(r);
@@ -133,11 +135,15 @@ static enum outcome read_keys(struct reader *r, struct hcl_item *item) {
             return read_failed(r, "expected: STRING got: %s", hcl_token_name(t.type));
         if (count == COUNT_OF(keys))
             return read_failed(r, "too many keys");
-        if (!hcl_unquote(&t, r->arena, &keys[count++]))
+        written[count] = t.text;
+        keys[count] = t.text;
+        if (!hcl_unquote(&t, r->arena, &keys[count++]) && !r->to_print)
             return read_failed(r, "illegal char escape");
     }
     item->keys = arena_copy(r->arena, keys, count * sizeof(*keys));
+    item->written = arena_copy(r->arena, written, count * sizeof(*written));
     item->key_count = count;
+    item->assigned = count == 1;
     return READ_OK;
 }
 
@@ -146,6 +152,14 @@ static bool all_objects(const struct hcl_node *object) {
         if (object->items[i].value->kind != HCL_NODE_OBJECT)
             return false;
     return object->len > 0;
+}
+
+static struct str *joined(struct arena *arena, const struct str *a, size_t a_len,
+                          const struct str *b, size_t b_len) {
+    struct str *out = ARENA_ARRAY(arena, struct str, a_len + b_len);
+    memcpy(out, a, a_len * sizeof(*a));
+    memcpy(out + a_len, b, b_len * sizeof(*b));
+    return out;
 }
 
 /* An object of nothing but objects stands for as many items with one key more:
@@ -157,13 +171,12 @@ static void add_flat(struct reader *r, struct hcl_node *object, struct hcl_item 
     }
     for (size_t i = 0; i < item.value->len; i++) {
         const struct hcl_item *inner = &item.value->items[i];
-        size_t count = item.key_count + inner->key_count;
-        struct str *keys = ARENA_ARRAY(r->arena, struct str, count);
-        memcpy(keys, item.keys, item.key_count * sizeof(*keys));
-        memcpy(keys + item.key_count, inner->keys, inner->key_count * sizeof(*keys));
-        hcl_object_add(object,
-                       (struct hcl_item){.keys = keys, .key_count = count, .value = inner->value},
-                       r->arena);
+        struct hcl_item flat = {.key_count = item.key_count + inner->key_count,
+                                .value = inner->value};
+        flat.keys = joined(r->arena, item.keys, item.key_count, inner->keys, inner->key_count);
+        flat.written =
+            joined(r->arena, item.written, item.key_count, inner->written, inner->key_count);
+        hcl_object_add(object, flat, r->arena);
     }
 }
 
@@ -187,6 +200,14 @@ static struct hcl_node *flatten_list(struct reader *r, const struct hcl_node *li
     return flat;
 }
 
+static bool is_list_of_objects(const struct hcl_node *node) {
+    for (size_t i = 0; i < node->len; i++) {
+        if (node->kind != HCL_NODE_LIST || node->nodes[i]->kind != HCL_NODE_OBJECT)
+            return false;
+    }
+    return node->kind == HCL_NODE_LIST && node->len > 0;
+}
+
 /* Items up to where one does not end with a comma. */
 static enum outcome read_items(struct reader *r, struct hcl_node *object) {
     for (;;) {
@@ -196,7 +217,7 @@ static enum outcome read_items(struct reader *r, struct hcl_node *object) {
             got = read_value(r, &item.value);
         if (got != READ_OK)
             return got;
-        if (item.value->kind == HCL_NODE_LIST)
+        if (is_list_of_objects(item.value) || (item.value->kind == HCL_NODE_LIST && !r->to_print))
             item.value = flatten_list(r, item.value);
         add_flat(r, object, item);
         if (scan(r).type != HCL_COMMA) {
@@ -221,14 +242,45 @@ static enum outcome read_object(struct reader *r, size_t position, struct hcl_no
     return READ_OK;
 }
 
-bool hcl_parse_json(struct str text, struct hcl_node **root, struct arena *arena, struct error *e) {
-    struct reader r = {.arena = arena, .e = e};
+/* Lists of nothing but objects become as many items, everywhere. */
+static void spread(struct reader *r, struct hcl_node *node) {
+    if (node->kind == HCL_NODE_LIST) {
+        for (size_t i = 0; i < node->len; i++)
+            spread(r, node->nodes[i]);
+        return;
+    }
+    if (node->kind == HCL_NODE_LITERAL)
+        return;
+    struct hcl_node out = *node;
+    out.len = out.cap = 0;
+    for (size_t i = 0; i < node->len; i++) {
+        struct hcl_item item = node->items[i];
+        if (!is_list_of_objects(item.value)) {
+            hcl_object_add(&out, item, r->arena);
+            continue;
+        }
+        for (size_t k = 0; k < node->items[i].value->len; k++) {
+            item.value = node->items[i].value->nodes[k];
+            add_flat(r, &out, item);
+        }
+    }
+    *node = out;
+    for (size_t i = 0; i < node->len; i++)
+        spread(r, node->items[i].value);
+}
+
+bool hcl_parse_json(struct str text, bool to_print, struct hcl_node **root, struct arena *arena,
+                    struct error *e) {
+    struct reader r = {.to_print = to_print, .arena = arena, .e = e};
     hcl_scan_init(&r.scanner, text, arena);
     error_clear(e);
     struct hcl_token brace = scan(&r);
     enum outcome got = read_object(&r, brace.position, root);
-    if (r.scanner.error == NULL)
+    if (r.scanner.error == NULL) {
+        if (got != READ_FAILED && to_print)
+            spread(&r, *root);
         return got != READ_FAILED;
+    }
     struct str place = hcl_place(arena, text, r.scanner.error_position);
     error_clear(e);
     return error_set(e, ERROR_INTERNAL, STR_FMT ": %s", STR_ARG(place), r.scanner.error);

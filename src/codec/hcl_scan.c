@@ -31,8 +31,10 @@ static uint32_t peek(const struct hcl_scanner *s, size_t *len) {
     return rune;
 }
 
-/* Where an error at the end of the text is told, and one column later from then on. */
+/* Where an error at the end of the text is told, and one column later from then on; or at a NUL. */
 static size_t end_position(struct hcl_scanner *s) {
+    if (s->at > 0 && s->text.data[s->at - 1] == '\0')
+        return s->at - 1;
     return s->text.len + s->past++;
 }
 
@@ -43,7 +45,7 @@ static void looked_past(struct hcl_scanner *s, size_t times) {
 }
 
 /* Takes a character, but at the end. Bad encodings and NUL are errors wherever they stand; NUL ends
- * the input. */
+ * what is being read. */
 static uint32_t next(struct hcl_scanner *s) {
     size_t len;
     size_t position = s->at;
@@ -53,12 +55,19 @@ static uint32_t next(struct hcl_scanner *s) {
         scan_error(s, "illegal UTF-8 encoding", position);
     if (rune == 0) {
         scan_error(s, "unexpected null character (0x00)", position);
-        s->at = s->text.len;
         return RUNE_NONE;
     }
     if (rune == 0xE123)
         scan_error(s, "unicode code point U+E123 reserved for internal use", position);
     return rune;
+}
+
+/* The peer sees that a word or a number has ended by the character behind it, and notes what is
+ * wrong with that. */
+static void look_behind_token(struct hcl_scanner *s) {
+    size_t at = s->at;
+    next(s);
+    s->at = at;
 }
 
 static bool is_digit(uint32_t r) {
@@ -103,7 +112,7 @@ static enum hcl_token_type scan_comment(struct hcl_scanner *s, uint32_t first) {
     }
     if (peek(s, &len) != '*') {
         scan_error(s, "expected '/' for comment", s->at - 1);
-        return HCL_ILLEGAL;
+        return HCL_COMMENT;
     }
     next(s);
     for (;;) {
@@ -167,8 +176,12 @@ static enum hcl_token_type scan_number(struct hcl_scanner *s, uint32_t first) {
     uint32_t r = peek(s, &len);
     if (first == '0' && (r == 'x' || r == 'X')) {
         s->at++;
-        if (!is_hex(peek(s, &len)))
-            scan_error(s, "illegal hexadecimal number", s->at);
+        size_t digits = s->at;
+        bool nul = peek(s, &len) == 0;
+        if (nul)
+            next(s);
+        if (nul || !is_hex(peek(s, &len)))
+            scan_error(s, "illegal hexadecimal number", digits);
         while (is_hex(peek(s, &len)))
             s->at++;
         looked_past(s, 1);
@@ -178,6 +191,7 @@ static enum hcl_token_type scan_number(struct hcl_scanner *s, uint32_t first) {
     if (take_fraction(s, first == '.'))
         return HCL_FLOAT;
     looked_past(s, first == '0' ? 1 : 2);
+    look_behind_token(s);
     return HCL_NUMBER;
 }
 
@@ -224,7 +238,10 @@ static void scan_escape(struct hcl_scanner *s) {
     for (; digits > 0; digits--) {
         r = peek(s, &len);
         if (octal ? !(r >= '0' && r <= '7') : !is_hex(r)) {
-            scan_error(s, "illegal char escape", s->at);
+            size_t position = s->at;
+            if (r == 0)
+                next(s);
+            scan_error(s, "illegal char escape", position);
             return;
         }
         s->at++;
@@ -256,11 +273,6 @@ static enum hcl_token_type scan_string(struct hcl_scanner *s, bool templates) {
     }
 }
 
-static bool is_anchor(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (unsigned char)c >= 0x80;
-}
-
 /* A line, from `from` to before its newline, holds nothing but blanks and the anchor. */
 static bool is_closing(struct str line, struct str anchor, bool indented) {
     struct str trimmed = line;
@@ -285,18 +297,20 @@ static enum hcl_token_type scan_heredoc(struct hcl_scanner *s) {
     if (indented)
         s->at++;
     size_t start = s->at;
-    while (s->at < s->text.len && is_anchor(s->text.data[s->at]))
-        s->at++;
+    for (uint32_t r = peek(s, &len); is_letter(r) || is_digit(r); r = peek(s, &len))
+        s->at += len;
     struct str anchor = str_sub(s->text, start, s->at - start);
     size_t end = s->at;
-    if (s->at < s->text.len && s->text.data[s->at] == '\r')
-        s->at++;
-    if (s->at >= s->text.len) {
-        scan_error(s, "heredoc not terminated", s->text.len);
+    bool nul = peek(s, &len) == 0;
+    if (nul || s->at >= s->text.len) {
+        scan_error(s, "heredoc not terminated", s->at);
+        s->at += nul;
         return HCL_HEREDOC;
     }
     if (s->text.data[s->at] != '\n') {
-        scan_error(s, "invalid characters in heredoc anchor", s->at);
+        size_t position = s->at;
+        next(s);
+        scan_error(s, "invalid characters in heredoc anchor", position);
         return HCL_HEREDOC;
     }
     if (end == start) {
@@ -309,7 +323,8 @@ static enum hcl_token_type scan_heredoc(struct hcl_scanner *s) {
         uint32_t r;
         while ((r = next(s)) != '\n') {
             if (r == RUNE_NONE) {
-                scan_error(s, "heredoc not terminated", s->text.len);
+                nul = s->text.data[s->at - 1] == '\0';
+                scan_error(s, "heredoc not terminated", s->at - nul);
                 return HCL_HEREDOC;
             }
         }
@@ -320,15 +335,16 @@ static enum hcl_token_type scan_heredoc(struct hcl_scanner *s) {
     }
 }
 
-static enum hcl_token_type scan_identifier(struct hcl_scanner *s, size_t start) {
+static enum hcl_token_type scan_identifier(struct hcl_scanner *s, size_t start, bool points) {
     size_t len;
     for (;;) {
         uint32_t r = peek(s, &len);
-        if (!is_letter(r) && !is_digit(r) && r != '-' && r != '.')
+        if (!is_letter(r) && !is_digit(r) && r != '-' && !(points && r == '.'))
             break;
         s->at += len;
     }
     looked_past(s, 1);
+    look_behind_token(s);
     struct str word = str_sub(s->text, start, s->at - start);
     return str_is(word, "true") || str_is(word, "false") ? HCL_BOOL : HCL_IDENT;
 }
@@ -376,23 +392,22 @@ struct hcl_token hcl_scan(struct hcl_scanner *s) {
     size_t start = s->at;
     uint32_t r = next(s);
     enum hcl_token_type type;
-    if (r == RUNE_NONE && start >= s->text.len)
-        return (struct hcl_token){HCL_EOF, STR(""), end_position(s), false};
-    if (r == RUNE_NONE)
-        type = HCL_ILLEGAL;
-    else if (is_letter(r))
-        type = scan_identifier(s, start);
+    if (r == RUNE_NONE) /* the peer takes a NUL for it too */
+        return (struct hcl_token){.type = HCL_EOF, .text = STR(""), .position = end_position(s)};
+    if (is_letter(r))
+        type = scan_identifier(s, start, true);
     else if (is_digit(r))
         type = scan_number(s, r);
     else
         type = scan_other(s, r, start);
-    return (struct hcl_token){type, str_sub(s->text, start, s->at - start), start, false};
+    return (struct hcl_token){
+        .type = type, .text = str_sub(s->text, start, s->at - start), .position = start};
 }
 
 /* ---- the JSON dialect ---- */
 
 static enum hcl_token_type scan_word(struct hcl_scanner *s, size_t start) {
-    scan_identifier(s, start);
+    scan_identifier(s, start, false);
     struct str word = str_sub(s->text, start, s->at - start);
     if (str_is(word, "true") || str_is(word, "false"))
         return HCL_BOOL;
@@ -465,14 +480,17 @@ struct hcl_token hcl_scan_json(struct hcl_scanner *s) {
     uint32_t r = next(s);
     enum hcl_token_type type;
     if (r == RUNE_NONE)
-        return (struct hcl_token){HCL_EOF, STR(""), end_position(s), false};
+        return (struct hcl_token){.type = HCL_EOF, .text = STR(""), .position = end_position(s)};
     if (is_letter(r))
         type = scan_word(s, start);
     else if (is_digit(r))
         type = scan_json_number(s, r);
     else
         type = scan_json_other(s, r, start);
-    return (struct hcl_token){type, str_sub(s->text, start, s->at - start), start, true};
+    return (struct hcl_token){.type = type,
+                              .text = str_sub(s->text, start, s->at - start),
+                              .position = start,
+                              .plain = true};
 }
 
 const char *hcl_token_name(enum hcl_token_type type) {
