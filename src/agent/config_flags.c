@@ -161,17 +161,6 @@ static void list_append(struct list *list, struct str text, struct arena *arena)
     *list = longer;
 }
 
-static void value_append(struct value *list, struct str text, struct arena *arena) {
-    if (list->kind != VALUE_LIST)
-        *list = (struct value){.kind = VALUE_LIST};
-    struct value *items = ARENA_ARRAY(arena, struct value, list->list.len + 1);
-    if (list->list.len > 0)
-        memcpy(items, list->list.items, list->list.len * sizeof(*items));
-    items[list->list.len] = (struct value){.kind = VALUE_STRING, .string = text};
-    list->list.items = items;
-    list->list.len++;
-}
-
 bool config_parse_bool(struct str s, bool *out) {
     static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
     static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
@@ -236,10 +225,10 @@ static bool set_flag(struct config_inputs *in, const struct flag *f, struct str 
     case FLAG_DEV:
         return set_bool(in, f, text, e);
     case FLAG_LIST:
-        value_append(tree_path(&in->flag_lists, f->key, arena), text, arena);
+        value_append(tree_path(&in->flag_lists, f->key, arena), value_from_str(text), arena);
         return true;
     case FLAG_LIST_LAST:
-        value_append(tree_path(&in->flag_values, f->key, arena), text, arena);
+        value_append(tree_path(&in->flag_values, f->key, arena), value_from_str(text), arena);
         return true;
     case FLAG_META: {
         struct str rest = text, key = str_cut(&rest, ':');

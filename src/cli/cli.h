@@ -35,6 +35,10 @@ struct cli_hooks {
     bool (*services_from_files)(char *const *paths, size_t count, struct cli_service **services,
                                 size_t *services_count, struct buf *warnings, struct arena *arena,
                                 struct error *e);
+
+    /* `acl translate-rules`: rules in the legacy syntax to the current one. *out is in the arena.
+     * False: "Failed to parse rules: …". */
+    bool (*translate_rules)(struct arena *arena, struct str text, struct str *out, struct error *e);
 };
 
 /* Runs one command. argv is main's, with argv[0] the program's name: when its last part is

@@ -189,7 +189,7 @@ static void set_headers(struct call_state *state) {
     const struct settings *s = &state->client->settings;
     struct call *call = state->call;
     struct str token = call->token.data != NULL ? call->token : s->token;
-    if (token.len > 0 && !call->no_token)
+    if (token.len > 0)
         add_header(state, "X-Consul-Token", token);
     if (s->authorization.len > 0)
         add_header(state, "Authorization", s->authorization);

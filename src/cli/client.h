@@ -33,10 +33,9 @@ struct call {
     FILE *upload;            /* instead of body: sent in chunks until its end */
     const char *upload_name; /* of the file, for errors */
     struct str token;        /* instead of the client's, when data is not NULL */
-    bool no_token;
-    bool no_datacenter; /* requests that the peer sends without dc and ns */
-    bool has_namespace; /* ns is among the parameters already */
-    int64_t timeout;    /* ns; 0: none */
+    bool no_datacenter;      /* requests that the peer sends without dc and ns */
+    bool has_namespace;      /* ns is among the parameters already */
+    int64_t timeout;         /* ns; 0: none */
     /* Takes the body of a 200 piece by piece instead of keeping it; false ends the call. */
     bool (*sink)(void *owner, struct str piece);
     void *sink_owner;

@@ -34,6 +34,7 @@ struct cli {
     const char *program; /* argv[0] */
     bool as_consul;      /* called by the peer's name */
     struct http_options http;
+    bool tokenless;    /* flags and environment that give a token are not looked at */
     char *const *args; /* behind the flags */
     size_t arg_count;
 };

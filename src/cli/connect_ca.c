@@ -32,7 +32,7 @@ static int run_get_config(struct cli *cli, const void *options) {
         return CLI_FAILED;
     json_begin(&w, &text, true);
     shape_write(&w, &answer, shape_ca_config);
-    json_indent_with_tabs(buf_str(&text), &out);
+    json_indent(buf_str(&text), "\t", &out);
     cli_out_bytes(cli, buf_str(&out));
     buf_free(&text);
     buf_free(&out);

@@ -98,19 +98,6 @@ static void check_profiles(struct debug *d) {
     d->target_count = kept;
 }
 
-/* With the directories above it. */
-static bool make_directories(const char *path, struct arena *arena) {
-    char *part = str_terminated(arena, str_from(path));
-    for (char *at = part + 1; part[0] != '\0' && *at != '\0'; at++)
-        if (*at == '/') {
-            *at = '\0';
-            if (mkdir(part, DIRECTORY_MODE) != 0 && errno != EEXIST)
-                return false;
-            *at = '/';
-        }
-    return mkdir(path, DIRECTORY_MODE) == 0 || errno == EEXIST;
-}
-
 static bool prepare(struct debug *d, struct error *e) {
     struct stat info;
     if (!check_times(d->options, e))
@@ -128,10 +115,8 @@ static bool prepare(struct debug *d, struct error *e) {
     if (stat(d->path, &info) == 0 || errno != ENOENT)
         if (d->path[0] != '\0')
             return error_set(e, ERROR_BAD_REQUEST, "output directory already exists: %s", d->path);
-    if (!make_directories(d->path, e->arena))
-        return error_set(e, ERROR_IO, "could not create output directory: mkdir %s: %s", d->path,
-                         errno_text(errno));
-    return true;
+    return directories_make(d->path, DIRECTORY_MODE, e->arena, e) ||
+           error_prefix(e, "could not create output directory: ");
 }
 
 static struct str target_list(const struct debug *d, const char *separator, const char *quote) {
@@ -166,7 +151,7 @@ static bool write_json(struct debug *d, const char *directory, const char *name,
     struct json_writer w;
     json_begin(&w, &text, true);
     write(&w, v);
-    json_indent_with_tabs(buf_str(&text), &out);
+    json_indent(buf_str(&text), "\t", &out);
     bool ok = write_file(d, directory, name, buf_str(&out), e);
     buf_free(&text);
     buf_free(&out);
@@ -374,12 +359,11 @@ static void capture_interval(struct debug *d, int64_t length) {
     struct interval *in = ARENA_NEW(&arena, struct interval);
     in->debug = d;
     in->directory = str_format(&arena, "%lld", (long long)(time_now_wall() / SECOND)).data;
-    if (make_directories(path_of(d, in->directory, ""), &arena)) {
+    if (directories_make(path_of(d, in->directory, ""), DIRECTORY_MODE, &arena, &e)) {
         start_captures(in, length);
         wait_for_answers(in, until);
         end_captures(in);
     } else {
-        error_set(&e, ERROR_IO, "mkdir %s: %s", in->directory, errno_text(errno));
         fail(d->cli, "Capture failure ", e.text);
     }
     d->cli->arena = outer;

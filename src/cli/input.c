@@ -86,3 +86,26 @@ bool file_write_atomic(const char *path, struct str bytes, unsigned mode, struct
     }
     return true;
 }
+
+static bool directory_make(const char *path, unsigned mode, struct error *e) {
+    struct stat about;
+    if (mkdir(path, (mode_t)mode) == 0)
+        return true;
+    int reason = errno;
+    if (reason == EEXIST && stat(path, &about) == 0 && S_ISDIR(about.st_mode))
+        return true;
+    return fail(e, "mkdir", path, reason == EEXIST ? ENOTDIR : reason);
+}
+
+bool directories_make(const char *path, unsigned mode, struct arena *arena, struct error *e) {
+    char *part = str_terminated(arena, str_from(path));
+    for (char *at = part + 1; part[0] != '\0' && *at != '\0'; at++) {
+        if (*at != '/')
+            continue;
+        *at = '\0';
+        if (!directory_make(part, mode, e))
+            return false;
+        *at = '/';
+    }
+    return directory_make(path, mode, e);
+}

@@ -20,5 +20,8 @@ bool data_load(struct cli *cli, const char *argument, struct str *out, struct er
  * is there in one step. */
 bool file_write_atomic(const char *path, struct str bytes, unsigned mode, struct arena *arena,
                        struct error *e);
+/* The directory and those above it, as far as they are missing. "mkdir /dev/null: not a
+ * directory" names the one that failed. */
+bool directories_make(const char *path, unsigned mode, struct arena *arena, struct error *e);
 
 #endif

@@ -140,19 +140,6 @@ struct create_options {
     struct flag_list meta;
 };
 
-static struct value text_value(struct str text) {
-    return (struct value){.kind = VALUE_STRING, .string = text};
-}
-
-static void set_field(struct value *v, const char *key, struct str text, struct arena *arena) {
-    struct value_pair *pairs = ARENA_ARRAY(arena, struct value_pair, v->map.len + 1);
-    if (v->map.len > 0)
-        memcpy(pairs, v->map.pairs, v->map.len * sizeof *pairs);
-    pairs[v->map.len] = (struct value_pair){str_from(key), text_value(text)};
-    v->map.pairs = pairs;
-    v->map.len++;
-}
-
 static bool from_arguments(struct cli *cli, const struct create_options *options,
                            struct value *out) {
     struct error e = ERROR_IN(cli->arena);
@@ -169,21 +156,21 @@ static bool from_arguments(struct cli *cli, const struct create_options *options
         cli_err(cli, "Error: Invalid intention destination: " STR_FMT, STR_ARG(e.text));
         return false;
     }
-    *out = (struct value){.kind = VALUE_MAP};
-    set_field(out, "SourceNS", source.name_space, cli->arena);
-    set_field(out, "SourceName", source.name, cli->arena);
-    set_field(out, "DestinationNS", destination.name_space, cli->arena);
-    set_field(out, "DestinationName", destination.name, cli->arena);
-    set_field(out, "SourceType", STR("consul"), cli->arena);
-    set_field(out, "Action", options->deny ? STR("deny") : STR("allow"), cli->arena);
+    struct arena *arena = cli->arena;
+    struct value action = value_from_str(options->deny ? STR("deny") : STR("allow"));
+    *out = value_map();
+    value_put(out, STR("SourceNS"), value_from_str(source.name_space), arena);
+    value_put(out, STR("SourceName"), value_from_str(source.name), arena);
+    value_put(out, STR("DestinationNS"), value_from_str(destination.name_space), arena);
+    value_put(out, STR("DestinationName"), value_from_str(destination.name), arena);
+    value_put(out, STR("SourceType"), value_from_str(STR("consul")), arena);
+    value_put(out, STR("Action"), action, arena);
     if (options->meta.len > 0) {
-        struct value *meta = NULL;
-        set_field(out, "Meta", STR(""), cli->arena);
-        meta = &out->map.pairs[out->map.len - 1].value;
-        *meta = (struct value){.kind = VALUE_MAP};
+        struct value meta = value_map();
         for (size_t i = 0; i + 1 < options->meta.len; i += 2)
-            set_field(meta, str_terminated(cli->arena, options->meta.items[i]),
-                      options->meta.items[i + 1], cli->arena);
+            value_put(&meta, options->meta.items[i], value_from_str(options->meta.items[i + 1]),
+                      arena);
+        value_put(out, STR("Meta"), meta, arena);
     }
     return true;
 }
@@ -218,7 +205,7 @@ static bool replace(struct cli *cli, struct client *c, struct value *v, bool *re
     }
     if (old == NULL)
         return true;
-    set_field(v, "ID", value_str(old, "ID"), arena);
+    value_put(v, STR("ID"), value_from_str(value_str(old, "ID")), arena);
     call_init(&call, "PUT", intention_path(arena, value_str(old, "ID")));
     call.body = intention_text(v, arena);
     *replaced = client_expect(c, &call, arena, &e);

@@ -36,18 +36,25 @@ static struct str login_body(const struct options *options, struct str bearer,
     return out;
 }
 
+/* The directories above it are made as far as they are missing. */
+static bool write_sink(struct str path, struct str secret, struct arena *arena, struct error *e) {
+    const char *slash = memrchr(path.data, '/', path.len);
+    struct str above = slash != NULL ? str_sub(path, 0, (size_t)(slash - path.data)) : STR("");
+    if (above.len > 0 && !directories_make(str_terminated(arena, above), 0755, arena, e))
+        return false;
+    return file_write_atomic(path.data, secret, 0600, arena, e);
+}
+
 static int login(struct cli *cli, struct client *c, const struct options *options,
                  struct str bearer) {
     struct error e = ERROR_IN(cli->arena);
     struct value token;
     struct call call;
     call_init(&call, "POST", STR("/v1/acl/login"));
-    call.no_token = true;
     call.body = login_body(options, bearer, cli->arena);
     if (!client_json(c, &call, &token, cli->arena, &e))
         return cli_fail(cli, "Error logging in: " STR_FMT, STR_ARG(e.text));
-    if (!file_write_atomic(options->token_sink_file.data, value_str(&token, "SecretID"), 0600,
-                           cli->arena, &e))
+    if (!write_sink(options->token_sink_file, value_str(&token, "SecretID"), cli->arena, &e))
         return cli_fail(cli, "Error writing token to file sink: " STR_FMT, STR_ARG(e.text));
     return CLI_OK;
 }
@@ -70,6 +77,7 @@ static int run_login(struct cli *cli, const void *given) {
     if (bearer.len == 0)
         return cli_fail(cli, "No bearer token found in " STR_FMT,
                         STR_ARG(options->bearer_token_file));
+    cli->tokenless = true; /* whoever logs in has none yet */
     struct client *c = client_open(cli);
     if (c == NULL)
         return CLI_FAILED;

@@ -26,11 +26,11 @@ bool request_read(struct cli *cli, const char *path, const char *failure, struct
 }
 
 /* Blanks at the start of a line are nothing else: strings hold no newline. */
-void json_indent_with_tabs(struct str json, struct buf *out) {
+void json_indent(struct str json, const char *indent, struct buf *out) {
     while (json.data != NULL) {
         struct str line = str_cut(&json, '\n');
         while (str_has_prefix(line, STR("    "))) {
-            buf_add_char(out, '\t');
+            buf_add_text(out, indent);
             line = str_sub(line, 4, line.len);
         }
         buf_add_str(out, line);

@@ -11,7 +11,7 @@ struct client *request_open(struct cli *cli);
 /* GET of the path as JSON, with a client of its own; `stale` of the flags counts. False:
  * "FAILURE: E", or why there is no client, was printed. */
 bool request_read(struct cli *cli, const char *path, const char *failure, struct value *answer);
-/* Rewrites pretty JSON, whose indent is four blanks, with tabs. */
-void json_indent_with_tabs(struct str json, struct buf *out);
+/* Rewrites pretty JSON, whose indent is four blanks, with another one ("\t"). */
+void json_indent(struct str json, const char *indent, struct buf *out);
 
 #endif

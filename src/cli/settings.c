@@ -241,7 +241,8 @@ static void read_basic_auth(struct cli *cli, struct settings *to) {
 bool settings_read(struct cli *cli, struct settings *to, struct error *e) {
     *to = (struct settings){0};
     read_switches(cli, to);
-    if (!read_tls(cli, to, e) || !read_address(cli, to, e) || !read_token(cli, to, e))
+    if (!read_tls(cli, to, e) || !read_address(cli, to, e) ||
+        (!cli->tokenless && !read_token(cli, to, e)))
         return false;
     read_basic_auth(cli, to);
     to->datacenter = cli->http.datacenter.value;

@@ -19,6 +19,43 @@ struct value *value_get(const struct value *v, const char *key) {
     return NULL;
 }
 
+struct value value_from_str(struct str text) {
+    return (struct value){.kind = VALUE_STRING, .string = text};
+}
+
+struct value value_map(void) {
+    return (struct value){.kind = VALUE_MAP};
+}
+
+void value_put(struct value *map, struct str key, struct value v, struct arena *arena) {
+    for (size_t i = map->map.len; i > 0; i--) {
+        if (str_eq(map->map.pairs[i - 1].key, key)) {
+            map->map.pairs[i - 1].value = v;
+            return;
+        }
+    }
+    struct value_pair *pairs = ARENA_ARRAY(arena, struct value_pair, map->map.len + 1);
+    if (map->map.len > 0) {
+        memcpy(pairs, map->map.pairs, map->map.len * sizeof *pairs);
+    }
+    pairs[map->map.len] = (struct value_pair){key, v};
+    map->map.pairs = pairs;
+    map->map.len++;
+}
+
+void value_append(struct value *list, struct value item, struct arena *arena) {
+    if (list->kind != VALUE_LIST) {
+        *list = (struct value){.kind = VALUE_LIST};
+    }
+    struct value *items = ARENA_ARRAY(arena, struct value, list->list.len + 1);
+    if (list->list.len > 0) {
+        memcpy(items, list->list.items, list->list.len * sizeof *items);
+    }
+    items[list->list.len] = item;
+    list->list.items = items;
+    list->list.len++;
+}
+
 static void copy_into(struct value *to, const struct value *from, struct arena *arena) {
     *to = *from;
     to->literal = from->kind == VALUE_FLOAT ? str_copy(arena, from->literal) : STR_NONE;

@@ -47,6 +47,14 @@ struct value_pair {
 
 /* The last pair with that key, or NULL (also when v is no map). */
 struct value *value_get(const struct value *v, const char *key);
+struct value value_from_str(struct str text); /* points to the text */
+struct value value_map(void);                 /* without pairs */
+/* Gives a key of a map its value, in place of the last one that is there. The arena gets a new
+ * array of pairs when the key is new. */
+void value_put(struct value *map, struct str key, struct value v, struct arena *arena);
+/* Adds an item to a list; what is no list (NULL among it) becomes one first. The array is made
+ * anew: for short lists. */
+void value_append(struct value *list, struct value item, struct arena *arena);
 struct value *value_copy(const struct value *v, struct arena *arena);
 /* The pairs of a map in ascending bytewise order of their keys, of equal keys only the last.
  * Returns their number; the array is the caller's to mem_free. */

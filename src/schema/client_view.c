@@ -305,3 +305,118 @@ const struct shape_field shape_intention[] = {
 const struct shape_field shape_ca_config[] = {
     {"Provider", SHAPE_STR}, {"Config", SHAPE_ANY}, {"State", SHAPE_ANY}, INDEXES, {NULL},
 };
+
+/* ---- access control (acl.md 17.1) ---- */
+
+static const struct shape_field acl_link[] = {{"ID", SHAPE_STR}, {"Name", SHAPE_STR}, {NULL}};
+static const struct shape_field service_identity[] = {
+    {"ServiceName", SHAPE_STR}, {"Datacenters", SHAPE_ANY, .omit = true}, {NULL}};
+static const struct shape_field node_identity[] = {
+    {"NodeName", SHAPE_STR}, {"Datacenter", SHAPE_STR}, {NULL}};
+
+#define POLICY_LINKS                                                                               \
+    { "Policies", SHAPE_LIST, .omit = true, .of = acl_link }
+#define ROLE_LINKS                                                                                 \
+    { "Roles", SHAPE_LIST, .omit = true, .of = acl_link }
+#define IDENTITIES                                                                                 \
+    {"ServiceIdentities", SHAPE_LIST, .omit = true, .of = service_identity}, {                     \
+        "NodeIdentities", SHAPE_LIST, .omit = true, .of = node_identity                            \
+    }
+
+const struct shape_field shape_acl_token[] = {
+    INDEXES,
+    {"AccessorID", SHAPE_STR},
+    {"SecretID", SHAPE_STR},
+    {"Description", SHAPE_STR},
+    POLICY_LINKS,
+    ROLE_LINKS,
+    IDENTITIES,
+    {"Local", SHAPE_BOOL},
+    {"AuthMethod", SHAPE_STR, .omit = true},
+    {"ExpirationTTL", SHAPE_INT, .omit = true}, /* nanoseconds; in requests only */
+    {"ExpirationTime", SHAPE_TIME, .omit = true},
+    {"CreateTime", SHAPE_TIME},
+    {"Hash", SHAPE_ANY, .omit = true},
+    {"Rules", SHAPE_STR, .omit = true},
+    {NULL},
+};
+
+const struct shape_field shape_acl_token_stub[] = {
+    INDEXES,
+    {"AccessorID", SHAPE_STR},
+    {"Description", SHAPE_STR},
+    POLICY_LINKS,
+    ROLE_LINKS,
+    IDENTITIES,
+    {"Local", SHAPE_BOOL},
+    {"AuthMethod", SHAPE_STR, .omit = true},
+    {"ExpirationTime", SHAPE_TIME, .omit = true},
+    {"CreateTime", SHAPE_TIME},
+    {"Hash", SHAPE_ANY},
+    {"Legacy", SHAPE_BOOL},
+    {NULL},
+};
+
+const struct shape_field shape_acl_policy[] = {
+    {"ID", SHAPE_STR},
+    {"Name", SHAPE_STR},
+    {"Description", SHAPE_STR},
+    {"Rules", SHAPE_STR},
+    {"Datacenters", SHAPE_ANY},
+    {"Hash", SHAPE_ANY},
+    INDEXES,
+    {NULL},
+};
+
+const struct shape_field shape_acl_policy_stub[] = {
+    {"ID", SHAPE_STR},
+    {"Name", SHAPE_STR},
+    {"Description", SHAPE_STR},
+    {"Datacenters", SHAPE_ANY},
+    {"Hash", SHAPE_ANY},
+    INDEXES,
+    {NULL},
+};
+
+const struct shape_field shape_acl_role[] = {
+    {"ID", SHAPE_STR},
+    {"Name", SHAPE_STR},
+    {"Description", SHAPE_STR},
+    POLICY_LINKS,
+    IDENTITIES,
+    {"Hash", SHAPE_ANY},
+    INDEXES,
+    {NULL},
+};
+
+const struct shape_field shape_acl_binding_rule[] = {
+    {"ID", SHAPE_STR},
+    {"Description", SHAPE_STR},
+    {"AuthMethod", SHAPE_STR},
+    {"Selector", SHAPE_STR},
+    {"BindType", SHAPE_STR},
+    {"BindName", SHAPE_STR},
+    INDEXES,
+    {NULL},
+};
+
+const struct shape_field shape_acl_auth_method[] = {
+    {"MaxTokenTTL", SHAPE_ANY, .omit = true},
+    {"Name", SHAPE_STR},
+    {"Type", SHAPE_STR},
+    {"DisplayName", SHAPE_STR, .omit = true},
+    {"Description", SHAPE_STR, .omit = true},
+    {"TokenLocality", SHAPE_STR, .omit = true},
+    {"Config", SHAPE_ANY},
+    INDEXES,
+    {NULL},
+};
+
+const struct shape_field shape_acl_auth_method_stub[] = {
+    {"Name", SHAPE_STR},
+    {"Type", SHAPE_STR},
+    {"DisplayName", SHAPE_STR, .omit = true},
+    {"Description", SHAPE_STR, .omit = true},
+    INDEXES,
+    {NULL},
+};

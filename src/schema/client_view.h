@@ -34,6 +34,8 @@ void shape_write_list(struct json_writer *w, const struct value *v,
 
 extern const struct shape_field shape_kv[], shape_node[], shape_health_check[], shape_service[],
     shape_plain_service[], /* of the agent's own, without proxy and connect */
-    shape_service_entry[], shape_event[], shape_intention[], shape_ca_config[];
+    shape_service_entry[], shape_event[], shape_intention[], shape_ca_config[], shape_acl_token[],
+    shape_acl_token_stub[], shape_acl_policy[], shape_acl_policy_stub[], shape_acl_role[],
+    shape_acl_binding_rule[], shape_acl_auth_method[], shape_acl_auth_method_stub[];
 
 #endif
