@@ -28,6 +28,9 @@ struct value value_map(void) {
 }
 
 void value_put(struct value *map, struct str key, struct value v, struct arena *arena) {
+    if (map->kind != VALUE_MAP) {
+        *map = value_map();
+    }
     for (size_t i = map->map.len; i > 0; i--) {
         if (str_eq(map->map.pairs[i - 1].key, key)) {
             map->map.pairs[i - 1].value = v;

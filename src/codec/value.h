@@ -49,8 +49,8 @@ struct value_pair {
 struct value *value_get(const struct value *v, const char *key);
 struct value value_from_str(struct str text); /* points to the text */
 struct value value_map(void);                 /* without pairs */
-/* Gives a key of a map its value, in place of the last one that is there. The arena gets a new
- * array of pairs when the key is new. */
+/* Gives a key of a map its value, in place of the last one that is there; what is no map becomes
+ * one first. The arena gets a new array of pairs when the key is new. */
 void value_put(struct value *map, struct str key, struct value v, struct arena *arena);
 /* Adds an item to a list; what is no list (NULL among it) becomes one first. The array is made
  * anew: for short lists. */
