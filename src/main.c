@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "acl/translate.h"
 #include "agent/agent.h"
 #include "cli/cli.h"
 #include "dns/dns.h"
@@ -67,7 +68,8 @@ static bool services_from_files(char *const *paths, size_t count, struct cli_ser
 }
 
 int main(int argc, char **argv) {
-    static const struct cli_hooks hooks = {run_agent, validate, services_from_files};
+    static const struct cli_hooks hooks = {run_agent, validate, services_from_files,
+                                           acl_rules_translate};
     if (argc > 1 && strcmp(argv[1], "agent") == 0)
         return run_agent(argc - 1, argv + 1);
     return cli_main(argc, argv, &hooks);

@@ -373,6 +373,31 @@ def login(pair):
     pair.write("logout", token="")
 
 
+def test_old_tokens(pair):
+    """Tokens of the old kind, whose rules can be translated."""
+    for side in (pair.theirs, pair.ours):
+        for name, secret in (("old", "0f58cc75-487d-31fd-d7bc-3b3d2d02b907"), ("older", "1f58cc75-487d-31fd-d7bc-3b3d2d02b907")):
+            answer = side.server.put("/v1/acl/create", {"ID": secret, "Name": name, "Rules": 'key "a/" { policy = "write" }'}, headers={"X-Consul-Token": ROOT})
+            assert answer.status == 200
+            def accessor(side=side, secret=secret):
+                return side.server.get("/v1/acl/token/self", headers={"X-Consul-Token": secret}).json["AccessorID"]
+            side.names[name] = until("an accessor for it", accessor)
+            side.names["secret-" + name] = secret
+    pair.file("old.hcl", 'service "x" { policy = "write" intentions="read" }  # c\n')
+    for line in ("acl token read -id @{old}", "acl token read -id @{old} -format json", "acl token list", "acl token list -meta", "acl token list -format json", "acl translate-rules -token-secret @{secret-old}",
+                 "acl translate-rules -token-accessor @{old}", "acl translate-rules -token-accessor @{older:9}", "acl translate-rules -token-accessor nope", "acl translate-rules -token-accessor anonymous",
+                 "acl translate-rules -token-accessor -token-secret x", "acl translate-rules -token-secret x y", "acl translate-rules -token-secret " + NOBODY, "acl translate-rules -token-accessor " + NOBODY, "acl translate-rules",
+                 "acl translate-rules a b", "acl translate-rules ''", "acl translate-rules 'key \"a\" { policy = \"write\" }'", "acl translate-rules 'key {'", "acl translate-rules @old.hcl", "acl translate-rules @none",
+                 "acl translate-rules '{\"key\":{\"a\":{\"policy\":\"write\"}}}'"):
+        pair.read(line)
+        pair.read(line, token="nobody's")
+    pair.read("acl translate-rules -", stdin='keyring="read" operator="write"')
+    for line in ("acl policy create -name l1 -from-token @{old}", "acl policy create -name l2 -from-token @{old:12} -format json", "acl policy create -name l3 -from-token @{secret-old} -token-secret",
+                 "acl token update -id @{old} -policy-name l1", "acl token update -id @{old} -description x", "acl token clone -id @{old}", "acl token update -id @{old} -policy-name l1 -upgrade-legacy",
+                 "acl token update -id @{old} -policy-name l1 -upgrade-legacy", "acl token update -id @{older} -upgrade-legacy -format json", "acl translate-rules -token-accessor @{old}", "acl policy create -name l4 -from-token @{old}"):
+        pair.write(line)
+
+
 def test_better(pair, tmp_path):
     """What of the peer fails or writes something else than it was told (acl.md 18.1), and does not here."""
     ours = pair.ours
@@ -406,6 +431,7 @@ def test_better(pair, tmp_path):
     # A lifetime below zero is refused, instead of meaning none.
     assert "should be > 0" in run("acl token create -policy-name p -expires-ttl -5s", 1)
     better_methods(ours, run, remember, tmp_path)
+    better_secrets(ours, run, remember)
 
 
 def better_methods(ours, run, remember, tmp_path):
@@ -421,3 +447,19 @@ def better_methods(ours, run, remember, tmp_path):
     # An update that does not speak of the type does not change it.
     remember("rule", ID, run("acl binding-rule create -method m -bind-type role -bind-name r"))
     assert re.search(r"BindType: +role", run("acl binding-rule update -id @{rule} -description new"))
+
+
+def better_secrets(ours, run, remember):
+    secrets = ["0f58cc75-487d-31fd-d7bc-3b3d2d02b907", "short"]
+    for secret in secrets:
+        assert ours.server.put("/v1/acl/create", {"ID": secret, "Name": "old", "Rules": 'key "a/" { policy = "write" }'}, headers={"X-Consul-Token": ROOT}).status == 200
+    rules = 'key_prefix "a/" {\n  policy = "write"\n}\n'
+    # A secret is none of the IDs that may be cut short; a file's last newline is no part of it.
+    assert run("acl translate-rules -token-secret short") == rules
+    assert rules in run("acl policy create -name s1 -from-token short -token-secret")
+    with open(os.path.join(ours.folder, "secret"), "w") as handle:
+        handle.write(secrets[0] + "\n")
+    assert run("acl translate-rules -token-secret @secret") == rules
+    assert rules in run("acl policy create -name s2 -from-token @secret -token-secret")
+    run("acl set-agent-token master @secret")
+    assert ours.server.get("/v1/agent/self", headers={"X-Consul-Token": secrets[0]}).status == 200
