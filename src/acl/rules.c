@@ -297,6 +297,10 @@ static bool read_level(struct arena *arena, struct str word, bool may_list, stru
     return true;
 }
 
+bool acl_word_parse(struct str text, struct arena *arena, struct acl_word *out) {
+    return read_level(arena, text, true, out);
+}
+
 static bool rule_error(struct reader *r, const struct written *w, const char *what) {
     const struct shown *s = &shown[w->block->resource];
     struct str name = str_quote(r->arena, w->name), policy = str_quote(r->arena, w->policy);

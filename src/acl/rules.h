@@ -48,5 +48,7 @@ enum acl_syntax { ACL_SYNTAX_CURRENT, ACL_SYNTAX_LEGACY }; /* numbers of the pro
  */
 bool acl_rules_parse(struct str text, enum acl_syntax syntax, struct acl_rules *out,
                      struct arena *arena, struct error *e);
+/* One level as another server spells it; false: there is no such. */
+bool acl_word_parse(struct str text, struct arena *arena, struct acl_word *out);
 
 #endif

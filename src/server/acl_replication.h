@@ -6,26 +6,10 @@
 #ifndef PRAETOR_SERVER_ACL_REPLICATION_H
 #define PRAETOR_SERVER_ACL_REPLICATION_H
 
-#include "base/time.h"
-#include "schema/schema.h"
+#include "schema/requests_acl.h"
 
 struct server;
 struct acl_replication;
-
-/* What GET /v1/acl/replication tells (acl.md 14.3), in its order. The times are shared by the
- * loops, in whole seconds; zero: never. */
-struct acl_replication_status {
-    bool enabled;
-    bool running;
-    struct str source_datacenter;
-    struct str replication_type; /* "policies", "tokens", "legacy" */
-    uint64_t replicated_index;   /* of policies; legacy: of tokens */
-    uint64_t replicated_role_index;
-    uint64_t replicated_token_index;
-    struct timestamp last_success;
-    struct timestamp last_error;
-};
-extern const struct shape acl_replication_status_shape;
 
 struct acl_replication *acl_replication_new(struct server *s);
 /* A leader begins. legacy: the old system is in force. Nothing in the primary, nor without access
@@ -36,8 +20,9 @@ void acl_replication_stop(struct acl_replication *r);
 void acl_replication_close(struct acl_replication *r);
 void acl_replication_free(struct acl_replication *r); /* NULL is allowed */
 
-/* Core, and leader: as it is now. Strings live as long as the server. NULL (no leader duties: a
- * test's server) gives all zero values. */
+/* Core: what GET /v1/acl/replication tells (acl.md 14.3). The times are shared by the loops, in
+ * whole seconds; zero: never. Strings live as long as the server. NULL (no leader duties: a test's
+ * server) gives all zero values. */
 void acl_replication_get_status(const struct acl_replication *r,
                                 struct acl_replication_status *out);
 

@@ -56,6 +56,13 @@ struct str agent_token(struct agent_tokens *t, enum agent_token_kind kind, struc
     return copy;
 }
 
+bool agent_token_is_set(struct agent_tokens *t, enum agent_token_kind kind) {
+    pthread_mutex_lock(&t->mutex);
+    bool set = t->secrets[kind].len > 0;
+    pthread_mutex_unlock(&t->mutex);
+    return set;
+}
+
 struct str agent_token_own(struct agent_tokens *t, struct arena *arena) {
     struct str own = agent_token(t, AGENT_TOKEN_AGENT, arena);
     return own.len > 0 ? own : agent_token(t, AGENT_TOKEN_DEFAULT, arena);

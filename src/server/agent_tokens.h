@@ -22,6 +22,7 @@ void agent_tokens_free(struct agent_tokens *t);
 
 /* In the arena; "" when there is none. */
 struct str agent_token(struct agent_tokens *t, enum agent_token_kind kind, struct arena *arena);
+bool agent_token_is_set(struct agent_tokens *t, enum agent_token_kind kind);
 /* `agent`, else `default`: what the agent presents for itself. */
 struct str agent_token_own(struct agent_tokens *t, struct arena *arena);
 /* True: it is another one than before. Copied. */

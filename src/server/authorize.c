@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "server/agent_tokens.h"
+#include "server/authorize_legacy.h"
 #include "server/authorize_remote.h"
 #include "server/server_room.h"
 #include "store/acl.h"
@@ -32,6 +33,8 @@ struct authorizations {
     struct map known; /* by secret: struct known */
     struct known *newest, *oldest;
     struct remote_tokens *remote;
+    struct legacy_tokens *legacy;
+    bool replicated; /* a secondary's tables were seen to be written */
 };
 
 /* ---- values ---- */
@@ -106,8 +109,9 @@ static void known_forget(struct known *k) {
 }
 
 static void known_woken(struct watcher *w, bool restored) {
-    (void)restored;
-    known_forget(CONTAINER_OF(w, struct known, watcher));
+    struct known *k = CONTAINER_OF(w, struct known, watcher);
+    k->all->replicated &= !restored;
+    known_forget(k);
 }
 
 static void known_add(struct authorizations *all, struct authorization *a,
@@ -148,6 +152,10 @@ static struct authorization *known_get(struct authorizations *all, struct str se
 }
 
 /* ---- the own store ---- */
+
+static bool in_primary(const struct server *s) {
+    return !s->options.client && str_eq(s->options.datacenter, s->options.acl.primary_datacenter);
+}
 
 /* A link to what is gone gives nothing (acl.md 7.1). */
 static void grant_links(struct store_read *r, const struct list *links, struct list *policies) {
@@ -193,6 +201,7 @@ void token_grants_read(struct store_read *r, const struct acl_token *token,
     }
 }
 
+/* NULL without an error: it links to roles, which only the primary has yet. */
 static struct authorization *token_read(struct authorizations *all, struct store_read *r,
                                         struct str secret, struct error *e) {
     const struct server *s = all->thread->server;
@@ -200,6 +209,9 @@ static struct authorization *token_read(struct authorizations *all, struct store
     acl_token_by_secret(r, secret, &token);
     if (token == NULL || authorize_expired(token, time_now_wall())) {
         error_set(e, ERROR_DENIED, "ACL not found");
+        return NULL;
+    }
+    if (token->roles.len > 0 && !in_primary(s) && !acl_roles_written(r)) {
         return NULL;
     }
     struct token_grants grants;
@@ -251,10 +263,33 @@ static struct authorization *agent_master(const struct server *s, struct str sec
     return authorization_new(authorizer_new(policies, 1, false), secret, NULL);
 }
 
-/* Whether this server's own tables say what tokens there are (acl.md 7.2). */
-static bool tokens_are_here(const struct server *s) {
-    const struct acl_options *acl = &s->options.acl;
-    return !s->options.client && str_eq(s->options.datacenter, acl->primary_datacenter);
+/* Whether this server's own tables say what tokens there are, if they were ever written. */
+static bool tokens_may_be_here(const struct server *s) {
+    return in_primary(s) || (!s->options.client && s->options.acl.token_replication &&
+                             agent_token_is_set(s->tokens, AGENT_TOKEN_REPLICATION));
+}
+
+bool authorize_tokens_are_here(const struct server_thread *t, struct store_read *r) {
+    return tokens_may_be_here(t->server) && (in_primary(t->server) || acl_tokens_written(r));
+}
+
+/* A secondary that replicates tokens asks the primary until it has something. What it has it keeps:
+ * until the tables are replaced as a whole that need not be looked at again. */
+static bool tokens_are_here(struct authorizations *all) {
+    struct server_thread *t = all->thread;
+    bool may_be = tokens_may_be_here(t->server);
+    if (!may_be || all->replicated || in_primary(t->server)) {
+        return may_be;
+    }
+    struct arena arena = ARENA_INIT;
+    struct error ignored = ERROR_IN(&arena);
+    struct store_read read;
+    if (store_read_begin(t->store, &read, &arena, NULL, &ignored)) {
+        all->replicated = acl_tokens_written(&read) && acl_policies_written(&read);
+        store_read_end(&read);
+    }
+    arena_free(&arena);
+    return all->replicated;
 }
 
 bool authorize_start(struct authorize *a) {
@@ -280,16 +315,22 @@ bool authorize_start(struct authorize *a) {
     if (a->secret.len == 0) {
         a->secret = ANONYMOUS;
     }
-    if (!tokens_are_here(s)) {
-        return remote_tokens_start(all->remote, a);
+    if (tokens_are_here(all)) {
+        a->result = store_get(all, a->secret, &a->error);
+        if (a->result != NULL || error_is_set(&a->error)) {
+            return true;
+        }
     }
-    a->result = store_get(all, a->secret, &a->error);
-    return true;
+    return server_acl_is_legacy(s) ? legacy_tokens_start(all->legacy, a)
+                                   : remote_tokens_start(all->remote, a);
 }
 
 void authorize_cancel(struct authorize *a) {
+    struct authorizations *all = a->thread->authorizations;
     if (a->wait != NULL) {
-        remote_tokens_cancel(a->thread->authorizations->remote, a);
+        remote_tokens_cancel(all->remote, a);
+    } else {
+        legacy_tokens_cancel(all->legacy, a);
     }
 }
 
@@ -299,14 +340,16 @@ struct authorization *authorize_again(struct server_thread *t, struct authorizat
         return NULL;
     }
     if (!was->remote && was->token != NULL) {
-        return store_get(t->authorizations, was->secret, e);
+        struct authorization *now = store_get(t->authorizations, was->secret, e);
+        return now != NULL || error_is_set(e) ? now : authorization_hold(was);
     }
     if (was->expires != INT64_MAX && was->expires <= time_now_wall()) {
         error_set(e, ERROR_DENIED, "ACL not found");
         return NULL;
     }
-    struct authorization *now = remote_tokens_known(t->authorizations->remote, was->secret);
-    return now != NULL ? now : authorization_hold(was);
+    return was->remote && !server_acl_is_legacy(t->server)
+               ? remote_tokens_again(t->authorizations->remote, was, e)
+               : authorization_hold(was);
 }
 
 /* ---- life ---- */
@@ -316,14 +359,17 @@ struct authorizations *authorizations_new(struct server_thread *t) {
     all->thread = t;
     all->known = MAP_INIT;
     all->remote = remote_tokens_new(t);
+    all->legacy = legacy_tokens_new(t);
     return all;
 }
 
 void authorizations_close(struct authorizations *all) {
     remote_tokens_close(all->remote);
+    legacy_tokens_close(all->legacy);
 }
 
 void authorizations_forget(struct authorizations *all) {
+    all->replicated = false;
     while (all->oldest != NULL) {
         known_forget(all->oldest);
     }
@@ -332,6 +378,7 @@ void authorizations_forget(struct authorizations *all) {
 void authorizations_free(struct authorizations *all) {
     authorizations_forget(all);
     remote_tokens_free(all->remote);
+    legacy_tokens_free(all->legacy);
     map_free(&all->known);
     mem_free(all);
 }

@@ -16,6 +16,7 @@
 
 struct server;
 struct server_thread;
+struct store_read;
 struct authorize_wait; /* authorize_remote.c's */
 
 /* Never changed after it was given out. Where access control is off there is none: NULL. */
@@ -101,6 +102,8 @@ const struct authorizer *authorize_compile(const struct server *s, const struct 
 /* A new authorization with one reference: copies secret and token, takes over `may`. */
 struct authorization *authorization_new(const struct authorizer *may, struct str secret,
                                         const struct acl_token *token);
+/* Whether the own tables say what tokens there are (acl.md 7.2). */
+bool authorize_tokens_are_here(const struct server_thread *t, struct store_read *r);
 /* Whether a token has no future: its expiration time is not after `now` (wall, ns). */
 bool authorize_expired(const struct acl_token *token, int64_t now);
 

@@ -1,5 +1,8 @@
-/* Tokens that only other servers know (acl.md 7.2 to 7.4): asked for by RPC, kept for their time to
+/* Tokens that only other servers know (acl.md 7.2, 7.3): asked for by RPC, kept for their time to
  * live, and what happens when nobody answers. For authorize.c only; on the thread's loop.
+ *
+ * What was told is kept for the whole process (acl_cache.h); a thread keeps the rules that it made
+ * of it.
  */
 #ifndef PRAETOR_SERVER_AUTHORIZE_REMOTE_H
 #define PRAETOR_SERVER_AUTHORIZE_REMOTE_H
@@ -14,7 +17,14 @@ void remote_tokens_free(struct remote_tokens *r);
 /* As authorize_start; a->secret is neither empty nor a root's. */
 bool remote_tokens_start(struct remote_tokens *r, struct authorize *a);
 void remote_tokens_cancel(struct remote_tokens *r, struct authorize *a);
-/* What is known and fresh, held; NULL: nothing. */
-struct authorization *remote_tokens_known(struct remote_tokens *r, struct str secret);
+/* As authorize_again. What is too old is asked for anew, for the next time. */
+struct authorization *remote_tokens_again(struct remote_tokens *r, struct authorization *was,
+                                          struct error *e);
+
+/* What the down policy leaves of a request when nobody could be asked about its token and nothing
+ * is known of it; NULL with the error. extend-cache and async-cache then open nothing, unlike the
+ * peer's (acl.md 18.1). */
+struct authorization *authorize_down(const struct server *s, struct str secret,
+                                     const struct error *why, struct error *e);
 
 #endif

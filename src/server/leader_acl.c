@@ -8,7 +8,10 @@
 #include "codec/uuid.h"
 #include "schema/entries.h"
 #include "schema/hash.h"
-#include "server/membership.h"
+#include "server/acl_mode.h"
+#include "server/acl_reaper.h"
+#include "server/acl_replication.h"
+#include "server/acl_upgrade.h"
 #include "server/server_room.h"
 #include "store/acl.h"
 
@@ -17,6 +20,8 @@
 struct leader_acl {
     struct server *server;
     bool on;
+    struct acl_upgrade *upgrade;
+    struct acl_reaper *reaper;
 };
 
 /* ---- entries ---- */
@@ -141,16 +146,75 @@ static void anonymous_token(struct leader_acl *l, struct store_read *r) {
     token_set(l, r, &token, "failed to create anonymous token", anonymous_created);
 }
 
-/* ---- the switch ---- */
+/* ---- the same in the old system ---- */
 
-static void initialize(struct leader_acl *l) {
+static void legacy_set(struct leader_acl *l, const struct legacy_acl *acl, const char *op,
+                       const char *what, void (*done)(struct server *s, void *owner, bool ok)) {
+    struct legacy_acl_request request = {
+        .datacenter = l->server->options.datacenter, .op = str_from(op), .acl = *acl};
+    propose(l, ENTRY_LEGACY_ACL, &legacy_acl_request_shape, &request, what, done);
+}
+
+static void legacy_anonymous_created(struct server *s, void *owner, bool ok) {
+    (void)s;
+    (void)owner;
+    if (ok) {
+        log_at(LOG_INFO, LOGGER, "Created the anonymous token");
+    }
+}
+
+static void legacy_bootstrap_told(struct server *s, void *owner, bool ok) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct store_read read;
+    (void)owner;
+    if (ok && store_read_begin(s->store, &read, &arena, NULL, &e)) {
+        if (acl_bootstrap_index(&read) == 0) {
+            log_at(LOG_INFO, LOGGER, "ACL bootstrap enabled");
+        } else {
+            log_at(LOG_INFO, LOGGER, "ACL bootstrap disabled, existing management tokens found");
+        }
+        store_read_end(&read);
+    }
+    arena_free(&arena);
+}
+
+static void legacy_tokens(struct leader_acl *l, struct store_read *r) {
+    struct str master = l->server->options.acl.master_token;
+    struct acl_token *stored;
+    acl_token_by_secret(r, STR("anonymous"), &stored);
+    if (stored == NULL) {
+        struct legacy_acl anonymous = {
+            .id = STR("anonymous"), .name = STR("Anonymous Token"), .type = STR("client")};
+        legacy_set(l, &anonymous, "set", "failed to create anonymous token",
+                   legacy_anonymous_created);
+    }
+    if (master.len > 0) {
+        acl_token_by_secret(r, master, &stored);
+    }
+    if (master.len > 0 && stored == NULL) {
+        struct legacy_acl token = {
+            .id = master, .name = STR("Master Token"), .type = STR("management")};
+        legacy_set(l, &token, "set", "failed to create master token", master_created);
+    }
+    struct legacy_acl none = {.id = STR("")};
+    legacy_set(l, &none, "bootstrap-init", "failed to initialize ACL bootstrap",
+               legacy_bootstrap_told);
+}
+
+/* ---- beginning, and going over ---- */
+
+static bool is_primary(const struct server *s) {
+    return str_eq(s->options.datacenter, s->options.acl.primary_datacenter);
+}
+
+static void with_store(struct leader_acl *l,
+                       void (*what)(struct leader_acl *l, struct store_read *r)) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     struct store_read read;
     if (store_read_begin(l->server->store, &read, &arena, NULL, &e)) {
-        management_policy(l, &read);
-        master_token(l, &read);
-        anonymous_token(l, &read);
+        what(l, &read);
         store_read_end(&read);
     } else {
         log_at(LOG_ERROR, LOGGER, "failed to read the state store", LOG_S("error", e.text));
@@ -158,16 +222,49 @@ static void initialize(struct leader_acl *l) {
     arena_free(&arena);
 }
 
+static void first_entries(struct leader_acl *l, struct store_read *r) {
+    management_policy(l, r);
+    master_token(l, r);
+    anonymous_token(l, r);
+}
+
+static void begin_legacy(struct leader_acl *l) {
+    struct server *s = l->server;
+    if (is_primary(s)) {
+        log_at(LOG_INFO, LOGGER, "initializing legacy acls");
+        with_store(l, legacy_tokens);
+    } else {
+        acl_replication_start(s->acl_replication, true);
+    }
+}
+
+void leader_acl_switch(struct leader_acl *l) {
+    struct server *s = l->server;
+    if (is_primary(s)) {
+        log_at(LOG_INFO, LOGGER, "initializing acls");
+        with_store(l, first_entries);
+        acl_upgrade_start(l->upgrade);
+    } else {
+        acl_replication_start(s->acl_replication, false);
+    }
+    acl_reaper_start(l->reaper);
+    acl_mode_switch(s);
+}
+
 void leader_acl_enable(struct leader_acl *l, bool on) {
     struct server *s = l->server;
     l->on = on;
-    if (!on || !s->options.acl.enabled) {
+    if (!s->options.acl.enabled) {
         return;
     }
-    log_at(LOG_INFO, LOGGER, "initializing acls");
-    initialize(l);
-    if (atomic_exchange(&s->acl_legacy, false) && s->membership != NULL) {
-        membership_set_acl_tag(s->membership, '1');
+    if (!on) {
+        acl_upgrade_stop(l->upgrade);
+        acl_reaper_stop(l->reaper);
+        acl_replication_stop(s->acl_replication);
+    } else if (!server_acl_is_legacy(s) || acl_mode_may_switch_now(s, true)) {
+        leader_acl_switch(l);
+    } else {
+        begin_legacy(l);
     }
 }
 
@@ -176,13 +273,22 @@ void leader_acl_enable(struct leader_acl *l, bool on) {
 struct leader_acl *leader_acl_new(struct server *s) {
     struct leader_acl *l = MEM_NEW(struct leader_acl);
     l->server = s;
+    l->upgrade = acl_upgrade_new(s);
+    l->reaper = acl_reaper_new(s);
+    s->acl_replication = acl_replication_new(s);
     return l;
 }
 
 void leader_acl_close(struct leader_acl *l) {
     l->on = false;
+    acl_upgrade_close(l->upgrade);
+    acl_reaper_close(l->reaper);
+    acl_replication_close(l->server->acl_replication);
 }
 
 void leader_acl_free(struct leader_acl *l) {
+    acl_upgrade_free(l->upgrade);
+    acl_reaper_free(l->reaper);
+    acl_replication_free(l->server->acl_replication);
     mem_free(l);
 }

@@ -4,8 +4,10 @@
  * Order of the end: the core's Raft answers all that is under way while the I/O threads still run;
  * then the I/O threads answer what waits and end; then the core ends; then the store is closed.
  */
+#include "server/acl_mode.h"
 #include "server/agent_tokens.h"
 #include "server/auth_method.h"
+#include "server/authorize_fetch.h"
 #include "server/bootstrap.h"
 #include "server/membership.h"
 #include "server/server_room.h"
@@ -203,6 +205,9 @@ struct server *server_new(const struct server_options *options, struct error *e)
     s->thread_count = s->io_count + 1;
     s->peers = peers_new(s->options.datacenter, s->options.client);
     s->tokens = agent_tokens_new();
+    if (s->options.acl.enabled) {
+        s->acl_caches = acl_caches_new(&s->options.acl, s->options.client);
+    }
     atomic_store(&s->acl_legacy, s->options.acl.enabled);
     s->auth = auth_methods_new();
     rpc_rate_set(&s->rate, s->options.rpc_rate, s->options.rpc_max_burst);
@@ -317,6 +322,9 @@ static void core_started(void *arg) {
     if (start->ok && s->membership != NULL) {
         start->ok = membership_start(s->membership, start->e);
     }
+    if (start->ok && s->acl_monitor != NULL) {
+        acl_monitor_start(s->acl_monitor);
+    }
 }
 
 /* The pools' sockets; they are used when the core runs. */
@@ -352,6 +360,7 @@ bool server_start(struct server *s, struct error *e) {
     }
     s->leader = s->options.client ? NULL : leader_new(s);
     s->balance = balance_new(s);
+    s->acl_monitor = s->options.acl.enabled ? acl_monitor_new(s) : NULL;
     server_verify_init(s);
     if (!membership_prepare(s, e)) {
         return false;
@@ -378,6 +387,9 @@ bool server_start(struct server *s, struct error *e) {
 static void core_closing(void *arg) {
     struct server *s = arg;
     balance_close(s->balance);
+    if (s->acl_monitor != NULL) {
+        acl_monitor_close(s->acl_monitor);
+    }
     if (s->bootstrap != NULL) {
         bootstrap_close(s->bootstrap);
     }
@@ -442,6 +454,9 @@ static void abandon(struct server *s) {
                     bootstrap_close(s->bootstrap);
                 }
                 balance_close(s->balance);
+                if (s->acl_monitor != NULL) {
+                    acl_monitor_close(s->acl_monitor);
+                }
                 server_verify_close(s);
             }
         }
@@ -466,12 +481,14 @@ void server_free(struct server *s) {
         }
     }
     balance_free(s->balance);
+    acl_monitor_free(s->acl_monitor);
     rpc_port_free(s->port);
     leader_free(s->leader);
     bootstrap_free(s->bootstrap);
     membership_free(s->membership);
     peers_free(s->peers);
     agent_tokens_free(s->tokens);
+    acl_caches_free(s->acl_caches);
     if (s->driver != NULL) {
         raft_driver_free(s->driver);
     }

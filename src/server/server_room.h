@@ -27,6 +27,9 @@ struct tombstone_gc;     /* tombstone_gc.c */
 struct coordinate_batch; /* coordinate_batch.c */
 struct balance;          /* balance.c */
 struct auth_methods;     /* auth_method.h */
+struct acl_caches;       /* authorize_fetch.h */
+struct acl_monitor;      /* acl_mode.h */
+struct acl_replication;  /* acl_replication.h */
 
 struct server {
     struct server_options options; /* strings in arena */
@@ -34,8 +37,9 @@ struct server {
     char raft_address[80]; /* "ip:port" */
 
     struct agent_tokens *tokens;
-    struct rpc_port *port;      /* NULL: none */
-    struct raft_driver *driver; /* NULL, as store and leader: a client agent */
+    struct acl_caches *acl_caches; /* NULL: access control is off. Any thread. */
+    struct rpc_port *port;         /* NULL: none */
+    struct raft_driver *driver;    /* NULL, as store and leader: a client agent */
     struct store *store;
     struct peers *peers;
     struct balance *balance;
@@ -71,11 +75,13 @@ struct server {
     struct session_timers *session_timers;
     struct tombstone_gc *tombstone_gc;
     struct coordinate_batch *coordinates;
-    struct reconcile *reconcile;   /* reconcile.h */
-    struct autopilot *autopilot;   /* autopilot.h */
-    struct leader_acl *leader_acl; /* leader_acl.h */
-    struct membership *membership; /* membership.h; NULL: no gossip (tests) */
-    struct bootstrap *bootstrap;   /* bootstrap.h; NULL: this server does not wait for others */
+    struct reconcile *reconcile;             /* reconcile.h */
+    struct autopilot *autopilot;             /* autopilot.h */
+    struct leader_acl *leader_acl;           /* leader_acl.h */
+    struct membership *membership;           /* membership.h; NULL: no gossip (tests) */
+    struct acl_monitor *acl_monitor;         /* acl_mode.h; NULL: access control is off */
+    struct acl_replication *acl_replication; /* acl_replication.h; NULL: a client agent */
+    struct bootstrap *bootstrap; /* bootstrap.h; NULL: this server does not wait for others */
 };
 
 /* server.c */

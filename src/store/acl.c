@@ -87,6 +87,8 @@ static void token_lookups(struct store_batch *b, bool put, const struct acl_toke
     struct str accessor;
     if (token->accessor_id.len > 0 && uuid_key(a, token->accessor_id, &accessor, &ignored))
         lookup(b, put, TABLE_ACL_TOKENS_ACCESSOR, accessor, key);
+    if (token->accessor_id.len == 0)
+        lookup(b, put, TABLE_ACL_TOKENS_OLD, key, key);
     link_lookups(b, put, TABLE_ACL_TOKENS_POLICY, &token->policies, key);
     link_lookups(b, put, TABLE_ACL_TOKENS_ROLE, &token->roles, key);
     if (token->auth_method.len > 0) {
@@ -333,6 +335,20 @@ int64_t acl_tokens_next_expiry(struct store_read *r, bool local) {
     return when;
 }
 
+void acl_tokens_without_accessor(struct store_read *r, uint32_t max, struct list *tokens) {
+    struct table_scan s;
+    struct str value;
+    uint32_t cap = 0;
+    *tokens = LIST_NIL;
+    table_scan_begin(&s, r, TABLE_ACL_TOKENS_OLD, STR(""));
+    while (tokens->len < max && table_scan_next(&s, NULL, &value)) {
+        struct acl_token *token = ARENA_NEW(r->arena, struct acl_token);
+        if (acl_token_fetch(r, str_copy(r->arena, value), token))
+            *(struct acl_token **)list_push(tokens, &cap, sizeof token, r->arena) = token;
+    }
+    table_scan_end(&s);
+}
+
 uint64_t acl_bootstrap_index(struct store_read *r) {
     return store_index(r, STR(BOOTSTRAP_INDEX));
 }
@@ -467,4 +483,16 @@ uint64_t acl_auth_method_list(struct store_read *r, struct list *methods) {
     watch_name(r, WATCH_TABLE, STR(METHODS_INDEX));
     record_list(r, TABLE_ACL_METHODS, STR(""), &acl_auth_method_shape, methods);
     return INDEX_MAX(r, METHODS_INDEX);
+}
+
+/* ---- the tables as a whole ---- */
+
+bool acl_tokens_written(struct store_read *r) {
+    return store_index(r, STR(TOKENS_INDEX)) > 0;
+}
+bool acl_policies_written(struct store_read *r) {
+    return store_index(r, STR(POLICIES_INDEX)) > 0;
+}
+bool acl_roles_written(struct store_read *r) {
+    return store_index(r, STR(ROLES_INDEX)) > 0;
 }

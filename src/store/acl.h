@@ -40,8 +40,16 @@ void acl_tokens_expired(struct store_read *r, bool local, int64_t before_unix_ns
                         struct list *tokens);
 /* When the next local or global token expires, INT64_MAX: never. */
 int64_t acl_tokens_next_expiry(struct store_read *r, bool local);
+/* struct acl_token *: at most `max` that have no accessor, as the old system makes them, by
+ * SecretID. Watches nothing. */
+void acl_tokens_without_accessor(struct store_read *r, uint32_t max, struct list *tokens);
 /* The index entry acl-token-bootstrap: 0 before any bootstrap. */
 uint64_t acl_bootstrap_index(struct store_read *r);
+
+/* Whether a table was ever written to. */
+bool acl_tokens_written(struct store_read *r);
+bool acl_policies_written(struct store_read *r);
+bool acl_roles_written(struct store_read *r);
 
 /* ---- policies, roles ---- */
 
