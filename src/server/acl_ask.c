@@ -26,5 +26,5 @@ const struct endpoint ask_policy_batch =
 const struct endpoint ask_token_batch =
     ASK("ACL.TokenBatchRead", acl_token_batch_get_request, acl_token_batch_response);
 const struct endpoint ask_legacy_list = ASK("ACL.List", dc_request, indexed_acls);
-const struct endpoint ask_legacy_get = ASK("ACL.GetPolicy", acl_policy_resolve_legacy_request,
-                                           acl_policy_resolve_legacy_response);
+const struct endpoint ask_legacy_get =
+    ASK("ACL.GetPolicy", acl_policy_resolve_legacy_request, acl_policy_resolve_legacy_response);

@@ -15,7 +15,7 @@ struct acl_value;
 /* object NULL: that there is none. One reference is the caller's. */
 struct acl_value *acl_value_new(const struct shape *shape, const void *object);
 struct acl_value *acl_value_hold(struct acl_value *v);
-void acl_value_release(struct acl_value *v);          /* NULL is allowed */
+void acl_value_release(struct acl_value *v);             /* NULL is allowed */
 const void *acl_value_object(const struct acl_value *v); /* NULL: there is none */
 
 enum acl_freshness { ACL_UNKNOWN, ACL_FRESH, ACL_STALE };

@@ -1,7 +1,7 @@
-/* See acl_replication.h. Each loop goes through the same round: it waits for its turn, lists what the
- * primary has (a blocking query), compares, fetches what changed, and proposes deletions and updates
- * one entry after the other. What differs between types is in acl_replication_kind.c, what is
- * compared in acl_replication_diff.h.
+/* See acl_replication.h. Each loop goes through the same round: it waits for its turn, lists what
+ * the primary has (a blocking query), compares, fetches what changed, and proposes deletions and
+ * updates one entry after the other. What differs between types is in acl_replication_kind.c, what
+ * is compared in acl_replication_diff.h.
  */
 #include "server/acl_replication.h"
 
@@ -103,12 +103,10 @@ static void succeeded(struct replica_loop *l) {
 
 /* ---- asking the primary ---- */
 
-static void ask(struct replica_loop *l, const struct endpoint *endpoint, void (*done)(struct call *)) {
-    l->call = (struct call){.endpoint = endpoint,
-                            .arena = &l->arena,
-                            .request = &l->request,
-                            .done = done,
-                            .owner = l};
+static void ask(struct replica_loop *l, const struct endpoint *endpoint,
+                void (*done)(struct call *)) {
+    l->call = (struct call){
+        .endpoint = endpoint, .arena = &l->arena, .request = &l->request, .done = done, .owner = l};
     l->started = time_now_monotonic();
     l->calling = true;
     call_start(l->all->server, &l->call);

@@ -48,7 +48,8 @@ void replica_diff(struct list *local, struct list *remote, uint64_t last_index, 
     uint32_t r = out->skipped_remote = skip_nameless(remote);
     while (l < local->len || r < remote->len) {
         const struct replica *ours = l < local->len ? &LIST_AT(*local, struct replica, l) : NULL;
-        const struct replica *theirs = r < remote->len ? &LIST_AT(*remote, struct replica, r) : NULL;
+        const struct replica *theirs =
+            r < remote->len ? &LIST_AT(*remote, struct replica, r) : NULL;
         int order = ours == NULL ? 1 : theirs == NULL ? -1 : str_compare(ours->id, theirs->id);
         if (order < 0) {
             LIST_AT(out->deletions, struct str, out->deletions.len++) = ours->id;

@@ -27,8 +27,8 @@ void replica_diff(struct list *local, struct list *remote, uint64_t last_index, 
 size_t replica_policy_size(const struct acl_policy *p);
 size_t replica_role_size(const struct acl_role *r);
 size_t replica_token_size(const struct acl_token *t);
-/* How many of `objects` (pointers) from `from` on go into one entry: as many as fit into 256 KiB, at
- * least one. *size: of all of them. */
+/* How many of `objects` (pointers) from `from` on go into one entry: as many as fit into 256 KiB,
+ * at least one. *size: of all of them. */
 uint32_t replica_batch(const struct list *objects, uint32_t from,
                        size_t (*size_of)(const void *object), size_t *size);
 /* How long to wait after the n-th failure in a row: 2 s, doubled each time, at most 64 s. */

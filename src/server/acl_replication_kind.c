@@ -217,10 +217,8 @@ static void legacy_local(struct store_read *r, struct list *out) {
     *out = replicas(r->arena, all.len);
     EACH(all, const struct acl_token *, t) {
         if (t->type.len > 0) {
-            struct legacy_acl acl = {.id = t->secret_id,
-                                     .name = t->description,
-                                     .rules = t->rules,
-                                     .type = t->type};
+            struct legacy_acl acl = {
+                .id = t->secret_id, .name = t->description, .rules = t->rules, .type = t->type};
             add(out, t->secret_id, legacy_content(&acl, r->arena), t->modify_index, NULL);
         }
     }
@@ -247,8 +245,8 @@ static void legacy_delete(struct buf *out, const struct list *ids) {
 }
 
 static void legacy_set(struct buf *out, const struct list *objects) {
-    struct legacy_acl_request request = {
-        .op = STR("force-set"), .acl = *LIST_AT(*objects, const struct legacy_acl *, 0)};
+    struct legacy_acl_request request = {.op = STR("force-set"),
+                                         .acl = *LIST_AT(*objects, const struct legacy_acl *, 0)};
     ASSERT(objects->len == 1);
     encode(out, ENTRY_LEGACY_ACL, &legacy_acl_request_shape, &request);
 }

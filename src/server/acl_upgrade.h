@@ -1,6 +1,6 @@
-/* A leader of the primary gives tokens of the old kind what the new system wants of them: an accessor,
- * and to management tokens the policy global-management (acl.md 12.3). One batch a second, as long
- * as there are any; they may come at any time, over the old API. On the core.
+/* A leader of the primary gives tokens of the old kind what the new system wants of them: an
+ * accessor, and to management tokens the policy global-management (acl.md 12.3). One batch a
+ * second, as long as there are any; they may come at any time, over the old API. On the core.
  */
 #ifndef PRAETOR_SERVER_ACL_UPGRADE_H
 #define PRAETOR_SERVER_ACL_UPGRADE_H

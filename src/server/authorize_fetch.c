@@ -37,6 +37,10 @@ void acl_caches_free(struct acl_caches *c) {
     }
 }
 
+const char *acl_logger(const struct server *s) {
+    return s->options.client ? "agent.client.acl" : "agent.server.acl";
+}
+
 /* ---- answers ---- */
 
 static bool says(const struct error *e, const char *what) {
@@ -62,7 +66,7 @@ static void identity_put(struct fetch *f, const struct acl_token *token) {
 
 static enum fetch_outcome failed(struct fetch *f, const struct error *e) {
     if (says(e, "ACL support disabled")) {
-        log_at(LOG_ERROR, "agent.acl", "ACLs disabled on upstream servers, will retry",
+        log_at(LOG_ERROR, acl_logger(f->server), "ACLs disabled on upstream servers, will retry",
                LOG_S("retry_interval", STR("0s")));
     }
     error_copy(&f->error, e);

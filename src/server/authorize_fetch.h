@@ -17,6 +17,9 @@ struct acl_caches *acl_caches_new(const struct acl_options *o, bool client);
 void acl_caches_clear(struct acl_caches *c); /* any thread; NULL is allowed */
 void acl_caches_free(struct acl_caches *c);
 
+/* Who tells of tokens in the log. */
+const char *acl_logger(const struct server *s);
+
 enum fetch_kind { FETCH_IDENTITY, FETCH_ROLES, FETCH_POLICIES, FETCH_KINDS };
 enum fetch_outcome {
     FETCH_OK,        /* there is an answer, also "no such thing", or the old one goes on */

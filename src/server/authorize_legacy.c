@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/time.h"
+#include "server/authorize_fetch.h"
 #include "server/server_room.h"
 
 #define KNOWN_MOST 1024
@@ -207,7 +208,7 @@ static void take_failure(struct told *t, const struct error *e) {
         not_found(t);
         return;
     }
-    log_at(LOG_ERROR, "agent.acl", "Failed to get policy from ACL datacenter",
+    log_at(LOG_ERROR, acl_logger(s), "Failed to get policy from ACL datacenter",
            LOG_S("error", e->text));
     bool extends = s->options.acl.down == ACL_DOWN_EXTEND || s->options.acl.down == ACL_DOWN_ASYNC;
     if (extends && t->authorization != NULL) {
@@ -216,8 +217,8 @@ static void take_failure(struct told *t, const struct error *e) {
         return;
     }
     bool allow = s->options.acl.down == ACL_DOWN_ALLOW;
-    t->now = authorization_new(allow ? authorizer_allow_all() : authorizer_deny_all(), t->secret,
-                               NULL);
+    t->now =
+        authorization_new(allow ? authorizer_allow_all() : authorizer_deny_all(), t->secret, NULL);
     t->now->remote = true;
 }
 

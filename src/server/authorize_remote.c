@@ -340,7 +340,7 @@ static struct list objects(struct authorize_wait *w, enum fetch_kind kind) {
         if (object != NULL) {
             LIST_AT(all, const void *, all.len++) = object;
         } else if (kind == FETCH_POLICIES) {
-            log_at(LOG_WARN, "agent.acl", "policy not found for identity",
+            log_at(LOG_WARN, acl_logger(w->all->thread->server), "policy not found for identity",
                    LOG_S("policy", LIST_AT(w->ids[kind], struct str, i)));
         }
     }
@@ -408,14 +408,16 @@ static bool steps_with_store(struct authorize_wait *w, struct need *need) {
 
 struct authorization *authorize_down(const struct server *s, struct str secret,
                                      const struct error *why, struct error *e) {
-    log_at(LOG_ERROR, "agent.acl", "Error resolving token", LOG_S("error", why->text));
+    log_at(LOG_ERROR, acl_logger(s), "Error resolving token", LOG_S("error", why->text));
     switch (s->options.acl.down) {
     case ACL_DOWN_ALLOW:
         return authorization_new(authorizer_allow_all(), secret, NULL);
     case ACL_DOWN_DENY:
         return authorization_new(authorizer_deny_all(), secret, NULL);
     default:
-        error_set(e, ERROR_DENIED, "Permission denied: " STR_FMT, STR_ARG(why->text));
+        /* Whoever may nothing is not told which servers there are. */
+        error_set(e, ERROR_DENIED,
+                  "Permission denied: Error communicating with the ACL Datacenter");
         return NULL;
     }
 }
@@ -457,7 +459,8 @@ static void take_outcome(struct authorize_wait *w, struct fetch *f) {
         }
         break;
     case FETCH_REFUSED:
-        log_at(LOG_ERROR, "agent.acl", "Error resolving token", LOG_S("error", f->error.text));
+        log_at(LOG_ERROR, acl_logger(f->server), "Error resolving token",
+               LOG_S("error", f->error.text));
         error_copy(&w->error, &f->error);
         break;
     case FETCH_FAILED:
