@@ -15,6 +15,7 @@
 #include "agent/profile.h"
 #include "agent/remote_exec.h"
 #include "agent/telemetry.h"
+#include "agent/token_store.h"
 #include "agent/watches.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -44,6 +45,7 @@ struct agent {
     const struct config *current; /* the core's: with what reloads changed */
     char node_id[37];
     struct server *server;
+    struct token_store *tokens;
     struct local *local;
     struct events *events;
     struct watches *watches;
@@ -145,6 +147,12 @@ static void core_reload(struct agent *agent, void *arg, uv_sem_t *over) {
 static void core_start_local(struct agent *agent, void *arg, uv_sem_t *over) {
     (void)arg;
     local_start(agent->local);
+    uv_sem_post(over);
+}
+
+static void core_sync_all(struct agent *agent, void *arg, uv_sem_t *over) {
+    (void)arg;
+    local_full_sync_trigger(agent->local);
     uv_sem_post(over);
 }
 
@@ -343,7 +351,12 @@ static bool start_server(struct agent *agent, struct error *e) {
     struct membership_options membership;
     options.membership = &membership;
     bool ok = cluster_membership_options(c, &membership, &arena, e) &&
-              (agent->server = server_new(&options, e)) != NULL && server_start(agent->server, e);
+              (agent->server = server_new(&options, e)) != NULL;
+    if (ok) {
+        agent->tokens = token_store_new(server_tokens(agent->server));
+        token_store_load(agent->tokens, c);
+        ok = server_start(agent->server, e);
+    }
     arena_free(&arena);
     agent->server_started = ok;
     if (!ok && !str_has_prefix(e->text, STR("Failed to configure keyring")))
@@ -546,6 +559,7 @@ static void stop(struct agent *agent) {
 }
 
 static void free_agent(struct agent *agent) {
+    token_store_free(agent->tokens);
     server_free(agent->server);
     cluster_free(agent->cluster);
     coordinates_free(agent->coordinates);
@@ -587,6 +601,8 @@ static bool reload_parts(struct agent *agent, const struct config *c, struct err
     on_core(agent, core_reload, &job);
     if (!job.ok)
         return error_prefix(e, "Failed reloading %s: ", local_loading_part(agent->local));
+    if (token_store_load(agent->tokens, c))
+        on_core(agent, core_sync_all, NULL);
     if (!watches_start(agent->watches, c, e))
         return error_prefix(e, "Failed reloading watches: ");
     server_set_rpc_rate(agent->server, c->limits.rpc_rate, c->limits.rpc_max_burst);
@@ -624,7 +640,9 @@ struct main_request {
     struct main_request *next;
     struct agent *agent;
     struct loop *home; /* of the caller */
-    struct error *e;   /* a reload's */
+    struct error *e;   /* a reload's, a token's */
+    enum agent_token_kind kind;
+    struct str secret;
     void (*done)(void *arg);
     void *arg;
 };
@@ -648,15 +666,22 @@ static void reload_requested(struct message *m) {
     answer_request(r);
 }
 
-static bool post_to_main(struct agent *agent, void (*run)(struct message *), struct error *e,
-                         void (*done)(void *arg), void *arg) {
+static void token_requested(struct message *m) {
+    struct main_request *r = CONTAINER_OF(m, struct main_request, message);
+    bool changed;
+    token_store_set(r->agent->tokens, r->kind, r->secret, &changed, r->e);
+    if (changed)
+        on_core(r->agent, core_sync_all, NULL);
+    answer_request(r);
+}
+
+static bool post_to_main(struct agent *agent, void (*run)(struct message *),
+                         const struct main_request *request) {
     struct main_request *r = MEM_NEW(struct main_request);
-    *r = (struct main_request){.message.run = run,
-                               .agent = agent,
-                               .home = loop_current(),
-                               .e = e,
-                               .done = done,
-                               .arg = arg};
+    *r = *request;
+    r->message.run = run;
+    r->agent = agent;
+    r->home = loop_current();
     ASSERT(r->home != NULL);
     if (loop_post(&agent->main, &r->message))
         return true;
@@ -665,7 +690,15 @@ static bool post_to_main(struct agent *agent, void (*run)(struct message *), str
 }
 
 bool agent_reload(struct agent *agent, struct error *e, void (*done)(void *arg), void *arg) {
-    return post_to_main(agent, reload_requested, e, done, arg);
+    const struct main_request r = {.e = e, .done = done, .arg = arg};
+    return post_to_main(agent, reload_requested, &r);
+}
+
+bool agent_set_token(struct agent *agent, enum agent_token_kind kind, struct str secret,
+                     struct error *e, void (*done)(void *arg), void *arg) {
+    const struct main_request r = {
+        .e = e, .kind = kind, .secret = secret, .done = done, .arg = arg};
+    return post_to_main(agent, token_requested, &r);
 }
 
 /* ---- leave ---- */
@@ -748,7 +781,8 @@ static void leave_requested(struct message *m) {
 }
 
 bool agent_leave(struct agent *agent, void (*done)(void *arg), void *arg) {
-    return post_to_main(agent, leave_requested, NULL, done, arg);
+    const struct main_request r = {.done = done, .arg = arg};
+    return post_to_main(agent, leave_requested, &r);
 }
 
 static void give_up(struct message *m) {

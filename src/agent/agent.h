@@ -12,6 +12,7 @@
 #include "agent/config.h"
 #include "agent/events.h"
 #include "agent/local.h"
+#include "server/agent_tokens.h"
 #include "server/server.h"
 
 struct agent;
@@ -53,5 +54,10 @@ bool agent_run_on_core(struct agent *agent, void (*fn)(void *arg), void (*done)(
  */
 bool agent_leave(struct agent *agent, void (*done)(void *arg), void *arg);
 bool agent_reload(struct agent *agent, struct error *e, void (*done)(void *arg), void *arg);
+
+/* PUT /v1/agent/token (acl.md 3.3), as agent_reload: the token is kept, if that is configured, and
+ * a changed one of the agent's own starts a full sync. The secret must stay until done. */
+bool agent_set_token(struct agent *agent, enum agent_token_kind kind, struct str secret,
+                     struct error *e, void (*done)(void *arg), void *arg);
 
 #endif

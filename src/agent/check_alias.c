@@ -8,6 +8,7 @@
 #include "agent/check_local.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "server/agent_tokens.h"
 #include "server/endpoints.h"
 
 #define LOCAL_AGAIN MINUTE
@@ -135,7 +136,9 @@ static void ask(struct alias_check *a, enum alias_stage stage) {
     r->node = a->node;
     r->options.allow_stale = true;
     r->options.max_stale_duration = MAX_STALE;
-    r->options.token = a->token;
+    r->options.token = a->token.len > 0 ? a->token
+                                        : agent_token(server_tokens(l->server), AGENT_TOKEN_DEFAULT,
+                                                      &a->call_arena);
     if (stage == ALIAS_CHECKS) {
         r->options.min_query_index = a->index;
         r->options.max_query_time = QUERY_TIME;
@@ -248,7 +251,7 @@ void check_alias_start(struct local *l, struct local_check *c) {
     a->check_id = str_copy(&a->arena, c->check.check_id);
     a->node = str_copy(&a->arena, c->type.alias_node);
     a->service = str_copy(&a->arena, c->type.alias_service);
-    a->token = str_copy(&a->arena, c->token.len > 0 ? c->token : l->config->acl.token_default);
+    a->token = str_copy(&a->arena, c->token);
     a->next = l->aliases;
     a->back = &l->aliases;
     if (a->next != NULL)

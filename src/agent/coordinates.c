@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "base/time.h"
+#include "server/agent_tokens.h"
+#include "server/authorize.h"
 #include "server/endpoints.h"
 #include "server/membership.h"
 
@@ -15,11 +17,12 @@ struct coordinates {
     const struct config *config;
     struct loop_timer timer;
     struct prng random;
-    bool stopped, calling;
+    bool stopped, calling, asking;
     struct arena arena; /* of the call */
     struct coordinate_update_request request;
     struct coord coord;
     struct call call;
+    struct authorize whose; /* it was refused: who that was, for the log */
 };
 
 static const struct gossip *lan(const struct coordinates *c) {
@@ -36,11 +39,33 @@ static void wait(struct coordinates *c) {
     loop_timer_set(&c->timer, period + (int64_t)prng_below(&c->random, (uint64_t)period + 1));
 }
 
+static void refused(struct authorize *a) {
+    struct coordinates *c = a->owner;
+    const struct authorization *who = a->result;
+    c->asking = false;
+    log_at(
+        LOG_WARN, LOGGER, "Coordinate update blocked by ACLs",
+        LOG_S("accessorID", who != NULL && who->token != NULL ? who->token->accessor_id : STR("")));
+    authorization_release(a->result);
+    wait(c);
+}
+
 static void reported(struct call *call) {
     struct coordinates *c = call->owner;
     struct answer *a = call->answer;
     call->answer = NULL;
     c->calling = false;
+    if (a->error.kind == ERROR_DENIED && !c->stopped) {
+        answer_release(a);
+        c->whose = (struct authorize){.secret = c->request.write.token,
+                                      .done = refused,
+                                      .owner = c,
+                                      .error = ERROR_IN(&c->arena)};
+        c->asking = true;
+        if (authorize_start(&c->whose))
+            refused(&c->whose);
+        return;
+    }
     if (error_is_set(&a->error) && !c->stopped)
         log_at(LOG_ERROR, LOGGER, "Coordinate update error", LOG_S("error", a->error.text));
     answer_release(a);
@@ -62,8 +87,7 @@ static void report(struct loop_timer *timer) {
         .coord = &c->coord,
         .datacenter = c->config->datacenter,
         .node = c->config->node_name,
-        .write = {.token = c->config->acl.token_agent.len > 0 ? c->config->acl.token_agent
-                                                              : c->config->acl.token_default}};
+        .write = {.token = agent_token_own(server_tokens(c->server), &c->arena)}};
     c->call = (struct call){.endpoint = &endpoint_coordinate_update,
                             .arena = &c->arena,
                             .request = &c->request,
@@ -98,6 +122,8 @@ void coordinates_stop(struct coordinates *c) {
     c->stopped = true;
     if (c->calling)
         call_cancel(&c->call, cancelled);
+    if (c->asking)
+        authorize_cancel(&c->whose);
     loop_timer_stop(&c->timer);
     loop_timer_close(&c->timer, NULL);
 }

@@ -312,10 +312,15 @@ const struct user_event *events_at(const struct events *events, size_t i) {
     return i < events->count ? &events->kept[(events->first + i) % EVENTS_KEPT].event : NULL;
 }
 
-uint64_t events_index(const struct events *events, struct str name) {
+bool event_shows(const struct user_event *event, struct str name, const struct authorizer *may) {
+    return (name.len == 0 || str_eq(name, event->name)) &&
+           authorizer_may(may, ACL_EVENT, ACL_READ, event->name);
+}
+
+uint64_t events_index(const struct events *events, struct str name, const struct authorizer *may) {
     for (size_t i = events->count; i-- > 0;) {
         const struct user_event *event = events_at(events, i);
-        if (name.len == 0 || str_eq(name, event->name))
+        if (event_shows(event, name, may))
             return event_index(event->id);
     }
     return 1;

@@ -6,6 +6,7 @@
 #ifndef PRAETOR_AGENT_EVENTS_H
 #define PRAETOR_AGENT_EVENTS_H
 
+#include "acl/authorizer.h"
 #include "agent/local.h"
 #include "base/buf.h"
 
@@ -46,8 +47,10 @@ void events_receive(struct events *events, const struct user_event *event);
 
 /* The i-th of those kept, oldest first; NULL behind the last. */
 const struct user_event *events_at(const struct events *events, size_t i);
-/* Of the newest with that name (empty: any), 1 when there is none. */
-uint64_t events_index(const struct events *events, struct str name);
+/* Whether a list by that name (empty: any) shows the event to who may read so much (acl.md 9.2). */
+bool event_shows(const struct user_event *event, struct str name, const struct authorizer *may);
+/* Of the newest that such a list shows, 1 when there is none. */
+uint64_t events_index(const struct events *events, struct str name, const struct authorizer *may);
 
 /* Waiting for a new event: fn runs once, after which the wait is no longer in the list. */
 struct events_wait {

@@ -67,8 +67,10 @@ static void compare_service(struct local *l, const struct node_service *remote, 
         return;
     }
     map_put(seen, remote->id, s);
-    if (s->deleted)
+    if (s->deleted) { /* it is still there, perhaps since removing it was refused */
+        s->in_sync = false;
         return;
+    }
     if (s->service.enable_tag_override)
         adopt_tags(l, s, &remote->tags);
     struct node_service here = comparable(&s->service), there = comparable(remote);
@@ -118,8 +120,7 @@ void sync_compare_checks(struct local *l, const struct list *remote) {
         struct local_check *c = map_get(&l->checks, r->check_id);
         if (c != NULL) {
             map_put(&seen, r->check_id, c);
-            if (!c->deleted)
-                c->in_sync = same_check(c, r);
+            c->in_sync = !c->deleted && same_check(c, r);
         } else if (str_is(r->check_id, "serfHealth")) {
             log_at(LOG_DEBUG, LOGGER, "Skipping remote check since it is managed automatically",
                    LOG_C("check", "serfHealth"));

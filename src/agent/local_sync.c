@@ -8,6 +8,8 @@
 #include "agent/local_state.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "server/agent_tokens.h"
+#include "server/authorize.h"
 #include "server/endpoints.h"
 
 #define LOGGER "agent"
@@ -38,6 +40,9 @@ struct sync_call {
     struct sync_item *checks; /* that travel with a service */
     size_t check_count;
     uint64_t node_version;          /* of what it tells of the node */
+    struct str token;               /* with which it goes */
+    struct authorize whose;         /* it was refused: who that was, for the log */
+    bool asking;                    /* … which is being found out */
     struct sync_call *next, **back; /* list of those under way */
 };
 
@@ -107,13 +112,14 @@ static void call_go(struct sync_call *c, const struct endpoint *endpoint, void *
     call_start(c->local->server, &c->call);
 }
 
-static struct str effective_token(const struct local *l, struct str own) {
-    return own.len > 0 ? own : l->config->acl.token_default;
+/* Of a service or check that brought `own` along; in the arena. */
+static struct str effective_token(const struct local *l, struct str own, struct arena *arena) {
+    return own.len > 0 ? str_copy(arena, own)
+                       : agent_token(server_tokens(l->server), AGENT_TOKEN_DEFAULT, arena);
 }
 
-static struct str agent_token(const struct local *l) {
-    return l->config->acl.token_agent.len > 0 ? l->config->acl.token_agent
-                                              : l->config->acl.token_default;
+static struct str own_token(const struct local *l, struct arena *arena) {
+    return agent_token_own(server_tokens(l->server), arena);
 }
 
 struct list sync_own_meta(const struct local *l, struct arena *arena) {
@@ -129,8 +135,8 @@ struct list sync_own_meta(const struct local *l, struct arena *arena) {
     return all;
 }
 
-/* Everything points into memory that lives as long as the call: the configuration is copied, since
- * a reload may replace it. */
+/* Everything points into memory that lives as long as the call, where the token must be already:
+ * the configuration is copied, since a reload may replace it. */
 static struct register_request *new_register(struct sync_call *c, struct str token) {
     struct local *l = c->local;
     struct register_request from = {
@@ -141,12 +147,11 @@ static struct register_request *new_register(struct sync_call *c, struct str tok
         .node_meta = sync_own_meta(l, &c->arena),
         .skip_node_update = l->node_in_sync,
         .tagged_addresses = l->config->tagged_addresses,
-        .write.token = token,
     };
     c->node_version = l->node_version;
     struct register_request *r = ARENA_NEW(&c->arena, struct register_request);
     schema_copy(&register_request_shape, r, &from, &c->arena);
-    r->write.token = str_copy(&c->arena, token);
+    r->write.token = c->token = token;
     return r;
 }
 
@@ -164,7 +169,7 @@ static struct node_service *copy_service(const struct local_service *from, struc
 
 static void push_node(struct local *l) {
     struct sync_call *c = call_new(l, PUSH_NODE, STR(""), 0);
-    call_go(c, &endpoint_catalog_register, new_register(c, agent_token(l)));
+    call_go(c, &endpoint_catalog_register, new_register(c, own_token(l, &c->arena)));
 }
 
 static int compare_dirty(const void *a, const void *b) {
@@ -209,7 +214,7 @@ static void dirty_checks_of(const struct local *l, struct str service_id,
  * into Checks. */
 static void push_service(struct local *l, struct local_service *s) {
     struct sync_call *c = call_new(l, PUSH_SERVICE, s->service.id, s->generation);
-    struct register_request *r = new_register(c, effective_token(l, s->token));
+    struct register_request *r = new_register(c, effective_token(l, s->token, &c->arena));
     r->service = copy_service(s, &c->arena);
     const struct dirty_check *first, *end;
     dirty_checks_of(l, s->service.id, &first, &end);
@@ -219,7 +224,7 @@ static void push_service(struct local *l, struct local_service *s) {
         const struct local_check *check = map_get(&l->checks, first->check_id);
         if (check == NULL || check->deleted || check->in_sync ||
             !str_eq(check->check.service_id, s->service.id) ||
-            !str_eq(effective_token(l, check->token), effective_token(l, s->token)))
+            !str_eq(effective_token(l, check->token, &l->pass), c->token))
             continue;
         struct health_check *copy = copy_check(check, &c->arena);
         LIST_AT(checks, struct health_check *, c->check_count) = copy;
@@ -235,7 +240,7 @@ static void push_service(struct local *l, struct local_service *s) {
 
 static void push_check(struct local *l, struct local_check *check) {
     struct sync_call *c = call_new(l, PUSH_CHECK, check->check.check_id, check->generation);
-    struct register_request *r = new_register(c, effective_token(l, check->token));
+    struct register_request *r = new_register(c, effective_token(l, check->token, &c->arena));
     r->check = copy_check(check, &c->arena);
     const struct local_service *s = local_service_find(l, check->check.service_id);
     if (s != NULL)
@@ -251,7 +256,7 @@ static void drop_remote(struct local *l, enum sync_kind kind, struct str id, uin
     r->datacenter = str_copy(&c->arena, l->config->datacenter);
     r->node = str_copy(&c->arena, l->config->node_name);
     *(kind == DROP_SERVICE ? &r->service_id : &r->check_id) = c->item.id;
-    r->write.token = str_copy(&c->arena, effective_token(l, token));
+    r->write.token = c->token = effective_token(l, token, &c->arena);
     call_go(c, &endpoint_catalog_deregister, r);
 }
 
@@ -288,27 +293,27 @@ static void log_failure(const struct sync_call *c, struct str error) {
     }
 }
 
-static void log_denied(const struct sync_call *c) {
+static void log_denied(const struct sync_call *c, struct str accessor) {
     switch (c->kind) {
     case PUSH_NODE:
         log_at(LOG_WARN, LOGGER, "Node info update blocked by ACLs",
-               LOG_C("node", c->local->node_id), LOG_C("accessorID", ""));
+               LOG_C("node", c->local->node_id), LOG_S("accessorID", accessor));
         break;
     case PUSH_SERVICE:
         log_at(LOG_WARN, LOGGER, "Service registration blocked by ACLs",
-               LOG_S("service", c->item.id), LOG_C("accessorID", ""));
+               LOG_S("service", c->item.id), LOG_S("accessorID", accessor));
         break;
     case DROP_SERVICE:
         log_at(LOG_WARN, LOGGER, "Service deregistration blocked by ACLs",
-               LOG_S("service", c->item.id), LOG_C("accessorID", ""));
+               LOG_S("service", c->item.id), LOG_S("accessorID", accessor));
         break;
     case PUSH_CHECK:
         log_at(LOG_WARN, LOGGER, "Check registration blocked by ACLs", LOG_S("check", c->item.id),
-               LOG_C("accessorID", ""));
+               LOG_S("accessorID", accessor));
         break;
     default:
         log_at(LOG_WARN, LOGGER, "Check deregistration blocked by ACLs", LOG_S("check", c->item.id),
-               LOG_C("accessorID", ""));
+               LOG_S("accessorID", accessor));
         break;
     }
 }
@@ -336,6 +341,7 @@ static void forget_checks_of(struct local *l, struct str service_id) {
     }
 }
 
+/* Refused counts as in sync, until the next full sync looks again (acl.md 3.1). */
 static void settle(struct local *l, const struct sync_call *c, bool denied) {
     struct local_service *s;
     struct local_check *check;
@@ -357,14 +363,21 @@ static void settle(struct local *l, const struct sync_call *c, bool denied) {
             check->in_sync = true;
         break;
     case DROP_SERVICE:
-        if (!denied) {
+        if (!denied)
             forget_checks_of(l, c->item.id);
-            if ((s = unchanged_service(l, c->item)) != NULL)
-                local_service_drop(l, s);
-        }
+        if ((s = unchanged_service(l, c->item)) == NULL)
+            break;
+        if (denied)
+            s->in_sync = true;
+        else
+            local_service_drop(l, s);
         break;
     default:
-        if (!denied && (check = unchanged_check(l, c->item)) != NULL) {
+        if ((check = unchanged_check(l, c->item)) == NULL)
+            break;
+        if (denied) {
+            check->in_sync = true;
+        } else {
             map_remove(&l->checks, c->item.id);
             local_check_free(l, check);
         }
@@ -397,6 +410,26 @@ static bool drop_is_done(const struct sync_call *c, const struct error *e) {
            (c->kind == DROP_CHECK && str_has_prefix(e->text, STR("Unknown check")));
 }
 
+static void denied_told(struct authorize *a) {
+    struct sync_call *c = a->owner;
+    struct local *l = c->local;
+    const struct authorization *who = a->result;
+    c->asking = false;
+    log_denied(c, who != NULL && who->token != NULL ? who->token->accessor_id : STR(""));
+    authorization_release(a->result);
+    call_free(c);
+    pass_continue(l);
+}
+
+/* The log names the token by its accessor, which may have to be asked for. */
+static void denied(struct sync_call *c) {
+    c->whose = (struct authorize){
+        .secret = c->token, .done = denied_told, .owner = c, .error = ERROR_IN(&c->arena)};
+    c->asking = true;
+    if (authorize_start(&c->whose))
+        denied_told(&c->whose);
+}
+
 static void call_done_push(struct call *call) {
     struct sync_call *c = call->owner;
     struct local *l = c->local;
@@ -408,7 +441,9 @@ static void call_done_push(struct call *call) {
         log_success(c);
     } else if (a->error.kind == ERROR_DENIED) {
         settle(l, c, true);
-        log_denied(c);
+        answer_release(a);
+        denied(c);
+        return;
     } else {
         /* What is wrong with one entry does not keep the others waiting (the peer stops at it, and
          * goes on in another order the next time); what is wrong with the servers does. */
@@ -667,7 +702,7 @@ static void start_read(struct local *l, enum sync_kind kind, const struct endpoi
      * leader is asked. */
     r->options.allow_stale = l->synced;
     r->options.max_stale_duration = l->synced ? MAX_STALE : 0;
-    r->options.token = str_copy(&c->arena, agent_token(l));
+    r->options.token = own_token(l, &c->arena);
     call_go(c, endpoint, r);
 }
 
@@ -766,7 +801,12 @@ void sync_stop(struct local *l) {
     }
     for (struct sync_call *c = l->calls, *next; c != NULL; c = next) {
         next = c->next;
-        call_cancel(&c->call, call_freed);
+        if (c->asking) {
+            authorize_cancel(&c->whose);
+            call_free(c);
+        } else {
+            call_cancel(&c->call, call_freed);
+        }
     }
     waiters_append(&l->written, l->waiting);
     waiters_append(&l->written, l->waiting_next);

@@ -18,6 +18,7 @@
 #include "base/time.h"
 #include "codec/json.h"
 #include "schema/table.h"
+#include "server/agent_tokens.h"
 #include "server/endpoints.h"
 
 #define LOGGER "agent"
@@ -187,8 +188,8 @@ static void tell_exit(struct exec_job *j, int code) {
     enqueue(j, "exit", str_from(text));
 }
 
-static struct str token_of(const struct config *c) {
-    return c->acl.token_agent.len > 0 ? c->acl.token_agent : c->acl.token_default;
+static struct str own_token(struct exec_job *j) {
+    return agent_token_own(server_tokens(j->owner->server), &j->arena);
 }
 
 static void call_begin(struct exec_job *j, const struct endpoint *endpoint, void *request,
@@ -239,7 +240,7 @@ static void write_first(struct exec_job *j) {
                                       STR_ARG(c->node_name), w->name),
                     .value = buf_str(&w->value),
                     .session = j->session},
-        .write = {.token = token_of(c)}};
+        .write = {.token = own_token(j)}};
     call_begin(j, &endpoint_kvs_apply, &j->put, written);
 }
 
@@ -402,7 +403,7 @@ static void get_job(struct exec_job *j, bool consistent) {
                                   .key = str_format(&j->arena, STR_FMT "job", STR_ARG(j->place)),
                                   .options = {.allow_stale = !consistent,
                                               .require_consistent = consistent,
-                                              .token = token_of(c)}};
+                                              .token = own_token(j)}};
     call_begin(j, &endpoint_kvs_get, &j->get, got_job);
 }
 

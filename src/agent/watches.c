@@ -15,6 +15,8 @@
 #include "base/time.h"
 #include "codec/json.h"
 #include "schema/client_view.h"
+#include "server/agent_tokens.h"
+#include "server/authorize.h"
 #include "server/endpoints.h"
 
 #define LOGGER "agent"
@@ -45,13 +47,17 @@ struct watch {
     struct call call;
     bool calling;
 
+    struct authorize authorize; /* before the core is asked */
+    bool authorizing;
+    struct authorization *who; /* the loop's; the core only looks */
+
     struct message core_message, core_end_message, core_answer, core_end_answer;
     bool asking_core;                /* loop */
     bool core_answering, core_ended; /* core */
     struct events_wait event_wait;   /* core */
     struct buf core_payload;         /* the core's until core_answer */
     uint64_t core_index;
-    bool core_ok;
+    bool core_ok, core_denied;
 
     struct watch_handler *handler;
 };
@@ -68,6 +74,8 @@ static void ask(struct watch *w);
 
 static void watch_closed(struct loop_timer *t) {
     struct watch *w = t->owner;
+    authorization_release(w->who);
+    w->who = NULL;
     uv_sem_post(&w->over);
 }
 
@@ -303,12 +311,19 @@ static void write_payload(const struct watch *w, const void *reply, struct buf *
 
 /* ---- questions that are calls ---- */
 
-static struct query_options options_of(const struct watch *w) {
+/* The plan's, else what requests without a token have now. */
+static struct str token_of(struct watch *w) {
+    return w->plan.token.len > 0
+               ? w->plan.token
+               : agent_token(server_tokens(w->o->server), AGENT_TOKEN_DEFAULT, &w->question);
+}
+
+static struct query_options options_of(struct watch *w) {
     return (struct query_options){
         .allow_stale = w->plan.stale,
         .filter = STR(""),
         .min_query_index = w->index,
-        .token = w->plan.token,
+        .token = token_of(w),
     };
 }
 
@@ -417,6 +432,8 @@ static void core_answered(struct message *m) {
     w->pending--;
     if (w->stopping) {
         maybe_over(w);
+    } else if (w->core_denied) {
+        failed(w, STR("Unexpected response code: 403 (Permission denied)"));
     } else if (!w->core_ok) {
         struct arena scratch = ARENA_INIT;
         failed(w, str_format(&scratch,
@@ -445,13 +462,13 @@ static void write_new_events(struct watch *w, struct buf *json) {
     json_begin(&j, json, false);
     json_open_array(&j);
     for (size_t i = first; (event = events_at(w->o->events, i)) != NULL; i++)
-        if (w->plan.subject.len == 0 || str_eq(w->plan.subject, event->name))
+        if (event_shows(event, w->plan.subject, authorization_may(w->who)))
             schema_write_json(&j, &user_event_shape, event);
     json_close_array(&j);
 }
 
 static void core_look_at_events(struct watch *w) {
-    w->core_index = events_index(w->o->events, w->plan.subject);
+    w->core_index = events_index(w->o->events, w->plan.subject, authorization_may(w->who));
     if (w->core_index == w->index && !w->core_ended) {
         events_wait_add(w->o->events, &w->event_wait);
         return;
@@ -471,8 +488,10 @@ static void event_came(struct events_wait *wait) {
 static void core_look_at_service(struct watch *w) {
     const struct local_service *s = local_service_find(w->o->local, w->plan.subject);
     w->core_ok = s != NULL;
+    w->core_denied = s != NULL && !authorizer_may(authorization_may(w->who), ACL_SERVICE, ACL_READ,
+                                                  s->service.service);
     w->core_index = 1;
-    if (s != NULL) {
+    if (s != NULL && !w->core_denied) {
         struct node_service service = s->service;
         struct buf json = BUF_INIT;
         struct json_writer j;
@@ -491,7 +510,7 @@ static void core_look_at_service(struct watch *w) {
 
 static void core_asked(struct message *m) {
     struct watch *w = CONTAINER_OF(m, struct watch, core_message);
-    w->core_answering = w->core_ended = false;
+    w->core_answering = w->core_ended = w->core_denied = false;
     buf_clear(&w->core_payload);
     if (w->plan.type == WATCH_TYPE_EVENT)
         core_look_at_events(w);
@@ -514,6 +533,22 @@ static void core_told_to_end(struct message *m) {
 
 /* ---- the life of one ---- */
 
+static void authorized(struct authorize *a) {
+    struct watch *w = a->owner;
+    w->authorizing = false;
+    authorization_release(w->who);
+    w->who = a->result;
+    if (error_is_set(&a->error)) {
+        w->pending--;
+        failed(w, str_format(&w->question, "Unexpected response code: %d (" STR_FMT ")",
+                             a->error.kind == ERROR_DENIED ? 403 : 500, STR_ARG(a->error.text)));
+        return;
+    }
+    w->asking_core = true;
+    w->core_message.run = core_asked;
+    loop_post_reply(server_core(w->o->server), &w->core_message);
+}
+
 static void ask(struct watch *w) {
     if (w->plan.type == WATCH_TYPE_AGENT_SERVICE && w->reported)
         return; /* it has no index to wait on, and runs once */
@@ -521,10 +556,16 @@ static void ask(struct watch *w) {
         ask_server(w);
         return;
     }
-    w->asking_core = true;
+    arena_reset(&w->question, 4096);
+    w->authorize = (struct authorize){.secret = token_of(w),
+                                      .agent = true,
+                                      .done = authorized,
+                                      .owner = w,
+                                      .error = ERROR_IN(&w->question)};
+    w->authorizing = true;
     w->pending++;
-    w->core_message.run = core_asked;
-    loop_post_reply(server_core(w->o->server), &w->core_message);
+    if (authorize_start(&w->authorize))
+        authorized(&w->authorize);
 }
 
 static void started(struct message *m) {
@@ -541,6 +582,11 @@ static void stopped(struct message *m) {
     if (w->calling)
         call_cancel(&w->call, call_freed);
     w->calling = false;
+    if (w->authorizing) {
+        authorize_cancel(&w->authorize);
+        w->authorizing = false;
+        w->pending--;
+    }
     if (w->asking_core) {
         w->pending++;
         w->core_end_message.run = core_told_to_end;
@@ -622,10 +668,6 @@ static bool parse_all(struct watches *all, const struct config *config, struct w
         struct error own = ERROR_IN(&w->arena);
         if (!watch_plan_parse(params, &w->plan, &w->arena, &own))
             return error_copy(e, &own);
-        if (w->plan.token.len == 0)
-            w->plan.token = str_copy(&w->arena, config->acl.token_default);
-        if (w->plan.token.data == NULL)
-            w->plan.token = STR("");
         if (w->plan.deprecated)
             log_at(LOG_WARN, LOGGER,
                    "The 'handler' field in watches has been deprecated and replaced with the "

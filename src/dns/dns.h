@@ -2,8 +2,8 @@
  * and forwards the rest to recursors. Each I/O loop of the server has its own sockets for each
  * address (SO_REUSEPORT), its own settings and its own queries; nothing is shared between threads.
  *
- * Not here: prepared queries (dns.md 7.3; the seam is LOOKUP_QUERY in lookup.c) and access control,
- * which the endpoints apply to the token of each call.
+ * Not here: access control, which the endpoints apply to the token of each call: the agent's
+ * default token of that moment.
  */
 #ifndef PRAETOR_DNS_DNS_H
 #define PRAETOR_DNS_DNS_H
@@ -19,7 +19,6 @@ struct dns_options {
     size_t address_count;
     struct str node_name; /* the agent's */
     struct str datacenter;
-    struct str token; /* of all lookups; empty: anonymous */
     bool translate_wan_addrs;
     const struct config_dns *settings; /* copied */
     uint32_t connection_limit;         /* TCP connections a loop; 0: 4096 */

@@ -8,7 +8,6 @@ static void *interface_start(struct agent *agent, struct error *e) {
         .address_count = config->dns_port > 0 ? config->dns_addrs.len : 0,
         .node_name = config->node_name,
         .datacenter = config->datacenter,
-        .token = config->acl.token_default,
         .translate_wan_addrs = config->translate_wan_addrs,
         .settings = &config->dns,
     };

@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "server/agent_tokens.h"
+#include "server/server.h"
 
 void dns_lookup_init(struct dns_lookup *l, struct dns_query *q,
                      const struct dns_question *question) {
@@ -112,7 +114,7 @@ void dns_lookup_call(struct dns_lookup *l, const struct endpoint *endpoint, void
                      struct query_options *options, void (*then)(struct dns_lookup *l)) {
     struct dns_worker *w = l->query->worker;
     options->allow_stale = l->query->settings->allow_stale;
-    options->token = w->site->token;
+    options->token = agent_token(server_tokens(w->server), AGENT_TOKEN_DEFAULT, &l->query->arena);
     l->options = options;
     l->then = then;
     l->call.endpoint = endpoint;

@@ -31,7 +31,6 @@ bool dns_site_init(struct dns_site *site, const struct dns_options *options, str
     }
     site->node_name = str_copy(a, options->node_name);
     site->datacenter = str_copy(a, options->datacenter);
-    site->token = str_copy(a, options->token);
     site->translate_wan_addrs = options->translate_wan_addrs;
     return true;
 }

@@ -20,7 +20,6 @@ struct dns_site {
     struct str hostmaster; /* "\12hostmaster\6consul\0" */
     struct str node_name;
     struct str datacenter;
-    struct str token;
     bool translate_wan_addrs;
 };
 struct dns_options;

@@ -1,11 +1,20 @@
 /* /v1/agent: the table of its routes, and the short ones: metrics, reload, leave, join,
- * force-leave, tokens (agent.md 1).
+ * force-leave (agent.md 1).
  */
 #include "agent/telemetry.h"
 #include "base/mem.h"
 #include "http/agent_work.h"
+#include "http/authorize.h"
 
 #define NOT_YET "is not supported yet by this version of Praetor"
+
+/* False: answered. */
+static bool may_read(struct http_request *r) {
+    return http_permit(r, ACL_AGENT, ACL_READ, r->config->node_name);
+}
+static bool may_write(struct http_request *r) {
+    return http_permit(r, ACL_AGENT, ACL_WRITE, r->config->node_name);
+}
 
 /* ---- metrics ---- */
 
@@ -33,7 +42,9 @@ static void answer_prometheus(struct http_request *r) {
     buf_free(&text);
 }
 
-static void agent_metrics(struct http_request *r) {
+static void metrics_authorized(struct http_request *r) {
+    if (!may_read(r))
+        return;
     telemetry_sample_runtime();
     server_sample_metrics(r->server);
     if (wants_prometheus(r)) {
@@ -48,6 +59,10 @@ static void agent_metrics(struct http_request *r) {
     http_answer_json_written(r, 200);
 }
 
+static void agent_metrics(struct http_request *r) {
+    http_authorize(r, metrics_authorized);
+}
+
 /* ---- reload and leave ---- */
 
 static void reloaded(void *arg) {
@@ -59,7 +74,9 @@ static void reloaded(void *arg) {
         http_answer_empty(r, 200);
 }
 
-static void agent_reload_now(struct http_request *r) {
+static void reload_authorized(struct http_request *r) {
+    if (!may_write(r))
+        return;
     struct error *e = ARENA_NEW(&r->arena, struct error);
     *e = ERROR_IN(&r->arena);
     r->state = e;
@@ -67,20 +84,24 @@ static void agent_reload_now(struct http_request *r) {
         http_answer_text(r, 500, STR("too many requests are waiting for the agent"));
 }
 
+static void agent_reload_now(struct http_request *r) {
+    http_authorize(r, reload_authorized);
+}
+
 static void left(void *arg) {
     http_answer_empty(arg, 200);
 }
 
-static void agent_leave_now(struct http_request *r) {
-    if (!agent_leave(r->agent, left, r))
+static void leave_authorized(struct http_request *r) {
+    if (may_write(r) && !agent_leave(r->agent, left, r))
         http_answer_text(r, 500, STR("too many requests are waiting for the agent"));
 }
 
-/* ---- of later issues ---- */
-
-static void agent_token(struct http_request *r) {
-    http_answer_text(r, 401, STR("ACL support disabled"));
+static void agent_leave_now(struct http_request *r) {
+    http_authorize(r, leave_authorized);
 }
+
+/* ---- of later issues ---- */
 
 static void agent_connect(struct http_request *r) {
     http_answer_text(r, 500, STR("Connect must be enabled in order to use this endpoint"));
@@ -111,7 +132,7 @@ const struct http_route http_routes_agent[] = {
     {"/v1/agent/service/register", "PUT", agent_service_register, 0},
     {"/v1/agent/service/deregister/", "PUT", agent_service_deregister, 0},
     {"/v1/agent/service/maintenance/", "PUT", agent_service_maintenance, 0},
-    {"/v1/agent/token/", "PUT", agent_token, 0},
+    {"/v1/agent/token/", "PUT", agent_token_set_by_api, 0},
     {"/v1/agent/connect/authorize", "POST", agent_connect, 0},
     {"/v1/agent/connect/ca/roots", "GET", agent_connect, 0},
     {"/v1/agent/connect/ca/leaf/", "GET", agent_connect, 0},

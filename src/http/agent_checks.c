@@ -4,9 +4,11 @@
 
 #include "base/mem.h"
 #include "http/agent_work.h"
+#include "http/authorize.h"
 #include "http/records.h"
 #include "schema/filter.h"
 #include "schema/table.h"
+#include "server/permit.h"
 
 void agent_write_check(struct json_writer *w, const struct health_check *c) {
     http_write_check(w, c);
@@ -24,6 +26,12 @@ struct check_list {
     struct error unfit;    /* the filter does not fit checks, which shows when there is one */
 };
 
+static bool may_see(const struct http_request *r, const struct health_check *c) {
+    return c->service_id.len > 0
+               ? authorizer_may(http_may(r), ACL_SERVICE, ACL_READ, c->service_name)
+               : authorizer_may(http_may(r), ACL_NODE, ACL_READ, r->config->node_name);
+}
+
 static bool list_checks(struct agent_work *work, struct error *e) {
     const struct check_list *wanted = work->data;
     const struct filter *filter = wanted->filter;
@@ -33,9 +41,11 @@ static bool list_checks(struct agent_work *work, struct error *e) {
     void *value;
     for (size_t i = 0; map_next(map, &i, NULL, &value);) {
         struct local_check *c = value;
-        if (!c->deleted && error_is_set(&wanted->unfit))
+        if (c->deleted || !may_see(work->r, &c->check))
+            continue;
+        if (error_is_set(&wanted->unfit))
             return error_copy(e, &wanted->unfit);
-        if (!c->deleted && (filter == NULL || filter_match(filter, &c->check)))
+        if ((filter == NULL || filter_match(filter, &c->check)))
             list[count++] = c;
     }
     if (count > 1)
@@ -74,14 +84,17 @@ static bool compile_filter(struct http_request *r, struct str text, struct check
     return false;
 }
 
-void agent_checks(struct http_request *r) {
-    if (!http_check_namespace(r))
-        return;
+static void checks_authorized(struct http_request *r) {
     struct str text = http_param(r, "filter");
     struct check_list *wanted = ARENA_NEW(&r->arena, struct check_list);
     wanted->unfit = ERROR_IN(&r->arena);
     if (text.len == 0 || compile_filter(r, text, wanted))
         agent_work_start(r, list_checks, checks_listed, false, wanted);
+}
+
+void agent_checks(struct http_request *r) {
+    if (http_check_namespace(r))
+        http_authorize(r, checks_authorized);
 }
 
 /* ---- register, deregister ---- */
@@ -116,7 +129,19 @@ static void type_of(const struct check_definition *d, struct check_type *t) {
 }
 
 static bool do_register(struct agent_work *w, struct error *e) {
-    return local_register_check(w->local, w->data, CHECK_FROM_API, e);
+    const struct config_check *c = w->data;
+    struct str id = c->type.check_id.len > 0 ? c->type.check_id : c->type.name;
+    return agent_vet_check_register(w, id, c->service_id, e) &&
+           local_register_check(w->local, c, CHECK_FROM_API, e);
+}
+
+static void register_authorized(struct http_request *r) {
+    struct config_check *c = r->state;
+    struct error e = ERROR_IN(&r->arena);
+    if (check_type_validate(&c->type, &e))
+        agent_work_start(r, do_register, NULL, true, c);
+    else
+        http_answer_format(r, 400, "Invalid check: " STR_FMT, STR_ARG(e.text));
 }
 
 static void register_body(struct http_request *r) {
@@ -138,11 +163,8 @@ static void register_body(struct http_request *r) {
     type_of(&d, &c->type);
     c->service_id = d.service_id;
     c->token = http_token(r);
-    if (!check_type_validate(&c->type, &e)) {
-        http_answer_format(r, 400, "Invalid check: " STR_FMT, STR_ARG(e.text));
-        return;
-    }
-    agent_work_start(r, do_register, NULL, true, c);
+    r->state = c;
+    http_authorize(r, register_authorized);
 }
 
 void agent_check_register(struct http_request *r) {
@@ -151,12 +173,17 @@ void agent_check_register(struct http_request *r) {
 }
 
 static bool do_deregister(struct agent_work *w, struct error *e) {
-    return local_deregister_check(w->local, w->r->argument, e);
+    return agent_vet_check(w, w->r->argument, e) &&
+           local_deregister_check(w->local, w->r->argument, e);
+}
+
+static void deregister_authorized(struct http_request *r) {
+    agent_work_start(r, do_deregister, NULL, true, NULL);
 }
 
 void agent_check_deregister(struct http_request *r) {
     if (http_check_namespace(r))
-        agent_work_start(r, do_deregister, NULL, true, NULL);
+        http_authorize(r, deregister_authorized);
 }
 
 /* ---- TTL ---- */
@@ -167,13 +194,19 @@ struct beat {
 
 static bool do_beat(struct agent_work *w, struct error *e) {
     const struct beat *b = w->data;
-    return local_update_ttl(w->local, w->r->argument, b->status, b->output, e);
+    return agent_vet_check(w, w->r->argument, e) &&
+           local_update_ttl(w->local, w->r->argument, b->status, b->output, e);
+}
+
+static void beat_authorized(struct http_request *r) {
+    agent_work_start(r, do_beat, NULL, true, r->state);
 }
 
 static void beat(struct http_request *r, struct str status, struct str output) {
     struct beat *b = ARENA_NEW(&r->arena, struct beat);
     *b = (struct beat){status, output};
-    agent_work_start(r, do_beat, NULL, true, b);
+    r->state = b;
+    http_authorize(r, beat_authorized);
 }
 
 static void beat_with_note(struct http_request *r, const char *status) {
@@ -378,9 +411,18 @@ static void health_of_all(struct agent_work *work, struct health *h, struct json
         h->status = CRITICAL;
 }
 
+static bool may_read(const struct agent_work *work, const struct health *h, struct error *e) {
+    const struct local_service *s = h->by_name ? NULL : local_service_find(work->local, h->key);
+    if (!h->by_name && s == NULL)
+        return true; /* nobody may not be told */
+    struct str name = h->by_name ? h->key : s->service.service;
+    return authorizer_may(http_may(work->r), ACL_SERVICE, ACL_READ, name) || permit_deny(e);
+}
+
 static bool find_health(struct agent_work *work, struct error *e) {
-    (void)e;
     struct health *h = work->data;
+    if (!may_read(work, h, e))
+        return false;
     struct json_writer *w = h->as_text ? NULL : http_json_begin(work->r);
     if (h->by_name)
         health_of_all(work, h, w);
@@ -410,6 +452,10 @@ static void answer_health(struct agent_work *work) {
     }
 }
 
+static void health_authorized(struct http_request *r) {
+    agent_work_start(r, find_health, answer_health, false, r->state);
+}
+
 static void start_health(struct http_request *r, bool by_name, const char *missing) {
     if (r->argument.len == 0) {
         http_answer_text(r, 500, str_from(missing));
@@ -422,7 +468,8 @@ static void start_health(struct http_request *r, bool by_name, const char *missi
     h->by_name = by_name;
     h->as_text = str_has_prefix(http_header(r, "Accept"), STR("text/plain")) ||
                  str_is(http_param(r, "format"), "text");
-    agent_work_start(r, find_health, answer_health, false, h);
+    r->state = h;
+    http_authorize(r, health_authorized);
 }
 
 void agent_health_by_id(struct http_request *r) {

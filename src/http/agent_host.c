@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "http/agent_work.h"
+#include "http/authorize.h"
 
 #define FILE_MAX ((size_t)1 << 20)
 
@@ -250,7 +251,9 @@ static bool write_disk(struct json_writer *w) {
     return true;
 }
 
-void agent_host(struct http_request *r) {
+static void host_authorized(struct http_request *r) {
+    if (!http_permit_operator(r, ACL_READ))
+        return;
     struct json_writer *w = http_json_begin(r);
     json_open_object(w);
     write_memory(w, &r->arena);
@@ -268,4 +271,8 @@ void agent_host(struct http_request *r) {
     }
     json_close_object(w);
     http_answer_json_written(r, 200);
+}
+
+void agent_host(struct http_request *r) {
+    http_authorize(r, host_authorized);
 }

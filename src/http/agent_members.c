@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "gossip/tags.h"
 #include "http/agent_work.h"
+#include "http/authorize.h"
 #include "http/room.h"
 
 /* ---- members as JSON ---- */
@@ -113,10 +114,15 @@ static bool write_members(struct agent_work *work, struct error *e) {
     size_t count = membership_members(m, pool, &arena, &members);
     json_open_array(w);
     for (size_t i = 0; i < count; i++)
-        write_member(w, &members[i]);
+        if (authorizer_may(http_may(r), ACL_NODE, ACL_READ, members[i].name))
+            write_member(w, &members[i]);
     json_close_array(w);
     arena_free(&arena);
     return true;
+}
+
+static void members_authorized(struct http_request *r) {
+    agent_work_start(r, write_members, agent_work_answer_json, false, NULL);
 }
 
 void agent_members(struct http_request *r) {
@@ -132,7 +138,7 @@ void agent_members(struct http_request *r) {
                          STR("Network segments are not supported in this version of Consul"));
         return;
     }
-    agent_work_start(r, write_members, agent_work_answer_json, false, NULL);
+    http_authorize(r, members_authorized);
 }
 
 /* ---- join ---- */
@@ -154,8 +160,13 @@ static bool join(struct agent_work *work, struct error *e) {
     return true;
 }
 
+static void join_authorized(struct http_request *r) {
+    if (http_permit(r, ACL_AGENT, ACL_WRITE, r->config->node_name))
+        agent_work_start(r, join, NULL, false, NULL);
+}
+
 void agent_join(struct http_request *r) {
-    agent_work_start(r, join, NULL, false, NULL);
+    http_authorize(r, join_authorized);
 }
 
 /* ---- force-leave ---- */
@@ -176,6 +187,11 @@ static bool force_leave(struct agent_work *work, struct error *e) {
     return true;
 }
 
+static void force_leave_authorized(struct http_request *r) {
+    if (http_permit_operator(r, ACL_WRITE))
+        agent_work_start(r, force_leave, NULL, false, NULL);
+}
+
 void agent_force_leave(struct http_request *r) {
-    agent_work_start(r, force_leave, NULL, false, NULL);
+    http_authorize(r, force_leave_authorized);
 }

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/agent_work.h"
+#include "http/authorize.h"
 
 #define LINES_MAX 512
 #define BACKLOG_MAX ((size_t)1 << 20)
@@ -94,7 +95,9 @@ static void client_gone(struct http_request *r) {
         end(mon);
 }
 
-void agent_monitor(struct http_request *r) {
+static void monitor_authorized(struct http_request *r) {
+    if (!http_permit(r, ACL_AGENT, ACL_READ, r->config->node_name))
+        return;
     struct str text = http_param(r, "loglevel");
     enum log_level level = LOG_INFO;
     if (text.len > 0 && !log_level_parse(text, &level)) {
@@ -116,4 +119,8 @@ void agent_monitor(struct http_request *r) {
     r->state = mon;
     r->gone = client_gone;
     http_stream_begin(r, 200, NULL);
+}
+
+void agent_monitor(struct http_request *r) {
+    http_authorize(r, monitor_authorized);
 }

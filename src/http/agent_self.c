@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "http/agent_work.h"
+#include "http/authorize.h"
 #include "server/raft_driver.h"
 
 static void key_text(struct json_writer *w, const char *key, const char *value) {
@@ -40,13 +41,17 @@ static void write_coordinate(struct json_writer *w, struct agent *agent, const s
         agent_write_coordinate(w, agent);
 }
 
+static const char *acl_mode(const struct server *server, const struct config *c) {
+    return !c->acl.enabled ? "disabled" : server_acl_is_legacy(server) ? "legacy" : "enabled";
+}
+
 static void write_server_stats(struct json_writer *w, struct server *server,
                                const struct config *c) {
     struct arena arena = ARENA_INIT;
     struct peer_datacenter *datacenters;
     char leader[64];
     size_t len = server_leader_address(server, leader);
-    key_text(w, "acl", c->acl.enabled ? "enabled" : "disabled");
+    key_text(w, "acl", acl_mode(server, c));
     key_text(w, "bootstrap", c->bootstrap ? "true" : "false");
     key_count(w, "known_datacenters",
               peers_datacenters(server_peers(server), &arena, &datacenters));
@@ -61,7 +66,7 @@ static void write_client_stats(struct json_writer *w, struct server *server,
     struct arena arena = ARENA_INIT;
     const struct peer **order;
     size_t count = peers_order(server_peers(server), c->datacenter, &arena, &order);
-    key_text(w, "acl", c->acl.enabled ? "enabled" : "disabled");
+    key_text(w, "acl", acl_mode(server, c));
     key_count(w, "known_servers", count);
     key_text(w, "server", "false");
     peers_list_release(order, count);
@@ -174,6 +179,11 @@ static bool write_self(struct agent_work *work, struct error *e) {
     return true;
 }
 
+static void self_authorized(struct http_request *r) {
+    if (http_permit(r, ACL_AGENT, ACL_READ, r->config->node_name))
+        agent_work_start(r, write_self, agent_work_answer_json, false, NULL);
+}
+
 void agent_self(struct http_request *r) {
-    agent_work_start(r, write_self, agent_work_answer_json, false, NULL);
+    http_authorize(r, self_authorized);
 }

@@ -7,7 +7,9 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "http/agent_work.h"
+#include "http/authorize.h"
 #include "schema/filter.h"
+#include "server/permit.h"
 
 /* ---- the agent's form of a service ---- */
 
@@ -142,7 +144,9 @@ static bool list_services(struct agent_work *work, struct error *e) {
     void *value;
     for (size_t i = 0; map_next(map, &i, NULL, &value);) {
         struct local_service *s = value;
-        if (!s->deleted && (filter == NULL || filter_match(filter, &s->service)))
+        if (!s->deleted &&
+            authorizer_may(http_may(work->r), ACL_SERVICE, ACL_READ, s->service.service) &&
+            (filter == NULL || filter_match(filter, &s->service)))
             list[count++] = s;
     }
     if (count > 1)
@@ -162,9 +166,7 @@ static void services_listed(struct agent_work *w) {
     agent_work_answer_json(w);
 }
 
-void agent_services(struct http_request *r) {
-    if (!http_check_namespace(r))
-        return;
+static void services_authorized(struct http_request *r) {
     struct str text = http_param(r, "filter");
     struct filter *filter = NULL;
     struct error e = ERROR_IN(&r->arena);
@@ -180,6 +182,11 @@ void agent_services(struct http_request *r) {
     agent_work_start(r, list_services, services_listed, false, filter);
 }
 
+void agent_services(struct http_request *r) {
+    if (http_check_namespace(r))
+        http_authorize(r, services_authorized);
+}
+
 /* ---- one, perhaps waiting ---- */
 
 #define WAIT_DEFAULT (300 * SECOND)
@@ -193,6 +200,7 @@ struct service_wait {
     struct local *local;
     struct str id, hash;
     bool waits; /* hash was given */
+    int64_t time;
     struct local_watch watch;
     struct message woken;
     struct loop_timer timer;
@@ -251,15 +259,22 @@ static void answer_home(struct service_wait *wait) {
     loop_post_reply(wait->r->loop, &wait->woken);
 }
 
+static bool may_read(const struct service_wait *wait, const struct local_service *s) {
+    return authorizer_may(http_may(wait->r), ACL_SERVICE, ACL_READ, s->service.service);
+}
+
 static void core_answer(struct service_wait *wait) {
     struct local_service *s = local_service_find(wait->local, wait->id);
     wait->work.r = wait->r;
     wait->work.error = ERROR_IN(&wait->r->arena);
-    wait->work.ok = s != NULL;
+    wait->work.ok = false;
     if (s == NULL) {
         error_set(&wait->work.error, ERROR_NOT_FOUND, "unknown service ID: " STR_FMT,
                   STR_ARG(wait->id));
+    } else if (!may_read(wait, s)) {
+        permit_deny(&wait->work.error);
     } else {
+        wait->work.ok = true;
         wait->hash = hash_text(&wait->r->arena, s);
         agent_write_service(http_json_begin(wait->r), &s->service, wait->hash);
     }
@@ -284,7 +299,8 @@ static void service_changed(struct local_watch *watch) {
 static void core_ask(void *arg) {
     struct service_wait *wait = arg;
     struct local_service *s = local_service_find(wait->local, wait->id);
-    if (wait->waits && s != NULL && str_eq(hash_text(&wait->r->arena, s), wait->hash)) {
+    if (wait->waits && s != NULL && may_read(wait, s) &&
+        str_eq(hash_text(&wait->r->arena, s), wait->hash)) {
         wait->watch.service_id = wait->id;
         wait->watch.fn = service_changed;
         wait->parked = true;
@@ -332,6 +348,20 @@ static void ask_core(struct service_wait *wait) {
         http_answer_text(wait->r, 500, STR("too many requests are waiting for the agent's core"));
 }
 
+static void service_authorized(struct http_request *r) {
+    struct service_wait *wait = r->state;
+    if (wait->waits) {
+        uint64_t random;
+        random_bytes(&random, sizeof(random));
+        int64_t time = wait->time + (int64_t)(random % (uint64_t)(wait->time / 16 + 1));
+        loop_timer_init(r->loop, &wait->timer, wait_timed_out, wait);
+        loop_timer_set(&wait->timer, time);
+        wait->timer_open = true;
+        r->gone = wait_gone;
+    }
+    ask_core(wait);
+}
+
 void agent_service(struct http_request *r) {
     if (!http_check_namespace(r))
         return;
@@ -348,18 +378,9 @@ void agent_service(struct http_request *r) {
         http_answer_text(r, 400, STR("Invalid wait time"));
         return;
     }
-    if (wait->waits) {
-        time = time <= 0 ? WAIT_DEFAULT : time > WAIT_MAX ? WAIT_MAX : time;
-        uint64_t random;
-        random_bytes(&random, sizeof(random));
-        time += (int64_t)(random % (uint64_t)(time / 16 + 1));
-        loop_timer_init(r->loop, &wait->timer, wait_timed_out, wait);
-        loop_timer_set(&wait->timer, time);
-        wait->timer_open = true;
-        r->state = wait;
-        r->gone = wait_gone;
-    }
-    ask_core(wait);
+    wait->time = time <= 0 ? WAIT_DEFAULT : time > WAIT_MAX ? WAIT_MAX : time;
+    r->state = wait;
+    http_authorize(r, service_authorized);
 }
 
 /* ---- register ---- */
@@ -367,7 +388,7 @@ void agent_service(struct http_request *r) {
 struct registration {
     struct service_definition definition;
     bool replace_checks;
-    struct str token;
+    bool also; /* the sidecar has a token of its own */
 };
 
 static bool bad_request(struct http_request *r, const char *prefix, const struct error *e) {
@@ -404,14 +425,19 @@ static bool validate_checks(struct http_request *r, const struct service_definit
     return true;
 }
 
-/* In the order of agent.md 1.12. False: answered. */
-static bool validate(struct http_request *r, struct registration *reg) {
-    struct service_definition *d = &reg->definition;
-    struct error e = ERROR_IN(&r->arena);
+/* Before it is known who asks. False: answered. */
+static bool validate_name(struct http_request *r, const struct service_definition *d) {
     if (d->name.len == 0)
         return bad_text(r, "Missing service name");
     if (str_is(d->address, "0.0.0.0") || str_is(d->address, "::") || str_is(d->address, "[::]"))
         return bad_text(r, "Invalid service address");
+    return true;
+}
+
+/* In the order of agent.md 1.12. False: answered. */
+static bool validate(struct http_request *r, struct registration *reg) {
+    struct service_definition *d = &reg->definition;
+    struct error e = ERROR_IN(&r->arena);
     if (d->weights != NULL && !weights_validate(d->weights, &e))
         return bad_request(r, "Invalid Weights: ", &e);
     if (!service_meta_validate(&d->meta, str_is(d->kind, "mesh-gateway"), &e))
@@ -431,8 +457,13 @@ static bool do_register(struct agent_work *w, struct error *e) {
         e->kind = ERROR_INTERNAL;
         return error_prefix(e, "Bad request: Invalid SidecarService: ");
     }
+    const struct authorizer *may = http_may(w->r), *also = may;
+    if (!agent_vet_register(w, &reg->definition, may, e) ||
+        (sidecar != NULL &&
+         ((reg->also && !http_also(w->r, &also, e)) || !agent_vet_register(w, sidecar, also, e))))
+        return false;
     struct local_registration l = {.definition = &reg->definition,
-                                   .token = reg->token,
+                                   .token = reg->definition.token,
                                    .from_api = true,
                                    .replace_checks = reg->replace_checks};
     if (!local_register_service(w->local, &l, e))
@@ -440,6 +471,7 @@ static bool do_register(struct agent_work *w, struct error *e) {
     if (sidecar == NULL)
         return true;
     l.definition = sidecar;
+    l.token = sidecar->token;
     l.is_sidecar = true;
     return local_register_service(w->local, &l, e);
 }
@@ -453,6 +485,23 @@ static void default_upstreams(struct service_definition *d) {
     }
 }
 
+static void register_vetted(struct http_request *r) {
+    agent_work_start(r, do_register, NULL, true, r->state);
+}
+
+static void register_authorized(struct http_request *r) {
+    struct registration *reg = r->state;
+    if (!validate(r, reg))
+        return;
+    const struct service_connect *connect = reg->definition.connect;
+    const struct service_definition *sidecar = connect != NULL ? connect->sidecar_service : NULL;
+    reg->also = sidecar != NULL && sidecar->token.len > 0;
+    if (reg->also)
+        http_authorize_also(r, sidecar->token, register_vetted);
+    else
+        register_vetted(r);
+}
+
 static void register_body(struct http_request *r) {
     struct registration *reg = ARENA_NEW(&r->arena, struct registration);
     struct error e = ERROR_IN(&r->arena);
@@ -463,12 +512,13 @@ static void register_body(struct http_request *r) {
     default_upstreams(&reg->definition);
     if (reg->definition.connect != NULL && reg->definition.connect->sidecar_service != NULL)
         default_upstreams(reg->definition.connect->sidecar_service);
-    if (!validate(r, reg))
+    if (!validate_name(r, &reg->definition))
         return;
     struct str replace = http_param(r, "replace-existing-checks");
     reg->replace_checks = replace.data != NULL && (replace.len == 0 || str_is(replace, "true"));
-    reg->token = http_token(r);
-    agent_work_start(r, do_register, NULL, true, reg);
+    reg->definition.token = http_token(r); /* that of the body is not looked at */
+    r->state = reg;
+    http_authorize(r, register_authorized);
 }
 
 void agent_service_register(struct http_request *r) {
@@ -479,12 +529,17 @@ void agent_service_register(struct http_request *r) {
 /* ---- deregister, maintenance ---- */
 
 static bool do_deregister(struct agent_work *w, struct error *e) {
-    return local_deregister_service(w->local, w->r->argument, e);
+    return agent_vet_service(w, w->r->argument, e) &&
+           local_deregister_service(w->local, w->r->argument, e);
+}
+
+static void deregister_authorized(struct http_request *r) {
+    agent_work_start(r, do_deregister, NULL, true, NULL);
 }
 
 void agent_service_deregister(struct http_request *r) {
     if (http_check_namespace(r))
-        agent_work_start(r, do_deregister, NULL, true, NULL);
+        http_authorize(r, deregister_authorized);
 }
 
 struct maintenance {
@@ -512,6 +567,8 @@ static struct maintenance *read_maintenance(struct http_request *r) {
 
 static bool do_service_maintenance(struct agent_work *w, struct error *e) {
     const struct maintenance *m = w->data;
+    if (!agent_vet_service(w, w->r->argument, e))
+        return false;
     struct local_service *s = local_service_find(w->local, w->r->argument);
     if (s == NULL)
         return error_set(e, ERROR_NOT_FOUND, "No service registered with ID " STR_FMT,
@@ -520,12 +577,18 @@ static bool do_service_maintenance(struct agent_work *w, struct error *e) {
     return true;
 }
 
+static void service_maintenance_authorized(struct http_request *r) {
+    agent_work_start(r, do_service_maintenance, NULL, true, r->state);
+}
+
 void agent_service_maintenance(struct http_request *r) {
     if (!http_need_argument(r, "Missing service ID"))
         return;
     struct maintenance *m = read_maintenance(r);
-    if (m != NULL && http_check_namespace(r))
-        agent_work_start(r, do_service_maintenance, NULL, true, m);
+    if (m == NULL || !http_check_namespace(r))
+        return;
+    r->state = m;
+    http_authorize(r, service_maintenance_authorized);
 }
 
 static bool do_node_maintenance(struct agent_work *w, struct error *e) {
@@ -535,8 +598,15 @@ static bool do_node_maintenance(struct agent_work *w, struct error *e) {
     return true;
 }
 
+static void maintenance_authorized(struct http_request *r) {
+    if (http_permit(r, ACL_NODE, ACL_WRITE, r->config->node_name))
+        agent_work_start(r, do_node_maintenance, NULL, true, r->state);
+}
+
 void agent_maintenance(struct http_request *r) {
     struct maintenance *m = read_maintenance(r);
-    if (m != NULL)
-        agent_work_start(r, do_node_maintenance, NULL, true, m);
+    if (m == NULL)
+        return;
+    r->state = m;
+    http_authorize(r, maintenance_authorized);
 }

@@ -37,6 +37,16 @@ void agent_work_end(struct agent_work *w, bool ok);
 /* For run functions that write JSON into the request: finish = this. */
 void agent_work_answer_json(struct agent_work *w);
 
+/* agent_vet.c: whether the requester may; "Permission denied: Missing service:write on web". Those
+ * for what must exist say so first ("Unknown service", "Unknown check"), but only with access
+ * control on. */
+bool agent_vet_register(const struct agent_work *w, const struct service_definition *d,
+                        const struct authorizer *may, struct error *e);
+bool agent_vet_service(const struct agent_work *w, struct str id, struct error *e);
+bool agent_vet_check_register(const struct agent_work *w, struct str id, struct str service_id,
+                              struct error *e);
+bool agent_vet_check(const struct agent_work *w, struct str id, struct error *e);
+
 void agent_write_service(struct json_writer *w, const struct node_service *s,
                          struct str content_hash);
 void agent_write_check(struct json_writer *w, const struct health_check *c);
@@ -75,6 +85,7 @@ void agent_check_pass(struct http_request *r);
 void agent_check_warn(struct http_request *r);
 void agent_check_fail(struct http_request *r);
 void agent_check_update(struct http_request *r);
+void agent_token_set_by_api(struct http_request *r);
 
 /* Of the gossip pools, on the core: the member that this agent is (agent.md 1.6), its coordinate,
  * and a pool's statistics (nothing when there is no such pool). */

@@ -292,7 +292,7 @@ static bool contains(struct str text, struct str part) {
 
 static int error_status(const struct http_request *r, const struct error *e) {
     bool unknown_token = contains(e->text, STR("ACL not found"));
-    if (unknown_token && r->route != NULL && (r->route->flags & ROUTE_TOKEN_500) != 0)
+    if (unknown_token && r->route != NULL && (r->route->flags & ROUTE_EVENT) != 0)
         return 500;
     if (unknown_token || contains(e->text, STR("Permission denied")))
         return 403;

@@ -10,10 +10,22 @@
  * perhaps at once; r->who says it from then on. Or answers: 403 "ACL not found" and what else
  * becomes of tokens. A client that hangs up meanwhile ends the request. */
 void http_authorize(struct http_request *r, void (*next)(struct http_request *r));
-/* After that. NULL: access control is off. */
+/* The same, but all refusals are 403 without a body. */
+void http_authorize_quietly(struct http_request *r, void (*next)(struct http_request *r));
+/* After that, for a second token that the request brings along. Its error is kept for http_also. */
+void http_authorize_also(struct http_request *r, struct str secret,
+                         void (*next)(struct http_request *r));
+/* After that: *may as of http_may. False: the token's error. */
+bool http_also(const struct http_request *r, const struct authorizer **may, struct error *e);
+/* After http_authorize. NULL: access control is off. */
 const struct authorizer *http_may(const struct http_request *r);
 /* 403 "Permission denied", with ": <cause>" when it is given; returns false. */
 bool http_deny(struct http_request *r, const char *cause_format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* The right to something, or the bare denial and false. */
+bool http_permit(struct http_request *r, enum acl_resource resource, enum acl_access access,
+                 struct str name);
+bool http_permit_operator(struct http_request *r, enum acl_access access);
 
 #endif

@@ -57,6 +57,8 @@ static void request_free(struct http_request *r) {
     buf_free(&r->out);
     authorization_release(r->who);
     r->who = NULL;
+    authorization_release(r->also);
+    r->also = NULL;
     http_settings_release(r->settings);
     if (home->spare_count < HTTP_SPARE_REQUESTS && r->extra.cap <= 1024) {
         arena_reset(&r->arena, 8192);

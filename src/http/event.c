@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "http/agent_work.h"
+#include "http/authorize.h"
 #include "http/room.h"
 #include "server/keyring.h"
 
@@ -69,6 +70,7 @@ struct list_wait {
     struct http_request *r;
     struct str name;
     uint64_t seen; /* the index that the client knows; 0: answer at once */
+    int64_t time;  /* to wait; 0: the most */
     uint64_t index;
     struct events_wait wait;
     struct message message;
@@ -86,7 +88,7 @@ static void write_events(const struct list_wait *w, const struct events *events)
     const struct user_event *event;
     json_open_array(json);
     for (size_t i = 0; (event = events_at(events, i)) != NULL; i++)
-        if (w->name.len == 0 || str_eq(w->name, event->name))
+        if (event_shows(event, w->name, http_may(w->r)))
             schema_write_json(json, &user_event_shape, event);
     json_close_array(json);
 }
@@ -119,7 +121,7 @@ static void list_answered(struct message *m) {
 /* On the core: answers, or waits for the next event. */
 static void look(struct list_wait *w) {
     struct events *events = agent_events(w->r->agent);
-    w->index = events_index(events, w->name);
+    w->index = events_index(events, w->name, http_may(w->r));
     if (w->index == w->seen && !w->expired) {
         events_wait_add(events, &w->wait);
         return;
@@ -175,21 +177,13 @@ static void list_refused(struct loop_timer *t) {
     http_answer_text(w->r, 500, STR("too many requests are waiting for the agent's core"));
 }
 
-static void event_list(struct http_request *r) {
-    struct list_wait *w = ARENA_NEW(&r->arena, struct list_wait);
-    struct query_options options = {0};
-    if (!http_read_options(r, &options))
-        return;
-    w->r = r;
-    w->name = http_param(r, "name");
-    w->seen = options.min_query_index;
-    w->wait.fn = event_came;
+static void list_authorized(struct http_request *r) {
+    struct list_wait *w = r->state;
     if (w->seen > 0) {
-        int64_t time = options.max_query_time;
+        int64_t time = w->time;
         loop_timer_init(r->loop, &w->timer, time_is_up, w);
         loop_timer_set(&w->timer, time <= 0 || time > WAIT_MAX ? WAIT_MAX : time);
         w->timer_open = true;
-        r->state = w;
         r->gone = client_gone;
     }
     if (server_run_on_core(r->server, core_look, NULL, w))
@@ -203,8 +197,22 @@ static void event_list(struct http_request *r) {
     }
 }
 
+static void event_list(struct http_request *r) {
+    struct list_wait *w = ARENA_NEW(&r->arena, struct list_wait);
+    struct query_options options = {0};
+    if (!http_read_options(r, &options))
+        return;
+    w->r = r;
+    w->name = http_param(r, "name");
+    w->seen = options.min_query_index;
+    w->time = options.max_query_time;
+    w->wait.fn = event_came;
+    r->state = w;
+    http_authorize(r, list_authorized);
+}
+
 const struct http_route http_routes_event[] = {
-    {"/v1/event/fire/", "PUT", event_fire, ROUTE_TOKEN_500},
+    {"/v1/event/fire/", "PUT", event_fire, ROUTE_EVENT},
     {"/v1/event/list", "GET", event_list, 0},
     {NULL, NULL, NULL, 0},
 };

@@ -60,8 +60,8 @@ enum http_route_flag {
     ROUTE_EFFECTIVE = 1 << 1,  /* X-Consul-Effective-Consistency */
     ROUTE_ANY_METHOD = 1 << 2, /* the handler looks at methods itself, also OPTIONS */
     ROUTE_PLAIN = 1 << 3,      /* not an API pattern: no Vary, gzip, configured headers (/, /ui/) */
-    ROUTE_TOKEN_500 = 1 << 5,  /* an unknown token is a 500 here (acl.md 8.2) */
     ROUTE_BARE = 1 << 4, /* an API pattern without configured headers, blocking and log lines */
+    ROUTE_EVENT = 1 << 5, /* denials are told bare, an unknown token is a 500 (acl.md 8.2) */
 };
 
 /* A pattern that ends in "/" matches everything below, the rest is r->argument; others exactly. */
@@ -153,6 +153,10 @@ struct http_request {
     struct authorize authorize;
     struct authorization *who;
     void (*authorized)(struct http_request *r); /* NULL: that is not under way */
+    bool quietly;                               /* a refusal says nothing */
+    bool asks_also;                             /* it is about the second token */
+    struct authorization *also;
+    struct error also_error;
     bool *call_flag; /* set when the call is done before call_start returns */
     struct http_cached *cached;
     bool effective_stale, effective_consistent;
@@ -188,8 +192,8 @@ struct str http_remote_ip(struct http_request *r);
 
 /* Common parameters (chapter 6). Those that return false have answered. */
 
-/* Token: 6.1. */
-struct str http_token(const struct http_request *r);
+/* 6.1, else the agent's default token of this moment. */
+struct str http_token(struct http_request *r);
 /* ?dc=, "" when absent: call_start fills in the own one. */
 struct str http_datacenter(const struct http_request *r);
 /* Consistency, index, wait, Cache-Control, token, filter: 6.1, 6.3, 6.4, 6.5, 6.7. */

@@ -6,6 +6,7 @@
 
 #include "agent/profile.h"
 #include "base/mem.h"
+#include "http/authorize.h"
 #include "http/room.h"
 
 #define CPU_TIME (30 * SECOND) /* without ?seconds */
@@ -27,11 +28,19 @@ static void refuse(struct http_request *r, int status, const char *text) {
     http_answer_bytes(r, status, TEXT_TYPE, str_format(&r->arena, "%s\n", text), false);
 }
 
-/* Whether the agent shows profiles at all; false: answered. */
-static bool check_enabled(struct http_request *r) {
-    if (agent_config(r->agent)->enable_debug)
+/* Whether the agent shows profiles at all; then `next` finds out to whom. */
+static void guard(struct http_request *r, http_handler *next) {
+    if (r->config->acl.enabled || agent_config(r->agent)->enable_debug)
+        http_authorize_quietly(r, next);
+    else
+        http_answer_text(r, 401, STR("ACL support disabled"));
+}
+
+/* False: answered. */
+static bool may_see(struct http_request *r) {
+    if (authorizer_may_operator(http_may(r), ACL_READ))
         return true;
-    http_answer_text(r, 401, STR("ACL support disabled"));
+    http_answer_empty(r, 403);
     return false;
 }
 
@@ -128,9 +137,9 @@ static void answer_index(struct http_request *r) {
 
 /* ---- routes ---- */
 
-static void profile_index(struct http_request *r) {
+static void index_authorized(struct http_request *r) {
     int64_t debug = 0;
-    if (!check_enabled(r))
+    if (!may_see(r))
         return;
     str_to_i64(http_param(r, "debug"), &debug);
     if (r->argument.len == 0)
@@ -143,20 +152,32 @@ static void profile_index(struct http_request *r) {
         refuse(r, 404, "Unknown profile");
 }
 
-static void profile_cpu(struct http_request *r) {
-    if (check_enabled(r))
+static void profile_index(struct http_request *r) {
+    guard(r, index_authorized);
+}
+
+static void cpu_authorized(struct http_request *r) {
+    if (may_see(r))
         take(r, PROFILE_CPU, "profile", false, read_seconds(r, CPU_TIME));
 }
 
-static void profile_trace(struct http_request *r) {
-    if (check_enabled(r))
+static void profile_cpu(struct http_request *r) {
+    guard(r, cpu_authorized);
+}
+
+static void trace_authorized(struct http_request *r) {
+    if (may_see(r))
         take(r, PROFILE_TRACE, "trace", false, read_seconds(r, TRACE_TIME));
 }
 
+static void profile_trace(struct http_request *r) {
+    guard(r, trace_authorized);
+}
+
 /* The arguments, with a NUL between them. */
-static void profile_cmdline(struct http_request *r) {
+static void cmdline_authorized(struct http_request *r) {
     struct buf text = BUF_INIT;
-    if (!check_enabled(r))
+    if (!may_see(r))
         return;
     FILE *file = fopen("/proc/self/cmdline", "re");
     size_t got = 1;
@@ -173,12 +194,20 @@ static void profile_cmdline(struct http_request *r) {
     buf_free(&text);
 }
 
+static void profile_cmdline(struct http_request *r) {
+    guard(r, cmdline_authorized);
+}
+
 /* Who asks for symbols is told that there are some; profiles bring theirs along. */
-static void profile_symbol(struct http_request *r) {
-    if (!check_enabled(r))
+static void symbol_authorized(struct http_request *r) {
+    if (!may_see(r))
         return;
     http_set_header(r, "X-Content-Type-Options", STR("nosniff"));
     http_answer_bytes(r, 200, TEXT_TYPE, STR("num_symbols: 1\n"), false);
+}
+
+static void profile_symbol(struct http_request *r) {
+    guard(r, symbol_authorized);
 }
 
 #define FLAGS (ROUTE_ANY_METHOD | ROUTE_BARE)

@@ -4,6 +4,7 @@
 
 #include "base/time.h"
 #include "http/room.h"
+#include "server/agent_tokens.h"
 
 struct str http_param_at(const struct http_request *r, const char *name, unsigned i) {
     struct str wanted = str_from(name);
@@ -52,7 +53,7 @@ struct str http_remote_ip(struct http_request *r) {
     return text;
 }
 
-struct str http_token(const struct http_request *r) {
+struct str http_token(struct http_request *r) {
     struct str token = http_param(r, "token");
     if (token.len > 0)
         return token;
@@ -67,7 +68,8 @@ struct str http_token(const struct http_request *r) {
         if (token.len > 0)
             return token;
     }
-    return r->config->acl.token_default.data != NULL ? r->config->acl.token_default : STR("");
+    return r->server != NULL ? agent_token(server_tokens(r->server), AGENT_TOKEN_DEFAULT, &r->arena)
+                             : STR("");
 }
 
 struct str http_datacenter(const struct http_request *r) {

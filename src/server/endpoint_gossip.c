@@ -1,4 +1,5 @@
 /* What goes to all members through gossip: user events and the keyring (rpc.md 6.7). */
+#include "base/log.h"
 #include "codec/base64.h"
 #include "schema/table.h"
 #include "server/endpoint.h"
@@ -56,8 +57,11 @@ SHAPE(keyring_responses, "KeyringResponses");
 static bool event_fire(struct call_context *c, void *request, void *reply, struct error *e) {
     const struct event_fire_request *r = request;
     struct event_fire_response *out = reply;
-    if (!permit(c, ACL_EVENT, ACL_WRITE, r->name, e))
+    if (!permit(c, ACL_EVENT, ACL_WRITE, r->name, e)) {
+        log_at(LOG_WARN, "agent.server.internal", "user event blocked by ACLs",
+               LOG_S("event", r->name));
         return false;
+    }
     out->meta.known_leader = server_known_leader(c->server);
     out->meta.last_contact = (int64_t)server_last_contact_ns(c->server);
     if (c->server->membership == NULL)

@@ -63,6 +63,33 @@ static void test_index(void **state) {
                 UINT64_C(8469334875789492521));
 }
 
+/* A list that shows only what may be read: the index is that of the newest shown. */
+static void test_read_rights(void **state) {
+    (void)state;
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct acl_rules rules;
+    assert_true(acl_rules_parse(STR("event_prefix \"de\" { policy = \"read\" }"),
+                                ACL_SYNTAX_CURRENT, &rules, &arena, &e));
+    const struct acl_rules *policies[] = {&rules};
+    struct authorizer *may = authorizer_new(policies, 1, false);
+    struct events *events = events_new(NULL, STR("n1"), NULL, NULL);
+    struct user_event seen = named("deploy"), hidden = named("secret");
+    hidden.id = STR("b232ea70-0000-4000-8000-00000000abcd");
+    events_receive(events, &hidden);
+    assert_true(events_index(events, STR(""), may) == 1);
+    events_receive(events, &seen);
+    events_receive(events, &hidden);
+    assert_true(events_index(events, STR(""), may) == event_index(seen.id));
+    assert_true(events_index(events, STR("secret"), may) == 1);
+    assert_true(events_index(events, STR(""), NULL) == event_index(hidden.id));
+    assert_true(event_shows(&seen, STR(""), may) && !event_shows(&hidden, STR(""), may));
+    assert_false(event_shows(&seen, STR("other"), may));
+    events_free(events);
+    authorizer_release(may);
+    arena_free(&arena);
+}
+
 static void test_checks(void **state) {
     (void)state;
     struct arena arena = ARENA_INIT;
@@ -90,7 +117,7 @@ static void test_memory(void **state) {
     (void)state;
     struct events *events = events_new(NULL, STR("node-1"), NULL, NULL);
     struct events_wait wait = {.fn = tell}, other = {.fn = tell};
-    assert_true(events_index(events, STR("")) == 1);
+    assert_true(events_index(events, STR(""), NULL) == 1);
     events_wait_add(events, &wait);
     events_wait_add(events, &other);
     events_wait_remove(&other);
@@ -114,16 +141,15 @@ static void test_memory(void **state) {
     assert_int_equal(events_at(events, 0)->ltime, 10);
     assert_true(str_is(events_at(events, EVENTS_KEPT - 1)->name, "e265"));
     assert_null(events_at(events, EVENTS_KEPT));
-    assert_true(events_index(events, STR("e265")) == event_index(STR(ID)));
-    assert_true(events_index(events, STR("e9")) == 1);
+    assert_true(events_index(events, STR("e265"), NULL) == event_index(STR(ID)));
+    assert_true(events_index(events, STR("e9"), NULL) == 1);
     events_free(events);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wire),
-        cmocka_unit_test(test_index),
-        cmocka_unit_test(test_checks),
+        cmocka_unit_test(test_wire),   cmocka_unit_test(test_read_rights),
+        cmocka_unit_test(test_index),  cmocka_unit_test(test_checks),
         cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

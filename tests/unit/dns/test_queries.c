@@ -412,6 +412,24 @@ static void test_shuffle(void **state) {
     }
 }
 
+/* A query goes with the agent's default token of its moment (acl.md 9.8). One that is not known is
+ * a failure of the server. */
+static void test_token(void **state) {
+    struct world *w = *state;
+    world_query(w, DNS_UDP, "solo.node.consul", DNS_TYPE_A, 0);
+    assert_true(str_is(w->asked, ""));
+    w->token = "first";
+    world_query(w, DNS_UDP, "solo.node.consul", DNS_TYPE_A, 0);
+    assert_true(str_is(w->asked, "first"));
+    w->token = "second";
+    w->fail = "ACL not found";
+    struct dns_message m = world_query(w, DNS_UDP, "web.service.consul", DNS_TYPE_A, 0);
+    assert_true(str_is(w->asked, "second"));
+    assert_int_equal(rcode_of(&m), DNS_SERVFAIL);
+    assert_true(m.header.flags & DNS_AA);
+    assert_int_equal(m.sections[DNS_ANSWER].len, 0);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -419,7 +437,7 @@ int main(void) {
         TEST(bad_nodes),      TEST(meta),        TEST(names),
         TEST(alt_domain),     TEST(ttls),        TEST(recursor_addresses),
         TEST(addresses),      TEST(translation), TEST(trimming),
-        TEST(trimming_names), TEST(shuffle),
+        TEST(trimming_names), TEST(token),       TEST(shuffle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include "dns/query.h"
 #include "schema/entries.h"
 #include "server/agent_cache.h"
+#include "server/agent_tokens.h"
 #include "server/endpoints.h"
 #include "store/catalog.h"
 
@@ -31,6 +32,8 @@ struct world {
     struct dns_exchange *exchanges[64];
     unsigned exchange_count;
     const char *fail;     /* error text of all calls */
+    const char *token;    /* the agent's default one now; NULL: none */
+    struct str asked;     /* that of the last call, in the arena */
     int64_t last_contact; /* of the answers with allow_stale */
     unsigned calls;
     unsigned cancelled;
@@ -58,6 +61,14 @@ void call_start(struct server *server, struct call *c) {
 void call_cancel(struct call *c, void (*freed)(void *owner)) {
     world_cancel(NULL, c);
     freed(c->owner);
+}
+
+struct agent_tokens *server_tokens(struct server *s) {
+    return NULL;
+}
+struct str agent_token(struct agent_tokens *t, enum agent_token_kind kind, struct arena *arena) {
+    assert_int_equal(kind, AGENT_TOKEN_DEFAULT);
+    return str_from(the_world->token != NULL ? the_world->token : "");
 }
 
 bool agent_cache_is_used(const struct server *server) {
@@ -136,17 +147,19 @@ static void world_answer(struct call *c) {
     a->references = 1;
     a->error = ERROR_IN(&a->arena);
     struct str datacenter;
-    bool stale;
+    const struct query_options *options;
     if (c->endpoint == &endpoint_catalog_node_services) {
         datacenter = ((struct node_request *)c->request)->datacenter;
-        stale = ((struct node_request *)c->request)->options.allow_stale;
+        options = &((struct node_request *)c->request)->options;
     } else if (c->endpoint == &endpoint_catalog_list_nodes) {
         datacenter = ((struct dc_request *)c->request)->datacenter;
-        stale = ((struct dc_request *)c->request)->options.allow_stale;
+        options = &((struct dc_request *)c->request)->options;
     } else {
         datacenter = ((struct service_request *)c->request)->datacenter;
-        stale = ((struct service_request *)c->request)->options.allow_stale;
+        options = &((struct service_request *)c->request)->options;
     }
+    bool stale = options->allow_stale;
+    w->asked = str_copy(&w->arena, options->token);
     bool remote = w->dc2 != NULL && str_is(datacenter, "dc2");
     assert_true(store_read_begin(remote ? w->dc2 : w->store, &read, &a->arena, NULL, &a->error));
     if (w->fail != NULL) {
