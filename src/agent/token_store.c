@@ -178,7 +178,8 @@ static bool file_write(const char *path, struct str text, struct error *e) {
         ok = error_set(e, ERROR_INTERNAL, "close %s: %s", fresh, agent_os_error(errno));
     }
     if (ok && rename(fresh, path) != 0) {
-        ok = error_set(e, ERROR_INTERNAL, "rename %s %s: %s", fresh, path, agent_os_error(errno));
+        int code = errno == EISDIR ? EEXIST : errno; /* as the peer tells it */
+        ok = error_set(e, ERROR_INTERNAL, "rename %s %s: %s", fresh, path, agent_os_error(code));
     }
     if (!ok && fd >= 0) {
         unlink(fresh);

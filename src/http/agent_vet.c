@@ -25,7 +25,8 @@ bool agent_vet_register(const struct agent_work *w, const struct service_definit
                         const struct authorizer *may, struct error *e) {
     const struct local_service *old = local_service_find(w->local, d->id.len > 0 ? d->id : d->name);
     return may_write_service(may, d->name, e) &&
-           (old == NULL || may_write_service(may, old->service.service, e)) &&
+           (old == NULL || authorizer_may(may, ACL_SERVICE, ACL_WRITE, old->service.service) ||
+            missing("service:write", d->name, e)) && /* sic: not the name that is missing */
            (!str_is(d->kind, "connect-proxy") || d->proxy == NULL ||
             may_write_service(may, d->proxy->destination_service_name, e));
 }

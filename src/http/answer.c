@@ -290,11 +290,8 @@ static bool contains(struct str text, struct str part) {
     return str_find(text, part, 0) >= 0;
 }
 
-static int error_status(const struct http_request *r, const struct error *e) {
-    bool unknown_token = contains(e->text, STR("ACL not found"));
-    if (unknown_token && r->route != NULL && (r->route->flags & ROUTE_EVENT) != 0)
-        return 500;
-    if (unknown_token || contains(e->text, STR("Permission denied")))
+static int error_status(const struct error *e) {
+    if (contains(e->text, STR("Permission denied")) || contains(e->text, STR("ACL not found")))
         return 403;
     if (contains(e->text, STR("RPC rate limit exceeded")))
         return 429;
@@ -314,36 +311,49 @@ static int error_status(const struct http_request *r, const struct error *e) {
     }
 }
 
-/* Legacy tokens are named in the path. */
-static struct str logged_path(struct http_request *r, struct str path) {
+/* Legacy tokens are named in the path. The decoded one counts: it is what is acted on. */
+static struct str logged_path(struct http_request *r, struct str sent) {
     static const char *const secret[] = {"create/", "update/", "destroy/", "info/",
                                          "clone/",  "list/",   NULL};
+    struct str path = r->path.data != NULL ? r->path : sent;
     if (!str_has_prefix(path, STR("/v1/acl/")))
-        return path;
+        return sent;
     struct str rest = str_sub(path, 8, path.len);
     for (size_t i = 0; secret[i] != NULL; i++) {
         struct str action = str_from(secret[i]);
         if (str_has_prefix(rest, action) && rest.len > action.len)
             return str_format(&r->arena, "/v1/acl/%s<hidden>", secret[i]);
     }
-    return path;
+    return sent;
+}
+
+/* One "name=value" of a query, however its name is spelt. */
+static void add_logged_param(struct http_request *r, struct buf *text, struct str part) {
+    struct str value = part, name;
+    struct str spelt = str_cut(&value, '=');
+    bool is_token = url_decode(spelt, true, &r->arena, &name) && str_is(name, "token");
+    buf_add_str(text, is_token && value.data != NULL ? spelt : part);
+    if (is_token && value.data != NULL)
+        buf_add_text(text, "=<hidden>");
 }
 
 /* The URL as it may be logged: without tokens. */
 struct str http_logged_url(struct http_request *r) {
-    struct str rest = r->target;
-    struct str path = logged_path(r, str_cut(&rest, '?'));
-    if (rest.data == NULL)
+    struct str query = r->target;
+    struct str path = logged_path(r, str_cut(&query, '?'));
+    if (query.data == NULL)
         return path;
     struct buf text = BUF_INIT;
     buf_add_str(&text, path);
-    for (char separator = '?'; rest.data != NULL; separator = '&') {
-        struct str part = str_cut(&rest, '&');
-        buf_add_char(&text, separator);
-        if (str_has_prefix(part, STR("token=")))
-            buf_add_str(&text, STR("token=<hidden>"));
-        else
-            buf_add_str(&text, part);
+    buf_add_char(&text, '?');
+    size_t begin = 0;
+    for (size_t i = 0; i <= query.len; i++) {
+        if (i < query.len && query.data[i] != '&' && query.data[i] != ';')
+            continue;
+        add_logged_param(r, &text, str_sub(query, begin, i - begin));
+        if (i < query.len)
+            buf_add_char(&text, query.data[i]);
+        begin = i + 1;
     }
     struct str out = str_copy(&r->arena, buf_str(&text));
     buf_free(&text);
@@ -351,7 +361,10 @@ struct str http_logged_url(struct http_request *r) {
 }
 
 void http_answer_error(struct http_request *r, const struct error *e) {
-    int status = error_status(r, e);
+    http_answer_error_as(r, e, error_status(e));
+}
+
+void http_answer_error_as(struct http_request *r, const struct error *e, int status) {
     log_at(LOG_ERROR, "agent.http", "Request error", LOG_S("method", r->method),
            LOG_S("url", http_logged_url(r)), LOG_S("from", http_remote(r)),
            LOG_S("error", e->text));

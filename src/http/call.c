@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "http/authorize.h"
 #include "http/room.h"
 
 static void on_call_done(struct call *call);
@@ -53,11 +54,11 @@ void http_answer_failure(struct http_request *r, struct answer *a) {
         buf_add_text(&r->extra, "X-Consul-Index: 1\r\nX-Consul-Knownleader: false\r\n"
                                 "X-Consul-Lastcontact: 0\r\n");
     }
-    bool denied = str_find(a->error.text, STR("Permission denied"), 0) >= 0;
-    if ((r->route->flags & ROUTE_EVENT) != 0 && denied) {
-        struct error e = ERROR_IN(&r->arena);
-        error_set(&e, ERROR_DENIED, "Permission denied");
-        http_answer_error(r, &e);
+    if ((r->route->flags & ROUTE_EVENT) != 0 && a->error.kind == ERROR_DENIED) {
+        if (str_find(a->error.text, STR("Permission denied"), 0) >= 0)
+            http_deny(r, NULL);
+        else
+            http_answer_error_as(r, &a->error, 500);
         return;
     }
     http_answer_error(r, &a->error);

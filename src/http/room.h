@@ -128,6 +128,8 @@ void http_add_date(struct http_loop *home, struct buf *out);
 /* Status line and all headers that do not depend on the body. */
 void http_head_begin(struct http_request *r, struct buf *out, int status, const char *type);
 void http_head_end(struct http_request *r, struct buf *out);
+/* http_answer_error with a status of the caller's. */
+void http_answer_error_as(struct http_request *r, const struct error *e, int status);
 /* The URL as it may be logged: without tokens. */
 struct str http_logged_url(struct http_request *r);
 /* A body that release(owner) frees when it is sent. */

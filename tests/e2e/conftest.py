@@ -29,13 +29,11 @@ def peer():
     return _binary("CONSUL_PEER")
 
 
-@pytest.fixture
-def agents(tmp_path):
-    """agents(binary, ...) makes an Agent; all are killed at the end, and one of ours that crashed fails the test."""
+def _agents(folder):
     made = []
 
     def make(binary, **more):
-        agent = Agent(binary, tmp_path, **more)
+        agent = Agent(binary, folder, **more)
         made.append(agent)
         return agent
 
@@ -52,3 +50,15 @@ def agents(tmp_path):
         if "ERROR: AddressSanitizer" in log or "ERROR: LeakSanitizer" in log or "runtime error:" in log:
             crashed.append("%s: sanitizer report:\n%s" % (agent.name, log[-6000:]))
     assert not crashed, "\n".join(crashed)
+
+
+@pytest.fixture
+def agents(tmp_path):
+    """agents(binary, ...) makes an Agent; all are killed at the end, and one of ours that crashed fails the test."""
+    yield from _agents(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_agents(tmp_path_factory):
+    """The same for agents that all tests of a file use."""
+    yield from _agents(tmp_path_factory.mktemp("shared"))
