@@ -7,13 +7,13 @@
 #include "http/authorize.h"
 #include "schema/table.h"
 
-struct token_body {
+struct agent_token_body {
     struct str token;
 };
-#define OF struct token_body
-static const struct field token_body_fields[] = {F_STR("Token", token)};
+#define OF struct agent_token_body
+static const struct field agent_token_body_fields[] = {F_STR("Token", token)};
 #undef OF
-SHAPE(token_body, "AgentToken", .go = "api.AgentToken");
+SHAPE(agent_token_body, "AgentToken", .go = "api.AgentToken");
 
 struct token_change {
     struct http_request *r;
@@ -31,11 +31,11 @@ static void token_changed(void *arg) {
     http_answer_empty(r, 200);
 }
 
-static void token_body_read(struct http_request *r) {
-    struct token_body body = {.token = STR("")};
+static void agent_token_body_read(struct http_request *r) {
+    struct agent_token_body body = {.token = STR("")};
     struct error e = ERROR_IN(&r->arena);
     enum agent_token_kind kind;
-    if (!http_body_from_json(r, &token_body_shape, &body, NULL, &e)) {
+    if (!http_body_from_json(r, &agent_token_body_shape, &body, NULL, &e)) {
         http_answer_format(r, 400, "Request decode failed: " STR_FMT, STR_ARG(e.text));
         return;
     }
@@ -51,7 +51,7 @@ static void token_body_read(struct http_request *r) {
 
 static void token_authorized(struct http_request *r) {
     if (http_permit(r, ACL_AGENT, ACL_WRITE, r->config->node_name))
-        http_read_body(r, 0, token_body_read);
+        http_read_body(r, 0, agent_token_body_read);
 }
 
 void agent_token_set_by_api(struct http_request *r) {
