@@ -29,6 +29,8 @@ const struct acl_options acl_defaults = {
     .bind_type = STR_INIT("service"),
 };
 
+const struct flag acl_list_flags[2] = {ACL_FLAG_META, ACL_FLAG_FORMAT};
+
 const struct acl_kind acl_tokens = {.what = "token",
                                     .noun = "token",
                                     .list_path = "/v1/acl/tokens",
@@ -162,6 +164,11 @@ int acl_delete(struct acl *a, const struct acl_kind *kind, struct str id) {
         return acl_fail(a, "Error deleting %s \"" STR_FMT "\"", kind->what, STR_ARG(id));
     cli_out(a->cli, "%s \"" STR_FMT "\" deleted successfully", title(a, kind), STR_ARG(id));
     return CLI_OK;
+}
+
+int acl_delete_found(struct acl *a, const struct acl_kind *kind) {
+    struct str id;
+    return acl_find(a, kind, &id) ? acl_delete(a, kind, id) : CLI_FAILED;
 }
 
 int acl_list(struct acl *a, const struct acl_kind *kind, const struct acl_view *view) {

@@ -50,6 +50,7 @@ extern const struct acl_options acl_defaults;
         "meta", FLAG_BOOL, ACL_AT(meta), NULL,                                                     \
             "Show the indexes too, and the hash of what has one. JSON always has them."            \
     }
+extern const struct flag acl_list_flags[2]; /* both */
 #define ACL_FLAG_ID(what)                                                                          \
     {                                                                                              \
         "id", FLAG_STRING, ACL_AT(id), NULL,                                                       \
@@ -136,6 +137,7 @@ int acl_create(struct acl *a, const struct acl_kind *kind, const struct acl_view
 int acl_update(struct acl *a, const struct acl_kind *kind, const struct acl_view *view,
                struct str id, const struct value *v);
 int acl_delete(struct acl *a, const struct acl_kind *kind, struct str id);
+int acl_delete_found(struct acl *a, const struct acl_kind *kind); /* acl_find's */
 /* With -method only those of that auth method. */
 int acl_list(struct acl *a, const struct acl_kind *kind, const struct acl_view *view);
 

@@ -309,14 +309,12 @@ static int run_list(struct cli *cli, const void *options) {
     return acl_run(cli, options, list_methods);
 }
 
-static const struct flag list_flags[] = {ACL_FLAG_META, ACL_FLAG_FORMAT};
-
 const struct command command_acl_auth_method_list = {
     .name = "acl auth-method list",
     .synopsis = "Lists auth methods",
     .usage = "acl auth-method list [options]",
     .about = "  Lists all auth methods, without their settings.\n",
     .groups = ACL_GROUPS,
-    ACL_FLAGS(list_flags),
+    ACL_FLAGS(acl_list_flags),
     .run = run_list,
 };

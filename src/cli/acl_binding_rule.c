@@ -202,9 +202,7 @@ const struct command command_acl_binding_rule_update = {
 /* ---- delete, list ---- */
 
 static int delete_rule(struct acl *a) {
-    struct str id;
-    return acl_find(a, &acl_binding_rules, &id) ? acl_delete(a, &acl_binding_rules, id)
-                                                : CLI_FAILED;
+    return acl_delete_found(a, &acl_binding_rules);
 }
 
 static int run_delete(struct cli *cli, const void *options) {

@@ -202,8 +202,7 @@ const struct command command_acl_policy_update = {
 };
 
 static int delete_policy(struct acl *a) {
-    struct str id;
-    return acl_find(a, &acl_policies, &id) ? acl_delete(a, &acl_policies, id) : CLI_FAILED;
+    return acl_delete_found(a, &acl_policies);
 }
 
 static int run_delete(struct cli *cli, const void *options) {
@@ -237,14 +236,12 @@ static int run_list(struct cli *cli, const void *options) {
     return acl_run(cli, options, list_policies);
 }
 
-static const struct flag list_flags[] = {ACL_FLAG_META, ACL_FLAG_FORMAT};
-
 const struct command command_acl_policy_list = {
     .name = "acl policy list",
     .synopsis = "Lists policies",
     .usage = "acl policy list [options]",
     .about = "  Lists all policies, without their rules.\n",
     .groups = ACL_GROUPS,
-    ACL_FLAGS(list_flags),
+    ACL_FLAGS(acl_list_flags),
     .run = run_list,
 };

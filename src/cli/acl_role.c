@@ -169,8 +169,7 @@ const struct command command_acl_role_update = {
 /* ---- delete, list ---- */
 
 static int delete_role(struct acl *a) {
-    struct str id;
-    return acl_find(a, &acl_roles, &id) ? acl_delete(a, &acl_roles, id) : CLI_FAILED;
+    return acl_delete_found(a, &acl_roles);
 }
 
 static int run_delete(struct cli *cli, const void *options) {
@@ -205,14 +204,12 @@ static int run_list(struct cli *cli, const void *options) {
     return acl_run(cli, options, list_roles);
 }
 
-static const struct flag list_flags[] = {ACL_FLAG_META, ACL_FLAG_FORMAT};
-
 const struct command command_acl_role_list = {
     .name = "acl role list",
     .synopsis = "Lists roles",
     .usage = "acl role list [options]",
     .about = "  Lists all roles with their links.\n",
     .groups = ACL_GROUPS,
-    ACL_FLAGS(list_flags),
+    ACL_FLAGS(acl_list_flags),
     .run = run_list,
 };

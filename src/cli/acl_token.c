@@ -144,8 +144,7 @@ const struct command command_acl_token_clone = {
 /* ---- delete, list ---- */
 
 static int delete_token(struct acl *a) {
-    struct str id;
-    return acl_find(a, &acl_tokens, &id) ? acl_delete(a, &acl_tokens, id) : CLI_FAILED;
+    return acl_delete_found(a, &acl_tokens);
 }
 
 static int run_delete(struct cli *cli, const void *options) {
@@ -176,14 +175,12 @@ static int run_list(struct cli *cli, const void *options) {
     return acl_run(cli, options, list_tokens);
 }
 
-static const struct flag list_flags[] = {ACL_FLAG_META, ACL_FLAG_FORMAT};
-
 const struct command command_acl_token_list = {
     .name = "acl token list",
     .synopsis = "Lists tokens",
     .usage = "acl token list [options]",
     .about = "  Lists all tokens, without their secrets.\n",
     .groups = ACL_GROUPS,
-    ACL_FLAGS(list_flags),
+    ACL_FLAGS(acl_list_flags),
     .run = run_list,
 };

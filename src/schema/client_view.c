@@ -316,11 +316,14 @@ static const struct shape_field node_identity[] = {
 
 #define POLICY_LINKS                                                                               \
     { "Policies", SHAPE_LIST, .omit = true, .of = acl_link }
-#define ROLE_LINKS                                                                                 \
-    { "Roles", SHAPE_LIST, .omit = true, .of = acl_link }
 #define IDENTITIES                                                                                 \
     {"ServiceIdentities", SHAPE_LIST, .omit = true, .of = service_identity}, {                     \
         "NodeIdentities", SHAPE_LIST, .omit = true, .of = node_identity                            \
+    }
+#define TOKEN_GRANTS                                                                               \
+    POLICY_LINKS, {"Roles", SHAPE_LIST, .omit = true, .of = acl_link}, IDENTITIES,                 \
+        {"Local", SHAPE_BOOL}, {                                                                   \
+        "AuthMethod", SHAPE_STR, .omit = true                                                      \
     }
 
 const struct shape_field shape_acl_token[] = {
@@ -328,11 +331,7 @@ const struct shape_field shape_acl_token[] = {
     {"AccessorID", SHAPE_STR},
     {"SecretID", SHAPE_STR},
     {"Description", SHAPE_STR},
-    POLICY_LINKS,
-    ROLE_LINKS,
-    IDENTITIES,
-    {"Local", SHAPE_BOOL},
-    {"AuthMethod", SHAPE_STR, .omit = true},
+    TOKEN_GRANTS,
     {"ExpirationTTL", SHAPE_INT, .omit = true}, /* nanoseconds; in requests only */
     {"ExpirationTime", SHAPE_TIME, .omit = true},
     {"CreateTime", SHAPE_TIME},
@@ -345,11 +344,7 @@ const struct shape_field shape_acl_token_stub[] = {
     INDEXES,
     {"AccessorID", SHAPE_STR},
     {"Description", SHAPE_STR},
-    POLICY_LINKS,
-    ROLE_LINKS,
-    IDENTITIES,
-    {"Local", SHAPE_BOOL},
-    {"AuthMethod", SHAPE_STR, .omit = true},
+    TOKEN_GRANTS,
     {"ExpirationTime", SHAPE_TIME, .omit = true},
     {"CreateTime", SHAPE_TIME},
     {"Hash", SHAPE_ANY},
