@@ -38,16 +38,6 @@ bool register_check_node(struct call_context *c, struct str node, struct str id,
 
 /* ---- who may register (acl.md 9.5) ---- */
 
-/* Servers register themselves as "consul": that much is looked at later. */
-static bool permit_service(const struct call_context *c, const struct node_service *s,
-                           struct error *e) {
-    if (!str_is(s->service, "consul") && !permit(c, ACL_SERVICE, ACL_WRITE, s->service, e)) {
-        return false;
-    }
-    return !str_is(s->kind, "connect-proxy") ||
-           permit(c, ACL_SERVICE, ACL_WRITE, s->proxy.destination_service_name, e);
-}
-
 static bool changes_node(const struct register_request *r, const struct node *stored) {
     if (stored == NULL) {
         return true;
@@ -63,16 +53,25 @@ static bool changes_node(const struct register_request *r, const struct node *st
     return !r->skip_node_update && !schema_equal(&node_shape, &wanted, stored);
 }
 
-/* Also the service that an instance of that ID is of now, which it would leave. */
+static bool permit_service(const struct call_context *c, struct str name, struct error *e) {
+    return permit(c, ACL_SERVICE, ACL_WRITE, name, e);
+}
+
+/* Also what a proxy stands for, and the service that an instance of that ID is of now, which it
+ * would leave. */
 static bool permit_instance(const struct call_context *c, const struct register_request *r,
                             struct error *e) {
     const struct node_service *s = r->service;
     if (s == NULL) {
         return true;
     }
+    if (!permit_service(c, s->service, e) ||
+        (str_is(s->kind, "connect-proxy") &&
+         !permit_service(c, s->proxy.destination_service_name, e))) {
+        return false;
+    }
     const struct node_service *stored = catalog_service(c->store, r->node, s->id);
-    return permit(c, ACL_SERVICE, ACL_WRITE, s->service, e) &&
-           (stored == NULL || permit(c, ACL_SERVICE, ACL_WRITE, stored->service, e));
+    return stored == NULL || permit_service(c, stored->service, e);
 }
 
 static bool permit_check(const struct call_context *c, const struct register_request *r,
@@ -94,7 +93,7 @@ static bool permit_check(const struct call_context *c, const struct register_req
         return error_set(e, ERROR_INTERNAL, "Unknown service '" STR_FMT "' for check '" STR_FMT "'",
                          STR_ARG(check->service_id), STR_ARG(check->check_id));
     }
-    return permit(c, ACL_SERVICE, ACL_WRITE, other->service, e);
+    return permit_service(c, other->service, e);
 }
 
 static bool permit_register(const struct call_context *c, const struct register_request *r,
@@ -125,7 +124,7 @@ static bool permit_deregister(const struct call_context *c, const struct deregis
     }
     if (r->service_id.len > 0) {
         const struct node_service *s = catalog_service(c->store, r->node, r->service_id);
-        return s != NULL ? permit(c, ACL_SERVICE, ACL_WRITE, s->service, e)
+        return s != NULL ? permit_service(c, s->service, e)
                          : error_set(e, ERROR_INTERNAL, "Unknown service '" STR_FMT "'",
                                      STR_ARG(r->service_id));
     }
@@ -136,7 +135,7 @@ static bool permit_deregister(const struct call_context *c, const struct deregis
                              STR_ARG(r->check_id));
         }
         if (check->service_id.len > 0) {
-            return permit(c, ACL_SERVICE, ACL_WRITE, check->service_name, e);
+            return permit_service(c, check->service_name, e);
         }
     }
     return permit_deny(e);
@@ -189,8 +188,7 @@ static bool register_prepare(struct call_context *c, void *request, struct buf *
     if (r->address.len == 0 && !r->skip_node_update) {
         return error_set(e, ERROR_INTERNAL, "Must provide address if SkipNodeUpdate is not set");
     }
-    if (r->service != NULL &&
-        (!register_prepare_service(c, r->service, e) || !permit_service(c, r->service, e))) {
+    if (r->service != NULL && !register_prepare_service(c, r->service, e)) {
         return false;
     }
     checks_merge(c, r);

@@ -5,6 +5,8 @@
 
 #include <unistd.h>
 
+#include "server/server_room.h"
+
 /* ---- registration (acl.md 9.5) ---- */
 
 #define WEB "11111111-0000-4000-8000-000000000003"   /* service web */
@@ -318,6 +320,22 @@ static void test_txn_catalog(void **state) {
     txn_says(WEB, (struct txn_op){.service = &service}, "");
 }
 
+/* ---- listing keys may need a right of its own (acl.md 9.4) ---- */
+
+static void test_key_list_policy(void **state) {
+    const char *id = "11111111-0000-4000-8000-000000000006";
+    struct key_request list = {.key = STR("a/")};
+    struct key_list_request keys = {.prefix = STR("a/")};
+    token_put(id, "key_prefix \"a/\" { policy = \"list\" }");
+    server->options.acl.key_list_policy = true;
+    assert_string_equal(text_of(&endpoint_kvs_list, &list, SOME), DENIED);
+    assert_string_equal(text_of(&endpoint_kvs_list_keys, &keys, SOME), DENIED);
+    assert_string_equal(text_of(&endpoint_kvs_list, &list, id), "");
+    assert_string_equal(text_of(&endpoint_kvs_list_keys, &keys, id), "");
+    server->options.acl.key_list_policy = false;
+    assert_string_equal(text_of(&endpoint_kvs_list, &list, SOME), "");
+}
+
 /* ---- snapshots ---- */
 
 struct snapshot_wait {
@@ -385,6 +403,7 @@ int main(void) {
         cmocka_unit_test(test_execute_remote),
         cmocka_unit_test(test_txn),
         cmocka_unit_test(test_txn_catalog),
+        cmocka_unit_test(test_key_list_policy),
         cmocka_unit_test(test_snapshots),
     };
     return cmocka_run_group_tests(tests, begin, end);
