@@ -389,7 +389,10 @@ void acl_replication_stop(struct acl_replication *r) {
 void acl_replication_get_status(const struct acl_replication *r,
                                 struct acl_replication_status *out) {
     *out = r != NULL ? r->status : (struct acl_replication_status){0};
-    out->last_error.present = out->last_success.present = true;
+    if (!out->last_success.present)
+        out->last_success = (struct timestamp){.offset = -1, .present = true};
+    if (!out->last_error.present)
+        out->last_error = (struct timestamp){.offset = -1, .present = true};
 }
 
 struct acl_replication *acl_replication_new(struct server *s) {

@@ -1,0 +1,327 @@
+"""Access control across agents (acl.md 7, 12, 14): client agents and secondary datacenters that must ask others whose token it is,
+in clusters of both kinds; what happens when nobody answers; from the old system to the new."""
+
+import time
+
+import pytest
+
+from e2e.harness import until
+
+ROOT = "5ca1ab1e-0000-4000-8000-0000000000a1"
+NOBODY = "5ca1ab1e-0000-4000-8000-0000000000ff"  # no such token
+
+
+def acl(**more):
+    return {"enabled": True, "default_policy": "deny", "tokens": {"master": ROOT, "agent": ROOT}, **more}
+
+
+def with_token(secret):
+    return {"X-Consul-Token": secret} if secret is not None else {}
+
+
+def get(agent, path, secret=ROOT, **more):
+    return agent.get(path, headers=with_token(secret), **more)
+
+
+def put(agent, path, body=b"", secret=ROOT, **more):
+    return agent.put(path, body, headers=with_token(secret), **more)
+
+
+def status_of(agent, path, secret=ROOT):
+    """None: it does not answer yet."""
+    try:
+        return get(agent, path, secret).status
+    except OSError:
+        return None
+
+
+def launch(agents, binary, name, access=None, wait=True, **config):
+    """A server (or, with server=False, a client agent); ready when it finds itself in the catalog."""
+    base = {"acl": access if access is not None else acl(), "primary_datacenter": "dc1", "performance": {"raft_multiplier": 1}}
+    agent = agents(binary, name=name, config=dict(base, **config))
+    if not config.get("server", True) or config.get("bootstrap_expect", 1) == 0:
+        conf = dict(agent.conf)
+        conf.pop("bootstrap_expect")
+        agent.configure(conf)
+    agent.launch()
+    if wait:
+        ready(agent)
+    return agent
+
+
+def ready(agent, seconds=60):
+    def listed():
+        assert agent.proc.poll() is None, agent.tail()
+        try:
+            answer = get(agent, "/v1/catalog/nodes")
+            return answer.status == 200 and agent.name in {n["Node"] for n in answer.json}
+        except OSError:
+            return False
+
+    until(agent.name + " is in the catalog", listed, seconds)
+    # an agent that began before it knew any server keeps for a while that nobody knew the anonymous token
+    until("the anonymous token at " + agent.name, lambda: shown(get(agent, "/v1/agent/self", None)) == (403, "Permission denied"), seconds)
+
+
+def client(agents, binary, server, name, access=None, **config):
+    return launch(agents, binary, name, access, server=False, retry_join=[server.ip], **config)
+
+
+def made(answer):
+    assert answer.status == 200, answer.text
+    return answer.json
+
+
+def policy(server, name, rules, **more):
+    return made(put(server, "/v1/acl/policy", dict({"Name": name, "Rules": rules}, **more)))
+
+
+def token(server, **links):
+    return made(put(server, "/v1/acl/token", links))["SecretID"]
+
+
+def shown(answer):
+    """What can be compared of an answer: how it ended, and why not."""
+    return answer.status, answer.text if answer.status >= 400 else None
+
+
+AGENT_READ = 'agent_prefix "" { policy = "read" }'
+
+
+# ---- client agents ----
+
+
+def asked(agent, secret):
+    """What a client agent says itself, and what a server says through it. The servers' prefixes alternate (acl.md 8.1)."""
+    got = [shown(get(agent, path, secret)) for path in ("/v1/agent/self", "/v1/agent/members", "/v1/agent/services", "/v1/agent/host")]
+    answer = get(agent, "/v1/kv/app/x", secret)
+    return got + [(answer.status, answer.text.replace("rpc error making call: ", "") if answer.status == 403 else None)]
+
+
+def test_clients_of_the_peers_server(agents, praetor_asan, peer):
+    server = launch(agents, peer, "s1")
+    short = acl(token_ttl="1s", policy_ttl="1s")
+    ours = client(agents, praetor_asan, server, "c-ours", short)
+    theirs = client(agents, peer, server, "c-peer", short)
+    policy(server, "agents", AGENT_READ)
+    keys = policy(server, "keys", 'key_prefix "app/" { policy = "write" }')
+    role = made(put(server, "/v1/acl/role", {"Name": "r", "Policies": [{"Name": "agents"}, {"Name": "keys"}]}))
+    secrets = {
+        "root": ROOT,
+        "nobody": NOBODY,
+        "without": None,
+        "direct": token(server, Policies=[{"Name": "agents"}]),
+        "both": token(server, Policies=[{"Name": "agents"}, {"Name": "keys"}]),
+        "role": token(server, Roles=[{"Name": "r"}]),
+        "service": token(server, ServiceIdentities=[{"ServiceName": "web"}]),
+        "node": token(server, NodeIdentities=[{"NodeName": "c-ours", "Datacenter": "dc1"}]),
+        "nothing": token(server, Policies=[]),
+        "elsewhere": token(server, Policies=[{"ID": policy(server, "dc9", AGENT_READ, Datacenters=["dc9"])["ID"]}]),
+    }
+    for name, secret in secrets.items():
+        assert asked(ours, secret) == asked(theirs, secret), name
+    assert get(ours, "/v1/agent/self", secrets["role"]).status == 200
+    assert put(ours, "/v1/kv/app/x", b"1", secrets["role"]).status == 200
+
+    # what changes shows after the time to live, in both the same
+    put(server, "/v1/acl/policy/" + keys["ID"], {"Name": "keys", "Rules": AGENT_READ})
+    put(server, "/v1/acl/role/" + role["ID"], {"Name": "r", "Policies": [{"Name": "keys"}]})
+    gone = get(server, "/v1/acl/token/self", secrets["direct"]).json["AccessorID"]
+    assert server.delete("/v1/acl/token/" + gone, headers=with_token(ROOT)).status == 200
+    for agent in (ours, theirs):
+        until("the token is gone at " + agent.name, lambda: shown(get(agent, "/v1/agent/self", secrets["direct"])) == (403, "ACL not found"))
+    for name, secret in secrets.items():
+        assert asked(ours, secret) == asked(theirs, secret), name
+
+
+def test_a_known_token_costs_no_question(agents, praetor_asan, peer):
+    """Within the time to live the servers are not asked again: what was changed meanwhile does not show."""
+    server = launch(agents, peer, "s1")
+    ours = client(agents, praetor_asan, server, "c-ours", acl(token_ttl="3600s", policy_ttl="3600s"))
+    policy(server, "agents", AGENT_READ)
+    secret = token(server, Policies=[{"Name": "agents"}])
+    assert get(ours, "/v1/agent/self", secret).status == 200
+    assert get(ours, "/v1/agent/self", NOBODY).status == 403
+    accessor = get(server, "/v1/acl/token/self", secret).json["AccessorID"]
+    assert server.delete("/v1/acl/token/" + accessor, headers=with_token(ROOT)).status == 200
+    made(put(server, "/v1/acl/token", {"SecretID": NOBODY, "Policies": [{"Name": "agents"}]}))
+    for _ in range(20):  # on connections of their own: whichever thread answers knows it
+        assert get(ours, "/v1/agent/self", secret).status == 200
+        assert get(ours, "/v1/agent/self", NOBODY).status == 403
+
+
+@pytest.mark.parametrize("down", ["allow", "deny", "extend-cache", "async-cache"])
+def test_when_no_server_answers(agents, praetor_asan, peer, down):
+    """As the peer, but that extend-cache and async-cache open nothing to a token that nobody knows (acl.md 18.1.1)."""
+    server = launch(agents, peer, "s1")
+    access = acl(token_ttl="2s", policy_ttl="2s", down_policy=down)
+    ours, theirs = client(agents, praetor_asan, server, "c-ours", access), client(agents, peer, server, "c-peer", access)
+    policy(server, "agents", AGENT_READ)
+    secret = token(server, Policies=[{"Name": "agents"}])
+    for agent in (ours, theirs):
+        assert [get(agent, "/v1/agent/self", s).status for s in (secret, NOBODY, None)] == [200, 403, 403]
+    server.kill()
+
+    def down_for(agent):  # the connection is known to be broken
+        return get(agent, "/v1/catalog/nodes").status == 500
+
+    for agent in (ours, theirs):
+        until("no server for " + agent.name, lambda: down_for(agent))
+    time.sleep(2.1)  # what is known is older than its time to live
+    extends = down in ("extend-cache", "async-cache")
+    for path in ("/v1/agent/self", "/v1/agent/services"):
+        a, b = shown(get(ours, path, secret)), shown(get(theirs, path, secret))
+        if extends:
+            assert a == b, path
+            assert a[0] == 200
+    unknown = "5ca1ab1e-0000-4000-8000-0000000000e%d"
+    for i, path in enumerate(("/v1/agent/self", "/v1/agent/members", "/v1/agent/host", "/v1/agent/metrics", "/v1/agent/services")):
+        got = [[shown(get(agent, path, unknown % i)) for _ in range(3)] for agent in (ours, theirs)]
+        if extends:
+            assert got[0][0][0] == 403 and got[0][0][1] == "Permission denied: Error communicating with the ACL Datacenter", got
+            assert got[1][0][0] in (200, 500), got  # the peer's defect
+            got = [one[1:] for one in got]
+        assert got[0] == got[1], path
+    for secret in (NOBODY, None):
+        assert shown(get(ours, "/v1/agent/self", secret)) == shown(get(theirs, "/v1/agent/self", secret))
+
+
+# ---- mixed servers, and clients of ours ----
+
+
+@pytest.mark.parametrize("leads", ["ours", "peer"])
+def test_three_mixed_servers(agents, praetor_asan, peer, leads):
+    """Tokens made on either side are honoured on the other, through servers and client agents of both kinds."""
+    first, other = (praetor_asan, peer) if leads == "ours" else (peer, praetor_asan)
+    s1 = launch(agents, first, "s1")
+    s2 = launch(agents, other, "s2", bootstrap_expect=0, retry_join=[s1.ip])
+    s3 = launch(agents, praetor_asan, "s3", bootstrap_expect=0, retry_join=[s1.ip])
+    short = acl(token_ttl="1s", policy_ttl="1s")
+    c1 = client(agents, praetor_asan, s1, "c1", short)
+    c2 = client(agents, peer, s1, "c2", short)
+    everybody = (s1, s2, s3, c1, c2)
+    for i, maker in enumerate(everybody):
+        policy(maker, "p%d" % i, 'key_prefix "%d/" { policy = "write" }\n%s' % (i, AGENT_READ))
+        secret = token(maker, Policies=[{"Name": "p%d" % i}])
+        for agent in everybody:
+            until("token %d at %s" % (i, agent.name), lambda: status_of(agent, "/v1/agent/self", secret) == 200, 5)
+            assert put(agent, "/v1/kv/%d/%s" % (i, agent.name), b"1", secret).status == 200
+            assert put(agent, "/v1/kv/other", b"1", secret).status == 403
+            assert get(agent, "/v1/agent/host", secret).status == 403
+        accessor = get(maker, "/v1/acl/token/self", secret).json["AccessorID"]
+        assert maker.delete("/v1/acl/token/" + accessor, headers=with_token(ROOT)).status == 200
+        for agent in everybody:
+            until("token %d is gone at %s" % (i, agent.name), lambda: status_of(agent, "/v1/agent/self", secret) == 403, 5)
+
+
+def test_expired_tokens_are_reaped(agents, praetor_asan):
+    server = launch(agents, praetor_asan, "s1")
+    made(put(server, "/v1/acl/token", {"Policies": [{"Name": "global-management"}], "ExpirationTTL": "60s", "Description": "longer"}))
+    short = made(put(server, "/v1/acl/token", {"Policies": [{"Name": "global-management"}], "ExpirationTTL": "60s"}))
+    assert status_of(server, "/v1/agent/self", short["SecretID"]) == 200
+    until("it is dead", lambda: status_of(server, "/v1/agent/self", short["SecretID"]) == 403, 70)
+    until("it is gone", lambda: "deleting expired ACL tokens: amount=" in server.tail(10**6), 5)
+    left = {t["AccessorID"] for t in get(server, "/v1/acl/tokens").json}
+    assert short["AccessorID"] not in left
+
+
+# ---- secondary datacenters ----
+
+
+def pair(agents, primary, secondary, replicate, **more):
+    one = launch(agents, primary, "one")
+    tokens = {"agent": ROOT, "replication": ROOT}
+    access = dict(acl(token_ttl="1s", policy_ttl="1s"), tokens=tokens, enable_token_replication=replicate, **more)
+    two = launch(agents, secondary, "two", access, wait=False, datacenter="dc2", retry_join_wan=[one.ip], retry_interval_wan="1s")
+    ready(two, 90)
+    return one, two
+
+
+def replication(agent):
+    return agent.get("/v1/acl/replication").json
+
+
+def listed(agent, what):
+    return {o["ID"]: o["Hash"] for o in get(agent, "/v1/acl/" + what).json}
+
+
+KINDS = [("peer", "ours"), ("ours", "peer"), ("ours", "ours")]
+
+
+def binaries(request, kinds):
+    return [request.getfixturevalue("peer" if kind == "peer" else "praetor_asan") for kind in kinds]
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids="-".join)
+def test_secondary_with_token_replication(agents, request, kinds):
+    one, two = pair(agents, *binaries(request, kinds), True)
+    policy(one, "keys", 'key_prefix "k/" { policy = "write" }')
+    made(put(one, "/v1/acl/role", {"Name": "r", "Policies": [{"Name": "keys"}]}))
+    secrets = [token(one, Policies=[{"Name": "keys"}]), token(one, Roles=[{"Name": "r"}]), token(one, ServiceIdentities=[{"ServiceName": "web"}])]
+    local = token(one, Policies=[{"Name": "keys"}], Local=True)
+    for secret in secrets[:2]:
+        until("the token in dc2", lambda: status_of(two, "/v1/kv/k/x", secret) == 404, 10)
+        assert put(two, "/v1/kv/k/x", b"1", secret).status == 200
+        assert two.delete("/v1/kv/k/x", headers=with_token(secret)).status == 200
+    assert shown(get(two, "/v1/kv/k/x", local)) == (403, "ACL not found")
+    until("all policies", lambda: listed(two, "policies") == listed(one, "policies"), 10)
+    until("all roles", lambda: listed(two, "roles") == listed(one, "roles"), 10)
+    tokens = lambda agent: {t["AccessorID"]: t["Hash"] for t in get(agent, "/v1/acl/tokens").json if not t["Local"]}
+    until("all global tokens", lambda: tokens(one) == tokens(two), 10)
+
+    status = replication(two)
+    assert (status["Enabled"], status["Running"], status["SourceDatacenter"], status["ReplicationType"]) == (True, True, "dc1", "tokens")
+    assert status["ReplicatedIndex"] > 1 and status["ReplicatedRoleIndex"] > 1 and status["ReplicatedTokenIndex"] > 1
+    assert replication(one) == {"Enabled": False, "Running": False, "SourceDatacenter": "", "ReplicationType": "", "ReplicatedIndex": 0, "ReplicatedRoleIndex": 0,
+                                "ReplicatedTokenIndex": 0, "LastSuccess": "0001-01-01T00:00:00Z", "LastError": "0001-01-01T00:00:00Z"}
+
+    # changes and deletions follow
+    mine = token(two, Policies=[{"Name": "keys"}], Local=True)
+    assert status_of(two, "/v1/kv/k/x", mine) == 404
+    named = get(one, "/v1/acl/policy/name/keys").json
+    made(put(one, "/v1/acl/policy/" + named["ID"], {"Name": "keys", "Rules": 'key_prefix "other/" { policy = "write" }'}))
+    until("the changed policy", lambda: status_of(two, "/v1/kv/k/x", mine) == 403 and status_of(two, "/v1/kv/other/x", mine) == 404, 10)
+    accessor = get(one, "/v1/acl/token/self", secrets[0]).json["AccessorID"]
+    assert one.delete("/v1/acl/token/" + accessor, headers=with_token(ROOT)).status == 200
+    until("the token is gone", lambda: shown(get(two, "/v1/kv/other/x", secrets[0])) == (403, "ACL not found"), 10)
+    assert one.delete("/v1/acl/policy/" + named["ID"], headers=with_token(ROOT)).status == 200
+    until("the policy is gone", lambda: status_of(two, "/v1/kv/other/x", mine) == 403, 10)
+
+    # the primary's end changes nothing
+    one.kill()
+    assert status_of(two, "/v1/kv/other/x", mine) == 403
+    assert status_of(two, "/v1/acl/tokens") == 200
+    until("the error shows", lambda: replication(two)["LastError"] > status["LastError"], 30)
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids="-".join)
+def test_secondary_without_token_replication(agents, request, kinds):
+    one, two = pair(agents, *binaries(request, kinds), False)
+    policy(one, "keys", 'key_prefix "k/" { policy = "write" }')
+    made(put(one, "/v1/acl/role", {"Name": "r", "Policies": [{"Name": "keys"}]}))
+    secrets = [token(one, Policies=[{"Name": "keys"}]), token(one, Roles=[{"Name": "r"}])]
+    until("the policy in dc2", lambda: listed(two, "policies") == listed(one, "policies"), 10)
+    until("the role in dc2", lambda: listed(two, "roles") == listed(one, "roles"), 10)
+    for secret in secrets:
+        assert put(two, "/v1/kv/k/x", b"1", secret).status == 200
+        assert put(two, "/v1/kv/other", b"1", secret).status == 403
+    assert shown(get(two, "/v1/kv/k/x", NOBODY)) == (403, "ACL not found")
+    status = replication(two)
+    assert (status["Enabled"], status["Running"], status["SourceDatacenter"], status["ReplicationType"]) == (True, True, "dc1", "policies")
+    assert put(two, "/v1/acl/token", {"Local": True, "Policies": [{"Name": "keys"}]}).status == 500
+
+    local = token(one, Policies=[{"Name": "keys"}], Local=True)
+    got = put(two, "/v1/kv/k/pwn", b"1", local)
+    if kinds[1] == "ours":  # the peer lets it in, once (acl.md 18.1.1)
+        assert shown(got) == (403, 'Permission denied: This is a local token in datacenter "dc1"')
+    assert shown(get(two, "/v1/kv/k/x", local)) == (403, "ACL not found")
+
+    # without the primary what is known goes on (extend-cache), and nothing else
+    if kinds[1] == "ours":
+        one.kill()
+        time.sleep(1.1)
+        assert put(two, "/v1/kv/k/x", b"2", secrets[0]).status == 200
+        unknown = "5ca1ab1e-0000-4000-8000-0000000000d1"
+        assert shown(put(two, "/v1/kv/k/x", b"3", unknown)) == (403, "Permission denied: Error communicating with the ACL Datacenter")
+        assert shown(put(two, "/v1/kv/k/x", b"3", unknown)) == (403, "ACL not found")
+        assert get(two, "/v1/kv/k/x?raw", secrets[0]).body == b"2"
