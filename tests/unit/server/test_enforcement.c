@@ -221,6 +221,12 @@ static const struct {
     {"Coordinate.ListDatacenters", "acl.md 9.6"},
     {"PreparedQuery.Execute", "the read says whose rights count: test_execute"},
     {"PreparedQuery.ExecuteRemote", "the same"},
+    {"ACL.BootstrapTokens", "there is no token yet (acl.md 13)"},
+    {"ACL.Bootstrap", "the same"},
+    {"ACL.Login", "one is asked for (acl.md 15.1)"},
+    {"ACL.ReplicationStatus", "acl.md 9.7"},
+    {"ACL.Get", "who knows the secret may see what it is (acl.md 11)"},
+    {"ACL.GetPolicy", "the same: it is how agents of the old system resolve (acl.md 16.1)"},
 };
 
 static bool is_open(const char *name) {
