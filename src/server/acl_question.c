@@ -68,7 +68,7 @@ static bool ask(const struct authorizer *may, const struct question_resource *r,
 static bool answer(const struct authorizer *may, const struct acl_authorization_request *q,
                    struct arena *arena, bool *allow, struct error *e) {
     const struct question_resource *r = NULL;
-    enum acl_access access;
+    enum acl_access access = ACL_READ;
     for (size_t i = 0; i < COUNT_OF(resources); i++) {
         if (str_is(q->resource, resources[i].name))
             r = &resources[i];
