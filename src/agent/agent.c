@@ -293,6 +293,7 @@ static struct acl_options acl_of(const struct config *c) {
                                         [ACL_DOWN_ASYNC] = "async-cache"};
     struct acl_options out = {
         .enabled = c->acl.enabled,
+        .old_keys = c->acl.old_keys,
         .default_allow = str_is(c->acl.default_policy, "allow"),
         .key_list_policy = c->acl.enable_key_list_policy,
         .token_replication = c->acl.token_replication,

@@ -89,6 +89,7 @@ struct config_limits {
 
 struct config_acl {
     bool enabled;
+    bool old_keys; /* set up as the guides of the old system say: by acl_datacenter */
     struct str default_policy, down_policy;
     int64_t token_ttl, policy_ttl, role_ttl, disabled_ttl;
     bool enable_key_list_policy;

@@ -326,7 +326,8 @@ static void build_acl(struct config_builder *b) {
         config_get_bool(&b->tree, "acl.enable_token_replication",
                         config_get_bool(&b->tree, "enable_acl_replication",
                                         get_str(b, "acl_replication_token").len > 0));
-    if (datacenter.len > 0)
+    acl->old_keys = datacenter.len > 0;
+    if (acl->old_keys)
         texts_add(&b->warnings, STR("The 'acl_datacenter' field is deprecated. Use the "
                                     "'primary_datacenter' field instead."));
 }

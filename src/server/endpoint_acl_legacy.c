@@ -2,10 +2,10 @@
  * ACL.List. ACL.Bootstrap is endpoint_acl_bootstrap.c's, ACL.GetPolicy endpoint_acl_get_policy.c's.
  *
  * They only see tokens whose Type is set. The anonymous token of a cluster that began in the new
- * system has none, and the peer then refuses to give it rules here; but that is how the rights of
- * those without a token have always been written down, so Praetor lets it: the token gets its Type
- * and rules by an entry of the new system, which servers of both kinds apply alike, and is one of
- * the old kind from then on.
+ * system has none, and the peer then refuses to give it rules here. Who sets a server up by the old
+ * keys (acl_datacenter) follows guides that write the rights of those without a token that way, so
+ * there Praetor lets it: the token gets its Type and rules by an entry of the new system, which
+ * servers of both kinds apply alike, and is one of the old kind from then on.
  */
 #include "acl/rules.h"
 #include "base/time.h"
@@ -73,7 +73,8 @@ static bool set_prepare(struct call_context *c, const struct legacy_acl_request 
         set.acl.id = acl_new_id(c, acl_token_id_taken);
     else
         acl_token_by_secret(c->store, set.acl.id, &stored);
-    bool adopts = stored != NULL && is_fresh_anonymous(stored) && str_is(set.acl.type, "client");
+    bool adopts = stored != NULL && c->server->options.acl.old_keys &&
+                  is_fresh_anonymous(stored) && str_is(set.acl.type, "client");
     if (!set_check(c, &set.acl, stored, adopts, e))
         return false;
     if (adopts)

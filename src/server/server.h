@@ -21,6 +21,7 @@ enum acl_down { ACL_DOWN_ALLOW, ACL_DOWN_DENY, ACL_DOWN_EXTEND, ACL_DOWN_ASYNC }
 /* Access control (acl.md 2). */
 struct acl_options {
     bool enabled;
+    bool old_keys; /* set up as the old system was: /v1/acl/update of the anonymous token works */
     bool default_allow;
     bool key_list_policy;   /* listing keys needs a right of its own (acl.md 9.4) */
     bool token_replication; /* a secondary datacenter has the global tokens, and its own */
