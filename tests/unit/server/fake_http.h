@@ -56,6 +56,14 @@ static inline int fake_http_count(struct fake_http *f, const char *path) {
     return count;
 }
 
+/* Whether the last request held the text. */
+static inline int fake_http_got(struct fake_http *f, const char *text) {
+    pthread_mutex_lock(&f->mutex);
+    int got = strstr(f->request, text) != NULL;
+    pthread_mutex_unlock(&f->mutex);
+    return got;
+}
+
 /* Head and body; 0 when the other side is gone. */
 static inline int fake_http_read(int link, char *text, size_t size) {
     size_t len = 0, body = 0;

@@ -380,8 +380,8 @@ static void test_kubernetes(void **state) {
     serve_user("system:serviceaccount:Ns:Web");
     assert_string_equal(login(&m, bearer), "serviceaccount.name=web,serviceaccount.namespace=ns,"
                                            "serviceaccount.uid=u-1");
-    assert_non_null(strstr(fake.request, "GET " ACCOUNT " HTTP/1.1\r\n"));
-    assert_non_null(strstr(fake.request, "Authorization: Bearer e30.e30.e30\r\n"));
+    assert_true(fake_http_got(&fake, "GET " ACCOUNT " HTTP/1.1\r\n"));
+    assert_true(fake_http_got(&fake, "Authorization: Bearer e30.e30.e30\r\n"));
     fake_http_answer(
         &fake, ACCOUNT, 200, JSON_TYPE,
         "{\"metadata\":{\"annotations\":{\"consul.hashicorp.com/service-name\":\"Other\"}}}");
