@@ -144,7 +144,10 @@ static void *thread_main(void *owner) {
     pthread_mutex_lock(&a->mutex);
     for (struct auth_work *w; (w = take(a)) != NULL;) {
         pthread_mutex_unlock(&a->mutex);
-        run(w);
+        if (!atomic_load(&w->stop)) /* it may have waited for long */
+            run(w);
+        else
+            error_set(&w->error, ERROR_INTERNAL, "context canceled");
         pthread_mutex_lock(&a->mutex);
         untake(a, w);
         send_home(w);
