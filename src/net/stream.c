@@ -17,6 +17,7 @@
 #define SPARE_PIECES 8
 #define IOV_MAX_USED 32
 #define LINGER (2 * SECOND)
+#define SEND_MOST ((size_t)131072) /* encrypted and not yet sent */
 #define WRITE_TIME (300 * SECOND) /* without a byte taken by the other side */
 
 /* Output in the order in which it is sent: bytes of our own, or somebody's who is told afterwards.
@@ -34,6 +35,7 @@ struct stream_piece {
 struct stream_loop {
     struct loop *loop;
     char *read_buffer;
+    char *plain_buffer; /* what was decrypted of it */
     struct stream *first;       /* all streams */
     struct stream *deadlines;   /* those with one, in no order */
     struct stream_piece *spare; /* pieces with their memory */
@@ -68,6 +70,7 @@ void stream_loop_free(struct stream_loop *home) {
         mem_free(p);
     }
     mem_free(home->read_buffer);
+    mem_free(home->plain_buffer);
     mem_free(home);
 }
 
@@ -274,7 +277,10 @@ static void on_closed(uv_handle_t *handle) {
         s->next->previous = s->previous;
     drop_output(s);
     buf_free(&s->in);
-    s->on->closed(s);
+    buf_free(&s->tls_input);
+    struct tls_session *tls = s->tls;
+    s->on->closed(s); /* the memory may be gone */
+    tls_session_free(tls);
 }
 
 void stream_close(struct stream *s) {
@@ -290,9 +296,15 @@ void stream_close(struct stream *s) {
 
 /* ---- changing owners ---- */
 
+static void decrypt(struct stream *s, struct str bytes);
+
 void stream_detach(struct stream *s, struct stream_detached *out) {
     ASSERT(!s->closing && s->out_first == NULL);
-    *out = (struct stream_detached){s->fd, BUF_INIT};
+    *out = (struct stream_detached){.fd = s->fd, .tls = s->tls, .encrypted = s->tls_input};
+    s->tls_input = BUF_INIT;
+    if (s->tls != NULL)
+        buf_add_str(&out->encrypted, tls_take_input(s->tls));
+    s->tls = NULL;
     if (!s->delivering) {
         out->input = s->in;
         s->in = BUF_INIT;
@@ -309,15 +321,22 @@ void stream_attach(struct stream *s, struct loop *l, struct stream_detached *in,
     stream_open(s, l, in->fd, on);
     s->busy = true;
     s->in = in->input;
+    s->tls = in->tls;
+    if (s->tls != NULL)
+        decrypt(s, buf_str(&in->encrypted)); /* into s->in, as it is busy */
     update_poll(s);
-    *in = (struct stream_detached){-1, BUF_INIT};
+    buf_free(&in->encrypted);
+    *in = (struct stream_detached){.fd = -1};
 }
 
 void stream_detached_drop(struct stream_detached *d) {
     if (d->fd >= 0)
         close(d->fd);
     buf_free(&d->input);
+    buf_free(&d->encrypted);
+    tls_session_free(d->tls);
     d->fd = -1;
+    d->tls = NULL;
 }
 
 /* ---- sending ---- */
@@ -329,6 +348,60 @@ static void goodbye(struct stream *s) {
     }
     shutdown(s->fd, SHUT_WR);
     stream_set_deadline(s, LINGER);
+}
+
+static void drop_first(struct stream *s) {
+    struct stream_piece *p = s->out_first;
+    s->out_first = p->next;
+    if (s->out_first == NULL)
+        s->out_last = NULL;
+    piece_free(s->home, p);
+}
+
+/* Encrypts what waits, as far as the handshake is over and not too much is under way. */
+static bool encrypt_some(struct stream *s) {
+    while (s->out_first != NULL && tls_output(s->tls)->len < SEND_MOST) {
+        struct str left = piece_left(s->out_first);
+        size_t taken = 0;
+        if (left.len > 0) {
+            enum tls_result result = tls_write(s->tls, left.data, left.len, &taken);
+            if (result == TLS_MORE)
+                return true;
+            if (result != TLS_OK)
+                return false;
+        }
+        s->out_first->sent += taken;
+        if (taken == left.len)
+            drop_first(s);
+    }
+    return true;
+}
+
+/* all: nothing waits for the system. (What waits for the handshake does not: reading goes on with
+ * that.) */
+static bool send_encrypted(struct stream *s, bool *all, bool *progress) {
+    *all = *progress = false;
+    for (;;) {
+        if (!s->tls_failed && !encrypt_some(s))
+            return false;
+        if (s->finishing && s->out_first == NULL && !s->tls_failed)
+            tls_end(s->tls); /* says it once */
+        struct buf *out = tls_output(s->tls);
+        if (out->len == 0) {
+            *all = true;
+            return true;
+        }
+        ssize_t sent = send(s->fd, out->data, out->len, MSG_NOSIGNAL);
+        if (sent < 0)
+            return errno == EAGAIN || errno == EINTR || errno == ENOBUFS;
+        *progress |= sent > 0;
+        if ((size_t)sent < out->len) {
+            out->len -= (size_t)sent;
+            memmove(out->data, out->data + sent, out->len);
+            return true;
+        }
+        buf_free(out); /* who is at rest holds none */
+    }
 }
 
 /* Sends as much as the system takes. False: the connection is broken. */
@@ -352,12 +425,8 @@ static bool send_some(struct stream *s, bool *all, bool *progress) {
         size_t left = (size_t)sent;
         *progress |= sent > 0;
         while (s->out_first != NULL && piece_left(s->out_first).len <= left) {
-            struct stream_piece *p = s->out_first;
-            left -= piece_left(p).len;
-            s->out_first = p->next;
-            if (s->out_first == NULL)
-                s->out_last = NULL;
-            piece_free(s->home, p);
+            left -= piece_left(s->out_first).len;
+            drop_first(s);
         }
         if (s->out_first != NULL && left > 0)
             s->out_first->sent += left;
@@ -377,9 +446,10 @@ void stream_push(struct stream *s) {
     bool all, progress;
     if (s->closing)
         return;
-    if (s->out_first == NULL && !s->finishing)
+    bool encrypted = s->tls != NULL && tls_output(s->tls)->len > 0;
+    if (s->out_first == NULL && !encrypted && !s->finishing)
         return;
-    if (!send_some(s, &all, &progress)) {
+    if (!(s->tls != NULL ? send_encrypted : send_some)(s, &all, &progress)) {
         stream_close(s);
         return;
     }
@@ -388,7 +458,7 @@ void stream_push(struct stream *s) {
     else if (all && s->blocked)
         stream_set_deadline(s, 0);
     s->blocked = !all;
-    if (all && s->finishing)
+    if (all && s->finishing && (s->out_first == NULL || s->tls_failed))
         goodbye(s);
     update_poll(s);
 }
@@ -408,6 +478,8 @@ void stream_finish(struct stream *s) {
         return;
     s->finishing = true;
     buf_free(&s->in);
+    if (s->tls != NULL && !tls_is_established(s->tls))
+        stream_set_deadline(s, LINGER); /* the handshake may never end */
     stream_flush(s);
 }
 
@@ -449,6 +521,74 @@ static void tell_end(struct stream *s) {
         s->on->ended(s);
 }
 
+/* What has come is delivered, or kept while the owner is busy. */
+static void receive(struct stream *s, const char *bytes, size_t len) {
+    if (s->finishing)
+        return;
+    if (s->busy || s->in.len > 0)
+        buf_add(&s->in, bytes, len);
+    if (s->busy)
+        return;
+    if (s->in.len > 0)
+        deliver(s, s->in.data, s->in.len);
+    else
+        deliver(s, bytes, len);
+}
+
+/* Says why, with an alert, then closes. */
+static void tls_broke(struct stream *s) {
+    s->tls_failed = true;
+    drop_output(s);
+    stream_finish(s);
+}
+
+/* All of what was fed, so that nothing of it waits anywhere but in s->in. The bytes must stay as
+ * long. */
+static void decrypt(struct stream *s, struct str bytes) {
+    struct stream_loop *home = s->home;
+    if (home->plain_buffer == NULL)
+        home->plain_buffer = mem_alloc(READ_SIZE);
+    tls_feed(s->tls, bytes);
+    enum tls_result result = TLS_OK;
+    while (result == TLS_OK && !s->closing && s->tls != NULL) {
+        size_t len;
+        result = tls_read(s->tls, home->plain_buffer, READ_SIZE, &len);
+        if (result == TLS_OK)
+            receive(s, home->plain_buffer, len);
+    }
+    if (s->closing)
+        return;
+    if (result == TLS_ENDED)
+        s->read_ended = true;
+    if (result == TLS_FAILED && !s->tls_failed)
+        tls_broke(s);
+    stream_flush(s); /* the handshake's, and what waited for it */
+}
+
+void stream_start_tls(struct stream *s, struct tls_session *tls, struct str rest) {
+    ASSERT(s->tls == NULL && !s->closing && (s->delivering || (s->in.len == 0 && rest.len == 0)));
+    for (; s->out_first != NULL; drop_first(s))
+        buf_add_str(tls_output(tls), piece_left(s->out_first));
+    s->tls = tls;
+    buf_add_str(&s->tls_input, rest);
+    if (!s->delivering)
+        decrypt(s, STR_NONE); /* who connects speaks first */
+}
+
+/* What came together with the end of what is in clear. */
+static void decrypt_rest(struct stream *s) {
+    if (s->closing || s->tls == NULL)
+        return;
+    struct buf input = s->tls_input;
+    s->tls_input = BUF_INIT;
+    decrypt(s, buf_str(&input));
+    buf_free(&input);
+}
+
+const char *stream_error(const struct stream *s) {
+    return s->tls_failed && s->tls != NULL ? tls_error(s->tls) : NULL;
+}
+
 /* One read, always into the loop's buffer: what is kept of it takes no more memory than it needs.
  * False: nothing more to read for now. */
 static bool read_once(struct stream *s) {
@@ -466,17 +606,13 @@ static bool read_once(struct stream *s) {
         return false;
     }
     bool more = (size_t)got == READ_SIZE;
-    if (s->finishing)
-        return more;
-    if (s->busy || s->in.len > 0)
-        buf_add(&s->in, home->read_buffer, (size_t)got);
-    if (s->busy)
-        return more && s->in.len < STREAM_INPUT_LIMIT;
-    if (s->in.len > 0)
-        deliver(s, s->in.data, s->in.len);
+    if (s->tls != NULL)
+        decrypt(s, str_of(home->read_buffer, (size_t)got));
     else
-        deliver(s, home->read_buffer, (size_t)got);
-    return more && !s->closing;
+        receive(s, home->read_buffer, (size_t)got);
+    if (s->tls_input.len > 0)
+        decrypt_rest(s);
+    return more && !s->closing && !(s->busy && s->in.len >= STREAM_INPUT_LIMIT);
 }
 
 static void on_readable(struct stream *s) {
@@ -497,6 +633,10 @@ void stream_set_busy(struct stream *s, bool busy) {
         return; /* polling stops when there is too much: mostly there is nothing */
     if (s->in.len > 0 && !s->delivering)
         deliver(s, s->in.data, s->in.len);
+    if (s->tls_input.len > 0 && !s->delivering)
+        decrypt_rest(s);
+    if (s->read_ended && !s->closing && !s->delivering)
+        tell_end(s);
     update_poll(s);
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "net/loop.h"
+#include "net/tls.h"
 
 /* Input that is read while its owner is busy; then the socket's own buffers fill up. */
 #define STREAM_INPUT_LIMIT ((size_t)65536)
@@ -39,21 +40,33 @@ struct stream {
     struct stream_loop *home;
     struct stream *next, *previous; /* all of the loop */
     struct stream_piece *out_first, *out_last;
+    struct tls_session *tls; /* NULL: in clear */
+    struct buf tls_input;    /* came before it was encrypted, and is */
     struct buf in;
     int64_t deadline; /* monotonic ns; 0: none */
     struct stream *deadline_next, *deadline_previous;
     int fd;
     uint8_t mask; /* what is polled for */
     bool busy, read_ended, end_told, closing, finishing, blocked, corked, delivering;
+    bool tls_failed; /* what is left to say is an alert */
 };
 
 /* Takes the descriptor over; reading starts with the next round of the loop. */
 void stream_open(struct stream *s, struct loop *l, int fd, const struct stream_handlers *on);
-/* A connection between two owners, perhaps of two loops: the descriptor and the bytes that were
- * read and not taken. (TLS, later, travels along.) */
+/* From here on the connection is encrypted; takes the session over. What is in the output goes out
+ * in clear. Before anything was read, or inside `data`: what that was given counts as taken, and
+ * what of it is encrypted already comes as `rest`. When the handshake or a later record fails, the stream closes after the alert; stream_error says why. */
+void stream_start_tls(struct stream *s, struct tls_session *tls, struct str rest);
+/* Why TLS ended the connection, until `closed` has run; NULL: it did not. */
+const char *stream_error(const struct stream *s);
+
+/* A connection between two owners, perhaps of two loops: the descriptor, its encryption, and the
+ * bytes that were read and not taken. */
 struct stream_detached {
     int fd;
     struct buf input;
+    struct tls_session *tls; /* NULL: in clear */
+    struct buf encrypted;    /* and read, but not decrypted yet */
 };
 /* Takes the connection away from its stream, which then ends as after stream_close (`closed`
  * follows) but with the connection open. Output must have been sent. Inside `data`, what that was

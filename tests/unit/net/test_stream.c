@@ -1,6 +1,6 @@
 /* stream.c, listener.c, client_limit.c: an echo server on two loops, driven over real sockets:
  * partial reads, backpressure both ways, half-closed clients, shared output, the goodbye, taken
- * ports.
+ * ports. All that concerns connections is done in clear and, through a tunnel, with TLS.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -24,6 +25,7 @@
 #include "net/client_limit.h"
 #include "net/listener.h"
 #include "net/stream.h"
+#include "../certificates.h"
 
 #define ADDRESS "127.45.7.1"
 
@@ -39,6 +41,10 @@ struct conn {
 
 static atomic_uint opened, closed, released;
 static char big[1 << 20];
+static bool encrypted; /* the connections of the test that runs */
+static struct tls_config *tls;
+static struct loop loops[2];
+static const struct stream_handlers handlers;
 
 static void conn_free(struct conn *c) {
     if (c->gone && (!c->timed || c->timer_closed))
@@ -67,7 +73,36 @@ static void on_release(void *owner) {
     atomic_fetch_add(&released, 1);
 }
 
-static void take_line(struct conn *c, struct str line) {
+/* To another owner on the other loop, with what has come and was not taken. */
+struct moving {
+    struct message message;
+    struct conn *c;
+    struct stream_detached connection;
+};
+
+static void move_arrive(struct message *m) {
+    struct moving *moving = CONTAINER_OF(m, struct moving, message);
+    struct conn *c = moving->c;
+    stream_attach(&c->stream, c->loop, &moving->connection, &handlers);
+    buf_add_text(stream_out(&c->stream), "moved\n");
+    stream_flush(&c->stream);
+    stream_set_busy(&c->stream, false);
+    mem_free(moving);
+}
+
+static void move(struct conn *c, struct str rest) {
+    struct moving *moving = MEM_NEW(struct moving);
+    moving->c = MEM_NEW(struct conn);
+    moving->c->loop = c->loop == &loops[0] ? &loops[1] : &loops[0];
+    moving->message.run = move_arrive;
+    stream_push(&c->stream);
+    stream_detach(&c->stream, &moving->connection);
+    buf_add_str(&moving->connection.input, rest);
+    atomic_fetch_add(&opened, 1);
+    loop_post_reply(moving->c->loop, &moving->message);
+}
+
+static void take_line(struct conn *c, struct str line, struct str rest) {
     struct stream *s = &c->stream;
     if (str_has_prefix(line, STR("echo"))) {
         buf_add_str(stream_out(s), line);
@@ -83,6 +118,8 @@ static void take_line(struct conn *c, struct str line) {
         loop_timer_init(c->loop, &c->timer, on_timer, c);
         loop_timer_set(&c->timer, 50 * MILLISECOND);
         stream_set_busy(s, true);
+    } else if (str_is(line, "move")) {
+        move(c, rest);
     } else if (str_is(line, "hurry")) {
         stream_set_deadline(s, MILLISECOND);
     } else {
@@ -98,7 +135,7 @@ static size_t on_data(struct stream *s, const char *bytes, size_t len) {
            (newline = memchr(bytes + at, '\n', len - at)) != NULL) {
         struct str line = str_of(bytes + at, (size_t)(newline - bytes) - at);
         at += line.len + 1;
-        take_line(c, line);
+        take_line(c, line, str_of(bytes + at, len - at));
         if (!s->closing && stream_backlog(s) >= (4 << 20)) {
             stream_push(s);
             if (!s->closing && stream_backlog(s) >= (4 << 20))
@@ -138,9 +175,10 @@ static void on_accept(void *owner, struct loop *loop, int fd, const struct peer_
     c->loop = loop;
     atomic_fetch_add(&opened, 1);
     stream_open(&c->stream, loop, fd, &handlers);
+    if (encrypted && peer->ip_len != 0)
+        stream_start_tls(&c->stream, tls_session_new(tls, TLS_SERVER, STR_NONE), STR_NONE);
 }
 
-static struct loop loops[2];
 static struct loop *loop_list[] = {&loops[0], &loops[1]};
 static struct listener *tcp, *local;
 static char socket_path[64];
@@ -149,6 +187,14 @@ static int setup(void **state) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     memset(big, 'b', sizeof big);
+    struct certificate own =
+        certificate_make(&arena, &(struct certificate_wish){.name = "s", .names = "DNS:s"});
+    struct tls_options options = {
+        .certificate = own.pem, .key = own.key, .authorities = {&own.pem, 1}, .least = TLS_1_2};
+    tls = tls_config_new(&options, &e);
+    certificate_free(&own);
+    if (tls == NULL)
+        return -1;
     for (int i = 0; i < 2; i++)
         if (!loop_init(&loops[i], "io", 1000, &e) || !loop_start(&loops[i], &e))
             return -1;
@@ -174,7 +220,104 @@ static int teardown(void **state) {
     for (int i = 0; i < 2; i++)
         loop_free(&loops[i]); /* closes what is left */
     assert_int_equal(atomic_load(&opened), atomic_load(&closed));
+    tls_config_release(tls);
     return 0;
+}
+
+/* ---- the tunnel: in clear at one end, encrypted at the other; a thread each, until both ended ----
+ */
+
+struct tunnel {
+    int clear, encrypted;
+    struct tls_session *session;
+};
+
+static bool tunnel_send(int fd, const char *bytes, size_t len) {
+    for (size_t at = 0; at < len;) {
+        ssize_t n = send(fd, bytes + at, len - at, MSG_NOSIGNAL);
+        if (n <= 0)
+            return false;
+        at += (size_t)n;
+    }
+    return true;
+}
+
+static bool tunnel_push(struct tunnel *t) {
+    struct buf *out = tls_output(t->session);
+    bool ok = tunnel_send(t->encrypted, out->data, out->len);
+    buf_clear(out);
+    return ok;
+}
+
+static bool tunnel_inwards(struct tunnel *t) {
+    char bytes[20000], plain[20000];
+    ssize_t n = recv(t->encrypted, bytes, sizeof bytes, 0);
+    enum tls_result result = n > 0 ? TLS_OK : TLS_ENDED;
+    if (n > 0)
+        tls_feed(t->session, str_of(bytes, (size_t)n));
+    while (result == TLS_OK) {
+        size_t len;
+        result = tls_read(t->session, plain, sizeof plain, &len);
+        if (result == TLS_OK && !tunnel_send(t->clear, plain, len))
+            return false;
+    }
+    return result == TLS_MORE && tunnel_push(t);
+}
+
+/* False: this side has nothing more to say. */
+static bool tunnel_outwards(struct tunnel *t) {
+    char bytes[20000];
+    ssize_t n = recv(t->clear, bytes, sizeof bytes, 0);
+    size_t taken;
+    for (ssize_t at = 0; at < n; at += (ssize_t)taken)
+        if (tls_write(t->session, bytes + at, (size_t)(n - at), &taken) != TLS_OK)
+            return false;
+    return n > 0 && tunnel_push(t);
+}
+
+static void *tunnel_run(void *arg) {
+    struct tunnel *t = arg;
+    char none[1];
+    size_t len;
+    tls_read(t->session, none, 1, &len);
+    bool on = tunnel_push(t), listening = true;
+    while (on) {
+        bool ready = tls_is_established(t->session);
+        struct pollfd fds[2] = {{.fd = t->encrypted, .events = POLLIN},
+                                {.fd = t->clear, .events = listening && ready ? POLLIN : 0}};
+        poll(fds, listening && ready ? 2 : 1, 10000);
+        if (fds[0].revents != 0)
+            on = tunnel_inwards(t);
+        else if (listening && !(listening = tunnel_outwards(t))) {
+            struct linger hard = {.l_onoff = 1};
+            tls_end(t->session);
+            on = tunnel_push(t);
+            if ((fds[1].revents & POLLHUP) != 0) { /* the test has closed it altogether */
+                setsockopt(t->encrypted, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+                on = false;
+            }
+        }
+    }
+    char unheard[4096];
+    shutdown(t->clear, SHUT_WR); /* closed with something unread, it would be a reset */
+    while (recv(t->clear, unheard, sizeof unheard, 0) > 0)
+        continue;
+    tls_session_free(t->session);
+    close(t->encrypted);
+    close(t->clear);
+    mem_free(t);
+    return NULL;
+}
+
+static int tunnel(int fd) {
+    int pair[2];
+    pthread_t thread;
+    struct tunnel *t = MEM_NEW(struct tunnel);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    *t = (struct tunnel){pair[1], fd, tls_session_new(tls, TLS_CLIENT, STR("s"))};
+    assert_int_equal(pthread_create(&thread, NULL, tunnel_run, t), 0);
+    pthread_detach(thread);
+    return pair[0];
 }
 
 static int dial(void) {
@@ -183,7 +326,7 @@ static int dial(void) {
                              .sin_port = htons((uint16_t)listener_port(tcp))};
     inet_pton(AF_INET, ADDRESS, &to.sin_addr);
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    return fd;
+    return encrypted ? tunnel(fd) : fd;
 }
 
 static void put(int fd, const char *text) {
@@ -302,6 +445,45 @@ static void test_deadline(void **state) {
     expect_end(other);
 }
 
+static void test_moves(void **state) {
+    int fd = dial();
+    put(fd, "echo a\nmove\necho b\nmove\nmove\necho c\nec");
+    expect(fd, "echo a\nmoved\necho b\nmoved\nmoved\necho c\n");
+    put(fd, "ho d\nbig\n");
+    expect(fd, "echo d\nbbb");
+    close(fd);
+}
+
+/* What is no handshake is closed without a word, as the peer does. */
+static void test_no_handshake(void **state) {
+    encrypted = false;
+    int fd = dial();
+    encrypted = true;
+    close(fd);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)listener_port(tcp))};
+    inet_pton(AF_INET, ADDRESS, &to.sin_addr);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    put(fd, "echo hello there, whoever you are\n");
+    char alert[100];
+    ssize_t len = 0, n;
+    while ((n = recv(fd, alert + len, sizeof alert - (size_t)len, 0)) > 0)
+        len += n;
+    assert_int_equal(len, 0);
+    close(fd);
+}
+
+static int clear_setup(void **state) {
+    encrypted = false;
+    return 0;
+}
+
+static int tls_setup(void **state) {
+    encrypted = true;
+    return 0;
+}
+
 static void test_unix_socket(void **state) {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     struct stat s;
@@ -367,17 +549,24 @@ static void test_client_limit(void **state) {
     client_limit_free(l);
 }
 
+#define BOTH(test)                                                                                 \
+    {#test, test, clear_setup, NULL, NULL}, {                                                      \
+        #test " with TLS", test, tls_setup, NULL, NULL                                             \
+    }
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_goodbye_is_heard),
-        cmocka_unit_test(test_busy_keeps_what_comes),
-        cmocka_unit_test(test_half_closed_client_is_answered),
-        cmocka_unit_test(test_slow_reader),
-        cmocka_unit_test(test_client_dies),
-        cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_unix_socket),
-        cmocka_unit_test(test_connections_are_spread),
+        BOTH(test_pieces),
+        BOTH(test_goodbye_is_heard),
+        BOTH(test_busy_keeps_what_comes),
+        BOTH(test_half_closed_client_is_answered),
+        BOTH(test_slow_reader),
+        BOTH(test_client_dies),
+        BOTH(test_deadline),
+        BOTH(test_moves),
+        BOTH(test_connections_are_spread),
+        cmocka_unit_test_setup(test_no_handshake, tls_setup),
+        cmocka_unit_test_setup(test_unix_socket, clear_setup),
         cmocka_unit_test(test_taken_port),
         cmocka_unit_test(test_client_limit),
     };

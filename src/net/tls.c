@@ -1,0 +1,259 @@
+/* What is configured: contexts of OpenSSL, one for each role. See tls.h; connections are
+ * tls_session.c's, who is believed tls_verify.c's.
+ */
+#include <openssl/err.h>
+#include <openssl/pem.h>
+
+#include "base/mem.h"
+#include "net/tls_room.h"
+
+/* ---- suites (tls.md 9) ---- */
+
+/* The peer's list for up to 1.2, in its order, and the two that must be asked for by name. */
+static const struct suite {
+    const char *name, *openssl;
+    bool usual;
+} suites[] = {
+    {"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "ECDHE-RSA-AES128-GCM-SHA256", true},
+    {"TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", "ECDHE-RSA-AES256-GCM-SHA384", true},
+    {"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256", true},
+    {"TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384", true},
+    {NULL, "ECDHE-RSA-CHACHA20-POLY1305", true},
+    {NULL, "ECDHE-ECDSA-CHACHA20-POLY1305", true},
+    {"TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA", "ECDHE-RSA-AES128-SHA", true},
+    {"TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA", "ECDHE-ECDSA-AES128-SHA", true},
+    {"TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA", "ECDHE-RSA-AES256-SHA", true},
+    {"TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA", "ECDHE-ECDSA-AES256-SHA", true},
+    {NULL, "AES128-GCM-SHA256", true},
+    {NULL, "AES256-GCM-SHA384", true},
+    {NULL, "AES128-SHA", true},
+    {NULL, "AES256-SHA", true},
+    {"TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256", "ECDHE-RSA-AES128-SHA256", false},
+    {"TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256", "ECDHE-ECDSA-AES128-SHA256", false},
+};
+
+static const char *suite_of(struct str name) {
+    for (size_t i = 0; i < COUNT_OF(suites); i++) {
+        if (suites[i].name != NULL && str_is(name, suites[i].name))
+            return suites[i].openssl;
+    }
+    return NULL;
+}
+
+static bool suites_add(struct buf *list, const char *suite) {
+    if (suite == NULL)
+        return false;
+    if (list->len > 0)
+        buf_add_char(list, ':');
+    buf_add_text(list, suite);
+    return true;
+}
+
+static void suites_set(SSL_CTX *ctx, const struct tls_options *o) {
+    struct buf list = BUF_INIT;
+    for (size_t i = 0; i < o->suite_count; i++)
+        suites_add(&list, suite_of(o->suites[i]));
+    for (size_t i = 0; o->suite_count == 0 && i < COUNT_OF(suites); i++) {
+        if (suites[i].usual)
+            suites_add(&list, suites[i].openssl);
+    }
+    buf_add_char(&list, '\0');
+    SSL_CTX_set_cipher_list(ctx, list.data);
+    SSL_CTX_set_ciphersuites(
+        ctx, "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384");
+    buf_free(&list);
+}
+
+/* ---- certificates ---- */
+
+static BIO *bio_of(struct str text) {
+    return BIO_new_mem_buf(text.data, (int)text.len);
+}
+
+/* All certificates of a text are anchors; what else it holds is skipped (tls.md 2). */
+static bool authorities_add(struct tls_config *c, struct str pem, struct error *e) {
+    BIO *bio = bio_of(pem);
+    size_t count = 0;
+    for (X509 *x; (x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL; count++) {
+        X509_STORE_add_cert(c->anchors, x);
+        X509_free(x);
+    }
+    ERR_clear_error();
+    BIO_free(bio);
+    c->anchor_count += count;
+    /* The peer shows the content, which may be a private key. */
+    return count > 0 || error_set(e, ERROR_INTERNAL, "Couldn't parse PEM");
+}
+
+static bool has_block(struct str pem, const char *type) {
+    return str_find(pem, str_from(type), 0) >= 0;
+}
+
+static bool certificate_missing(struct str pem, struct error *e) {
+    if (!has_block(pem, "-----BEGIN "))
+        return error_set(e, ERROR_INTERNAL,
+                         "tls: failed to find any PEM data in certificate input");
+    if (has_block(pem, "PRIVATE KEY-----"))
+        return error_set(e, ERROR_INTERNAL,
+                         "tls: failed to find certificate PEM data in certificate input, but did "
+                         "find a private key; PEM inputs may have been switched");
+    return error_set(e, ERROR_INTERNAL,
+                     "tls: failed to find \"CERTIFICATE\" PEM block in certificate input");
+}
+
+static bool key_missing(struct str pem, struct error *e) {
+    if (!has_block(pem, "-----BEGIN "))
+        return error_set(e, ERROR_INTERNAL, "tls: failed to find any PEM data in key input");
+    if (has_block(pem, "-----BEGIN CERTIFICATE"))
+        return error_set(
+            e, ERROR_INTERNAL,
+            "tls: found a certificate rather than a key in the PEM for the private key");
+    return error_set(e, ERROR_INTERNAL, "tls: failed to parse private key");
+}
+
+static int no_password(char *out, int size, int rwflag, void *owner) {
+    (void)out;
+    (void)size;
+    (void)rwflag;
+    (void)owner;
+    return -1; /* encrypted keys are not read (tls.md 2), and nobody is asked at the terminal */
+}
+
+static bool pair_load(struct tls_config *c, const struct tls_options *o, struct error *e) {
+    if (o->certificate.data == NULL || o->key.data == NULL)
+        return true;
+    BIO *bio = bio_of(o->certificate);
+    c->leaf = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    c->chain = sk_X509_new_null();
+    for (X509 *x; c->leaf != NULL && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL;)
+        sk_X509_push(c->chain, x);
+    BIO_free(bio);
+    bio = bio_of(o->key);
+    c->key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+    BIO_free(bio);
+    ERR_clear_error();
+    if (c->leaf == NULL)
+        return certificate_missing(o->certificate, e);
+    if (c->key == NULL)
+        return key_missing(o->key, e);
+    if (X509_check_private_key(c->leaf, c->key) != 1) {
+        ERR_clear_error();
+        return error_set(e, ERROR_INTERNAL, "tls: private key does not match public key");
+    }
+    return true;
+}
+
+/* ---- contexts ---- */
+
+static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                       const unsigned char *in, unsigned in_len, void *owner) {
+    (void)ssl;
+    const struct tls_config *c = owner;
+    unsigned char *chosen;
+    int got = SSL_select_next_proto(&chosen, out_len, (const unsigned char *)c->alpn.data,
+                                    (unsigned)c->alpn.len, in, in_len);
+    *out = chosen;
+    return got == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+/* Asks for a certificate, and names whom it may come from. */
+static void ask_for_certificate(struct tls_config *c, SSL_CTX *ctx) {
+    STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
+    STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(c->anchors);
+    for (int i = 0; i < sk_X509_OBJECT_num(all); i++) {
+        X509 *x = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i));
+        if (x != NULL)
+            sk_X509_NAME_push(names, X509_NAME_dup(X509_get_subject_name(x)));
+    }
+    SSL_CTX_set_client_CA_list(ctx, names);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_cert_verify_callback(ctx, tls_verify_client, c);
+}
+
+static void use_pair(const struct tls_config *c, SSL_CTX *ctx) {
+    if (c->leaf == NULL)
+        return;
+    SSL_CTX_use_certificate(ctx, c->leaf);
+    SSL_CTX_set1_chain(ctx, c->chain);
+    SSL_CTX_use_PrivateKey(ctx, c->key);
+}
+
+static SSL_CTX *context_new(struct tls_config *c, const struct tls_options *o, enum tls_role role) {
+    static const int least[] = {TLS1_VERSION, TLS1_1_VERSION, TLS1_2_VERSION, TLS1_3_VERSION};
+    bool server = role == TLS_SERVER || role == TLS_SERVER_VERIFY;
+    SSL_CTX *ctx = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
+    /* What is strong enough is said by version and suites here, as the peer does; certificates of
+     * any strength are taken. */
+    SSL_CTX_set_security_level(ctx, 0);
+    SSL_CTX_set_min_proto_version(ctx, least[o->least]);
+    SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION);
+    suites_set(ctx, o);
+    SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384:P-521");
+    uint64_t options = SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+                       SSL_OP_IGNORE_UNEXPECTED_EOF;
+    if (o->prefer_server_suites)
+        options |= SSL_OP_CIPHER_SERVER_PREFERENCE;
+    SSL_CTX_set_options(ctx, options);
+    SSL_CTX_set_num_tickets(ctx, 0);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* never resumed (tls.md 9) */
+    SSL_CTX_set1_verify_cert_store(ctx, c->anchors);
+    SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                              SSL_MODE_RELEASE_BUFFERS);
+    use_pair(c, ctx);
+    if (role == TLS_SERVER_VERIFY)
+        ask_for_certificate(c, ctx);
+    if (role == TLS_CLIENT) {
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+        SSL_CTX_set_cert_verify_callback(ctx, tls_verify_server, c);
+    }
+    if (server)
+        SSL_CTX_set_alpn_select_cb(ctx, select_alpn, c);
+    return ctx;
+}
+
+struct tls_config *tls_config_new(const struct tls_options *o, struct error *e) {
+    struct tls_config *c = MEM_NEW(struct tls_config);
+    atomic_init(&c->references, 1);
+    c->anchors = X509_STORE_new();
+    bool ok = pair_load(c, o, e);
+    for (size_t i = 0; ok && i < o->authorities.len; i++)
+        ok = authorities_add(c, o->authorities.texts[i], e);
+    for (int role = 0; ok && role < TLS_ROLES; role++)
+        c->contexts[role] = context_new(c, o, (enum tls_role)role);
+    if (!ok) {
+        tls_config_release(c);
+        return NULL;
+    }
+    return c;
+}
+
+struct tls_config *tls_config_hold(struct tls_config *c) {
+    atomic_fetch_add_explicit(&c->references, 1, memory_order_relaxed);
+    return c;
+}
+
+void tls_config_release(struct tls_config *c) {
+    if (c == NULL || atomic_fetch_sub_explicit(&c->references, 1, memory_order_acq_rel) != 1)
+        return;
+    for (int role = 0; role < TLS_ROLES; role++)
+        SSL_CTX_free(c->contexts[role]);
+    X509_STORE_free(c->anchors);
+    X509_free(c->leaf);
+    sk_X509_pop_free(c->chain, X509_free);
+    EVP_PKEY_free(c->key);
+    buf_free(&c->alpn);
+    mem_free(c);
+}
+
+bool tls_config_has_certificate(const struct tls_config *c) {
+    return c->leaf != NULL;
+}
+
+bool tls_config_has_authorities(const struct tls_config *c) {
+    return c->anchor_count > 0;
+}
+
+void tls_config_set_alpn(struct tls_config *c, struct str protocols) {
+    buf_clear(&c->alpn);
+    buf_add_str(&c->alpn, protocols);
+}

@@ -1,0 +1,40 @@
+/* What tls.c, tls_session.c and tls_verify.c share. For these only.
+ */
+#ifndef PRAETOR_NET_TLS_ROOM_H
+#define PRAETOR_NET_TLS_ROOM_H
+
+#include <stdatomic.h>
+
+#include <openssl/ssl.h>
+
+#include "net/tls.h"
+
+struct tls_config {
+    atomic_uint references;
+    X509_STORE *anchors;
+    size_t anchor_count;
+    X509 *leaf; /* NULL: no certificate */
+    STACK_OF(X509) * chain;
+    EVP_PKEY *key;
+    SSL_CTX *contexts[TLS_ROLES];
+    struct buf alpn;
+};
+
+struct tls_session {
+    SSL *ssl;
+    struct tls_config *config;
+    struct str input; /* what was fed and not read yet */
+    struct buf output;
+    struct buf name; /* the server's that is verified */
+    bool failed;
+    char error[512];
+};
+
+struct tls_session *tls_session_of(const SSL *ssl);
+
+/* tls_verify.c: callbacks of OpenSSL (SSL_CTX_set_cert_verify_callback); owner: the config. What is
+ * wrong goes into the session's error. */
+int tls_verify_client(X509_STORE_CTX *ctx, void *owner);
+int tls_verify_server(X509_STORE_CTX *ctx, void *owner);
+
+#endif

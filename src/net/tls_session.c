@@ -1,0 +1,216 @@
+/* One connection's side of TLS. See tls.h. OpenSSL reads what was fed and writes into the output,
+ * through a BIO of our own, so that no byte is copied between two of its buffers and no system call
+ * is made here.
+ */
+#include <openssl/err.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "net/tls_room.h"
+
+/* ---- the BIO ---- */
+
+static int bio_read(BIO *bio, char *out, size_t max, size_t *len) {
+    struct tls_session *s = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    if (s->input.len == 0) {
+        BIO_set_retry_read(bio);
+        return 0;
+    }
+    *len = max < s->input.len ? max : s->input.len;
+    memcpy(out, s->input.data, *len);
+    s->input.data += *len;
+    s->input.len -= *len;
+    return 1;
+}
+
+static int bio_write(BIO *bio, const char *bytes, size_t len, size_t *written) {
+    struct tls_session *s = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    buf_add(&s->output, bytes, len);
+    *written = len;
+    return 1;
+}
+
+static long bio_control(BIO *bio, int command, long number, void *pointer) {
+    (void)bio;
+    (void)number;
+    (void)pointer;
+    return command == BIO_CTRL_FLUSH;
+}
+
+static BIO_METHOD *bio_method(void) {
+    static BIO_METHOD *_Atomic made;
+    BIO_METHOD *m = atomic_load(&made);
+    if (m != NULL)
+        return m;
+    m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "praetor");
+    BIO_meth_set_read_ex(m, bio_read);
+    BIO_meth_set_write_ex(m, bio_write);
+    BIO_meth_set_ctrl(m, bio_control);
+    BIO_METHOD *other = NULL;
+    if (!atomic_compare_exchange_strong(&made, &other, m)) {
+        BIO_meth_free(m);
+        m = other;
+    }
+    return m;
+}
+
+/* ---- life ---- */
+
+struct tls_session *tls_session_of(const SSL *ssl) {
+    return SSL_get_app_data(ssl);
+}
+
+struct tls_session *tls_session_new(struct tls_config *c, enum tls_role role, struct str name) {
+    struct tls_session *s = MEM_NEW(struct tls_session);
+    s->config = tls_config_hold(c);
+    s->ssl = SSL_new(c->contexts[role]);
+    ASSERT(s->ssl != NULL);
+    SSL_set_app_data(s->ssl, s);
+    BIO *bio = BIO_new(bio_method());
+    BIO_set_data(bio, s);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(s->ssl, bio, bio);
+    if (role == TLS_SERVER || role == TLS_SERVER_VERIFY) {
+        SSL_set_accept_state(s->ssl);
+        return s;
+    }
+    SSL_set_connect_state(s->ssl);
+    if (name.len > 0) {
+        buf_add_str(&s->name, name);
+        buf_add_char(&s->name, '\0');
+        s->name.len--;
+        SSL_set_tlsext_host_name(s->ssl, s->name.data);
+    }
+    return s;
+}
+
+void tls_session_free(struct tls_session *s) {
+    if (s == NULL)
+        return;
+    SSL_free(s->ssl);
+    tls_config_release(s->config);
+    buf_free(&s->output);
+    buf_free(&s->name);
+    mem_free(s);
+}
+
+/* ---- errors ---- */
+
+/* The other side's alert, or what is wrong with its bytes, as the peer words it. */
+static const char *words_for(unsigned long code) {
+    static const struct {
+        int reason;
+        const char *words;
+    } known[] = {
+        {SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, "remote error: tls: bad certificate"},
+        {SSL_R_TLSV1_ALERT_UNKNOWN_CA, "remote error: tls: unknown certificate authority"},
+        {SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, "remote error: tls: unsupported certificate"},
+        {SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, "remote error: tls: expired certificate"},
+        {SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, "remote error: tls: unknown certificate"},
+        {SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, "remote error: tls: handshake failure"},
+        {SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, "remote error: tls: protocol version not supported"},
+        {SSL_R_TLSV1_UNRECOGNIZED_NAME, "remote error: tls: unrecognized name"},
+        {SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, "remote error: tls: certificate required"},
+        {SSL_R_TLSV1_ALERT_INTERNAL_ERROR, "remote error: tls: internal error"},
+        {SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, "tls: client didn't provide a certificate"},
+        {SSL_R_NO_SHARED_CIPHER, "tls: no cipher suite supported by both client and server"},
+        {SSL_R_UNSUPPORTED_PROTOCOL, "tls: client offered only unsupported versions"},
+        {SSL_R_WRONG_VERSION_NUMBER, "tls: first record does not look like a TLS handshake"},
+        {SSL_R_HTTP_REQUEST, "tls: first record does not look like a TLS handshake"},
+        {SSL_R_HTTPS_PROXY_REQUEST, "tls: first record does not look like a TLS handshake"},
+        {SSL_R_PACKET_LENGTH_TOO_LONG, "tls: first record does not look like a TLS handshake"},
+        {SSL_R_BAD_RECORD_TYPE, "tls: first record does not look like a TLS handshake"},
+    };
+    for (size_t i = 0; i < COUNT_OF(known); i++) {
+        if (ERR_GET_REASON(code) == known[i].reason)
+            return known[i].words;
+    }
+    return NULL;
+}
+
+static enum tls_result fail(struct tls_session *s) {
+    unsigned long code = ERR_peek_error();
+    s->failed = true;
+    if (s->error[0] == '\0') { /* verification has said it already */
+        const char *words = code != 0 ? words_for(code) : "EOF";
+        const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
+        if (words != NULL)
+            snprintf(s->error, sizeof s->error, "%s", words);
+        else
+            snprintf(s->error, sizeof s->error, "tls: %s", reason != NULL ? reason : "failed");
+    }
+    ERR_clear_error();
+    return TLS_FAILED;
+}
+
+static enum tls_result result_of(struct tls_session *s, int code) {
+    switch (SSL_get_error(s->ssl, code)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        return TLS_MORE;
+    case SSL_ERROR_ZERO_RETURN:
+        return TLS_ENDED;
+    default:
+        return fail(s);
+    }
+}
+
+/* ---- bytes ---- */
+
+void tls_feed(struct tls_session *s, struct str bytes) {
+    ASSERT(s->input.len == 0);
+    s->input = bytes;
+}
+
+struct str tls_take_input(struct tls_session *s) {
+    struct str input = s->input;
+    s->input = STR_NONE;
+    return input;
+}
+
+enum tls_result tls_read(struct tls_session *s, void *out, size_t max, size_t *len) {
+    *len = 0;
+    if (s->failed)
+        return TLS_FAILED;
+    ERR_clear_error();
+    int code = SSL_read_ex(s->ssl, out, max, len);
+    return code == 1 ? TLS_OK : result_of(s, code);
+}
+
+enum tls_result tls_write(struct tls_session *s, const void *bytes, size_t len, size_t *taken) {
+    *taken = 0;
+    if (s->failed)
+        return TLS_FAILED;
+    ERR_clear_error();
+    int code = SSL_write_ex(s->ssl, bytes, len, taken);
+    return code == 1 ? TLS_OK : result_of(s, code);
+}
+
+void tls_end(struct tls_session *s) {
+    bool said = (SSL_get_shutdown(s->ssl) & SSL_SENT_SHUTDOWN) != 0;
+    if (!s->failed && !said && SSL_is_init_finished(s->ssl))
+        SSL_shutdown(s->ssl);
+    ERR_clear_error();
+}
+
+struct buf *tls_output(struct tls_session *s) {
+    return &s->output;
+}
+
+bool tls_is_established(const struct tls_session *s) {
+    return SSL_is_init_finished(s->ssl);
+}
+
+const char *tls_error(const struct tls_session *s) {
+    return s->error;
+}
+
+struct str tls_protocol(const struct tls_session *s) {
+    const unsigned char *name;
+    unsigned len;
+    SSL_get0_alpn_selected(s->ssl, &name, &len);
+    return len > 0 ? str_of((const char *)name, len) : STR_NONE;
+}
