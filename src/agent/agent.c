@@ -15,6 +15,7 @@
 #include "agent/profile.h"
 #include "agent/remote_exec.h"
 #include "agent/telemetry.h"
+#include "agent/tls_load.h"
 #include "agent/token_store.h"
 #include "agent/watches.h"
 #include "base/log.h"
@@ -44,6 +45,7 @@ struct agent {
     const struct config *config;  /* of the start */
     const struct config *current; /* the core's: with what reloads changed */
     char node_id[37];
+    struct secure_settings secure; /* until the server has them */
     struct server *server;
     struct token_store *tokens;
     struct local *local;
@@ -269,7 +271,7 @@ static bool prepare(struct agent *agent, struct list *warnings, struct arena *ar
     if (!agent_open_syslog(c, SYSLOG_PATH, level, e) || !agent_open_log_file(c, level, e))
         return false;
     crash_catch(c->dev_mode ? STR_NONE : c->data_dir);
-    return agent_find_node_id(c, agent->node_id, e) && config_check_tls(c, e);
+    return agent_find_node_id(c, agent->node_id, e) && tls_load(c, &agent->secure, e);
 }
 
 static void autopilot_of(const struct config *c, struct autopilot_config *out) {
@@ -330,7 +332,6 @@ static bool start_server(struct agent *agent, struct error *e) {
         .serve_rpc = c->server_mode,
         .rpc_handshake_timeout = c->limits.rpc_handshake_timeout,
         .rpc_max_conns_per_client = c->limits.rpc_max_conns_per_client,
-        .rpc_require_tls = c->tls.verify_incoming || c->tls.verify_incoming_rpc,
         .raft_snapshot_threshold = (uint64_t)c->raft_snapshot_threshold,
         .raft_snapshot_interval = c->raft_snapshot_interval,
         .raft_trailing_logs = (uint64_t)c->raft_trailing_logs,
@@ -354,10 +355,12 @@ static bool start_server(struct agent *agent, struct error *e) {
     bool ok = cluster_membership_options(c, &membership, &arena, e) &&
               (agent->server = server_new(&options, e)) != NULL;
     if (ok) {
+        secure_set(server_secure(agent->server), &agent->secure);
         agent->tokens = token_store_new(server_tokens(agent->server));
         token_store_load(agent->tokens, c);
         ok = server_start(agent->server, e);
     }
+    tls_config_release(agent->secure.config);
     arena_free(&arena);
     agent->server_started = ok;
     if (!ok && !str_has_prefix(e->text, STR("Failed to configure keyring")))
@@ -596,8 +599,11 @@ static void tell_cache_options(const struct config *old, const struct config *c)
  * does not bring them back when it is wrong. */
 static bool reload_parts(struct agent *agent, const struct config *c, struct error *e) {
     apply_log_level(c);
-    if (!config_check_tls(c, e))
+    struct secure_settings secure;
+    if (!tls_load(c, &secure, e))
         return error_prefix(e, "Failed reloading tls configuration: ");
+    secure_set(server_secure(agent->server), &secure);
+    tls_config_release(secure.config);
     struct load_job job = {.config = c, .e = e};
     on_core(agent, core_reload, &job);
     if (!job.ok)

@@ -1,56 +1,11 @@
 /* What `validate` lets pass and the start of an agent does not (config.md 4.1, 4.4).
  */
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "agent/config_table.h"
 #include "base/mem.h"
 #include "codec/base64.h"
 
 static bool fail(struct error *e, const char *text) {
     return error_set(e, ERROR_INTERNAL, "%s", text);
-}
-
-static bool check_readable(struct str path, struct error *e) {
-    struct arena scratch = ARENA_INIT;
-    const char *name = str_terminated(&scratch, path);
-    int fd = open(name, O_RDONLY | O_CLOEXEC);
-    bool ok = fd >= 0;
-    if (!ok)
-        error_set(e, ERROR_INTERNAL, "Error loading from %s: open %s: no such file or directory",
-                  name, name);
-    else
-        close(fd);
-    arena_free(&scratch);
-    return ok;
-}
-
-bool config_check_tls(const struct config *c, struct error *e) {
-    static const char *const versions[] = {"tls10", "tls11", "tls12", "tls13"};
-    const struct config_tls *t = &c->tls;
-    bool known = t->min_version.len == 0;
-    for (size_t i = 0; i < COUNT_OF(versions); i++)
-        known = known || str_is(t->min_version, versions[i]);
-    if (!known)
-        return error_set(e, ERROR_INTERNAL,
-                         "TLSMinVersion: value " STR_FMT
-                         " not supported, please specify one of [tls10, tls11, "
-                         "tls12, tls13]",
-                         STR_ARG(t->min_version));
-    bool has_ca = t->ca_file.len > 0 || t->ca_path.len > 0;
-    if (t->ca_file.len > 0 && !check_readable(t->ca_file, e))
-        return false;
-    if (!has_ca && (t->verify_outgoing || t->verify_server_hostname))
-        return fail(e, "VerifyOutgoing set, and no CA certificate provided!");
-    bool incoming = t->verify_incoming || t->verify_incoming_rpc || t->verify_incoming_https;
-    if (!has_ca && incoming)
-        return fail(e, "VerifyIncoming set but no CA certificates were provided");
-    bool has_pair = t->cert_file.len > 0 && t->key_file.len > 0;
-    if (incoming && !has_pair && !c->auto_encrypt_tls && !c->auto_config.enabled)
-        return fail(
-            e, "VerifyIncoming requires either a Cert and Key pair in the configuration file, or "
-               "auto_encrypt/auto_config be enabled");
-    return true;
 }
 
 static bool check_keyring(const struct config *c, struct error *e) {

@@ -11,6 +11,9 @@
 #include "base/metrics.h"
 #include "base/time.h"
 #include "http/room.h"
+#include "server/secure.h"
+
+#define TLS_HANDSHAKE_RECORD 0x16
 
 #define METHOD_MEASURED 16 /* bytes of a method's name; nobody means longer ones */
 
@@ -372,8 +375,32 @@ static bool step(struct http_connection *c, struct str *in) {
     return true;
 }
 
+/* What comes first where TLS is spoken: a handshake, or somebody's mistake (tls.md 6). */
+static void first_bytes(struct http_connection *c, struct str in) {
+    static const char *const methods[] = {"GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "DELET"};
+    if (in.data[0] == TLS_HANDSHAKE_RECORD) {
+        stream_start_tls(&c->stream, secure_accept(server_secure(c->home->http->o.server),
+                                                   SECURE_HTTPS), in);
+        return;
+    }
+    for (size_t i = 0; i < COUNT_OF(methods); i++) {
+        if (str_has_prefix(in, str_from(methods[i]))) {
+            buf_add_text(stream_out(&c->stream),
+                         "HTTP/1.0 400 Bad Request\r\n\r\n"
+                         "Client sent an HTTP request to an HTTPS server.\n");
+            stream_finish(&c->stream);
+            return;
+        }
+    }
+    stream_close(&c->stream);
+}
+
 static size_t on_data(struct stream *s, const char *bytes, size_t len) {
     struct http_connection *c = (struct http_connection *)s;
+    if (c->secure && s->tls == NULL) {
+        first_bytes(c, str_of(bytes, len));
+        return len;
+    }
     struct str in = str_of(bytes, len);
     c->in_data = true;
     while (!s->closing && !s->finishing && step(c, &in))
@@ -451,6 +478,11 @@ static void on_ended(struct stream *s) {
     }
 }
 
+/* The handshake's time is over; a head may come whenever it likes. */
+static void on_secured(struct stream *s) {
+    stream_set_deadline(s, 0);
+}
+
 static void on_expired(struct stream *s) {
     stream_close(s);
 }
@@ -492,13 +524,15 @@ static void on_closed(struct stream *s) {
 
 const struct stream_handlers http_stream_handlers = {
     .data = on_data,
+    .secured = on_secured,
     .ended = on_ended,
     .drained = on_drained,
     .expired = on_expired,
     .closed = on_closed,
 };
 
-void http_connection_open(struct http_loop *home, int fd, const struct peer_address *peer) {
+void http_connection_open(struct http_loop *home, int fd, const struct peer_address *peer,
+                          bool secure) {
     struct str key = str_of(peer->ip, peer->ip_len);
     if (home->stopping || !client_limit_enter(home->http->clients, key)) {
         close(fd);
@@ -508,5 +542,8 @@ void http_connection_open(struct http_loop *home, int fd, const struct peer_addr
     c->home = home;
     c->peer = *peer;
     home->connections++;
+    c->secure = secure;
     stream_open(&c->stream, home->loop, fd, &http_stream_handlers);
+    if (secure)
+        stream_set_deadline(&c->stream, home->settings->config->limits.https_handshake_timeout);
 }

@@ -62,8 +62,11 @@ struct http_pattern { /* a route where it is registered */
 };
 
 struct http_listener {
+    struct http *http;
     struct listener *listener;
-    const char *network; /* "tcp", "unix": for the log */
+    const char *network;  /* "tcp", "unix": for the log */
+    const char *protocol; /* "HTTP", "HTTPS" */
+    bool secure;          /* TLS is spoken (on unix sockets it is not: tls.md 1) */
 };
 
 struct http {
@@ -93,6 +96,7 @@ struct http_connection {
     uint8_t body_state;
     bool wants_body; /* the handler reads it */
     bool draining;   /* nobody does: it is thrown away */
+    bool secure;     /* it must begin with a TLS handshake */
     bool expects;    /* 100-continue, not yet said */
     bool in_data;
 };
@@ -100,7 +104,8 @@ struct http_connection {
 extern const struct stream_handlers http_stream_handlers;
 
 /* connection.c */
-void http_connection_open(struct http_loop *home, int fd, const struct peer_address *peer);
+void http_connection_open(struct http_loop *home, int fd, const struct peer_address *peer,
+                          bool secure);
 /* The answer is in the output: frees the request, goes on with the connection. */
 void http_request_end(struct http_request *r);
 void http_loop_free_spare(struct http_loop *home);

@@ -11,16 +11,18 @@
 /* ---- start ---- */
 
 static void on_accept(void *owner, struct loop *loop, int fd, const struct peer_address *peer) {
-    struct http *http = owner;
+    const struct http_listener *l = owner;
+    struct http *http = l->http;
     for (unsigned i = 0; i < http->o.loop_count; i++)
         if (http->loops[i].loop == loop) {
-            http_connection_open(&http->loops[i], fd, peer);
+            http_connection_open(&http->loops[i], fd, peer, l->secure);
             return;
         }
     ASSERT(false);
 }
 
-static bool open_listener(struct http *http, const struct listen_address *a, struct error *e) {
+static bool open_listener(struct http *http, const struct listen_address *a, bool secure,
+                          struct error *e) {
     const struct config *c = http->o.config;
     struct http_listener *l = &http->listeners[http->listener_count];
     if (a->network == LISTEN_UNIX)
@@ -28,10 +30,22 @@ static bool open_listener(struct http *http, const struct listen_address *a, str
                                          c->unix_socket_mode, e);
     else
         l->listener = listener_open_tcp(a->text, a->port, e);
+    l->http = http;
     l->network = a->network == LISTEN_UNIX ? "unix" : "tcp";
+    l->protocol = secure ? "HTTPS" : "HTTP";
+    l->secure = secure && a->network != LISTEN_UNIX;
     if (l->listener == NULL)
         return false;
     http->listener_count++;
+    return true;
+}
+
+static bool open_listeners(struct http *http, const struct list *addresses, bool secure,
+                           struct error *e) {
+    for (uint32_t i = 0; i < addresses->len; i++) {
+        if (!open_listener(http, &LIST_AT(*addresses, struct listen_address, i), secure, e))
+            return false;
+    }
     return true;
 }
 
@@ -64,17 +78,17 @@ struct http *http_start(const struct http_options *options, struct error *e) {
         http->loops[i].loop = options->loops[i];
         http->loops[i].settings = http_settings_new(c);
     }
-    http->listeners = mem_zalloc(c->http_addrs.len + 1, sizeof *http->listeners);
-    for (uint32_t i = 0; i < c->http_addrs.len; i++) {
-        if (!open_listener(http, &LIST_AT(c->http_addrs, struct listen_address, i), e)) {
-            free_http(http);
-            return NULL;
-        }
+    http->listeners =
+        mem_zalloc(c->http_addrs.len + c->https_addrs.len + 1, sizeof *http->listeners);
+    if (!open_listeners(http, &c->http_addrs, false, e) ||
+        !open_listeners(http, &c->https_addrs, true, e)) {
+        free_http(http);
+        return NULL;
     }
     for (unsigned i = 0; i < http->listener_count; i++) {
         struct http_listener *l = &http->listeners[i];
-        listener_start(l->listener, options->loops, options->loop_count, on_accept, http);
-        log_at(LOG_INFO, "agent", "Started HTTP server",
+        listener_start(l->listener, options->loops, options->loop_count, on_accept, l);
+        log_at(LOG_INFO, "agent", l->secure ? "Started HTTPS server" : "Started HTTP server",
                LOG_C("address", listener_name(l->listener)), LOG_C("network", l->network));
     }
     return http;
@@ -153,7 +167,7 @@ static void stop_loop(struct message *m) {
 void http_stop(struct http *http) {
     for (unsigned i = 0; i < http->listener_count; i++) {
         struct http_listener *l = &http->listeners[i];
-        log_at(LOG_INFO, "agent", "Stopping server", LOG_C("protocol", "HTTP"),
+        log_at(LOG_INFO, "agent", "Stopping server", LOG_C("protocol", l->protocol),
                LOG_C("address", listener_name(l->listener)), LOG_C("network", l->network));
         listener_close(l->listener);
     }

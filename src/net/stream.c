@@ -463,14 +463,19 @@ void stream_push(struct stream *s) {
     update_poll(s);
 }
 
+static void tell_drained(struct stream *s) {
+    if (s->finishing || s->on->drained == NULL)
+        return;
+    s->corked = true;
+    s->on->drained(s);
+    s->corked = false;
+    stream_flush(s);
+}
+
 static void on_writable(struct stream *s) {
     stream_flush(s);
-    if (!s->closing && !s->blocked && !s->finishing && s->on->drained != NULL) {
-        s->corked = true;
-        s->on->drained(s);
-        s->corked = false;
-        stream_flush(s);
-    }
+    if (!s->closing && !s->blocked)
+        tell_drained(s);
 }
 
 void stream_finish(struct stream *s) {
@@ -481,6 +486,18 @@ void stream_finish(struct stream *s) {
     if (s->tls != NULL && !tls_is_established(s->tls))
         stream_set_deadline(s, LINGER); /* the handshake may never end */
     stream_flush(s);
+}
+
+void stream_end_output(struct stream *s) {
+    ASSERT(s->out_first == NULL);
+    if (s->closing)
+        return;
+    if (s->tls != NULL) {
+        tls_end(s->tls);
+        stream_push(s); /* the little that it is fits, or goes with the next round */
+        return;
+    }
+    shutdown(s->fd, SHUT_WR);
 }
 
 /* ---- receiving ---- */
@@ -542,15 +559,34 @@ static void tls_broke(struct stream *s) {
     stream_finish(s);
 }
 
-/* All of what was fed, so that nothing of it waits anywhere but in s->in. The bytes must stay as
- * long. */
+/* The handshake is over: who waited with his output has it sent now. */
+static void secured(struct stream *s) {
+    bool waited = s->out_first != NULL;
+    if (s->on->secured != NULL)
+        s->on->secured(s);
+    if (!waited || s->closing)
+        return;
+    stream_flush(s);
+    if (!s->closing && !s->blocked && s->out_first == NULL)
+        tell_drained(s);
+}
+
+static enum tls_result handshake(struct stream *s) {
+    bool before = tls_is_established(s->tls);
+    enum tls_result result = before ? TLS_OK : tls_handshake(s->tls);
+    if (!before && result == TLS_OK)
+        secured(s); /* may detach or close it */
+    return result;
+}
+
+/* All of it, so that nothing waits anywhere but in s->in. */
 static void decrypt(struct stream *s, struct str bytes) {
     struct stream_loop *home = s->home;
     if (home->plain_buffer == NULL)
         home->plain_buffer = mem_alloc(READ_SIZE);
     tls_feed(s->tls, bytes);
-    enum tls_result result = TLS_OK;
-    while (result == TLS_OK && !s->closing && s->tls != NULL) {
+    enum tls_result result = handshake(s);
+    while (result == TLS_OK && !s->closing) {
         size_t len;
         result = tls_read(s->tls, home->plain_buffer, READ_SIZE, &len);
         if (result == TLS_OK)
@@ -558,11 +594,12 @@ static void decrypt(struct stream *s, struct str bytes) {
     }
     if (s->closing)
         return;
+    tls_take_input(s->tls); /* none is left but after an error */
     if (result == TLS_ENDED)
         s->read_ended = true;
     if (result == TLS_FAILED && !s->tls_failed)
         tls_broke(s);
-    stream_flush(s); /* the handshake's, and what waited for it */
+    stream_flush(s); /* the handshake's */
 }
 
 void stream_start_tls(struct stream *s, struct tls_session *tls, struct str rest) {

@@ -24,6 +24,8 @@ struct stream_handlers {
     /* The other side will send no more; what it sent has been delivered (unless busy: then it still
      * waits in the stream, and `data` comes first). It may still read. */
     void (*ended)(struct stream *s);
+    /* The TLS handshake is over; nothing of what follows it has been delivered. May be NULL. */
+    void (*secured)(struct stream *s);
     /* All output is with the system: after a flush that could not send all at once. May be NULL. */
     void (*drained)(struct stream *s);
     /* The deadline has passed. */
@@ -83,6 +85,9 @@ void stream_close(struct stream *s);
 /* Sends what is in the output, then says goodbye so that the other side can read it all, even when
  * it is still sending (its bytes are discarded for 2 s at most); then closes. */
 void stream_finish(struct stream *s);
+
+/* Nothing more will be sent; reading goes on. The output must have been sent. */
+void stream_end_output(struct stream *s);
 
 /* true: `data` is not called; input beyond the limit is left to the system. false: delivers what
  * has come meanwhile, perhaps before it returns. */

@@ -147,11 +147,13 @@ static bool pair_load(struct tls_config *c, const struct tls_options *o, struct 
 
 static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                        const unsigned char *in, unsigned in_len, void *owner) {
-    (void)ssl;
-    const struct tls_config *c = owner;
-    unsigned char *chosen;
-    int got = SSL_select_next_proto(&chosen, out_len, (const unsigned char *)c->alpn.data,
-                                    (unsigned)c->alpn.len, in, in_len);
+    (void)owner;
+    struct str offer = tls_session_of(ssl)->offer;
+    unsigned char *chosen = NULL;
+    int got = OPENSSL_NPN_NO_OVERLAP;
+    if (offer.len > 0)
+        got = SSL_select_next_proto(&chosen, out_len, (const unsigned char *)offer.data,
+                                    (unsigned)offer.len, in, in_len);
     *out = chosen;
     return got == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
@@ -207,7 +209,7 @@ static SSL_CTX *context_new(struct tls_config *c, const struct tls_options *o, e
         SSL_CTX_set_cert_verify_callback(ctx, tls_verify_server, c);
     }
     if (server)
-        SSL_CTX_set_alpn_select_cb(ctx, select_alpn, c);
+        SSL_CTX_set_alpn_select_cb(ctx, select_alpn, NULL);
     return ctx;
 }
 
@@ -241,7 +243,6 @@ void tls_config_release(struct tls_config *c) {
     X509_free(c->leaf);
     sk_X509_pop_free(c->chain, X509_free);
     EVP_PKEY_free(c->key);
-    buf_free(&c->alpn);
     mem_free(c);
 }
 
@@ -251,9 +252,4 @@ bool tls_config_has_certificate(const struct tls_config *c) {
 
 bool tls_config_has_authorities(const struct tls_config *c) {
     return c->anchor_count > 0;
-}
-
-void tls_config_set_alpn(struct tls_config *c, struct str protocols) {
-    buf_clear(&c->alpn);
-    buf_add_str(&c->alpn, protocols);
 }

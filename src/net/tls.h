@@ -45,9 +45,6 @@ struct tls_config *tls_config_hold(struct tls_config *c);
 void tls_config_release(struct tls_config *c); /* NULL is allowed */
 bool tls_config_has_certificate(const struct tls_config *c);
 bool tls_config_has_authorities(const struct tls_config *c);
-/* Which of the names a server speaks are offered to it, in its order of preference: wire form of
- * ALPN ("\x02h2\x08http/1.1"), copied. Before the first session. */
-void tls_config_set_alpn(struct tls_config *c, struct str protocols);
 
 /* ---- one connection ---- */
 
@@ -55,6 +52,9 @@ struct tls_session;
 /* name: the server's that a TLS_CLIENT verifies and sends; absent: any of the authorities'. */
 struct tls_session *tls_session_new(struct tls_config *c, enum tls_role role, struct str name);
 void tls_session_free(struct tls_session *s); /* NULL is allowed */
+/* What a server speaks, in its order of preference, in ALPN's wire form ("\x02h2\x08http/1.1"); a
+ * client that knows none of it goes on without. Not copied. */
+void tls_offer(struct tls_session *s, struct str protocols);
 
 enum tls_result { TLS_OK, TLS_MORE, TLS_ENDED, TLS_FAILED };
 
@@ -62,7 +62,9 @@ enum tls_result { TLS_OK, TLS_MORE, TLS_ENDED, TLS_FAILED };
 void tls_feed(struct tls_session *s, struct str bytes);
 /* What of it has not been read: the session forgets it. */
 struct str tls_take_input(struct tls_session *s);
-/* Goes on with the handshake, then decrypts up to `max` bytes. TLS_OK: *len > 0. TLS_MORE: nothing
+/* Goes on with the handshake. TLS_OK: it is over. The rest as of tls_read. */
+enum tls_result tls_handshake(struct tls_session *s);
+/* Decrypts up to `max` bytes, after the handshake. TLS_OK: *len > 0. TLS_MORE: nothing
  * until more is fed. TLS_ENDED: the other side said goodbye. TLS_FAILED: tls_error. In all cases
  * there may be bytes to be sent. */
 enum tls_result tls_read(struct tls_session *s, void *out, size_t max, size_t *len);
@@ -73,7 +75,7 @@ void tls_end(struct tls_session *s);
 /* What is to be sent to the other side: send and consume from its front. */
 struct buf *tls_output(struct tls_session *s);
 
-bool tls_is_established(const struct tls_session *s);
+bool tls_is_established(const struct tls_session *s); /* the handshake is over */
 /* After TLS_FAILED, in the peer's words: "remote error: tls: bad certificate", "x509: certificate
  * signed by unknown authority", "tls: client didn't provide a certificate". Valid with the session.
  */

@@ -17,7 +17,6 @@ struct tls_config {
     STACK_OF(X509) * chain;
     EVP_PKEY *key;
     SSL_CTX *contexts[TLS_ROLES];
-    struct buf alpn;
 };
 
 struct tls_session {
@@ -26,6 +25,7 @@ struct tls_session {
     struct str input; /* what was fed and not read yet */
     struct buf output;
     struct buf name; /* the server's that is verified */
+    struct str offer;
     bool failed;
     char error[512];
 };

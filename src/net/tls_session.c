@@ -97,6 +97,10 @@ void tls_session_free(struct tls_session *s) {
     mem_free(s);
 }
 
+void tls_offer(struct tls_session *s, struct str protocols) {
+    s->offer = protocols;
+}
+
 /* ---- errors ---- */
 
 /* The other side's alert, or what is wrong with its bytes, as the peer words it. */
@@ -169,6 +173,14 @@ struct str tls_take_input(struct tls_session *s) {
     struct str input = s->input;
     s->input = STR_NONE;
     return input;
+}
+
+enum tls_result tls_handshake(struct tls_session *s) {
+    if (s->failed)
+        return TLS_FAILED;
+    ERR_clear_error();
+    int code = SSL_do_handshake(s->ssl);
+    return code == 1 ? TLS_OK : result_of(s, code);
 }
 
 enum tls_result tls_read(struct tls_session *s, void *out, size_t max, size_t *len) {

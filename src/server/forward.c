@@ -178,6 +178,7 @@ static struct forward *forward_to(struct call *c, const struct peer *peer, struc
     snprintf(f->address, sizeof(f->address), STR_FMT, STR_ARG(address));
     arena_reset(&f->arena, 4096);
     f->exchange.address = str_from(f->address);
+    f->exchange.datacenter = peer != NULL ? peer->datacenter : STR_NONE;
     f->exchange.method = str_from(c->endpoint->name);
     f->exchange.body = buf_str(&f->body);
     f->exchange.done = forward_done;

@@ -27,6 +27,8 @@ struct raft_driver_options {
     bool bootstrap;      /* without any state: start a cluster of this server alone */
     unsigned protocol;   /* raft_protocol, 1 to 3; default 3. Below 3 the ID is the address. */
     struct str source;   /* IP that connections to other servers come from; absent: any */
+    struct secure *secure; /* NULL: in clear */
+    struct str datacenter;
     /* Timing (raft.md 3). dev: the short timeouts of -dev; multiplier: 1..10, default 5. */
     bool dev_timing;
     unsigned multiplier;

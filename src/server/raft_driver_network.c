@@ -442,6 +442,8 @@ static bool ask_address(void *owner, struct str id, char out[64]) {
 void driver_network_start(struct raft_driver *d) {
     struct raft_transport_options options = {
         .source = d->options.source,
+        .secure = d->options.secure,
+        .datacenter = d->options.datacenter,
         .local = d->options.address,
         .protocol = d->options.protocol,
         .rpc_timeout = 10 * SECOND,

@@ -1,6 +1,7 @@
 /* The kept connections to other servers: made when there is something to send, answers matched to
  * requests by their order, given up when an answer does not come.
  */
+#include "server/secure.h"
 #include "server/raft_transport_internal.h"
 
 #include <stdio.h>
@@ -79,16 +80,20 @@ static struct str resolve(struct raft_transport *t, struct str id, struct str ad
     return address;
 }
 
-struct dial *transport_dial(struct raft_transport *t, struct str id, struct str address,
-                            dial_done *done, void *owner, struct error *e) {
+struct connect *transport_dial(struct raft_transport *t, struct str id, struct str address,
+                               connect_done *done, void *owner, struct error *e) {
     char room[64];
     struct str to = resolve(t, id, address, room);
-    struct dial_target target = {.source = t->options.source, .timeout = t->options.rpc_timeout};
-    if (!dial_split(to, &target.ip, &target.port)) {
+    struct connect_options options = {
+        .target = {.source = t->options.source, .timeout = t->options.rpc_timeout},
+        .announce = SECURE_ANNOUNCE};
+    if (!dial_split(to, &options.target.ip, &options.target.port)) {
         error_set(e, ERROR_INTERNAL, "dial tcp: address " STR_FMT ": no IP and port", STR_ARG(to));
         return NULL;
     }
-    return dial_start(t->core, &target, done, owner);
+    if (t->options.secure != NULL)
+        options.tls = secure_dial(t->options.secure, t->options.datacenter);
+    return connect_start(t->core, &options, done, owner);
 }
 
 /* ---- the end of a connection ---- */
@@ -133,7 +138,7 @@ static void link_break(struct link *l, struct str why) {
         return;
     }
     if (l->dial != NULL)
-        dial_cancel(l->dial);
+        connect_cancel(l->dial);
     link_free(l);
 }
 
@@ -226,15 +231,15 @@ static const struct stream_handlers link_handlers = {
 
 /* ---- making one ---- */
 
-static void link_dialed(void *owner, int fd, const struct error *e) {
+static void link_dialed(void *owner, struct stream_detached *connection, const struct error *e) {
     struct link *l = owner;
     l->dial = NULL;
-    if (fd < 0) {
+    if (connection == NULL) {
         link_break(l, e->text);
         return;
     }
     l->open = true;
-    stream_open(&l->stream, l->transport->core, fd, &link_handlers);
+    stream_attach(&l->stream, l->transport->core, connection, &link_handlers);
     struct buf *out = stream_out(&l->stream);
     buf_add_char(out, TRANSPORT_BYTE);
     buf_add_str(out, buf_str(&l->waiting));
@@ -242,6 +247,7 @@ static void link_dialed(void *owner, int fd, const struct error *e) {
     if (l->count > 0)
         l->since = time_now_monotonic();
     stream_flush(&l->stream);
+    stream_set_busy(&l->stream, false);
 }
 
 /* NULL with an error. */
@@ -412,6 +418,7 @@ struct raft_transport *raft_transport_new(struct loop *core,
     t->options = *options;
     t->options.source = str_copy(&t->arena, options->source);
     t->options.local = str_copy(&t->arena, options->local);
+    t->options.datacenter = str_copy(&t->arena, options->datacenter);
     t->failures_end = &t->failures;
     loop_timer_init(core, &t->timer, on_timer, t);
     return t;

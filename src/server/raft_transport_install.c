@@ -18,7 +18,7 @@ struct snapshot_send {
     struct stream stream;
     struct raft_transport *transport;
     struct snapshot_send *next; /* in the transport's list, until it has ended */
-    struct dial *dial;
+    struct connect *dial;
     bool open, ended; /* ended: its sender knows (or will) */
     bool closed;      /* the stream is gone */
     bool reading;
@@ -73,7 +73,7 @@ static void send_break(struct snapshot_send *s, struct str why) {
         return;
     }
     if (s->dial != NULL)
-        dial_cancel(s->dial);
+        connect_cancel(s->dial);
     s->dial = NULL;
     s->closed = true;
     free_if_over(s);
@@ -180,17 +180,18 @@ static const struct stream_handlers send_handlers = {.data = send_data,
 
 /* ---- beginning ---- */
 
-static void send_dialed(void *owner, int fd, const struct error *e) {
+static void send_dialed(void *owner, struct stream_detached *connection, const struct error *e) {
     struct snapshot_send *s = owner;
     s->dial = NULL;
-    if (fd < 0) {
+    if (connection == NULL) {
         send_break(s, e->text);
         return;
     }
     s->open = true;
-    stream_open(&s->stream, s->transport->core, fd, &send_handlers);
+    stream_attach(&s->stream, s->transport->core, connection, &send_handlers);
     buf_add_str(stream_out(&s->stream), buf_str(&s->header));
     stream_flush(&s->stream);
+    stream_set_busy(&s->stream, false);
     pump(s);
 }
 

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
-#include "net/dial.h"
+#include "net/connect.h"
 #include "raft/wire.h"
 #include "server/raft_transport.h"
 
@@ -33,7 +33,7 @@ struct link {
     struct raft_transport *transport;
     struct remote *remote; /* NULL: given up, only its memory is left */
     enum link_kind kind;
-    struct dial *dial; /* being made */
+    struct connect *dial; /* being made */
     bool open, dirty;
     struct buf waiting; /* output until it is open */
     struct outstanding ring[RAFT_TRANSPORT_IN_FLIGHT];
@@ -147,8 +147,8 @@ void transport_fail(struct raft_transport *t, enum raft_message_kind kind,
 /* Starts the timer that looks for what has waited too long. */
 void transport_watch(struct raft_transport *t);
 /* Dials the server where it is now; NULL with an error when there is no telling where that is. */
-struct dial *transport_dial(struct raft_transport *t, struct str id, struct str address,
-                            dial_done *done, void *owner, struct error *e);
+struct connect *transport_dial(struct raft_transport *t, struct str id, struct str address,
+                               connect_done *done, void *owner, struct error *e);
 
 /* raft_transport_install.c */
 /* Gives up what is overdue. */

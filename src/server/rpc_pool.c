@@ -11,9 +11,10 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/time.h"
-#include "net/dial.h"
+#include "net/connect.h"
 #include "net/mux.h"
 #include "server/rpc_reply.h"
+#include "server/secure.h"
 
 #define TYPE_MULTIPLEX 4
 #define IDLE_STREAMS_SERVER 64
@@ -44,7 +45,7 @@ struct rpc_stream {
 struct rpc_connection {
     struct rpc_pool *pool;
     struct rpc_connection *next, **link; /* all of the pool */
-    struct dial *dial;                   /* under way, or NULL */
+    struct connect *dial;                /* under way, or NULL */
     struct mux mux;
     bool open;    /* mux is in use */
     bool dropped; /* no longer in the pool's map */
@@ -62,6 +63,8 @@ struct rpc_pool {
     bool server;
     int64_t idle_time;
     char source[64];
+    char datacenter[256];
+    struct secure *secure;
     struct map by_address;
     struct rpc_connection *all;
     struct rpc_exchange *ended_first, *ended_last;
@@ -399,15 +402,14 @@ static void connection_failed(struct rpc_connection *c, struct str why) {
     connection_free(c);
 }
 
-static void on_dialled(void *owner, int fd, const struct error *e) {
+static void on_dialled(void *owner, struct stream_detached *connection, const struct error *e) {
     struct rpc_connection *c = owner;
     c->dial = NULL;
-    if (fd < 0) {
+    if (connection == NULL) {
         connection_failed(c, e->text);
         return;
     }
-    struct stream_detached connection = {.fd = fd};
-    mux_init(&c->mux, c->pool->loop, &connection, YAMUX_CLIENT, &mux_handlers, c);
+    mux_init(&c->mux, c->pool->loop, connection, YAMUX_CLIENT, &mux_handlers, c);
     c->open = true;
     buf_add_char(stream_out(&c->mux.stream), TYPE_MULTIPLEX);
     mux_start(&c->mux);
@@ -416,9 +418,14 @@ static void on_dialled(void *owner, int fd, const struct error *e) {
 }
 
 static struct rpc_connection *connection_dial(struct rpc_pool *pool, struct rpc_exchange *x) {
-    struct dial_target target = {.source = str_from(pool->source)};
-    if (pool->closed || !dial_split(x->address, &target.ip, &target.port)) {
+    struct connect_options options = {.target = {.source = str_from(pool->source)},
+                                      .announce = SECURE_ANNOUNCE};
+    if (pool->closed || !dial_split(x->address, &options.target.ip, &options.target.port)) {
         return NULL;
+    }
+    if (pool->secure != NULL) {
+        struct str datacenter = x->datacenter.len > 0 ? x->datacenter : str_from(pool->datacenter);
+        options.tls = secure_dial(pool->secure, datacenter);
     }
     struct rpc_connection *c = mem_zalloc(1, sizeof(*c) + x->address.len + 1);
     memcpy(c->address, x->address.data, x->address.len);
@@ -431,7 +438,7 @@ static struct rpc_connection *connection_dial(struct rpc_pool *pool, struct rpc_
     pool->all = c;
     pool->connections++;
     map_put(&pool->by_address, x->address, c);
-    c->dial = dial_start(pool->loop, &target, on_dialled, c);
+    c->dial = connect_start(pool->loop, &options, on_dialled, c);
     return c;
 }
 
@@ -600,6 +607,10 @@ struct rpc_pool *rpc_pool_new(struct loop *loop, const struct rpc_pool_options *
     if (options->source.len < sizeof(pool->source)) {
         memcpy(pool->source, options->source.data, options->source.len);
     }
+    if (options->datacenter.len < sizeof(pool->datacenter)) {
+        memcpy(pool->datacenter, options->datacenter.data, options->datacenter.len);
+    }
+    pool->secure = options->secure;
     loop_timer_init(loop, &pool->ended_timer, ended_fired, pool);
     loop_timer_init(loop, &pool->reaper, reaper_fired, pool);
     return pool;
@@ -613,7 +624,7 @@ void rpc_pool_close(struct rpc_pool *pool) {
     for (struct rpc_connection *c = pool->all, *next; c != NULL; c = next) {
         next = c->next;
         if (c->dial != NULL) {
-            dial_cancel(c->dial);
+            connect_cancel(c->dial);
             c->dial = NULL;
             connection_failed(c, STR("rpc error: shutdown"));
         } else if (!c->closing) {

@@ -16,8 +16,11 @@
 /* Exchanges under way in one pool; more are refused with "RPC rate limit exceeded". */
 #define RPC_EXCHANGES_MAX 65536
 
+struct secure;
 struct rpc_pool_options {
-    struct str source; /* IP that connections come from; absent: any */
+    struct str source;     /* IP that connections come from; absent: any */
+    struct str datacenter; /* the own one */
+    struct secure *secure; /* NULL: in clear (tests) */
     bool server;       /* 64 idle streams, 120 s; client agents: 32 and 127 s */
     int64_t idle_time; /* ns until an unused connection is closed; 0: that */
 };
@@ -36,7 +39,8 @@ struct rpc_stream;
 /* One request and its answer. The caller fills in the first part and keeps the struct, and what it
  * points to, until done or rpc_cancel. */
 struct rpc_exchange {
-    struct str address; /* "ip:port" */
+    struct str address;    /* "ip:port" */
+    struct str datacenter; /* of the server there; absent: the own one */
     struct str method;  /* "KVS.Get" */
     struct str body;    /* one msgpack object, encoded once whatever the tries */
     /* Later, never inside rpc_start unless the pool is closed. Either error is set: the text with

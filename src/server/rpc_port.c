@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "net/client_limit.h"
 #include "server/rpc_serve.h"
+#include "server/secure.h"
 #include "server/server.h"
 
 #define LOGGER "agent.server.rpc"
@@ -34,7 +35,7 @@ struct rpc_port {
     struct listener *listener;
     struct client_limit *limit;
     int64_t handshake_timeout;
-    bool require_tls;
+    struct secure *secure;
     rpc_port_raft *raft;
     void *raft_owner;
     struct port_home *homes;
@@ -86,6 +87,8 @@ struct newcomer {
     struct stream stream;
     struct rpc_port *port;
     struct peer_address from;
+    bool insecure; /* behind byte 0x07 */
+    bool native;   /* what it is was said in the handshake */
 };
 
 static struct newcomer *newcomer_of(struct stream *s) {
@@ -128,13 +131,46 @@ static void hand_over(struct newcomer *n, enum rpc_type type, const char *rest, 
     }
 }
 
+/* What it is comes in the handshake, or behind it. */
+static void start_tls(struct newcomer *n, enum secure_port port, const char *rest, size_t len) {
+    struct secure *secure = n->port->secure;
+    n->insecure = port == SECURE_RPC_INSECURE;
+    n->native = port == SECURE_RPC_NATIVE;
+    stream_start_tls(&n->stream, secure_accept(secure, port), str_of(rest, len));
+    stream_set_deadline(&n->stream, n->insecure ? 0 : n->port->handshake_timeout);
+}
+
+/* Bytes of a connection in clear. False: it is not one in clear, or is refused. */
+static bool admit_clear(struct newcomer *n, uint8_t type, const char *bytes, size_t len) {
+    struct secure *secure = n->port->secure;
+    if (secure == NULL) {
+        return true;
+    }
+    if (type == RPC_TLS || type == RPC_TLS_INSECURE) {
+        start_tls(n, type == RPC_TLS ? SECURE_RPC : SECURE_RPC_INSECURE, bytes + 1, len - 1);
+        return false;
+    }
+    if (type > RPC_TLS_INSECURE && secure_is_native(secure)) {
+        start_tls(n, SECURE_RPC_NATIVE, bytes, len);
+        return false;
+    }
+    if (secure_refuses_clear(secure)) {
+        log_at(LOG_WARN, LOGGER, "Non-TLS connection attempted with VerifyIncoming set",
+               LOG_C("conn", n->link.from));
+        stream_close(&n->stream);
+        return false;
+    }
+    return true;
+}
+
 static size_t on_first_byte(struct stream *s, const char *bytes, size_t len) {
     struct newcomer *n = newcomer_of(s);
     uint8_t type = (uint8_t)bytes[0];
-    if (n->port->require_tls && type != RPC_TLS && type != RPC_TLS_INSECURE) {
-        log_at(LOG_WARN, LOGGER, "Non-TLS connection attempted with VerifyIncoming set",
-               LOG_C("conn", n->link.from));
-        stream_close(s);
+    if (s->tls == NULL && !admit_clear(n, type, bytes, len)) {
+        return len;
+    }
+    if (n->insecure) {
+        hand_over(n, RPC_TLS_INSECURE, bytes, len);
         return len;
     }
     switch (type) {
@@ -146,7 +182,7 @@ static size_t on_first_byte(struct stream *s, const char *bytes, size_t len) {
         return len;
     case RPC_TLS:
     case RPC_TLS_INSECURE:
-        log_at(LOG_WARN, LOGGER, "TLS connection attempted, but TLS is not supported yet",
+        log_at(LOG_ERROR, LOGGER, "TLS connection attempting to establish inner TLS connection",
                LOG_C("conn", n->link.from));
         break;
     default:
@@ -155,6 +191,32 @@ static size_t on_first_byte(struct stream *s, const char *bytes, size_t len) {
     }
     stream_close(s);
     return len;
+}
+
+/* A native connection says in its handshake what it is. */
+static void on_secured(struct stream *s) {
+    static const struct {
+        const char *name;
+        enum rpc_type type;
+    } protocols[] = {{"consul/rpc-single", RPC_CONSUL},
+                     {"consul/raft", RPC_RAFT},
+                     {"consul/rpc-multi", RPC_MULTIPLEX},
+                     {"consul/rpc-snapshot", RPC_SNAPSHOT}};
+    struct newcomer *n = newcomer_of(s);
+    struct str name = tls_protocol(s->tls);
+    if (!n->native) {
+        return;
+    }
+    stream_push(s);
+    for (size_t i = 0; i < COUNT_OF(protocols) && !s->closing; i++) {
+        if (str_is(name, protocols[i].name)) {
+            hand_over(n, protocols[i].type, "", 0);
+            return;
+        }
+    }
+    log_at(LOG_ERROR, LOGGER, "discarding RPC for unknown negotiated protocol",
+           LOG_S("protocol", name), LOG_C("conn", n->link.from));
+    stream_close(s);
 }
 
 static void on_ended(struct stream *s) {
@@ -173,11 +235,20 @@ static void on_expired(struct stream *s) {
 
 static void on_closed(struct stream *s) {
     struct newcomer *n = newcomer_of(s);
+    const char *why = stream_error(s);
+    if (why != NULL) {
+        log_at(LOG_ERROR, LOGGER,
+               n->native     ? "TLS handshake failed"
+               : n->insecure ? "INSECURERPC error"
+                             : "failed to read byte",
+               LOG_C("conn", n->link.from), LOG_C("error", why));
+    }
     rpc_link_remove(&n->link);
 }
 
 static const struct stream_handlers newcomer_handlers = {
     .data = on_first_byte,
+    .secured = on_secured,
     .ended = on_ended,
     .expired = on_expired,
     .closed = on_closed,
@@ -237,7 +308,7 @@ struct rpc_port *rpc_port_open(struct server *s, const struct rpc_port_options *
     p->listener = listener;
     p->limit = client_limit_new(o->max_conns_per_client);
     p->handshake_timeout = o->handshake_timeout;
-    p->require_tls = o->require_tls;
+    p->secure = o->secure;
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->emptied, NULL);
     return p;

@@ -1,7 +1,8 @@
 /* The server port (8300, rpc.md 1): one listener on all I/O loops; the first byte of a connection
  * selects what it is. RPC (0x00, 0x04) and snapshots (0x05) are served on the loop that accepted
  * the connection (server/rpc_serve.h, rpc_snapshot.c); Raft (0x01) is handed to whoever asked for
- * it. TLS (0x03, 0x07, native) is not there yet: logged and closed.
+ * it. Behind 0x03 all of that comes again, encrypted; a connection that begins with a handshake
+ * says by ALPN what it is.
  */
 #ifndef PRAETOR_SERVER_RPC_PORT_H
 #define PRAETOR_SERVER_RPC_PORT_H
@@ -9,6 +10,7 @@
 #include "net/listener.h"
 #include "net/stream.h"
 
+struct secure;
 struct server;
 struct rpc_port;
 
@@ -17,7 +19,7 @@ struct rpc_port_options {
     uint16_t port;                /* 0: any, for tests */
     int64_t handshake_timeout;    /* ns; 0: none */
     int64_t max_conns_per_client; /* <= 0: no limit */
-    bool require_tls;             /* verify_incoming: nothing is served in clear text */
+    struct secure *secure;        /* NULL: no TLS, nothing is refused (tests) */
 };
 
 /* A connection's place in its client's count. Whoever owns the connection gives it back when the

@@ -10,6 +10,7 @@
 #include "server/authorize_fetch.h"
 #include "server/bootstrap.h"
 #include "server/membership.h"
+#include "server/secure.h"
 #include "server/server_room.h"
 
 #include <stdlib.h>
@@ -208,6 +209,7 @@ struct server *server_new(const struct server_options *options, struct error *e)
     if (s->options.acl.enabled) {
         s->acl_caches = acl_caches_new(&s->options.acl, s->options.client);
     }
+    s->secure = secure_new();
     atomic_store(&s->acl_legacy, s->options.acl.enabled);
     s->auth = auth_methods_new();
     rpc_rate_set(&s->rate, s->options.rpc_rate, s->options.rpc_max_burst);
@@ -239,6 +241,8 @@ static struct raft_driver *driver_open(struct server *s, struct error *e) {
         .dev_timing = o->dev_mode,
         .protocol = o->raft_protocol,
         .source = o->bind_address,
+        .secure = s->secure,
+        .datacenter = o->datacenter,
         .multiplier = o->raft_multiplier,
         .snapshot_threshold = o->raft_snapshot_threshold,
         .snapshot_interval = o->raft_snapshot_interval,
@@ -287,7 +291,7 @@ static bool port_open(struct server *s, struct error *e) {
         .port = o->server_port,
         .handshake_timeout = o->rpc_handshake_timeout,
         .max_conns_per_client = o->rpc_max_conns_per_client,
-        .require_tls = o->rpc_require_tls,
+        .secure = s->secure,
     };
     s->port = rpc_port_open(s, &options, e);
     return s->port != NULL || error_prefix(e, "Failed to start RPC layer: ");
@@ -489,6 +493,7 @@ void server_free(struct server *s) {
     peers_free(s->peers);
     agent_tokens_free(s->tokens);
     acl_caches_free(s->acl_caches);
+    secure_free(s->secure);
     if (s->driver != NULL) {
         raft_driver_free(s->driver);
     }
@@ -550,6 +555,10 @@ uint64_t server_last_contact_ns(const struct server *s) {
 
 struct membership *server_membership(struct server *s) {
     return s->membership;
+}
+
+struct secure *server_secure(struct server *s) {
+    return s->secure;
 }
 
 struct agent_tokens *server_tokens(struct server *s) {

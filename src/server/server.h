@@ -12,6 +12,7 @@
 #include "store/store.h"
 
 struct agent_tokens; /* agent_tokens.h */
+struct secure;       /* secure.h */
 struct membership;
 struct membership_options; /* membership.h */
 
@@ -61,7 +62,6 @@ struct server_options {
     bool serve_rpc;                   /* listen on bind_address:server_port (rpc_port.h) */
     int64_t rpc_handshake_timeout;    /* ns; 0: none */
     int64_t rpc_max_conns_per_client; /* 0: no limit */
-    bool rpc_require_tls;             /* verify_incoming, verify_incoming_rpc */
     struct acl_options acl;
     /* The gossip pools; NULL: none (tests). Only used until server_start returns. */
     const struct membership_options *membership;
@@ -104,6 +104,9 @@ bool server_can_call(struct server *s);
 
 struct peers *server_peers(struct server *s);
 struct membership *server_membership(struct server *s); /* NULL: no gossip */
+/* TLS of the agent, for as long as the server lives: secure_set before server_start and at each
+ * reload. Any thread. */
+struct secure *server_secure(struct server *s);
 /* The agent's own tokens, for as long as the server lives. Any thread. */
 struct agent_tokens *server_tokens(struct server *s);
 /* Whether the old system is in force here (acl.md 12); with access control on only. Any thread. */

@@ -40,6 +40,7 @@ struct server {
     struct acl_caches *acl_caches; /* NULL: access control is off. Any thread. */
     struct rpc_port *port;         /* NULL: none */
     struct raft_driver *driver;    /* NULL, as store and leader: a client agent */
+    struct secure *secure;
     struct store *store;
     struct peers *peers;
     struct balance *balance;

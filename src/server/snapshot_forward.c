@@ -10,10 +10,11 @@
 
 #include "base/mem.h"
 #include "base/time.h"
-#include "net/dial.h"
+#include "net/connect.h"
 #include "net/stream.h"
 #include "server/endpoints.h"
 #include "server/rpc_reply.h"
+#include "server/secure.h"
 #include "server/server_room.h"
 #include "server/snapshot_wire.h"
 
@@ -27,7 +28,7 @@
 struct snapshot_forward {
     struct snapshot_call *call;
     snapshot_forwarded *done;
-    struct dial *dial;
+    struct connect *dial;
     struct stream stream;
     struct loop_timer look;
     struct buf in; /* of the response, until it is complete */
@@ -71,7 +72,7 @@ static void finish(struct snapshot_forward *f) {
         lseek(c->result, 0, SEEK_SET);
     }
     if (f->dial != NULL) {
-        dial_cancel(f->dial);
+        connect_cancel(f->dial);
         f->dial = NULL;
     }
     if (f->connected) {
@@ -121,7 +122,7 @@ static void send_more(struct snapshot_forward *f) {
     if (f->sent >= f->size && !f->half_closed && !f->stream.closing &&
         stream_backlog(&f->stream) == 0) {
         f->half_closed = true;
-        shutdown(f->stream.fd, SHUT_WR);
+        stream_end_output(&f->stream);
     }
 }
 
@@ -239,23 +240,25 @@ static const struct stream_handlers handlers = {
 
 /* ---- the beginning ---- */
 
-static void on_dialled(void *owner, int fd, const struct error *e) {
+static void on_dialled(void *owner, struct stream_detached *connection, const struct error *e) {
     struct snapshot_forward *f = owner;
     f->dial = NULL;
-    if (fd < 0) {
+    if (connection == NULL) {
         error_copy(&f->call->error, e);
         finish(f);
         return;
     }
     f->connected = true;
     f->handles++;
-    stream_open(&f->stream, f->call->home, fd, &handlers);
+    stream_attach(&f->stream, f->call->home, connection, &handlers);
     send_request(f);
+    stream_set_busy(&f->stream, false);
 }
 
 void snapshot_forward(struct snapshot_call *c, struct str address, snapshot_forwarded *done) {
     struct snapshot_forward *f = MEM_NEW(struct snapshot_forward);
-    struct dial_target target = {.source = c->server->options.bind_address};
+    struct connect_options options = {.target = {.source = c->server->options.bind_address},
+                                      .announce = SECURE_ANNOUNCE};
     f->call = c;
     f->done = done;
     f->scan = (struct rpc_scan){.max_bytes = RESPONSE_MAX, .max_tokens = 1024};
@@ -266,9 +269,11 @@ void snapshot_forward(struct snapshot_call *c, struct str address, snapshot_forw
     if (c->restoring && fstat(c->archive, &info) == 0) {
         f->size = info.st_size;
     }
-    if (!dial_split(address, &target.ip, &target.port)) {
+    if (!dial_split(address, &options.target.ip, &options.target.port)) {
         fail(f, "invalid address");
         return;
     }
-    f->dial = dial_start(c->home, &target, on_dialled, f);
+    struct str own = c->server->options.datacenter;
+    options.tls = secure_dial(c->server->secure, c->datacenter.len > 0 ? c->datacenter : own);
+    f->dial = connect_start(c->home, &options, on_dialled, f);
 }

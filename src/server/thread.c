@@ -264,6 +264,8 @@ struct server_thread *thread_new(struct server *server, struct store *store, str
     loop_timer_init(loop, &t->timer, timer_fired, t);
     loop_timer_init(loop, &t->sweep, sweep_fired, t);
     struct rpc_pool_options pool = {.source = server->options.bind_address,
+                                    .datacenter = server->options.datacenter,
+                                    .secure = server->secure,
                                     .server = !server->options.client};
     t->pool = rpc_pool_new(loop, &pool);
     t->authorizations = authorizations_new(t);

@@ -100,7 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         start();
     if (size < 2 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) != 0)
         return 0;
-    http_connection_open(&http->loops[0], fds[0], &peer);
+    http_connection_open(&http->loops[0], fds[0], &peer, false);
     size_t step = data[0] + 1u;
     bool hard = (data[1] & 1) != 0;
     for (size_t at = 2; at < size; at += step) {

@@ -290,10 +290,6 @@ static void test_versions(void **state) {
     struct tls_config *server = tls_config_new(&options, &e);
     struct tls_config *any = config_of(&ca.pem, 1, NULL, TLS_1_2);
     expect_ends(meet(any, TLS_CLIENT, NULL, server, TLS_SERVER), "", ""); /* by 1.3 */
-    tls_config_set_alpn(server, STR("\x02h2\x08http/1.1"));
-    struct ends ends = meet(any, TLS_CLIENT, NULL, server, TLS_SERVER);
-    assert_null(tls_protocol(ends.server).data); /* the client names none */
-    part(&ends);
     tls_config_release(server);
     tls_config_release(any);
     certificate_free(&own);
