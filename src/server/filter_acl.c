@@ -61,14 +61,13 @@ void filter_checks(const struct call_context *c, struct list *checks) {
 }
 
 static bool sees_dumped(const struct call_context *c, const struct service_info *info) {
-    return (info->gateway_service == NULL ||
-            sees_service(c, info->gateway_service->service.name)) &&
-           (info->node == NULL || sees_node(c, info->node->node)) &&
-           (info->service == NULL || sees_service(c, info->service->service));
+    return (info->node == NULL || sees_node(c, info->node->node)) &&
+           sees_service(c, info->gateway_service->service.name);
 }
 
 void filter_gateway_dump(const struct call_context *c, struct list *dump) {
-    FILTER_LIST(c, *dump, const struct service_info *, sees_dumped(c, item));
+    FILTER_LIST(c, *dump, const struct service_info *,
+                item->gateway_service != NULL && sees_dumped(c, item));
 }
 
 /* ---- nodes with what is on them ---- */

@@ -23,7 +23,7 @@ void filter_service_nodes(const struct call_context *c, struct list *nodes); /* 
 void filter_instances(const struct call_context *c, struct list *nodes); /* check_service_node */
 /* health_check *: service:read only of those that a service has. */
 void filter_checks(const struct call_context *c, struct list *checks);
-/* service_info *: the linked service, and where it has an instance that one and its node. */
+/* service_info *: the linked service, and where it is an instance its node. */
 void filter_gateway_dump(const struct call_context *c, struct list *dump);
 
 /* node:read, or there is no node; of its services and their checks those with service:read. */

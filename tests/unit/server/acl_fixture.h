@@ -179,7 +179,7 @@ static inline int begin(void **state) {
     root_opens_session(1, "b");
     root_makes_query(0, "seen", "", SOME);
     root_makes_query(1, "other", "", "");
-    root_makes_query(2, "", session_ids[0], "");
+    root_makes_query(2, "", session_ids[1], "");
     root_makes_query(3, "lost", "", UNKNOWN);
     root_sets_key("a/1");
     root_sets_key("b/1");

@@ -76,8 +76,9 @@ static inline void ask_run(struct message *m) {
     call_start(a->server, &a->call);
 }
 
-static inline void ask_start(struct ask *a, unsigned thread, const struct endpoint *endpoint,
-                             void *request) {
+/* ask_start without the last step: ask_run, on that thread. */
+static inline void ask_prepare(struct ask *a, unsigned thread, const struct endpoint *endpoint,
+                               void *request) {
     memset(&a->call, 0, sizeof a->call);
     a->arena = ARENA_INIT;
     a->call.arena = &a->arena;
@@ -91,6 +92,11 @@ static inline void ask_start(struct ask *a, unsigned thread, const struct endpoi
     a->message.run = ask_run;
     sem_init(&a->done, 0, 0);
     a->started = time_now_monotonic();
+}
+
+static inline void ask_start(struct ask *a, unsigned thread, const struct endpoint *endpoint,
+                             void *request) {
+    ask_prepare(a, thread, endpoint, request);
     loop_post_reply(a->loop, &a->message);
 }
 

@@ -148,7 +148,7 @@ static bool each_row(with_row *fn, const struct endpoint *endpoint) {
          REQUEST(prepared_query_specific_request, .query_id = {query_ids[0], 36}),
          LIST_OF(indexed_prepared_queries, queries), NO, N(1), N(1), N(1)},
         {&endpoint_prepared_query_list, REQUEST(dc_request, 0),
-         LIST_OF(indexed_prepared_queries, queries), N(0), N(1), N(3), N(3)},
+         LIST_OF(indexed_prepared_queries, queries), N(0), N(1), N(3), N(4)},
         {&endpoint_prepared_query_explain,
          REQUEST(prepared_query_execute_request, .query_id_or_name = STR("other")), NONE, NO, NO,
          N(0), N(0)},
@@ -306,6 +306,34 @@ static void test_the_index_does_not_tell(void **state) {
 }
 
 /* Who waits is told what he may see when something happens, not what he might when he asked. */
+static void test_service_lost_while_waiting(void **state) {
+    const char *id = "11111111-0000-4000-8000-00000000000a";
+    token_put(id, "service \"web\" { policy = \"read\" }");
+    struct service_request r = {
+        .service_name = STR("web"), .connect = true, .options.token = str_from(id)};
+    struct ask a;
+    r.options.min_query_index = ask(&a, 0, &endpoint_health_service_nodes, &r)->meta.index;
+    ask_end(&a);
+    ask_start(&a, 0, &endpoint_health_service_nodes, &r);
+    assert_null(ask_wait(&a, 20));
+    token_put(id, "");
+    struct node_service proxy = {.service = STR("web-proxy"),
+                                 .kind = STR("connect-proxy"),
+                                 .port = 1,
+                                 .proxy.destination_service_name = STR("web")};
+    struct register_request p = {
+        .node = STR("a"), .skip_node_update = true, .service = &proxy, .write.token = STR(ROOT)};
+    struct ask b;
+    ask(&b, 0, &endpoint_catalog_register, &p);
+    ask_end(&b);
+    const struct answer *answer = ask_wait(&a, 10000);
+    assert_non_null(answer);
+    assert_false(error_is_set(&answer->error));
+    assert_int_equal(((const struct indexed_check_service_nodes *)answer->reply)->nodes.len, 0);
+    assert_int_equal(answer->meta.index, 0);
+    ask_end(&a);
+}
+
 static void test_rights_lost_while_waiting(void **state) {
     const char *id = "11111111-0000-4000-8000-000000000009";
     token_put(id, "node_prefix \"\" { policy = \"read\" }");
@@ -359,6 +387,7 @@ int main(void) {
         cmocka_unit_test(test_the_index_does_not_tell),
         cmocka_unit_test(test_connect_is_not_looked_at),
         cmocka_unit_test(test_rights_lost_while_waiting),
+        cmocka_unit_test(test_service_lost_while_waiting),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -230,24 +230,32 @@ static void test_execute(void **state) {
     }
 }
 
-/* Two who ask the same at once, consistently, wait together: each with his own rights. */
+static struct ask together[4];
+
+static void ask_together(struct message *m) {
+    for (int i = 0; i < 4; i++)
+        ask_run(&together[i].message);
+}
+
+/* Those who ask the same at once, consistently, wait together: each with his own rights. */
 static void test_execute_together(void **state) {
     static const char *const tokens[] = {"", SOME, ALL, ROOT};
     static const uint32_t wanted[] = {0, 1, 2, 2};
-    struct prepared_query_execute_request r[4];
-    struct ask a[4];
+    static struct prepared_query_execute_request r[4];
+    struct message start = {.run = ask_together};
     for (int i = 0; i < 4; i++) {
         r[i] = (struct prepared_query_execute_request){
             .query_id_or_name = STR("other"),
             .options = {.token = str_from(tokens[i]), .require_consistent = true}};
-        ask_start(&a[i], 0, &endpoint_prepared_query_execute, &r[i]);
+        ask_prepare(&together[i], 0, &endpoint_prepared_query_execute, &r[i]);
     }
+    loop_post_reply(server_io(server, 0), &start);
     for (int i = 0; i < 4; i++) {
-        const struct answer *answer = ask_wait(&a[i], 10000);
+        const struct answer *answer = ask_wait(&together[i], 10000);
         assert_non_null(answer);
         const struct prepared_query_execute_response *reply = answer->reply;
         assert_int_equal(reply->nodes.len, wanted[i]);
-        ask_end(&a[i]);
+        ask_end(&together[i]);
     }
 }
 
@@ -318,6 +326,41 @@ static void test_txn_catalog(void **state) {
         (struct txn_op_service){.verb = STR("get"), .node = STR("a"), .service.id = STR("db-1")};
     txn_says(WEB, (struct txn_op){.node = &node}, "");
     txn_says(WEB, (struct txn_op){.service = &service}, "");
+}
+
+/* What a read finds, each by its own right: a node, a service, its check, and the node's. */
+static void test_txn_results(void **state) {
+    struct txn_op_node node = {.verb = STR("get"), .node.node = STR("a")};
+    struct txn_op_service service = {
+        .verb = STR("get"), .node = STR("a"), .service.id = STR("db-1")};
+    struct txn_op_check of_service = {.verb = STR("get"),
+                                      .check = {.node = STR("a"), .check_id = STR("db-1")}};
+    struct txn_op_check of_node = {.verb = STR("get"),
+                                   .check = {.node = STR("a"), .check_id = STR("disk")}};
+    struct txn_op all[] = {
+        {.node = &node}, {.service = &service}, {.check = &of_service}, {.check = &of_node}};
+    struct txn_op *ops[] = {&all[0], &all[1], &all[2], &all[3]};
+    token_put(WEB, "service \"db\" { policy = \"read\" }");
+    token_put(NODE, "node \"a\" { policy = \"read\" }");
+    const struct {
+        const char *token;
+        bool seen[4];
+    } wanted[] = {{"", {false, false, false, false}},
+                  {WEB, {false, true, true, false}},
+                  {NODE, {true, false, false, true}},
+                  {ROOT, {true, true, true, true}}};
+    for (size_t i = 0; i < COUNT_OF(wanted); i++) {
+        for (int k = 0; k < 4; k++) {
+            struct txn_read_request r = {.ops = {&ops[k], 1, true},
+                                         .options.token = str_from(wanted[i].token)};
+            struct ask a;
+            const struct answer *answer = ask(&a, 0, &endpoint_txn_read, &r);
+            const struct txn_read_response *reply = answer->reply;
+            assert_int_equal(reply->results.len, wanted[i].seen[k]);
+            assert_true(reply->results.present);
+            ask_end(&a);
+        }
+    }
 }
 
 /* ---- listing keys may need a right of its own (acl.md 9.4) ---- */
@@ -403,6 +446,7 @@ int main(void) {
         cmocka_unit_test(test_execute_remote),
         cmocka_unit_test(test_txn),
         cmocka_unit_test(test_txn_catalog),
+        cmocka_unit_test(test_txn_results),
         cmocka_unit_test(test_key_list_policy),
         cmocka_unit_test(test_snapshots),
     };
