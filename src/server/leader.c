@@ -129,11 +129,9 @@ static void announce(struct leader *l) {
     arena_free(&arena);
 }
 
-static void establish(struct leader *l) {
+/* From here on calls come. */
+static void open_for_calls(struct leader *l) {
     struct server *s = l->server;
-    l->established = true;
-    establish_state(l);
-    leader_acl_enable(s->leader_acl, true);
     autopilot_enable(s->autopilot, true);
     atomic_store_explicit(&s->leading, true, memory_order_release);
     atomic_store(&s->ready, true);
@@ -143,6 +141,23 @@ static void establish(struct leader *l) {
     reconcile_all(s->reconcile);
     loop_timer_set(&l->timer, RECONCILE_PERIOD);
     loop_timer_set(&l->gauges, 0);
+}
+
+static void establish(struct leader *l) {
+    struct server *s = l->server;
+    l->established = true;
+    establish_state(l);
+    leader_acl_enable(s->leader_acl, true);
+    if (leader_acl_is_settled(s->leader_acl)) {
+        open_for_calls(l);
+    }
+}
+
+/* A call that came before would be told that its token does not exist. */
+void leader_acl_has_settled(struct leader *l) {
+    if (l->leading && l->established && !l->stopped && !atomic_load(&l->server->ready)) {
+        open_for_calls(l);
+    }
 }
 
 static void barrier_done(struct raft_proposal *p, const struct raft_outcome *outcome) {

@@ -20,11 +20,27 @@
 struct leader_acl {
     struct server *server;
     bool on;
+    unsigned pending; /* entries on their way */
     struct acl_upgrade *upgrade;
     struct acl_reaper *reaper;
 };
 
 /* ---- entries ---- */
+
+struct first_entry {
+    struct leader_acl *leader_acl;
+    void (*done)(struct server *s, void *owner, bool ok);
+};
+
+static void proposed(struct server *s, void *owner, bool ok) {
+    struct first_entry *entry = owner;
+    struct leader_acl *l = entry->leader_acl;
+    entry->done(s, l, ok);
+    mem_free(entry);
+    if (--l->pending == 0) {
+        leader_acl_has_settled(s->leader);
+    }
+}
 
 static void propose(struct leader_acl *l, enum entry_type type, const struct shape *shape,
                     const void *request, const char *what,
@@ -32,7 +48,10 @@ static void propose(struct leader_acl *l, enum entry_type type, const struct sha
     struct buf entry = BUF_INIT;
     buf_add_char(&entry, (char)type);
     schema_encode(&entry, shape, request);
-    server_propose(l->server, &entry, what, done, l);
+    struct first_entry *first = MEM_NEW(struct first_entry);
+    *first = (struct first_entry){l, done};
+    l->pending++;
+    server_propose(l->server, &entry, what, proposed, first);
 }
 
 static void policy_done(struct server *s, void *owner, bool ok) {
@@ -266,6 +285,10 @@ void leader_acl_enable(struct leader_acl *l, bool on) {
     } else {
         begin_legacy(l);
     }
+}
+
+bool leader_acl_is_settled(const struct leader_acl *l) {
+    return l->pending == 0;
 }
 
 /* ---- life ---- */

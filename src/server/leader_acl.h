@@ -15,6 +15,9 @@ struct leader_acl;
 struct leader_acl *leader_acl_new(struct server *s);
 /* The barrier of a new leader is through; no longer leader. */
 void leader_acl_enable(struct leader_acl *l, bool on);
+/* Whether what was proposed is applied: from then on there are tokens to be found. When that
+ * becomes so, leader_acl_has_settled (server_room.h) is told. */
+bool leader_acl_is_settled(const struct leader_acl *l);
 /* A leader of the old system goes over to the new one. */
 void leader_acl_switch(struct leader_acl *l);
 void leader_acl_close(struct leader_acl *l);

@@ -110,6 +110,8 @@ struct leader *leader_new(struct server *s);
 void leader_changed(struct leader *l, bool leader, uint64_t term);
 /* After each commit: what touched lists tell the leader (tombstones). */
 void leader_touched(struct leader *l, const struct watch_touched *touched);
+/* Access control's first entries are applied. */
+void leader_acl_has_settled(struct leader *l);
 /* A member of the LAN pool changed. */
 void leader_member_changed(struct leader *l, enum gossip_member_event event,
                            const struct gossip_member *m);
