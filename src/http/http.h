@@ -60,7 +60,7 @@ enum http_route_flag {
     ROUTE_EFFECTIVE = 1 << 1,  /* X-Consul-Effective-Consistency */
     ROUTE_ANY_METHOD = 1 << 2, /* the handler looks at methods itself, also OPTIONS */
     ROUTE_PLAIN = 1 << 3,      /* not an API pattern: no Vary, gzip, configured headers (/, /ui/) */
-    ROUTE_BARE = 1 << 4, /* an API pattern without configured headers, blocking and log lines */
+    ROUTE_BARE = 1 << 4,  /* an API pattern without configured headers, blocking and log lines */
     ROUTE_EVENT = 1 << 5, /* denials are told bare, an unknown token is a 500 (acl.md 8.2) */
 };
 
