@@ -98,6 +98,16 @@ def asked(agent, secret):
     return got + [(answer.status, answer.text.replace("rpc error making call: ", "") if answer.status == 403 else None)]
 
 
+def alike(ours, theirs, name, secret):
+    """What was told while the other began may live on for its time in one of them."""
+    end = time.monotonic() + 5
+    while True:
+        a, b = asked(ours, secret), asked(theirs, secret)
+        if a == b:
+            return
+        assert time.monotonic() < end, "with %s: ours %s, the peer's %s" % (name, a, b)
+
+
 def test_clients_of_the_peers_server(agents, praetor_asan, peer):
     server = launch(agents, peer, "s1")
     short = acl(token_ttl="1s", policy_ttl="1s")
@@ -325,3 +335,140 @@ def test_secondary_without_token_replication(agents, request, kinds):
         assert shown(put(two, "/v1/kv/k/x", b"3", unknown)) == (403, "Permission denied: Error communicating with the ACL Datacenter")
         assert shown(put(two, "/v1/kv/k/x", b"3", unknown)) == (403, "ACL not found")
         assert get(two, "/v1/kv/k/x?raw", secrets[0]).body == b"2"
+
+
+# ---- from the old system to the new ----
+
+
+def mode_of(agent):
+    """The agent's tag: "2" the old system, "1" the new one."""
+    try:
+        members = get(agent, "/v1/agent/members")
+        return {m["Name"]: m["Tags"].get("acls") for m in members.json}[agent.name] if members.status == 200 else None
+    except (OSError, KeyError):
+        return None
+
+
+def old_token(server, name, rules, kind="client"):
+    return made(put(server, "/v1/acl/create", {"Name": name, "Type": kind, "Rules": rules}))["ID"]
+
+
+def held_back(agents, binary, holder, **more):
+    """A server with access control, and one without that keeps it in the old system."""
+    access = dict(acl(token_ttl="1s", policy_ttl="1s"), **more)
+    s1 = agents(binary, name="s1", config={"acl": access, "primary_datacenter": "dc1", "performance": {"raft_multiplier": 4}})
+    # its default policy shows in what it tells client agents of old tokens, access control or not
+    s2 = agents(holder, name="s2", config={"acl": {"enabled": False, "default_policy": "deny"}, "bootstrap_expect": 0, "retry_join": [s1.ip], "retry_interval": "1s"})
+    conf = dict(s2.conf)
+    conf.pop("bootstrap_expect")
+    s2.configure(conf)
+    s2.launch()
+    s1.configure(dict(s1.conf, retry_join=[s2.ip], retry_interval="1s"))
+    s1.launch()
+    until("s1 leads in the old system", lambda: status_of(s1, "/v1/acl/list") == 200, 60)
+    return s1, s2
+
+
+@pytest.mark.parametrize("kind", ["ours", "peer"])
+def test_the_old_system_and_the_switch(agents, praetor_asan, peer, kind):
+    s1, s2 = held_back(agents, praetor_asan if kind == "ours" else peer, peer)
+    short = acl(token_ttl="1s", policy_ttl="1s")
+    ours, theirs = (client(agents, binary, s1, name, short, wait=False) for binary, name in ((praetor_asan, "c-ours"), (peer, "c-others")))
+    for agent in (ours, theirs):
+        until("the client works", lambda: status_of(agent, "/v1/kv/none") == 404, 30)
+    secrets = {
+        "root": ROOT,
+        "nobody": NOBODY,
+        "without": None,
+        "app": old_token(s1, "app", 'key "app/" { policy = "write" }\nagent "c-" { policy = "read" }'),
+        "exact": old_token(s1, "exact", 'key "app/x" { policy = "read" }\nagent "c-o" { policy = "write" }\nservice "" { policy = "read" }'),
+        "all": old_token(s1, "all", "", "management"),
+        "nothing": old_token(s1, "nothing", ""),
+        "operator": old_token(s1, "operator", 'operator = "read"\nnode "" { policy = "read" }'),
+    }
+    assert (mode_of(s1), mode_of(ours), mode_of(theirs)) == ("2", "2", "2")
+
+    def same():
+        for name, secret in secrets.items():
+            alike(ours, theirs, name, secret)
+        assert put(ours, "/v1/kv/app/x", b"1", secrets["app"]).status == 200
+        assert put(ours, "/v1/kv/other", b"1", secrets["app"]).status == 403
+        assert get(ours, "/v1/agent/self", secrets["app"]).status == 200
+
+    same()
+    for path in ("tokens", "policies", "roles"):
+        assert shown(get(s1, "/v1/acl/" + path)) == (500, "The ACL system is currently in legacy mode.")
+    old = {t["ID"]: t for t in get(s1, "/v1/acl/list").json}
+    assert set(old) == {s for s in secrets.values() if s not in (NOBODY, None)} | {"anonymous"}
+
+    s2.put("/v1/agent/leave")
+    for agent in (s1, ours, theirs):
+        until("the new system at " + agent.name, lambda: mode_of(agent) == "1", 70)
+
+    def upgraded():
+        answer = get(s1, "/v1/acl/tokens")
+        return answer.status == 200 and all(t["AccessorID"] for t in answer.json) and answer.json
+
+    tokens = {t["Description"]: t for t in until("all tokens have an accessor", upgraded, 10)}
+    assert tokens["Anonymous Token"]["AccessorID"] == "00000000-0000-0000-0000-000000000002"
+    for name in ("Master Token", "all"):
+        assert [p["Name"] for p in tokens[name]["Policies"]] == ["global-management"]
+    assert tokens["app"]["Legacy"] and "Policies" not in tokens["app"]
+    assert set(tokens) == {t["Name"] for t in old.values()}
+    same()
+    policy(s1, "agents", AGENT_READ)
+    assert get(ours, "/v1/agent/self", token(s1, Policies=[{"Name": "agents"}])).status == 200
+
+
+def test_many_old_tokens_are_upgraded_in_batches(agents, praetor_asan, peer):
+    """Tokens of the old kind may come after the switch too, over the old API."""
+    s1 = launch(agents, praetor_asan, "s1")
+    secrets = [old_token(s1, "old%d" % i, 'key "%d/" { policy = "write" }' % i) for i in range(300)]
+
+    def upgraded():
+        return all(t["AccessorID"] for t in get(s1, "/v1/acl/tokens").json)
+
+    until("all have an accessor", upgraded, 20)
+    assert put(s1, "/v1/kv/299/x", b"1", secrets[299]).status == 200
+    assert put(s1, "/v1/kv/298/x", b"1", secrets[299]).status == 403
+
+
+def test_client_whose_servers_know_no_access_control(agents, praetor_asan, peer):
+    server = agents(peer, name="s1", config={"performance": {"raft_multiplier": 1}}).start()
+    ours, theirs = (client(agents, binary, server, name, wait=False) for binary, name in ((praetor_asan, "c-ours"), (peer, "c-peer")))
+    for agent in (ours, theirs):
+        until("it works", lambda: status_of(agent, "/v1/kv/none") == 404, 30)
+    for secret in (ROOT, NOBODY, None):
+        until("the same with %s" % secret, lambda: [shown(get(a, "/v1/agent/self", secret)) for a in (ours, ours)] == [shown(get(a, "/v1/agent/self", secret)) for a in (theirs, theirs)], 5)
+    assert shown(get(ours, "/v1/agent/self", ROOT)) == shown(get(theirs, "/v1/agent/self", ROOT)) != (200, None)
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids="-".join)
+def test_secondary_in_the_old_system(agents, request, peer, kinds):
+    """The primary is held in the old system: so is the secondary, which keeps its tokens; then both go over."""
+    first, second = binaries(request, kinds)
+    one, holder = held_back(agents, first, peer)
+    key = old_token(one, "key", 'key "k/" { policy = "write" }')
+    access = {"enabled": True, "default_policy": "deny", "tokens": {"agent": ROOT, "replication": ROOT}, "enable_token_replication": True}
+    two = launch(agents, second, "two", access, wait=False, datacenter="dc2", retry_join_wan=[one.ip], retry_interval_wan="1s")
+    until("the old tokens in dc2", lambda: replication(two)["ReplicatedIndex"] > 0 if status_of(two, "/v1/status/leader") == 200 else False, 60)
+    status = replication(two)
+    assert (status["Enabled"], status["Running"], status["SourceDatacenter"], status["ReplicationType"]) == (True, True, "dc1", "legacy")
+    until("the token in dc2", lambda: put(two, "/v1/kv/k/x", b"1", key).status == 200, 10)
+    assert put(two, "/v1/kv/x", b"1", key).status == 403
+    assert mode_of(two) == "2"
+    gone = old_token(one, "gone", 'key "g/" { policy = "write" }')
+    until("another", lambda: status_of(two, "/v1/kv/g/x", gone) == 404, 10)
+    assert put(one, "/v1/acl/destroy/" + gone).status == 200
+    until("it is gone", lambda: status_of(two, "/v1/kv/g/x", gone) == 403, 10)
+
+    holder.put("/v1/agent/leave")
+    until("the primary goes over", lambda: mode_of(one) == "1", 70)
+    until("the secondary follows", lambda: mode_of(two) == "1", 70)
+    until("new replication", lambda: replication(two)["ReplicationType"] == "tokens" and replication(two)["ReplicatedTokenIndex"] > 1, 20)
+
+    def accessors(agent):
+        return {t["AccessorID"]: t["Description"] for t in get(agent, "/v1/acl/tokens").json}
+
+    until("the same tokens", lambda: accessors(one) == accessors(two) and "" not in accessors(one), 20)
+    assert put(two, "/v1/kv/k/x", b"2", key).status == 200
