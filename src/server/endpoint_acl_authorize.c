@@ -2,6 +2,7 @@
  * datacenter is with the primary's objects (ACL.ReplicationStatus, 14.3).
  */
 #include "server/acl_question.h"
+#include "server/acl_replication.h"
 #include "server/endpoint_acl.h"
 
 static bool authorize_read(struct call_context *c, const void *request, void *reply,
@@ -10,13 +11,10 @@ static bool authorize_read(struct call_context *c, const void *request, void *re
     return acl_questions_answer(c->may, &r->requests, c->arena, reply, e);
 }
 
-/* A server that does not replicate has nothing to tell. */
 static bool replication_core(struct call_context *c, void *request, void *reply, struct error *e) {
-    struct acl_replication_status *out = reply;
-    (void)c;
     (void)request;
     (void)e;
-    out->last_error = out->last_success = (struct timestamp){.offset = -1, .present = true};
+    acl_replication_get_status(c->server->acl_replication, reply);
     return true;
 }
 
