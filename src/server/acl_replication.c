@@ -122,6 +122,18 @@ static struct replica_asked asked(struct replica_loop *l) {
 
 /* ---- comparing ---- */
 
+static void log_diff(const struct replica_loop *l) {
+    const struct replica_diff *d = &l->diff;
+    if (l->kind->skips) {
+        log_at(LOG_DEBUG, l->kind->logger, "acl replication", LOG_I("deletions", d->deletions.len),
+               LOG_I("updates", d->updates.len), LOG_I("skipped", d->skipped_local),
+               LOG_I("skipped_remote", d->skipped_remote));
+    } else {
+        log_at(LOG_DEBUG, l->kind->logger, "acl replication", LOG_I("deletions", d->deletions.len),
+               LOG_I("updates", d->updates.len));
+    }
+}
+
 static bool compare(struct replica_loop *l) {
     struct error e = ERROR_IN(&l->arena);
     struct store_read read;
@@ -143,8 +155,7 @@ static bool compare(struct replica_loop *l) {
     log_at(LOG_DEBUG, l->kind->logger, "acl replication", LOG_I("local", local.len),
            LOG_I("remote", remote.len));
     replica_diff(&local, &remote, l->last_index, &l->arena, &l->diff);
-    log_at(LOG_DEBUG, l->kind->logger, "acl replication", LOG_I("deletions", l->diff.deletions.len),
-           LOG_I("updates", l->diff.updates.len));
+    log_diff(l);
     return true;
 }
 

@@ -280,7 +280,7 @@ const struct replica_kind replica_kinds[REPLICA_KINDS] = {
                        .list_remote = roles_remote, .size_of = role_size,
                        .encode_deletions = roles_delete, .encode_updates = roles_set,
                        .set_index = roles_index},
-    [REPLICA_TOKENS] = {ACL_TEXTS("token", "Token"), PLURAL_TEXTS("tokens"),
+    [REPLICA_TOKENS] = {ACL_TEXTS("token", "Token"), PLURAL_TEXTS("tokens"), .skips = true,
                         .list = &ask_token_list, .fetch = &ask_token_batch, .ask_list = tokens_ask,
                         .ask_fetch = tokens_ask_batch, .list_local = tokens_local,
                         .list_remote = tokens_remote, .take_fetched = tokens_take,

@@ -33,6 +33,7 @@ struct replica_kind {
     const char *metric_fetch, *metric_apply;
     bool backs_off;                      /* after a failure */
     bool one_by_one;                     /* an entry for each change */
+    bool skips;                          /* those of the old kind, which have no ID yet */
     const struct endpoint *list, *fetch; /* fetch NULL: the list has all of it */
 
     void (*ask_list)(struct replica_request *request, const struct replica_asked *a);

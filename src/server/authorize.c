@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/time.h"
 #include "server/agent_tokens.h"
 #include "server/authorize_legacy.h"
@@ -274,7 +275,8 @@ bool authorize_tokens_are_here(const struct server_thread *t, struct store_read 
 }
 
 /* A secondary that replicates tokens asks the primary until it has something. What it has it keeps:
- * until the tables are replaced as a whole that need not be looked at again. */
+ * until the tables are replaced as a whole that need not be looked at again. Tokens of the old
+ * system need no policies. */
 static bool tokens_are_here(struct authorizations *all) {
     struct server_thread *t = all->thread;
     bool may_be = tokens_may_be_here(t->server);
@@ -284,26 +286,20 @@ static bool tokens_are_here(struct authorizations *all) {
     struct arena arena = ARENA_INIT;
     struct error ignored = ERROR_IN(&arena);
     struct store_read read;
+    bool here = false;
     if (store_read_begin(t->store, &read, &arena, NULL, &ignored)) {
-        all->replicated = acl_tokens_written(&read) && acl_policies_written(&read);
+        here = acl_tokens_written(&read);
+        all->replicated = here && acl_policies_written(&read);
+        here = server_acl_is_legacy(t->server) ? here : all->replicated;
         store_read_end(&read);
     }
     arena_free(&arena);
-    return all->replicated;
+    return here;
 }
 
-bool authorize_start(struct authorize *a) {
-    a->thread = thread_current();
-    if (a->thread == NULL || a->thread->closing) {
-        return !error_set(&a->error, ERROR_NO_LEADER, "server is shutting down");
-    }
+static bool resolve(struct authorize *a) {
     struct server *s = a->thread->server;
     struct authorizations *all = a->thread->authorizations;
-    a->result = NULL;
-    a->wait = NULL;
-    if (!s->options.acl.enabled) {
-        return true;
-    }
     if (is_root(a->secret)) {
         error_set(&a->error, ERROR_INTERNAL, "Cannot resolve root ACL");
         return true;
@@ -323,6 +319,28 @@ bool authorize_start(struct authorize *a) {
     }
     return server_acl_is_legacy(s) ? legacy_tokens_start(all->legacy, a)
                                    : remote_tokens_start(all->remote, a);
+}
+
+void authorize_measure(const struct authorize *a) {
+    metric_since("acl.ResolveToken", a->started);
+}
+
+bool authorize_start(struct authorize *a) {
+    a->thread = thread_current();
+    a->result = NULL;
+    a->wait = NULL;
+    if (a->thread == NULL || a->thread->closing) {
+        return !error_set(&a->error, ERROR_NO_LEADER, "server is shutting down");
+    }
+    if (!a->thread->server->options.acl.enabled) {
+        return true;
+    }
+    a->started = time_now_monotonic();
+    if (!resolve(a)) {
+        return false;
+    }
+    authorize_measure(a);
+    return true;
 }
 
 void authorize_cancel(struct authorize *a) {

@@ -48,6 +48,7 @@ struct authorize {
     struct server_thread *thread; /* the calling one */
     struct authorization *result; /* held for the caller; NULL: access control is off, or error */
 
+    int64_t started;             /* monotonic */
     struct authorize_wait *wait; /* authorize_remote.c's */
     struct authorize *next;
 };
@@ -102,6 +103,8 @@ const struct authorizer *authorize_compile(const struct server *s, const struct 
 /* A new authorization with one reference: copies secret and token, takes over `may`. */
 struct authorization *authorization_new(const struct authorizer *may, struct str secret,
                                         const struct acl_token *token);
+/* Before `done` runs: how long it took becomes a sample. */
+void authorize_measure(const struct authorize *a);
 /* Whether the own tables say what tokens there are (acl.md 7.2). */
 bool authorize_tokens_are_here(const struct server_thread *t, struct store_read *r);
 /* Whether a token has no future: its expiration time is not after `now` (wall, ns). */

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/time.h"
 #include "server/server_room.h"
 
@@ -168,6 +169,9 @@ static void told(struct call *c) {
     struct answer *a = c->answer;
     c->answer = NULL;
     f->calling = false;
+    if (f->kind == FETCH_IDENTITY) {
+        metric_since("acl.ResolveTokenToIdentity", f->started);
+    }
     f->outcome = f->kind == FETCH_IDENTITY ? identity_told(f, a) : links_told(f, a);
     answer_release(a);
     f->done(f);
@@ -220,6 +224,7 @@ void fetch_start(struct fetch *f) {
                             .done = told,
                             .owner = f};
     f->calling = true;
+    f->started = time_now_monotonic();
     call_start(f->server, &f->call);
 }
 

@@ -50,6 +50,7 @@ struct fetch {
     } request;
     struct call call;
     bool calling;
+    int64_t started; /* monotonic */
 };
 /* secret and ids are copied. */
 struct fetch *fetch_new(struct server *s, enum fetch_kind kind, struct str secret,

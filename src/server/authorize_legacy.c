@@ -21,6 +21,7 @@ struct told { /* of one secret; also on its way */
     struct authorize *waiters;
     bool starting;
     bool calling;
+    int64_t asked_at;   /* monotonic */
     struct error error; /* for who waits, in ask_arena */
     struct arena ask_arena;
     struct acl_policy_resolve_legacy_request request;
@@ -239,6 +240,7 @@ static void answer_all(struct told *t) {
         struct authorize *a = t->waiters;
         t->waiters = a->next;
         answer(&copy, a);
+        authorize_measure(a);
         a->done(a);
     }
     authorization_release(copy.now);
@@ -250,6 +252,7 @@ static void asked(struct call *c) {
     struct answer *a = c->answer;
     c->answer = NULL;
     t->calling = false;
+    metric_since("acl.resolveTokenLegacy", t->asked_at);
     if (error_is_set(&a->error)) {
         take_failure(t, &a->error);
     } else {
@@ -278,6 +281,7 @@ static void ask(struct told *t) {
                             .done = asked,
                             .owner = t};
     t->calling = t->starting = true;
+    t->asked_at = time_now_monotonic();
     call_start(s, &t->call);
     t->starting = false;
 }

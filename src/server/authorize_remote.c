@@ -519,6 +519,7 @@ static void wait_finish(struct authorize_wait *w) {
         struct authorize *a = w->waiters;
         w->waiters = a->next;
         answer(w, a);
+        authorize_measure(a);
         a->done(a);
     }
     wait_free(w);

@@ -354,18 +354,17 @@ def old_token(server, name, rules, kind="client"):
 
 
 def held_back(agents, binary, holder, **more):
-    """A server with access control, and one without that keeps it in the old system."""
+    """A server with access control, and one without that keeps it in the old system. They begin together, and the first is the
+    quicker to want to lead."""
     access = dict(acl(token_ttl="1s", policy_ttl="1s"), **more)
-    s1 = agents(binary, name="s1", config={"acl": access, "primary_datacenter": "dc1", "performance": {"raft_multiplier": 4}})
+    s1 = agents(binary, name="s1", config={"acl": access, "primary_datacenter": "dc1", "bootstrap_expect": 2, "performance": {"raft_multiplier": 1}})
     # its default policy shows in what it tells client agents of old tokens, access control or not
-    s2 = agents(holder, name="s2", config={"acl": {"enabled": False, "default_policy": "deny"}, "bootstrap_expect": 0, "retry_join": [s1.ip], "retry_interval": "1s"})
-    conf = dict(s2.conf)
-    conf.pop("bootstrap_expect")
-    s2.configure(conf)
-    s2.launch()
-    s1.configure(dict(s1.conf, retry_join=[s2.ip], retry_interval="1s"))
-    s1.launch()
+    s2 = agents(holder, name="s2", config={"acl": {"enabled": False, "default_policy": "deny"}, "bootstrap_expect": 2, "performance": {"raft_multiplier": 10}})
+    for agent, other in ((s1, s2), (s2, s1)):
+        agent.configure(dict(agent.conf, retry_join=[other.ip], retry_interval="1s"))
+        agent.launch()
     until("s1 leads in the old system", lambda: status_of(s1, "/v1/acl/list") == 200, 60)
+    assert mode_of(s1) == "2"
     return s1, s2
 
 

@@ -118,8 +118,10 @@ static void test_values_outlive_the_cache(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_time_to_live),       cmocka_unit_test(test_there_is_none),
-        cmocka_unit_test(test_never_fresh),        cmocka_unit_test(test_the_oldest_used_goes),
+        cmocka_unit_test(test_time_to_live),
+        cmocka_unit_test(test_there_is_none),
+        cmocka_unit_test(test_never_fresh),
+        cmocka_unit_test(test_the_oldest_used_goes),
         cmocka_unit_test(test_values_outlive_the_cache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

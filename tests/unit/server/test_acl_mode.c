@@ -105,8 +105,8 @@ static void test_upgrade(void **state) {
     acl_upgrade_token(&management, accessor, &arena);
     assert_true(str_eq(management.accessor_id, accessor));
     assert_int_equal(management.policies.len, 1);
-    assert_true(str_is(LIST_AT(management.policies, struct acl_link, 0).id,
-                       ACL_POLICY_GLOBAL_MANAGEMENT));
+    assert_true(
+        str_is(LIST_AT(management.policies, struct acl_link, 0).id, ACL_POLICY_GLOBAL_MANAGEMENT));
     assert_true(str_is(management.type, "management"));
     assert_true(str_eq(management.hash, acl_token_hash(&management, &arena)));
 
@@ -132,7 +132,7 @@ static void *one(struct arena *arena, struct list *list, size_t size) {
 static void test_rules_from_elsewhere(void **state) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
-    struct legacy_policy p = {.operator = STR("read"), .keyring = STR("nonsense")};
+    struct legacy_policy p = {.operator= STR("read"), .keyring = STR("nonsense")};
     *(struct legacy_prefix_rule *)one(&arena, &p.keys, sizeof(struct legacy_prefix_rule)) =
         (struct legacy_prefix_rule){.prefix = STR("a/"), .policy = STR("write")};
     *(struct legacy_node_rule *)one(&arena, &p.agents, sizeof(struct legacy_node_rule)) =

@@ -1,5 +1,5 @@
-/* What a round of replication does: against a second, plain way to find it for random lists, and the
- * limits of entries and time. */
+/* What a round of replication does: against a second, plain way to find it for random lists, and
+ * the limits of entries and time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ static struct replica one(const char *id, const char *hash, uint64_t index) {
 static void test_what_differs(void **state) {
     struct arena arena = ARENA_INIT;
     struct replica ours[] = {one("d", "1", 9), one("", "x", 1), one("b", "1", 9), one("a", "1", 9)};
-    struct replica theirs[] = {one("c", "1", 3),  one("b", "2", 20), one("a", "2", 5),
+    struct replica theirs[] = {one("c", "1", 3), one("b", "2", 20), one("a", "2", 5),
                                one("", "x", 30), one("", "y", 30)};
     struct list local = replicas(&arena, ours, COUNT_OF(ours));
     struct list remote = replicas(&arena, theirs, COUNT_OF(theirs));
@@ -92,8 +92,7 @@ static void test_random_lists(void **state) {
             const struct replica *l = find(&local, id), *r = find(&remote, id);
             bool gone = l != NULL && r == NULL;
             bool fetched =
-                r != NULL &&
-                (l == NULL || (r->modify_index > last && !str_eq(l->hash, r->hash)));
+                r != NULL && (l == NULL || (r->modify_index > last && !str_eq(l->hash, r->hash)));
             assert_int_equal(deletes(&d, id), gone);
             assert_int_equal(find(&d.updates, id) != NULL, fetched);
             deletions += gone;
@@ -210,8 +209,8 @@ static void test_time(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_differs), cmocka_unit_test(test_random_lists),
-        cmocka_unit_test(test_sizes), cmocka_unit_test(test_sizes_of_the_peer),        cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_time),
+        cmocka_unit_test(test_sizes),        cmocka_unit_test(test_sizes_of_the_peer),
+        cmocka_unit_test(test_batches),      cmocka_unit_test(test_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
