@@ -604,12 +604,12 @@ static bool reload_parts(struct agent *agent, const struct config *c, struct err
         return error_prefix(e, "Failed reloading tls configuration: ");
     secure_set(server_secure(agent->server), &secure);
     tls_config_release(secure.config);
+    if (token_store_load(agent->tokens, c))
+        on_core(agent, core_sync_all, NULL);
     struct load_job job = {.config = c, .e = e};
     on_core(agent, core_reload, &job);
     if (!job.ok)
         return error_prefix(e, "Failed reloading %s: ", local_loading_part(agent->local));
-    if (token_store_load(agent->tokens, c))
-        on_core(agent, core_sync_all, NULL);
     if (!watches_start(agent->watches, c, e))
         return error_prefix(e, "Failed reloading watches: ");
     server_set_rpc_rate(agent->server, c->limits.rpc_rate, c->limits.rpc_max_burst);

@@ -2,6 +2,7 @@
 #include "server/agent_tokens.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
@@ -14,6 +15,7 @@ struct agent_tokens {
         char *bytes;
         size_t len;
     } secrets[AGENT_TOKEN_KINDS];
+    atomic_bool some[AGENT_TOKEN_KINDS]; /* every request asks, and mostly there is none */
 };
 
 struct agent_tokens *agent_tokens_new(void) {
@@ -48,6 +50,9 @@ static bool secret_is(const struct agent_tokens *t, enum agent_token_kind kind, 
 }
 
 struct str agent_token(struct agent_tokens *t, enum agent_token_kind kind, struct arena *arena) {
+    if (!atomic_load_explicit(&t->some[kind], memory_order_acquire)) {
+        return STR("");
+    }
     pthread_mutex_lock(&t->mutex);
     struct str copy = t->secrets[kind].len == 0
                           ? STR("")
@@ -79,6 +84,7 @@ bool agent_token_set(struct agent_tokens *t, enum agent_token_kind kind, struct 
         t->secrets[kind].len = secret.len;
         memcpy(t->secrets[kind].bytes, secret.data, secret.len);
     }
+    atomic_store_explicit(&t->some[kind], secret.len > 0, memory_order_release);
     pthread_mutex_unlock(&t->mutex);
     return changed;
 }

@@ -92,7 +92,8 @@ def both(peer, praetor_asan, shared_agents):
     for kind, binary in zip(KINDS, (peer, praetor_asan)):
         agent = shared_agents(binary, name="s-" + kind, config={
             "acl": acl(tokens={"agent_master": MASTER}, enable_token_persistence=True), "bootstrap_expect": 0,
-            "retry_join": [leader.ip], "log_level": "TRACE", "node_meta": {"kind": "x"}, **SERVICES})
+            "retry_join": [leader.ip], "log_level": "TRACE", "disable_remote_exec": False, "enable_script_checks": True,
+            "node_meta": {"kind": "x"}, **SERVICES})
         agent.launch()
         made.append(agent)
     for agent in made:
@@ -338,7 +339,7 @@ def test_blocked(both):
     set_token(both, "agent", writes)
     for agent in both:
         until(agent.name + " is described", lambda: [n for n in both.leader.get(
-            "/v1/catalog/nodes", headers={"X-Consul-Token": ROOT}).json if n["Node"] == agent.name and n["Meta"].get("kind") == "y"], 30)
+            "/v1/catalog/nodes", headers={"X-Consul-Token": ROOT}).json if n["Node"] == agent.name and (n["Meta"] or {}).get("kind") == "y"], 30)
     set_token(both, "default", writes)
     for agent in both:
         until("strangers of %s are gone" % agent.name, lambda: "stranger" not in both.leader.get(
@@ -363,6 +364,46 @@ def test_events(both):
         for path, token in (("/v1/event/list", ""), ("/v1/event/list?name=other", may)):
             nothing = agent.get(path, headers={"X-Consul-Token": token})
             assert (nothing.json, nothing.index) == ([], 1)
+
+
+def test_watches(both, tmp_path):
+    """A watch sees what its token sees, else the default one."""
+    may = both.make_token("watching", 'event "seen" { policy = "read" } service "web" { policy = "read" } node_prefix "" { policy = "read" }')
+    for agent in both:
+        out = lambda name: ["sh", "-c", "cat >> %s/%s-%s; echo >> %s/%s-%s" % ((tmp_path, agent.name, name) * 2)]
+        agent.configure(dict(agent.conf, watches=[
+            {"type": "event", "token": may, "args": out("event")}, {"type": "services", "token": may, "args": out("services")},
+            {"type": "event", "args": out("anonymous")}, {"type": "services", "token": NOBODY, "args": out("nobody")}]))
+    assert both.same("PUT", "/v1/agent/reload", None, ROOT)[0] == 200
+    def read(agent, name):
+        path = tmp_path / ("%s-%s" % (agent.name, name))
+        return [json.loads(line) for line in path.read_text().splitlines() if line] if path.exists() else []
+    for agent in both:
+        until("services that %s watches" % agent.name, lambda: any("web" in lines for lines in read(agent, "services")))
+    for name in ("unseen", "seen"):
+        assert both.same("PUT", "/v1/event/fire/" + name, "p", ROOT, text=False) == 200
+    for agent in both:
+        until("the event that %s watches" % agent.name, lambda: any(e["Name"] == "seen" for got in read(agent, "event") for e in got or []))
+        until("a refusal of " + agent.name, lambda: "ACL not found" in "".join(
+            line for line in agent.tail(10 ** 7).splitlines() if "Watch errored" in line))
+        assert {e["Name"] for got in read(agent, "event") for e in got or []} == {"seen"}
+        assert not [e for got in read(agent, "anonymous") for e in got or []] and not read(agent, "nobody")
+        assert all("par" not in lines for lines in read(agent, "services"))
+        agent.configure(dict(agent.conf, watches=[]))
+    assert both.same("PUT", "/v1/agent/reload", None, ROOT)[0] == 200
+
+
+def test_remote_exec(both):
+    """`consul exec` on an agent: its own token must be able to read the job and to write what comes of it."""
+    job = lambda agent: both.leader.cli("exec", "-token=" + ROOT, "-node=" + agent.name, "-wait=2s", "echo came-out")
+    for agent in both:
+        refused = job(agent)
+        assert b"came-out" not in refused.stdout, refused.stdout
+    set_token(both, "agent", both.make_token("rexec", 'key_prefix "_rexec/" { policy = "write" }'))
+    for agent in both:
+        done = job(agent)
+        assert b"came-out" in done.stdout and b"exit code 0" in done.stdout, (agent.name, done.stdout, done.stderr)
+    set_token(both, "agent", "")
 
 
 # ---- secrets (8.2) ----
