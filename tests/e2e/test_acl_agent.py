@@ -202,6 +202,23 @@ def test_sidecar_and_owner(both):
     assert both.same("PUT", "/v1/agent/service/deregister/par", None, par)[0] == 200
 
 
+def test_files_with_tokens(both):
+    """What is registered is kept with its token, for the owner of the agent only."""
+    assert both.same("PUT", "/v1/agent/service/register", {"Name": "filed", "Check": {"TTL": "10m"}}, ROOT)[0] == 200
+    found = 0
+    for folder in ("services", "checks"):
+        directory = os.path.join(both.ours.data, folder)
+        assert os.stat(directory).st_mode & 0o077 == 0
+        for name in os.listdir(directory):
+            path = os.path.join(directory, name)
+            if os.path.isfile(path):
+                assert os.stat(path).st_mode & 0o777 == 0o600
+                with open(path) as handle:
+                    found += ROOT in handle.read()
+    assert found >= 2
+    assert both.same("PUT", "/v1/agent/service/deregister/filed", None, ROOT)[0] == 200
+
+
 def test_token_sources(both):
     """Parameter, header, bearer: the first that is not empty (3.1)."""
     path = "/v1/agent/members"
