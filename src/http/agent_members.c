@@ -133,6 +133,11 @@ void agent_members(struct http_request *r) {
         http_answer_text(r, 400, STR("Cannot provide a segment with wan=true"));
         return;
     }
+    if (!all && !r->config->server_mode) {
+        http_answer_format(r, 500, "segment " STR_FMT " not found",
+                           STR_ARG(str_quote(&r->arena, segment)));
+        return;
+    }
     if (!all) {
         http_answer_text(r, 500,
                          STR("Network segments are not supported in this version of Consul"));

@@ -59,7 +59,7 @@ class Both:
     def make_token(self, name, rules):
         """A token with one policy, known to both."""
         headers = {"X-Consul-Token": ROOT}
-        rules = rules.replace("NODE_PREFIX", "s-")
+        rules = rules.replace("NODE_PREFIX", self.ours.name[:2])
         made = self.leader.put("/v1/acl/policy", {"Name": name, "Rules": rules}, headers=headers)
         assert made.status == 200, made.text
         made = self.leader.put("/v1/acl/token", {"Policies": [{"Name": name}]}, headers=headers)
@@ -155,13 +155,18 @@ RULES = {
 }
 
 
-@pytest.fixture(scope="module")
-def tokens(both):
+def make_tokens(both):
+    """Of all RULES; and services and a check to ask for."""
     made = {name: both.make_token("matrix-" + name, rules) for name, rules in RULES.items()}
     for name in ("web", "db"):
         assert both.same("PUT", "/v1/agent/service/register", {"Name": name, "Check": {"TTL": "10m"}}, ROOT)[0] == 200
     assert both.same("PUT", "/v1/agent/check/register", {"Name": "disk", "TTL": "10m"}, ROOT)[0] == 200
     return {None: None, "nobody": NOBODY, "master": MASTER, "root": "allow", **made}
+
+
+@pytest.fixture(scope="module")
+def tokens(both):
+    return make_tokens(both)
 
 
 def shape(text):
@@ -177,10 +182,14 @@ def shape(text):
 
 @pytest.mark.parametrize("who", [None, "nobody", "master", "root", *RULES])
 def test_endpoints(both, tokens, who):
+    compare_endpoints(both, tokens[who])
+
+
+def compare_endpoints(both, token):
     wrong, seen = [], set()
     asks = [("GET", "/v1/agent/" + path, None) for path in READS] + [("PUT", "/v1/agent/" + path, body) for path, body in WRITES]
     for method, path, body in asks + [("GET", path, None) for path in OTHERS]:
-        theirs, ours = both.ask(method, path, body, tokens[who])
+        theirs, ours = both.ask(method, path, body, token)
         theirs, ours = [(s, None if "pprof" in path and s == 200 else shape(t), None if "pprof" in path else c) for s, t, c in (theirs, ours)]
         seen.add(ours[0])
         if ours != theirs:
@@ -477,14 +486,43 @@ def clients(peer, praetor_asan, shared_agents):
     made = []
     for kind, binary in zip(KINDS, (peer, praetor_asan)):
         agent = shared_agents(binary, name="c-" + kind, config={
-            "acl": acl(tokens={"agent_master": MASTER, "agent": ROOT}), "server": False, "bootstrap_expect": None,
-            "retry_join": [server.ip]})
+            "acl": acl(tokens={"agent_master": MASTER, "agent": ROOT}, token_ttl="1s"), "server": False, "bootstrap_expect": None,
+            "retry_join": [server.ip], "log_level": "TRACE"})
         agent.configure({k: v for k, v in agent.conf.items() if v is not None})
         agent.launch()
         made.append(agent)
     for agent in made:
-        until(agent.name + " reaches a server", lambda: _answers(agent, "/v1/kv/none", ROOT, 404), 30)
+        until(agent.name + " reaches a server", lambda: _settled(agent) and _answers(agent, "/v1/agent/services", "")
+              and _answers(agent, "/v1/kv/none", ROOT, 404), 30)
     return Both(server, *made, servers=[server])
+
+
+@pytest.fixture(scope="module")
+def client_tokens(clients):
+    return make_tokens(clients)
+
+
+@pytest.mark.parametrize("who", [None, "nobody", "master", "root", *RULES])
+def test_client_endpoints(clients, client_tokens, who):
+    """The same where servers have to be asked who that is."""
+    compare_endpoints(clients, client_tokens[who])
+
+
+def test_client_blocked(clients):
+    """Whose token was refused is asked for, too."""
+    reads = clients.make_token("client-reads", 'node_prefix "" { policy = "read" } service_prefix "" { policy = "read" }')
+    accessor = clients.leader.get("/v1/acl/token/self", headers={"X-Consul-Token": reads}).json["AccessorID"]
+    for agent in clients:
+        agent.configure(dict(agent.conf, node_meta={"kind": "z"}))
+    assert clients.same("PUT", "/v1/agent/token/agent", {"Token": reads}, ROOT)[0] == 200
+    for agent in clients:  # a reload would bring the configured token back, and the node's description with it
+        agent.configure(dict(agent.conf, acl=acl(tokens={"agent_master": MASTER, "agent": reads}, token_ttl="1s")))
+    assert clients.same("PUT", "/v1/agent/reload", None, ROOT)[0] == 200
+    def told():
+        theirs, ours = clients.lines("agent: Node info update blocked by ACLs")
+        return theirs and ours and (theirs, ours)
+    theirs, ours = until("the refusal", told, 30)
+    assert theirs == ours and all(accessor in line for line in ours)
 
 
 def test_dns(clients):
