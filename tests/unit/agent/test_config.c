@@ -342,12 +342,11 @@ static void test_services(void **state) {
 
 static void test_later(void **state) {
     struct loaded l;
-    loads(
-        &l,
-        "retry_join = [\"1.2.3.4\"] acl { enabled = true tokens { replication = \"x\" } } ports { "
-        "https = -1 } "
-        "connect { enabled = false } leave_on_terminate = true");
-    static const char *const expected[] = {"acl.tokens.replication"};
+    loads(&l, "retry_join = [\"1.2.3.4\"] acl { enabled = true } enable_central_service_config = "
+              "true ports { "
+              "https = -1 } "
+              "connect { enabled = false } leave_on_terminate = true");
+    static const char *const expected[] = {"enable_central_service_config"};
     assert_int_equal(l.c->ineffective.len, COUNT_OF(expected));
     for (uint32_t i = 0; i < COUNT_OF(expected); i++)
         assert_true(str_is(LIST_AT(l.c->ineffective, struct str, i), expected[i]));
