@@ -79,6 +79,7 @@ extern const struct http_route http_routes_acl_legacy[];
 extern const struct http_route http_routes_acl_methods[];
 extern const struct http_route http_routes_acl_policies[];
 extern const struct http_route http_routes_acl_tokens[];
+extern const struct http_route http_routes_acl_translate[];
 extern const struct http_route http_routes_agent[];
 extern const struct http_route http_routes_catalog[];
 extern const struct http_route http_routes_coordinate[];

@@ -4,7 +4,6 @@
 #include "base/mem.h"
 
 #define NOT_BUILT "this method is not supported yet by this version of Praetor"
-#define NO_ACL "ACL support disabled"
 #define NO_CONNECT "Connect must be enabled in order to use this endpoint"
 
 struct service {
@@ -14,7 +13,7 @@ struct service {
 };
 
 static const struct service services[] = {
-    {"ACL", NO_ACL,
+    {"ACL", NOT_BUILT,
      "Apply AuthMethodDelete AuthMethodList AuthMethodRead AuthMethodSet Authorize "
      "BindingRuleDelete BindingRuleList BindingRuleRead BindingRuleSet Bootstrap BootstrapTokens "
      "Get GetPolicy List Login Logout PolicyBatchRead PolicyDelete PolicyList PolicyRead "
