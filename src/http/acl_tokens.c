@@ -2,6 +2,15 @@
 #include "http/acl.h"
 #include "schema/table.h"
 
+/* Roles are linked as policies are, but are told by another name in error texts. */
+#define OF struct acl_link
+static const struct field role_link_fields[] = {
+    F_STR("ID", id),
+    F_STR("Name", name),
+};
+#undef OF
+SHAPE_OVER(role_link, acl_link, "ACLTokenRoleLink");
+
 /* The body of a write: a token whose hash, as it is computed anew, may be any text. */
 #define OF struct acl_token
 static const struct field token_body_fields[] = {
@@ -9,7 +18,7 @@ static const struct field token_body_fields[] = {
     F_STR("SecretID", secret_id),
     F_STR("Description", description),
     F_LIST("Policies", policies, OF_STRUCT(acl_link)),
-    F_LIST("Roles", roles, OF_STRUCT(acl_link)),
+    F_LIST("Roles", roles, OF_STRUCT(role_link), .go = "[]structs.ACLTokenRoleLink"),
     F_LIST("ServiceIdentities", service_identities, OF_PTR(service_identity)),
     F_LIST("NodeIdentities", node_identities, OF_PTR(node_identity)),
     F_STR("Rules", rules),

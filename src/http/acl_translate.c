@@ -9,7 +9,7 @@ static void answer(struct http_request *r, struct str rules) {
     struct error e = ERROR_IN(&r->arena);
     struct str out;
     if (acl_rules_translate(&r->arena, rules, &out, &e))
-        http_answer_bytes(r, 200, "text/plain; charset=utf-8", out, false);
+        http_answer_text(r, 200, out);
     else
         acl_bad_request(r, STR_FMT, STR_ARG(e.text));
 }

@@ -310,17 +310,17 @@ static void decode_duration(struct context *c, const struct value *json, const s
     }
 }
 
+/* The peer looks at the text of the value, quotes, escapes and all. */
 static void decode_time(struct context *c, const struct value *json, struct timestamp *out) {
     struct error e = ERROR_IN(c->arena);
-    struct str text = json->kind == VALUE_STRING ? json->string : json->literal;
-    if (json->kind == VALUE_STRING && timestamp_parse(text, out, &e)) {
-        return;
-    }
-    if (!error_is_set(&e)) {
+    if (json->kind != VALUE_STRING) {
         error_set(&e, ERROR_BAD_REQUEST,
-                  "parsing time " STR_FMT " as \"2006-01-02T15:04:05Z07:00\": cannot parse " STR_FMT
-                  " as \"2006\"",
-                  STR_ARG(str_quote(c->arena, text)), STR_ARG(str_quote(c->arena, text)));
+                  "parsing time \"" STR_FMT
+                  "\" as \"\"2006-01-02T15:04:05Z07:00\"\": cannot parse \"" STR_FMT
+                  "\" as \"\"\"",
+                  STR_ARG(json->literal), STR_ARG(json->literal));
+    } else if (timestamp_parse(json->literal, out, &e)) {
+        return;
     }
     text_error(c, e.text, true);
 }
