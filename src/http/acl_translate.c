@@ -33,10 +33,11 @@ static void translate(struct http_request *r) {
 static void got_token(struct http_request *r, struct answer *a) {
     const struct acl_token *token = ((const struct acl_token_response *)a->reply)->token;
     struct error e = ERROR_IN(&r->arena);
-    http_set_meta(r, &a->meta);
     if (token == NULL) {
+        http_set_meta(r, &a->meta);
         acl_not_found(r);
     } else if (token->rules.len == 0) {
+        http_set_meta(r, &a->meta);
         error_set(&e, ERROR_INTERNAL, "The specified token does not have any rules set");
         http_answer_error(r, &e);
     } else {
