@@ -321,7 +321,8 @@ void config_keep_start(struct config *fresh, const struct config *start);
 const struct config *config_hold(const struct config *c);
 void config_release(const struct config *c);
 
-/* What config_load lets pass and the start of an agent does not, after the banner (config.md 4.4). */
+/* What config_load lets pass and the start of an agent does not, after the banner (config.md 4.4).
+ */
 bool config_check_server(const struct config *c, struct error *e);
 
 /* The number of one of tls.cipher_suites in the protocol. */

@@ -87,10 +87,8 @@ static bool read_pair(const struct config_tls *t, struct tls_options *o, struct 
 }
 
 static bool read_version(struct str text, enum tls_version *least, struct error *e) {
-    static const char *const names[] = {[TLS_1_0] = "tls10",
-                                        [TLS_1_1] = "tls11",
-                                        [TLS_1_2] = "tls12",
-                                        [TLS_1_3] = "tls13"};
+    static const char *const names[] = {
+        [TLS_1_0] = "tls10", [TLS_1_1] = "tls11", [TLS_1_2] = "tls12", [TLS_1_3] = "tls13"};
     *least = TLS_1_0; /* of the empty text (tls.md 9) */
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         if (str_is(text, names[i])) {
@@ -123,9 +121,8 @@ static bool check_rules(const struct config *c, const struct tls_config *loaded,
 }
 
 static struct str without_dot(struct str domain) {
-    return domain.len > 0 && domain.data[domain.len - 1] == '.'
-               ? str_sub(domain, 0, domain.len - 1)
-               : domain;
+    return domain.len > 0 && domain.data[domain.len - 1] == '.' ? str_sub(domain, 0, domain.len - 1)
+                                                                : domain;
 }
 
 static struct tls_config *load(const struct config *c, struct arena *arena,

@@ -379,8 +379,8 @@ static bool step(struct http_connection *c, struct str *in) {
 static void first_bytes(struct http_connection *c, struct str in) {
     static const char *const methods[] = {"GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "DELET"};
     if (in.data[0] == TLS_HANDSHAKE_RECORD) {
-        stream_start_tls(&c->stream, secure_accept(server_secure(c->home->http->o.server),
-                                                   SECURE_HTTPS), in);
+        stream_start_tls(&c->stream,
+                         secure_accept(server_secure(c->home->http->o.server), SECURE_HTTPS), in);
         return;
     }
     for (size_t i = 0; i < COUNT_OF(methods); i++) {

@@ -18,7 +18,7 @@
 #define IOV_MAX_USED 32
 #define LINGER (2 * SECOND)
 #define SEND_MOST ((size_t)131072) /* encrypted and not yet sent */
-#define WRITE_TIME (300 * SECOND) /* without a byte taken by the other side */
+#define WRITE_TIME (300 * SECOND)  /* without a byte taken by the other side */
 
 /* Output in the order in which it is sent: bytes of our own, or somebody's who is told afterwards.
  */
@@ -35,7 +35,7 @@ struct stream_piece {
 struct stream_loop {
     struct loop *loop;
     char *read_buffer;
-    char *plain_buffer; /* what was decrypted of it */
+    char *plain_buffer;         /* what was decrypted of it */
     struct stream *first;       /* all streams */
     struct stream *deadlines;   /* those with one, in no order */
     struct stream_piece *spare; /* pieces with their memory */

@@ -57,7 +57,8 @@ struct stream {
 void stream_open(struct stream *s, struct loop *l, int fd, const struct stream_handlers *on);
 /* From here on the connection is encrypted; takes the session over. What is in the output goes out
  * in clear. Before anything was read, or inside `data`: what that was given counts as taken, and
- * what of it is encrypted already comes as `rest`. When the handshake or a later record fails, the stream closes after the alert; stream_error says why. */
+ * what of it is encrypted already comes as `rest`. When the handshake or a later record fails, the
+ * stream closes after the alert; stream_error says why. */
 void stream_start_tls(struct stream *s, struct tls_session *tls, struct str rest);
 /* Why TLS ended the connection, until `closed` has run; NULL: it did not. */
 const char *stream_error(const struct stream *s);

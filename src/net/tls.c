@@ -199,8 +199,8 @@ static SSL_CTX *context_new(struct tls_config *c, const struct tls_options *o, e
     SSL_CTX_set_num_tickets(ctx, 0);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* never resumed (tls.md 9) */
     SSL_CTX_set1_verify_cert_store(ctx, c->anchors);
-    SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                              SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     use_pair(c, ctx);
     if (role == TLS_SERVER_VERIFY)
         ask_for_certificate(c, ctx);

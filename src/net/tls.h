@@ -19,10 +19,10 @@ struct tls_pems { /* PEM texts, one or several certificates each; in the order o
 };
 
 struct tls_options {
-    struct tls_pems authorities;    /* each certificate is an anchor as it is (tls.md 2) */
-    struct str certificate, key;    /* PEM: the chain, leaf first; absent: none */
-    enum tls_version least;         /* the most is always 1.3 */
-    const struct str *suites;       /* IANA names, for up to 1.2; NULL: the peer's list */
+    struct tls_pems authorities; /* each certificate is an anchor as it is (tls.md 2) */
+    struct str certificate, key; /* PEM: the chain, leaf first; absent: none */
+    enum tls_version least;      /* the most is always 1.3 */
+    const struct str *suites;    /* IANA names, for up to 1.2; NULL: the peer's list */
     size_t suite_count;
     bool prefer_server_suites;
 };

@@ -18,8 +18,7 @@ static int refuse(X509_STORE_CTX *ctx, int code) {
 }
 
 static struct tls_session *session_of(X509_STORE_CTX *ctx) {
-    return tls_session_of(
-        X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx()));
+    return tls_session_of(X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx()));
 }
 
 /* ---- texts ---- */

@@ -316,8 +316,7 @@ static void decode_time(struct context *c, const struct value *json, struct time
     if (json->kind != VALUE_STRING) {
         error_set(&e, ERROR_BAD_REQUEST,
                   "parsing time \"" STR_FMT
-                  "\" as \"\"2006-01-02T15:04:05Z07:00\"\": cannot parse \"" STR_FMT
-                  "\" as \"\"\"",
+                  "\" as \"\"2006-01-02T15:04:05Z07:00\"\": cannot parse \"" STR_FMT "\" as \"\"\"",
                   STR_ARG(json->literal), STR_ARG(json->literal));
     } else if (timestamp_parse(json->literal, out, &e)) {
         return;

@@ -73,8 +73,8 @@ static bool set_prepare(struct call_context *c, const struct legacy_acl_request 
         set.acl.id = acl_new_id(c, acl_token_id_taken);
     else
         acl_token_by_secret(c->store, set.acl.id, &stored);
-    bool adopts = stored != NULL && c->server->options.acl.old_keys &&
-                  is_fresh_anonymous(stored) && str_is(set.acl.type, "client");
+    bool adopts = stored != NULL && c->server->options.acl.old_keys && is_fresh_anonymous(stored) &&
+                  str_is(set.acl.type, "client");
     if (!set_check(c, &set.acl, stored, adopts, e))
         return false;
     if (adopts)

@@ -21,12 +21,12 @@ struct raft_driver;
 
 /* All strings are copied. Zero means the default where one is given. */
 struct raft_driver_options {
-    struct str data_dir; /* absent: dev mode, nothing is written to disk */
-    struct str id;       /* this server's ID in the raft configuration: the node ID */
-    struct str address;  /* its RPC address "ip:port" */
-    bool bootstrap;      /* without any state: start a cluster of this server alone */
-    unsigned protocol;   /* raft_protocol, 1 to 3; default 3. Below 3 the ID is the address. */
-    struct str source;   /* IP that connections to other servers come from; absent: any */
+    struct str data_dir;   /* absent: dev mode, nothing is written to disk */
+    struct str id;         /* this server's ID in the raft configuration: the node ID */
+    struct str address;    /* its RPC address "ip:port" */
+    bool bootstrap;        /* without any state: start a cluster of this server alone */
+    unsigned protocol;     /* raft_protocol, 1 to 3; default 3. Below 3 the ID is the address. */
+    struct str source;     /* IP that connections to other servers come from; absent: any */
     struct secure *secure; /* NULL: in clear */
     struct str datacenter;
     /* Timing (raft.md 3). dev: the short timeouts of -dev; multiplier: 1..10, default 5. */

@@ -1,8 +1,8 @@
 /* The kept connections to other servers: made when there is something to send, answers matched to
  * requests by their order, given up when an answer does not come.
  */
-#include "server/secure.h"
 #include "server/raft_transport_internal.h"
+#include "server/secure.h"
 
 #include <stdio.h>
 

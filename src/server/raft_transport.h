@@ -34,12 +34,12 @@ struct raft_install_sink;
 
 struct secure;
 struct raft_transport_options {
-    struct str source;   /* IP that connections come from (bind_addr); absent or 0.0.0.0, ::: any */
-    struct secure *secure;      /* NULL: in clear (tests) */
-    struct str datacenter;      /* all of them are in it */
-    struct str local;    /* own "ip:port", for logs */
-    unsigned protocol;   /* own version: 1 to 3 */
-    int64_t rpc_timeout; /* ns: dialling, and each answer; 10 s */
+    struct str source; /* IP that connections come from (bind_addr); absent or 0.0.0.0, ::: any */
+    struct secure *secure; /* NULL: in clear (tests) */
+    struct str datacenter; /* all of them are in it */
+    struct str local;      /* own "ip:port", for logs */
+    unsigned protocol;     /* own version: 1 to 3 */
+    int64_t rpc_timeout;   /* ns: dialling, and each answer; 10 s */
     void *owner;
     /* The address of a server by its ID, as gossip knows it: false when it does not; the address in
      * the configuration is used then. NULL, or own protocol below 3: never asked. */

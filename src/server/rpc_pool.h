@@ -21,8 +21,8 @@ struct rpc_pool_options {
     struct str source;     /* IP that connections come from; absent: any */
     struct str datacenter; /* the own one */
     struct secure *secure; /* NULL: in clear (tests) */
-    bool server;       /* 64 idle streams, 120 s; client agents: 32 and 127 s */
-    int64_t idle_time; /* ns until an unused connection is closed; 0: that */
+    bool server;           /* 64 idle streams, 120 s; client agents: 32 and 127 s */
+    int64_t idle_time;     /* ns until an unused connection is closed; 0: that */
 };
 
 struct rpc_pool;
@@ -41,8 +41,8 @@ struct rpc_stream;
 struct rpc_exchange {
     struct str address;    /* "ip:port" */
     struct str datacenter; /* of the server there; absent: the own one */
-    struct str method;  /* "KVS.Get" */
-    struct str body;    /* one msgpack object, encoded once whatever the tries */
+    struct str method;     /* "KVS.Get" */
+    struct str body;       /* one msgpack object, encoded once whatever the tries */
     /* Later, never inside rpc_start unless the pool is closed. Either error is set: the text with
      * its prefix (7.5), living in `arena`, kind ERROR_NO_LEADER, ERROR_DENIED, ERROR_RATE_LIMIT or
      * ERROR_INTERNAL as the text says, or ERROR_IO for what went wrong on the way. Or the reply is

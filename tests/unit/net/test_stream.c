@@ -20,12 +20,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../certificates.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "net/client_limit.h"
 #include "net/listener.h"
 #include "net/stream.h"
-#include "../certificates.h"
 
 #define ADDRESS "127.45.7.1"
 
@@ -224,7 +224,8 @@ static int teardown(void **state) {
     return 0;
 }
 
-/* ---- the tunnel: in clear at one end, encrypted at the other; a thread each, until both ended ----
+/* ---- the tunnel: in clear at one end, encrypted at the other; a thread each, until both ended
+ * ----
  */
 
 struct tunnel {
@@ -551,7 +552,7 @@ static void test_client_limit(void **state) {
 
 #define BOTH(test)                                                                                 \
     {#test, test, clear_setup, NULL, NULL}, {                                                      \
-        #test " with TLS", test, tls_setup, NULL, NULL                                             \
+#test " with TLS", test, tls_setup, NULL, NULL                                             \
     }
 
 int main(void) {

@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
+#include "../certificates.h"
 #include "base/mem.h"
 #include "net/tls.h"
-#include "../certificates.h"
 
 static struct arena arena;
 static struct certificate ca, other_ca, middle;
@@ -84,9 +84,9 @@ static void say_hello(struct tls_session *s, bool *said) {
 
 static struct ends meet(struct tls_config *client, enum tls_role client_role, const char *name,
                         struct tls_config *server, enum tls_role server_role) {
-    struct ends e = {.client = tls_session_new(client, client_role,
-                                               name != NULL ? str_from(name) : STR_NONE),
-                     .server = tls_session_new(server, server_role, STR_NONE)};
+    struct ends e = {
+        .client = tls_session_new(client, client_role, name != NULL ? str_from(name) : STR_NONE),
+        .server = tls_session_new(server, server_role, STR_NONE)};
     bool client_said = false, server_said = false, moved = true;
     size_t len;
     char none[1];
@@ -254,8 +254,7 @@ static void test_clients(void **state) {
         struct certificate own = certificate_make(&arena, &wish);
         struct tls_config *server =
             config_of(&ca.pem, 1, &server_own, i % 2 == 0 ? TLS_1_2 : TLS_1_3);
-        struct tls_config *client =
-            config_of(&ca.pem, 1, cases[i / 2].none ? NULL : &own, TLS_1_2);
+        struct tls_config *client = config_of(&ca.pem, 1, cases[i / 2].none ? NULL : &own, TLS_1_2);
         struct ends e = meet(client, TLS_CLIENT, NULL, server, TLS_SERVER_VERIFY);
         const char *error = cases[i / 2].error;
         assert_true(strncmp(e.server_error, error, strlen(error)) == 0);
@@ -326,8 +325,7 @@ static void test_loading(void **state) {
         struct str certificate, key, authority;
         const char *error;
     } cases[] = {
-        {junk, own.key, STR_NONE,
-         "tls: failed to find any PEM data in certificate input"},
+        {junk, own.key, STR_NONE, "tls: failed to find any PEM data in certificate input"},
         {own.pem, junk, STR_NONE, "tls: failed to find any PEM data in key input"},
         {own.key, own.pem, STR_NONE,
          "tls: failed to find certificate PEM data in certificate input, but did find a private "
