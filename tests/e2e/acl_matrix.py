@@ -59,7 +59,7 @@ SECRETS = {kind: uuid(0x100 + i) for i, kind in enumerate(KINDS)}
 SECRETS.update({"none": None, "management": uuid(1), "agent-master": uuid(2)})
 ACCESSORS = {kind: uuid(0x200 + i) for i, kind in enumerate(KINDS)}
 FIXED = {"secret_of_temporary": uuid(0x301), "temporary": uuid(0x302), "missing": uuid(0x399), "accessor_of_read": ACCESSORS["read"],
-         "accessor_of_legacy": ACCESSORS["legacy"], "secret_of_read": SECRETS["read"], "secret_of_legacy": SECRETS["legacy"], "node": NODE}
+         "secret_of_read": SECRETS["read"], "secret_of_legacy": SECRETS["legacy"], "node": NODE}
 
 KEYS = ["MDEyMzQ1Njc4OTAxMjM0NQ==", "YWJjZGVmZ2hpamtsbW5vcA=="]  # of gossip
 
@@ -139,7 +139,9 @@ def tokens():
                                 "NodeIdentities": [{"NodeName": "other", "Datacenter": "dc1"}]})
     yield put("/v1/acl/create", {"ID": SECRETS["legacy"], "Name": "token-legacy", "Type": "client",
                                  "Rules": "\n".join('%s "narrow" { policy = "write" }' % word for word in NAMED)})
-    yield get("/v1/acl/token/self", kind="legacy", save=("accessor_of_legacy", "AccessorID"))
+
+
+AS_LEGACY = get("/v1/acl/token/self", kind="legacy", save=("accessor_of_legacy", "AccessorID"))
 
 
 def world():
@@ -196,6 +198,10 @@ def reads():
                  "internal/ui/node/", "internal/ui/services?dc=missing", "internal/ui/services?filter=Name==narrow",
                  "coordinate/node/narrow?segment=x", "coordinate/nodes?dc=missing"):
         yield get("/v1/" + path)
+    for path in ("catalog/service/narrow", "catalog/connect/narrow", "catalog/node/narrow", "catalog/node-services/narrow", "health/node/narrow",
+                 "health/checks/narrow", "health/state/any", "health/service/narrow", "health/connect/narrow", "internal/ui/nodes",
+                 "internal/ui/services"):
+        yield get("/v1/%s?filter=bogus+%%3D" % path)
     yield from reads_by_id()
     yield from reads_of_operator()
 

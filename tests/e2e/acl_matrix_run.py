@@ -8,7 +8,7 @@ import json
 import os
 import re
 
-from e2e.acl_matrix import ACCESSORS, FIXED, KINDS, NODE, SECRETS, configuration, requests, world
+from e2e.acl_matrix import ACCESSORS, AS_LEGACY, FIXED, KINDS, NODE, SECRETS, configuration, requests, world
 from e2e.harness import PORTS, Agent, until
 
 RECORDING = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "vectors", "acl", "matrix.json.gz")
@@ -45,8 +45,10 @@ class World:
         return all(status == 200 for status, _, _ in got) and b"passing" in got[1][2]
 
     def _is_complete(self):
-        """What is registered with the agent is in the catalog, events have come back, coordinates were flushed, the server was found healthy."""
-        if self.ask("GET", "/v1/operator/autopilot/health")[0] != 200:
+        """What is registered with the agent is in the catalog, events have come back, coordinates were flushed, the server was found healthy,
+        and the legacy token got its accessor."""
+        self._must(AS_LEGACY)
+        if self.ask("GET", "/v1/operator/autopilot/health")[0] != 200 or not self.words["accessor_of_legacy"]:
             return False
         shown = {path: self.ask("GET", path)[2].decode() for path in
                  ("/v1/health/node/" + NODE, "/v1/event/list", "/v1/coordinate/nodes", "/v1/catalog/node-services/" + NODE)}
@@ -116,7 +118,7 @@ class World:
         if request.opaque and status == 200:
             return "200 %s ..." % index
         text = self._plain(body)
-        if status == 200 and len(text) > SHORT:
+        if status == 200 and len(text) > SHORT and not request.path.startswith("/v1/acl/rules/"):
             text = " ".join(sorted(visible(body, request.ignore)))
         return "%d %s %s" % (status, index, text)
 
