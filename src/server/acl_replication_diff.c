@@ -85,11 +85,11 @@ static size_t identities_size(const struct list *services, const struct list *no
     size_t size = 0;
     for (uint32_t i = 0; i < services->len; i++) {
         const struct service_identity *s = LIST_AT(*services, struct service_identity *, i);
-        size += s->service_name.len + strings_size(&s->datacenters);
+        size += s != NULL ? s->service_name.len + strings_size(&s->datacenters) : 0;
     }
     for (uint32_t i = 0; i < nodes->len; i++) {
         const struct node_identity *n = LIST_AT(*nodes, struct node_identity *, i);
-        size += n->node_name.len + n->datacenter.len;
+        size += n != NULL ? n->node_name.len + n->datacenter.len : 0;
     }
     return size;
 }

@@ -38,7 +38,7 @@ void agent_tokens_free(struct agent_tokens *t) {
         return;
     }
     for (int kind = 0; kind < AGENT_TOKEN_KINDS; kind++) {
-        secret_forget(t, kind);
+        secret_forget(t, (enum agent_token_kind)kind);
     }
     pthread_mutex_destroy(&t->mutex);
     mem_free(t);

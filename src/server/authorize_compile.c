@@ -54,7 +54,7 @@ static bool holds_here(const struct compiler *c, const struct list *datacenters)
 static void add_services(struct compiler *c, const struct list *identities) {
     for (uint32_t i = 0; i < identities->len; i++) {
         const struct service_identity *s = LIST_AT(*identities, struct service_identity *, i);
-        if (holds_here(c, &s->datacenters)) {
+        if (s != NULL && holds_here(c, &s->datacenters)) {
             source_synthetic(c, str_format(c->arena, SERVICE_RULES, STR_ARG(s->service_name),
                                            STR_ARG(s->service_name)));
         }
@@ -64,7 +64,7 @@ static void add_services(struct compiler *c, const struct list *identities) {
 static void add_nodes(struct compiler *c, const struct list *identities) {
     for (uint32_t i = 0; i < identities->len; i++) {
         const struct node_identity *n = LIST_AT(*identities, struct node_identity *, i);
-        if (str_eq(n->datacenter, c->server->options.datacenter)) {
+        if (n != NULL && str_eq(n->datacenter, c->server->options.datacenter)) {
             source_synthetic(c, str_format(c->arena, NODE_RULES, STR_ARG(n->node_name)));
         }
     }
