@@ -38,6 +38,7 @@ def test_anonymous_by_the_old_api(agents, praetor_asan):
     until("the new system", lambda: answers(agent, "/v1/acl/token/self"))
     until("the node", lambda: answers(agent, "/v1/health/node/old1") not in (None, []))
     assert agent.get("/v1/acl/info/anonymous").json == []
+    before = agent.get("/v1/acl/token/00000000-0000-0000-0000-000000000002", **TOKEN).json
     assert rcode(agent, "old1.node.consul") == 3
     assert agent.get("/v1/kv/public/x").status == 403
 
@@ -55,9 +56,17 @@ def test_anonymous_by_the_old_api(agents, praetor_asan):
     assert [(i["ID"], i["Type"], i["Rules"]) for i in info] == [("anonymous", "client", RULES)]
     token = agent.get("/v1/acl/token/00000000-0000-0000-0000-000000000002", **TOKEN).json
     assert (token["Rules"], token["SecretID"]) == (RULES, "anonymous")
+    assert token["CreateTime"] == before["CreateTime"] and token["Hash"] != before["Hash"]
+    assert token["CreateIndex"] == before["CreateIndex"] < token["ModifyIndex"]
     # Again, as any token of the old kind; and taken away.
     again = json.dumps({"ID": "anonymous", "Type": "client", "Rules": ""}).encode()
     assert agent.put("/v1/acl/update", again, **TOKEN).status == 200
     assert rcode(agent, "old1.node.consul") == 3
     refused = agent.put("/v1/acl/destroy/anonymous", **TOKEN)
     assert (refused.status, refused.text) == (403, "Permission denied: Cannot delete anonymous token")
+    # Until it gets policies, which makes it one of the new kind.
+    policies = json.dumps({"Policies": [{"Name": "global-management"}]}).encode()
+    assert agent.put("/v1/acl/token/00000000-0000-0000-0000-000000000002", policies, **TOKEN).status == 200
+    assert agent.get("/v1/acl/info/anonymous").json == []
+    refused = agent.put("/v1/acl/update", again, **TOKEN)
+    assert (refused.status, refused.text) == (500, "Cannot use legacy endpoint to modify a non-legacy token")
