@@ -358,7 +358,7 @@ SHAPE(acl_authorization_request, "ACLAuthorizationRequest");
 #define OF struct acl_remote_authorization_request
 static const struct field acl_remote_authorization_request_fields[] = {
     F_STR("Datacenter", datacenter),
-    F_LIST("Requests", requests, OF_PTR(acl_authorization_request)),
+    F_LIST("Requests", requests, OF_STRUCT(acl_authorization_request)),
     QUERY_BLOCK,
 };
 #undef OF

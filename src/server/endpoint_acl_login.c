@@ -145,9 +145,11 @@ static bool login_prepare(struct call_context *c, void *request, struct buf *ent
 
 static bool logout_place(const struct call *c, struct str *datacenter, struct error *e) {
     const struct acl_logout_request *r = c->request;
-    if (!acl_place_methods(c, datacenter, e))
+    if (!acl_place(c, datacenter, e))
         return false;
-    return r->write.token.len > 0 || not_found(e); /* that nobody's token is not meant */
+    if (r->write.token.len == 0) /* that nobody's token is not meant */
+        return not_found(e);
+    return acl_place_methods(c, datacenter, e);
 }
 
 static bool logout_prepare(struct call_context *c, void *request, struct buf *entry,

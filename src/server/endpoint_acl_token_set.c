@@ -240,10 +240,10 @@ static bool clone_prepare(struct call_context *c, void *request, struct buf *ent
         return false;
     if (source != NULL && authorize_expired(source, time_now_wall()))
         source = NULL;
-    if (acl_goes_to_primary(c, source))
-        return true;
     if (source == NULL)
         return error_set(e, ERROR_DENIED, "ACL not found");
+    if (acl_goes_to_primary(c, source))
+        return true;
     if (source->auth_method.len > 0)
         return REFUSE(e, "Cannot clone a token created from an auth method");
     if (source->rules.len > 0)

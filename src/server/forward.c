@@ -14,6 +14,7 @@
 #include "codec/msgpack.h"
 #include "server/server_room.h"
 #include "server/thread.h"
+#include "store/acl.h"
 
 /* What a call keeps from its first try elsewhere until its end. */
 struct forward {
@@ -222,9 +223,31 @@ static void route_client(struct server_thread *t, struct call *c) {
     arena_free(&arena);
 }
 
+/* A token that is only known in this datacenter is nobody's elsewhere: such a call goes on without
+ * it, as the anonymous token's (acl.md 14.4). */
+static void hide_local_token(struct server_thread *t, struct call *c) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct store_read read;
+    struct acl_token *token = NULL;
+    if (c->endpoint->token < 0 || !c->server->options.acl.enabled) {
+        return;
+    }
+    struct str *secret = (struct str *)((char *)c->request + c->endpoint->token);
+    if (secret->len > 0 && store_read_begin(t->store, &read, &arena, NULL, &e)) {
+        acl_token_by_secret(&read, *secret, &token);
+        if (token != NULL && token->local) {
+            *secret = STR("");
+        }
+        store_read_end(&read);
+    }
+    arena_free(&arena);
+}
+
 static void route_datacenter(struct server_thread *t, struct call *c, struct str datacenter) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
+    hide_local_token(t, c);
     const struct peer *peer = peers_choose(c->server->peers, datacenter, &e);
     if (peer == NULL) {
         fail(c, e.kind, e.text);

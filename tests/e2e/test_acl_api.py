@@ -480,7 +480,7 @@ class Side:
 
     def ask(self, who, method, path, body):
         path = self.fill(path)
-        prefix = "/v1/" if path.startswith("internal/") else "/v1/acl/"
+        prefix = "/v1/" if path.startswith(("internal/", "kv/", "catalog/")) else "/v1/acl/"
         headers = {"X-Consul-Token": self.who(who)} if who != "none" else {}
         return self.agent.request(method, prefix + path, self.fill(body).encode() or None, headers=headers)
 
