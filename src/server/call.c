@@ -6,6 +6,7 @@
 #include "base/metrics.h"
 #include "base/random.h"
 #include "base/time.h"
+#include "server/near.h"
 #include "server/server_room.h"
 #include "server/thread.h"
 
@@ -431,8 +432,26 @@ static void run_authorized(struct server_thread *t, struct call *c) {
     }
 }
 
+static bool call_check_filter(struct call *c) {
+    const struct endpoint *endpoint = c->endpoint;
+    if (endpoint->filtered == NULL)
+        return true;
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    const struct query_options *options =
+        (const void *)((const char *)c->request + endpoint->options);
+    bool ok = filter_check(options->filter, endpoint->filtered, &e);
+    if (!ok)
+        call_deliver_error(c, e.kind, e.text);
+    arena_free(&arena);
+    return ok;
+}
+
 void call_run(struct server_thread *t, struct call *c) {
     c->started = c->endpoint->metric != NULL ? time_now_monotonic() : 0;
+    if (!call_check_filter(c)) {
+        return;
+    }
     if (c->endpoint->token < 0 || !t->server->options.acl.enabled ||
         (c->endpoint->tokenless != NULL && c->endpoint->tokenless(c->request))) {
         run_authorized(t, c);

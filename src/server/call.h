@@ -85,6 +85,10 @@ struct endpoint {
     /* Optional: whether this request's token is not looked at either. */
     bool (*tokenless)(const void *request);
 
+    /* Optional: whose fields the request's filter expression names. One that is no expression is
+     * then refused before the token is looked at; elsewhere by the read. */
+    const struct shape *filtered;
+
     /* Optional: what is refused before the call is routed (rpc.md 6). */
     bool (*check)(const void *request, struct error *e);
     /* Optional, after that, on each server that the call comes through: what is refused there, and

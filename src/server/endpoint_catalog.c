@@ -176,6 +176,7 @@ const struct endpoint endpoint_catalog_list_datacenters = {
 
 const struct endpoint endpoint_catalog_list_nodes = {
     ENDPOINT_READS("Catalog.ListNodes", ENDPOINT_BLOCKING, dc_request, indexed_nodes),
+    .filtered = &node_shape,
     .read = list_nodes,
 };
 
@@ -198,12 +199,14 @@ const struct endpoint endpoint_catalog_service_nodes = {
 
 const struct endpoint endpoint_catalog_node_services = {
     ENDPOINT_READS("Catalog.NodeServices", ENDPOINT_BLOCKING, node_request, indexed_node_services),
+    .filtered = &node_service_shape,
     .read = node_services_read,
 };
 
 const struct endpoint endpoint_catalog_node_service_list = {
     ENDPOINT_READS("Catalog.NodeServiceList", ENDPOINT_BLOCKING, node_request,
                    indexed_node_service_list),
+    .filtered = &node_service_shape,
     .read = node_service_list_read,
 };
 

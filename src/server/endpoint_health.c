@@ -117,11 +117,13 @@ static void service_nodes_observe(const void *request, const void *reply) {
 const struct endpoint endpoint_health_checks_in_state = {
     ENDPOINT_READS("Health.ChecksInState", ENDPOINT_BLOCKING, checks_in_state_request,
                    indexed_health_checks),
+    .filtered = &health_check_shape,
     .read = checks_in_state,
 };
 
 const struct endpoint endpoint_health_node_checks = {
     ENDPOINT_READS("Health.NodeChecks", ENDPOINT_BLOCKING, node_request, indexed_health_checks),
+    .filtered = &health_check_shape,
     .read = node_checks,
 };
 
@@ -129,6 +131,7 @@ const struct endpoint endpoint_health_service_checks = {
     ENDPOINT_READS("Health.ServiceChecks", ENDPOINT_BLOCKING, service_request,
                    indexed_health_checks),
     .check = service_checks_check,
+    .filtered = &health_check_shape,
     .read = service_checks,
 };
 

@@ -110,7 +110,8 @@ static bool get_read(struct call_context *c, const void *request, void *reply, s
         return false;
     if (q == NULL)
         return error_set(e, ERROR_NOT_FOUND, NOT_FOUND);
-    if (query_is_named(q) && !permit(c, ACL_QUERY, ACL_READ, q->name, e))
+    if (query_is_named(q) && !authorizer_may_acl(c->may, ACL_WRITE) &&
+        !permit(c, ACL_QUERY, ACL_READ, q->name, e))
         return false;
     redact_query(c, q);
     out->queries = LIST_NEW(c->arena, struct prepared_query *, 1);
@@ -139,12 +140,24 @@ resolve(struct call_context *c, const struct prepared_query_execute_request *r, 
     return q;
 }
 
+/* False: what the bearer of the secret may do is found out first, and the read begins anew. */
+static bool has_rights_of(struct call_context *c, struct str secret) {
+    struct str wanted = secret.len > 0 ? secret : STR("anonymous");
+    if (!server_options(c->server)->acl.enabled || str_eq(c->secret, wanted))
+        return true;
+    c->as = wanted;
+    return false;
+}
+
 static bool explain_read(struct call_context *c, const void *request, void *reply,
                          struct error *e) {
+    const struct prepared_query_execute_request *r = request;
     struct prepared_query_explain_response *out = reply;
-    struct prepared_query *q = resolve(c, request, e);
+    struct prepared_query *q = resolve(c, r, e);
     if (q == NULL)
         return false;
+    if (!has_rights_of(c, r->options.token))
+        return true;
     struct list one = {&q, 1, true};
     filter_queries(c, &one);
     if (one.len == 0)
@@ -284,13 +297,9 @@ static void limit(struct list *nodes, int64_t most) {
 }
 
 /* A query shows what its own token may see, if it has one; only then whose request it is does not
- * matter. False: whether that is so is found out first, and execution begins anew. */
+ * matter. */
 static bool has_rights(struct call_context *c, const struct prepared_query *q, struct str callers) {
-    struct str wanted = q->token.len > 0 ? q->token : callers.len > 0 ? callers : STR("anonymous");
-    if (!server_options(c->server)->acl.enabled || str_eq(c->secret, wanted))
-        return true;
-    c->as = wanted;
-    return false;
+    return has_rights_of(c, q->token.len > 0 ? q->token : callers);
 }
 
 static void execute(struct call_context *c, const struct prepared_query *q, bool connect,
@@ -352,8 +361,8 @@ const struct endpoint endpoint_prepared_query_list = {
 };
 
 const struct endpoint endpoint_prepared_query_explain = {
-    ENDPOINT_READS("PreparedQuery.Explain", ENDPOINT_READ, prepared_query_execute_request,
-                   prepared_query_explain_response),
+    ENDPOINT_READS_AS("PreparedQuery.Explain", ENDPOINT_READ, prepared_query_execute_request,
+                      prepared_query_explain_response),
     .metric = "prepared-query.explain",
     .read = explain_read,
 };

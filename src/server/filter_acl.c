@@ -36,6 +36,8 @@ void filter_service_names(const struct call_context *c, struct list *names) {
 
 void filter_gateway_services(const struct call_context *c, struct list *services) {
     FILTER_LIST(c, *services, const struct gateway_service *, sees_service(c, item->service.name));
+    services->present =
+        services->present || c->may != NULL; /* [] where all is filtered, not null */
 }
 
 /* ---- instances and checks ---- */

@@ -90,13 +90,26 @@ void near_sort(struct call_context *c, const struct query_source *source, struct
 
 /* ---- filters ---- */
 
-static struct filter *compile(struct call_context *c, struct str text, const struct shape *shape,
+static struct filter *compile(struct arena *arena, struct str text, const struct shape *shape,
                               struct error *e) {
-    struct filter *filter = filter_compile(text, shape, c->arena, e);
+    struct filter *filter = filter_compile(text, shape, arena, e);
     if (filter == NULL) {
         error_prefix(e, "Failed to create boolean expression evaluator: ");
     }
     return filter;
+}
+
+bool filter_check(struct str text, const struct shape *shape, struct error *e) {
+    if (text.len == 0) {
+        return true;
+    }
+    struct arena arena = ARENA_INIT;
+    struct filter *filter = compile(&arena, text, shape, e);
+    if (filter != NULL) {
+        filter_free(filter);
+    }
+    arena_free(&arena);
+    return filter != NULL;
 }
 
 bool filter_list(struct call_context *c, struct str text, const struct shape *shape,
@@ -104,7 +117,7 @@ bool filter_list(struct call_context *c, struct str text, const struct shape *sh
     if (text.len == 0) {
         return true;
     }
-    struct filter *filter = compile(c, text, shape, e);
+    struct filter *filter = compile(c->arena, text, shape, e);
     if (filter == NULL) {
         return false;
     }
@@ -127,7 +140,7 @@ bool filter_ptr_map(struct call_context *c, struct str text, const struct shape 
     if (text.len == 0) {
         return true;
     }
-    struct filter *filter = compile(c, text, shape, e);
+    struct filter *filter = compile(c->arena, text, shape, e);
     if (filter == NULL) {
         return false;
     }

@@ -26,6 +26,8 @@ bool filter_list(struct call_context *c, struct str text, const struct shape *sh
 /* The same for the values of a map whose pairs have pointers to such structs. */
 bool filter_ptr_map(struct call_context *c, struct str text, const struct shape *shape,
                     struct list *map, struct error *e);
+/* Only whether it is an expression; "" is one. */
+bool filter_check(struct str text, const struct shape *shape, struct error *e);
 
 /* Counts a query for a service (observe.c). family: "catalog", "health"; found: how many instances.
  */
