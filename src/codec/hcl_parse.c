@@ -255,8 +255,11 @@ static void comment_behind(struct parser *p, struct hcl_node *list) {
     scan(p);
     unscan(p);
     struct hcl_node *node = list->nodes[list->len - 1];
-    if (node->kind == HCL_NODE_LITERAL && p->comments->behind != NULL)
-        node->behind = hcl_gather_take(&p->comments->behind);
+    if (node->kind != HCL_NODE_LITERAL || p->comments->behind == NULL)
+        return;
+    if (node->behind != NULL) /* of a comma before: there may be several */
+        node->behind->attached = false;
+    node->behind = hcl_gather_take(&p->comments->behind);
 }
 
 /* The bracket was taken. */

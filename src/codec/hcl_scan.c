@@ -276,7 +276,7 @@ static enum hcl_token_type scan_string(struct hcl_scanner *s, bool templates) {
 /* A line, from `from` to before its newline, holds nothing but blanks and the anchor. */
 static bool is_closing(struct str line, struct str anchor, bool indented) {
     struct str trimmed = line;
-    while (trimmed.len > 0 && (trimmed.data[0] == ' ' || trimmed.data[0] == '\t'))
+    while (trimmed.len > 0 && memchr(" \t\v\f\r", trimmed.data[0], 5) != NULL)
         trimmed = str_sub(trimmed, 1, SIZE_MAX);
     /* The peer compares the line's length with that of the anchor and its dash: with "<<-" an
      * anchor in the first column is not seen. */

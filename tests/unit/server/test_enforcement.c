@@ -221,6 +221,7 @@ static const struct {
     {"Coordinate.ListDatacenters", "acl.md 9.6"},
     {"PreparedQuery.Execute", "the read says whose rights count: test_execute"},
     {"PreparedQuery.ExecuteRemote", "the same"},
+    {"PreparedQuery.Explain", "the same, once there is such a query; its row is above"},
     {"ACL.BootstrapTokens", "there is no token yet (acl.md 13)"},
     {"ACL.Bootstrap", "the same"},
     {"ACL.Login", "one is asked for (acl.md 15.1)"},
