@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 
 #include "base/arena.h"
+#include "base/mem.h"
 #include "base/str.h"
 
 struct certificate {
