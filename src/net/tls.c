@@ -70,6 +70,20 @@ static BIO *bio_of(struct str text) {
     return BIO_new_mem_buf(text.data, (int)text.len);
 }
 
+static bool has_block(struct str pem, const char *type) {
+    return str_find(pem, str_from(type), 0) >= 0;
+}
+
+#define SHOWN_MAX 200 /* bytes of a file that is no certificate */
+
+/* The peer shows the whole content. What may be a key is not shown. */
+static bool couldnt_parse(struct str pem, struct error *e) {
+    if (has_block(pem, "PRIVATE KEY"))
+        return error_set(e, ERROR_INTERNAL, "Couldn't parse PEM");
+    struct str shown = str_sub(pem, 0, pem.len < SHOWN_MAX ? pem.len : SHOWN_MAX);
+    return error_set(e, ERROR_INTERNAL, "Couldn't parse PEM " STR_FMT, STR_ARG(shown));
+}
+
 /* All certificates of a text are anchors; what else it holds is skipped (tls.md 2). */
 static bool authorities_add(struct tls_config *c, struct str pem, struct error *e) {
     BIO *bio = bio_of(pem);
@@ -81,12 +95,7 @@ static bool authorities_add(struct tls_config *c, struct str pem, struct error *
     ERR_clear_error();
     BIO_free(bio);
     c->anchor_count += count;
-    /* The peer shows the content, which may be a private key. */
-    return count > 0 || error_set(e, ERROR_INTERNAL, "Couldn't parse PEM");
-}
-
-static bool has_block(struct str pem, const char *type) {
-    return str_find(pem, str_from(type), 0) >= 0;
+    return count > 0 || couldnt_parse(pem, e);
 }
 
 static bool certificate_missing(struct str pem, struct error *e) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/trust.h"
 #include "net/tls_room.h"
 
 /* ---- the BIO ---- */
@@ -103,22 +104,12 @@ void tls_offer(struct tls_session *s, struct str protocols) {
 
 /* ---- errors ---- */
 
-/* The other side's alert, or what is wrong with its bytes, as the peer words it. */
-static const char *words_for(unsigned long code) {
+/* What is wrong with the other side's bytes, as the peer words it. */
+static const char *words_for(int reason) {
     static const struct {
         int reason;
         const char *words;
     } known[] = {
-        {SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, "remote error: tls: bad certificate"},
-        {SSL_R_TLSV1_ALERT_UNKNOWN_CA, "remote error: tls: unknown certificate authority"},
-        {SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, "remote error: tls: unsupported certificate"},
-        {SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, "remote error: tls: expired certificate"},
-        {SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, "remote error: tls: unknown certificate"},
-        {SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, "remote error: tls: handshake failure"},
-        {SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, "remote error: tls: protocol version not supported"},
-        {SSL_R_TLSV1_UNRECOGNIZED_NAME, "remote error: tls: unrecognized name"},
-        {SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, "remote error: tls: certificate required"},
-        {SSL_R_TLSV1_ALERT_INTERNAL_ERROR, "remote error: tls: internal error"},
         {SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, "tls: client didn't provide a certificate"},
         {SSL_R_NO_SHARED_CIPHER, "tls: no cipher suite supported by both client and server"},
         {SSL_R_UNSUPPORTED_PROTOCOL, "tls: client offered only unsupported versions"},
@@ -129,23 +120,32 @@ static const char *words_for(unsigned long code) {
         {SSL_R_BAD_RECORD_TYPE, "tls: first record does not look like a TLS handshake"},
     };
     for (size_t i = 0; i < COUNT_OF(known); i++) {
-        if (ERR_GET_REASON(code) == known[i].reason)
+        if (reason == known[i].reason)
             return known[i].words;
     }
     return NULL;
 }
 
+static void say(struct tls_session *s, unsigned long code) {
+    char spare[32];
+    int reason = ERR_GET_REASON(code);
+    const char *words = words_for(reason), *own = ERR_reason_error_string(code);
+    if (code == 0)
+        snprintf(s->error, sizeof s->error, "EOF");
+    else if (reason >= SSL_AD_REASON_OFFSET) /* an alert of the other side's */
+        snprintf(s->error, sizeof s->error, "remote error: %s",
+                 trust_alert(reason - SSL_AD_REASON_OFFSET, spare));
+    else if (words != NULL)
+        snprintf(s->error, sizeof s->error, "%s", words);
+    else
+        snprintf(s->error, sizeof s->error, "tls: %s", own != NULL ? own : "failed");
+}
+
 static enum tls_result fail(struct tls_session *s) {
     unsigned long code = ERR_peek_error();
     s->failed = true;
-    if (s->error[0] == '\0') { /* verification has said it already */
-        const char *words = code != 0 ? words_for(code) : "EOF";
-        const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
-        if (words != NULL)
-            snprintf(s->error, sizeof s->error, "%s", words);
-        else
-            snprintf(s->error, sizeof s->error, "tls: %s", reason != NULL ? reason : "failed");
-    }
+    if (s->error[0] == '\0') /* else verification has said it already */
+        say(s, code);
     ERR_clear_error();
     return TLS_FAILED;
 }

@@ -334,7 +334,7 @@ static void test_loading(void **state) {
          "tls: found a certificate rather than a key in the PEM for the private key"},
         {own.pem, ca.key, STR_NONE, "tls: private key does not match public key"},
         {STR_NONE, STR_NONE, own.key, "Couldn't parse PEM"},
-        {STR_NONE, STR_NONE, junk, "Couldn't parse PEM"},
+        {STR_NONE, STR_NONE, junk, "Couldn't parse PEM not PEM at all\n"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct error e = ERROR_IN(&arena);
