@@ -11,22 +11,6 @@ static int run(struct cli *cli, const void *options) {
 
 #define ABOUT "  Not part of this build of Praetor yet.\n"
 
-const struct command command_tls = {
-    .name = "tls",
-    .synopsis = "Certificates for agents",
-    .usage = "tls <subcommand> <subcommand> [options]",
-};
-const struct command command_tls_ca = {
-    .name = "tls ca",
-    .synopsis = "The authority for agents' certificates",
-    .usage = "tls ca <subcommand> [options] filename-prefix",
-};
-const struct command command_tls_cert = {
-    .name = "tls cert",
-    .synopsis = "Certificates for agents",
-    .usage = "tls cert <subcommand> [options] [filename-prefix]",
-};
-
 const struct command command_config_read = {
     .name = "config read",
     .synopsis = "Shows a configuration entry",
@@ -63,22 +47,6 @@ const struct command command_connect_proxy = {
     .name = "connect proxy",
     .synopsis = "Runs the built-in proxy",
     .usage = "connect proxy [options]",
-    .about = ABOUT,
-    .raw = true,
-    .run = run,
-};
-const struct command command_tls_ca_create = {
-    .name = "tls ca create",
-    .synopsis = "Makes an authority",
-    .usage = "tls ca create [options]",
-    .about = ABOUT,
-    .raw = true,
-    .run = run,
-};
-const struct command command_tls_cert_create = {
-    .name = "tls cert create",
-    .synopsis = "Makes a certificate",
-    .usage = "tls cert create [options]",
     .about = ABOUT,
     .raw = true,
     .run = run,
