@@ -15,6 +15,7 @@
 #include "cli/settings.h"
 #include "cli/transport.h"
 #include "codec/json.h"
+#include "codec/trust.h"
 
 #define CONNECT_TIMEOUT_MS 30000L
 #define REDIRECTS_MAX 10L
@@ -23,6 +24,7 @@
 struct client {
     struct settings settings;
     CURLM *multi;
+    struct trust_watch *trust;
     struct call_state *calls; /* under way */
     size_t done;              /* ended during the current poll */
     int64_t timer_at;
@@ -77,6 +79,7 @@ struct client *client_new(struct cli *cli, struct error *e) {
         error_set(e, ERROR_INTERNAL, "libcurl cannot start");
         return NULL;
     }
+    c->trust = trust_watch_new(settings.server_name.len > 0 ? settings.server_name : settings.name);
     return c;
 }
 
@@ -111,6 +114,7 @@ void client_free(struct client *c) {
     while (c->calls != NULL)
         state_free(c->calls);
     curl_multi_cleanup(c->multi);
+    trust_watch_release(c->trust);
     mem_free(c);
 }
 
@@ -222,11 +226,22 @@ static void set_address(struct call_state *state) {
         curl_easy_setopt(easy, CURLOPT_PROXY, "");
 }
 
+/* libcurl's context before its first use: servers are judged as the peer does, names included. */
+static CURLcode on_tls(CURL *easy, void *context, void *owner) {
+    (void)easy;
+    struct client *c = owner;
+    trust_watch_forget(c->trust);
+    return trust_watch_attach(c->trust, context, c->settings.verify) ? CURLE_OK
+                                                                     : CURLE_OUT_OF_MEMORY;
+}
+
 static void set_tls(struct call_state *state) {
     const struct settings *s = &state->client->settings;
     CURL *easy = state->easy;
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, s->verify ? 1L : 0L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, s->verify ? 2L : 0L);
+    bool judged = curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_tls) == CURLE_OK;
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, state->client);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, s->verify && !judged ? 2L : 0L);
     if (s->ca.data != NULL) {
         struct curl_blob pem = {(void *)s->ca.data, s->ca.len, CURL_BLOB_NOCOPY};
         curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &pem);
@@ -332,7 +347,8 @@ static void fail_call(struct call_state *state, CURLcode code) {
                               .os_errno = (int)os_errno,
                               .connected = connected > 0,
                               .local_ip = "",
-                              .settings = &c->settings};
+                              .settings = &c->settings,
+                              .tls_fault = trust_watch_fault(c->trust)};
     curl_easy_getinfo(state->easy, CURLINFO_LOCAL_IP, &failure.local_ip);
     curl_easy_getinfo(state->easy, CURLINFO_LOCAL_PORT, &failure.local_port);
     call->failed = true;

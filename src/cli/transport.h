@@ -19,6 +19,7 @@ struct failure {
     const char *local_ip; /* of this side; empty when unknown */
     long local_port;
     const struct settings *settings;
+    struct str tls_fault; /* what OpenSSL saw of it, in the peer's words; absent: nothing */
 };
 
 /* Sets the error to the reason, without the method and URL in front. */
