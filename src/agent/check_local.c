@@ -6,6 +6,7 @@
 #include "agent/check_run.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "server/secure.h"
 
 #define LOGGER "agent"
 
@@ -109,11 +110,10 @@ static struct check_run *run_new(struct local *l, const struct local_check *c,
     r->ended = ended;
     const struct config_tls *tls = &l->config->tls;
     if (tls->enable_agent_tls_for_checks)
-        r->tls = (struct http_tls){
-            str_copy(&r->arena, tls->ca_file), str_copy(&r->arena, tls->ca_path),
-            str_copy(&r->arena, tls->cert_file), str_copy(&r->arena, tls->key_file),
-            str_copy(&r->arena,
-                     tls->server_name.len > 0 ? tls->server_name : l->config->node_name)};
+        r->tls = (struct http_tls){.config = secure_config(server_secure(l->server)),
+                                   .server_name = str_copy(&r->arena, tls->server_name.len > 0
+                                                                          ? tls->server_name
+                                                                          : l->config->node_name)};
     return r;
 }
 

@@ -256,6 +256,7 @@ void check_run_stop(struct check_run *r) {
 void check_run_free(struct check_run *r) {
     struct arena arena = r->arena;
     buf_free(&r->result_memory);
+    tls_config_release(r->tls.config);
     mem_free(r);
     arena_free(&arena);
 }

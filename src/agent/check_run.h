@@ -16,6 +16,7 @@
 #include "net/fault.h"
 #include "net/http_client.h"
 #include "net/loop.h"
+#include "net/tls.h"
 #include "schema/catalog.h"
 
 enum check_health { CHECK_PASSING, CHECK_WARNING, CHECK_CRITICAL };

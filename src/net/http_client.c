@@ -14,7 +14,10 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "codec/trust.h"
+#include "codec/url_parts.h"
 #include "net/fault.h"
+#include "net/tls.h"
 
 #undef curl_easy_setopt
 #undef curl_easy_getinfo
@@ -307,22 +310,27 @@ static curl_socket_t on_open_socket(void *owner, curlsocktype purpose, struct cu
     return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
 
+/* libcurl's context before its first use. */
+static CURLcode on_tls(CURL *easy, void *context, void *owner) {
+    (void)easy;
+    struct http_transfer *t = owner;
+    if (t->tls != NULL && t->tls->config != NULL)
+        tls_config_dress(t->tls->config, context);
+    return trust_watch_attach(t->trust, context, !t->skip_verify) ? CURLE_OK : CURLE_OUT_OF_MEMORY;
+}
+
 static void set_tls(struct http_transfer *t) {
     CURL *c = t->easy;
     const struct http_tls *tls = t->tls;
-    if (t->skip_verify) {
-        lib.easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
-        lib.easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
-    }
+    t->trust = trust_watch_new(url_host(str_from(t->url)));
+    bool judged = lib.easy_setopt(c, CURLOPT_SSL_CTX_FUNCTION, on_tls) == CURLE_OK;
+    lib.easy_setopt(c, CURLOPT_SSL_CTX_DATA, t);
+    lib.easy_setopt(c, CURLOPT_SSL_VERIFYPEER, t->skip_verify ? 0L : 1L);
+    lib.easy_setopt(c, CURLOPT_SSL_VERIFYHOST, t->skip_verify || judged ? 0L : 2L);
     if (tls == NULL)
         return;
     if (tls->ca_file.len > 0)
         lib.easy_setopt(c, CURLOPT_CAINFO, tls->ca_file.data);
-    if (tls->ca_path.len > 0) {
-        lib.easy_setopt(c, CURLOPT_CAPATH, tls->ca_path.data);
-        if (tls->ca_file.len == 0)
-            lib.easy_setopt(c, CURLOPT_CAINFO, NULL);
-    }
     if (tls->ca_pem.len > 0) {
         struct curl_blob blob = {(void *)(uintptr_t)tls->ca_pem.data, tls->ca_pem.len,
                                  CURL_BLOB_NOCOPY};
@@ -389,13 +397,22 @@ static void set_manners(struct http_transfer *t) {
     lib.easy_setopt(c, CURLOPT_PRIVATE, t);
 }
 
+static void drop(struct http_transfer *t) {
+    lib.easy_cleanup(t->easy);
+    t->easy = NULL;
+    lib.slist_free_all(t->connect_list);
+    t->connect_list = NULL;
+    trust_watch_release(t->trust);
+    t->trust = NULL;
+}
+
 bool http_transfer_start(struct http_transfer *t, struct error *e) {
     ASSERT(t->easy == NULL);
     t->code = CURLE_OK;
     t->os_error = 0;
     t->status = 0;
     t->status_line = t->address = t->location = t->local_end = t->remote_end = STR_NONE;
-    t->broken = STR_NONE;
+    t->broken = t->tls_fault = STR_NONE;
     t->head_over = false;
     t->error_text[0] = '\0';
     t->easy = lib.easy_init();
@@ -407,8 +424,7 @@ bool http_transfer_start(struct http_transfer *t, struct error *e) {
     CURLMcode code = lib.multi_add_handle(t->curl->multi, t->easy);
     if (code == CURLM_OK)
         return true;
-    lib.easy_cleanup(t->easy);
-    t->easy = NULL;
+    drop(t);
     return error_set(e, ERROR_INTERNAL, "libcurl: error %d", (int)code);
 }
 
@@ -416,10 +432,7 @@ void http_transfer_cancel(struct http_transfer *t) {
     if (t->easy == NULL)
         return;
     lib.multi_remove_handle(t->curl->multi, t->easy);
-    lib.easy_cleanup(t->easy);
-    t->easy = NULL;
-    lib.slist_free_all(t->connect_list);
-    t->connect_list = NULL;
+    drop(t);
 }
 
 void http_transfer_free(struct http_transfer *t) {
@@ -470,7 +483,9 @@ static void finish(struct http_transfer *t, CURLcode code) {
     lib.easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &number);
     t->os_error = (int)number;
     lib.easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
-    lib.easy_getinfo(t->easy, CURLINFO_SSL_VERIFYRESULT, &t->verify_result);
+    struct str fault = trust_watch_fault(t->trust);
+    if (code != CURLE_OK && fault.data != NULL)
+        t->tls_fault = str_copy(t->arena, fault);
     t->local_end = end_text(t, CURLINFO_LOCAL_IP, CURLINFO_LOCAL_PORT);
     t->remote_end = end_text(t, CURLINFO_PRIMARY_IP, CURLINFO_PRIMARY_PORT);
     http_transfer_cancel(t);
@@ -491,22 +506,12 @@ static void collect(struct http_client *c) {
 
 /* ---- what went wrong ---- */
 
-static struct str certificate_fault(const struct http_transfer *t, struct str host) {
-    switch (t->verify_result) {
-    case 0: /* the chain is good, the name is not */
-        return str_format(t->arena, "x509: certificate is not valid for " STR_FMT, STR_ARG(host));
-    case 9:
-    case 10:
-        return STR("x509: certificate has expired or is not yet valid");
-    default:
-        return STR("x509: certificate signed by unknown authority");
-    }
-}
-
 struct str http_transfer_fault(const struct http_transfer *t, struct str host) {
     struct arena *arena = t->arena;
     struct str error = str_from(t->error_text);
     struct str why = fault_errno(arena, t->os_error > 0 ? t->os_error : ECONNREFUSED);
+    if (t->tls_fault.data != NULL)
+        return t->tls_fault;
     switch (t->code) {
     case CURLE_COULDNT_RESOLVE_HOST:
         return fault_lookup(arena, host);
@@ -526,7 +531,7 @@ struct str http_transfer_fault(const struct http_transfer *t, struct str host) {
                           "read tcp " STR_FMT "->" STR_FMT ": read: connection reset by peer",
                           STR_ARG(t->local_end), STR_ARG(t->remote_end));
     case CURLE_PEER_FAILED_VERIFICATION:
-        return certificate_fault(t, host);
+        return STR("x509: certificate signed by unknown authority");
     case CURLE_SSL_CONNECT_ERROR:
         if (str_find(error, STR("reset by peer"), 0) >= 0)
             return str_format(arena,

@@ -13,12 +13,14 @@
 #include "base/error.h"
 #include "base/tail.h"
 #include "net/loop.h"
+#include "net/tls.h"
 
 struct http_client;
 
-/* The client's side of TLS. File names; empty: none. */
+/* The client's side of TLS. All may be empty. */
 struct http_tls {
-    struct str ca_file, ca_path, cert_file, key_file;
+    struct tls_config *config;               /* the agent's own; wins over the files */
+    struct str ca_file, cert_file, key_file; /* file names */
     struct str ca_pem;      /* the only certificates that are trusted; wins over the files */
     struct str server_name; /* the certificate must be for it; empty: for the URL's host */
 };
@@ -54,10 +56,11 @@ struct http_transfer {
     long status;
     struct str address; /* "127.0.0.1:80": the first that was tried; absent when none was */
     char error_text[CURL_ERROR_SIZE];
-    long verify_result;
+    struct str tls_fault; /* what was wrong with TLS, in the peer's words; absent: nothing */
     struct str local_end, remote_end; /* of the connection, "ip:port" */
 
     CURL *easy; /* while it is under way */
+    struct trust_watch *trust;
     struct curl_slist *connect_list;
     struct str location; /* of a redirect */
     bool head_over;

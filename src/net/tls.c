@@ -49,19 +49,26 @@ static bool suites_add(struct buf *list, const char *suite) {
     return true;
 }
 
-static void suites_set(SSL_CTX *ctx, const struct tls_options *o) {
-    struct buf list = BUF_INIT;
+static void suites_choose(struct tls_config *c, const struct tls_options *o) {
     for (size_t i = 0; i < o->suite_count; i++)
-        suites_add(&list, suite_of(o->suites[i]));
+        suites_add(&c->suites, suite_of(o->suites[i]));
     for (size_t i = 0; o->suite_count == 0 && i < COUNT_OF(suites); i++) {
         if (suites[i].usual)
-            suites_add(&list, suites[i].openssl);
+            suites_add(&c->suites, suites[i].openssl);
     }
-    buf_add_char(&list, '\0');
-    SSL_CTX_set_cipher_list(ctx, list.data);
+    buf_add_char(&c->suites, '\0');
+}
+
+/* What is strong enough is said by version and suites, as the peer does; certificates of any
+ * strength are taken. */
+static void strength_set(const struct tls_config *c, SSL_CTX *ctx) {
+    SSL_CTX_set_security_level(ctx, 0);
+    SSL_CTX_set_min_proto_version(ctx, c->least);
+    SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION);
+    SSL_CTX_set_cipher_list(ctx, c->suites.data);
     SSL_CTX_set_ciphersuites(
         ctx, "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384");
-    buf_free(&list);
+    SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384:P-521");
 }
 
 /* ---- certificates ---- */
@@ -190,16 +197,9 @@ static void use_pair(const struct tls_config *c, SSL_CTX *ctx) {
 }
 
 static SSL_CTX *context_new(struct tls_config *c, const struct tls_options *o, enum tls_role role) {
-    static const int least[] = {TLS1_VERSION, TLS1_1_VERSION, TLS1_2_VERSION, TLS1_3_VERSION};
     bool server = role == TLS_SERVER || role == TLS_SERVER_VERIFY;
     SSL_CTX *ctx = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
-    /* What is strong enough is said by version and suites here, as the peer does; certificates of
-     * any strength are taken. */
-    SSL_CTX_set_security_level(ctx, 0);
-    SSL_CTX_set_min_proto_version(ctx, least[o->least]);
-    SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION);
-    suites_set(ctx, o);
-    SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384:P-521");
+    strength_set(c, ctx);
     uint64_t options = SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                        SSL_OP_IGNORE_UNEXPECTED_EOF;
     if (o->prefer_server_suites)
@@ -222,10 +222,20 @@ static SSL_CTX *context_new(struct tls_config *c, const struct tls_options *o, e
     return ctx;
 }
 
+void tls_config_dress(const struct tls_config *c, SSL_CTX *ctx) {
+    strength_set(c, ctx);
+    use_pair(c, ctx);
+    if (c->anchor_count > 0)
+        SSL_CTX_set1_verify_cert_store(ctx, c->anchors);
+}
+
 struct tls_config *tls_config_new(const struct tls_options *o, struct error *e) {
+    static const int versions[] = {TLS1_VERSION, TLS1_1_VERSION, TLS1_2_VERSION, TLS1_3_VERSION};
     struct tls_config *c = MEM_NEW(struct tls_config);
     atomic_init(&c->references, 1);
     c->anchors = X509_STORE_new();
+    c->least = versions[o->least];
+    suites_choose(c, o);
     bool ok = pair_load(c, o, e);
     for (size_t i = 0; ok && i < o->authorities.len; i++)
         ok = authorities_add(c, o->authorities.texts[i], e);
@@ -252,6 +262,7 @@ void tls_config_release(struct tls_config *c) {
     X509_free(c->leaf);
     sk_X509_pop_free(c->chain, X509_free);
     EVP_PKEY_free(c->key);
+    buf_free(&c->suites);
     mem_free(c);
 }
 

@@ -38,6 +38,7 @@ enum tls_role {
 
 /* Immutable and counted (atomic): connections keep theirs when the configuration changes. */
 struct tls_config;
+struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
 /* NULL with the error: "tls: private key does not match public key", ... (tls.md 11, behind
  * "Failed to load cert/key pair: "). Needs no file. */
 struct tls_config *tls_config_new(const struct tls_options *options, struct error *e);
@@ -45,6 +46,9 @@ struct tls_config *tls_config_hold(struct tls_config *c);
 void tls_config_release(struct tls_config *c); /* NULL is allowed */
 bool tls_config_has_certificate(const struct tls_config *c);
 bool tls_config_has_authorities(const struct tls_config *c);
+/* Gives a client's context of somebody else's (libcurl's) this pair, versions, suites, and the
+ * authorities if there are any: else it keeps its own. */
+void tls_config_dress(const struct tls_config *c, struct ssl_ctx_st *ctx);
 
 /* ---- one connection ---- */
 

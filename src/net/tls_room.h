@@ -16,6 +16,8 @@ struct tls_config {
     X509 *leaf; /* NULL: no certificate */
     STACK_OF(X509) * chain;
     EVP_PKEY *key;
+    int least;         /* version, as OpenSSL numbers it */
+    struct buf suites; /* up to 1.2, as OpenSSL names them; terminated */
     SSL_CTX *contexts[TLS_ROLES];
 };
 

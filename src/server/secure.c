@@ -83,6 +83,13 @@ struct tls_session *secure_accept(struct secure *s, enum secure_port port) {
     return session;
 }
 
+struct tls_config *secure_config(struct secure *s) {
+    pthread_mutex_lock(&s->mutex);
+    struct tls_config *config = tls_config_hold(s->config);
+    pthread_mutex_unlock(&s->mutex);
+    return config;
+}
+
 bool secure_refuses_clear(struct secure *s) {
     pthread_mutex_lock(&s->mutex);
     bool refuses = s->settings.verify_incoming_rpc;

@@ -28,6 +28,8 @@ enum secure_port {
     SECURE_HTTPS,
 };
 struct tls_session *secure_accept(struct secure *s, enum secure_port port);
+/* What is configured now; held for the caller, who releases it. */
+struct tls_config *secure_config(struct secure *s);
 /* Whether RPC in clear is refused: verify_incoming, verify_incoming_rpc. */
 bool secure_refuses_clear(struct secure *s);
 /* Whether first bytes above 7 begin a TLS handshake (rpc.md 1). */
