@@ -1,5 +1,5 @@
 /* Judging certificates: see trust.h. The order of what is looked at is the peer's, because only the
- * first that is wrong is told: the leaf's dates, its names, the chain, the uses.
+ * first that is wrong is told: the leaf's extensions, its dates, its names, the chain, the uses.
  */
 #include "codec/trust.h"
 
@@ -140,10 +140,7 @@ static size_t address_of(struct str name, char bytes[16]) {
     return inet_pton(AF_INET6, text, bytes) == 1 ? 16 : 0;
 }
 
-static bool one_is_right(const GENERAL_NAMES *names, struct str wanted, struct str address) {
-    struct str host = wanted;
-    if (str_has_suffix(host, STR(".")))
-        host.len--;
+static bool one_is_right(const GENERAL_NAMES *names, struct str host, struct str address) {
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         struct str name = name_at(names, i, address.len > 0 ? GEN_IPADD : GEN_DNS);
         if (name.data != NULL &&
@@ -157,8 +154,11 @@ static bool name_is_right(X509 *leaf, struct str wanted, struct buf *text) {
     char bytes[16];
     struct str address = str_of(bytes, address_of(wanted, bytes));
     GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
-    bool right = one_is_right(names, wanted, address);
-    if (!right && names == NULL && name_matches(common_name(leaf), wanted))
+    struct str host = wanted;
+    if (str_has_suffix(host, STR("."))) /* names of certificates have no final dot */
+        host.len--;
+    bool right = one_is_right(names, host, address);
+    if (!right && names == NULL && name_matches(common_name(leaf), host))
         buf_add_text(
             text, "x509: certificate relies on legacy Common Name field, use SANs or temporarily "
                   "enable Common Name matching with GODEBUG=x509ignoreCN=0");
@@ -186,6 +186,10 @@ static void say(X509_STORE_CTX *ctx, struct buf *text) {
 
 bool trust_judge(X509_STORE_CTX *ctx, enum trust_use use, struct str name, struct buf *text) {
     X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
+    if ((X509_get_extension_flags(leaf) & EXFLAG_CRITICAL) != 0) {
+        buf_add_text(text, "x509: unhandled critical extension");
+        return refuse(ctx, X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION);
+    }
     if (!dates_are_right(leaf, text))
         return refuse(ctx, X509_V_ERR_CERT_HAS_EXPIRED);
     if (name.len > 0 && !name_is_right(leaf, name, text))

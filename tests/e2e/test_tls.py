@@ -1,0 +1,341 @@
+"""TLS beside the peer: who is believed and what is said of it, in every role that has to judge (tls.md 3, 5, 6, 8, 11), for
+certificates made in three ways with whatever is wrong with them; versions and suites; reload; a cluster that goes from clear
+to TLS while it is at work (tls.md 9, 10, 12)."""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+
+from e2e import rpc_wire
+from e2e.certificates import NAMES, Authority, Everything
+from e2e.cluster import Cluster, Writers
+from e2e.harness import PORTS, until
+
+HTTPS = 8501
+NAME = "server.dc1.consul"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, praetor, peer):
+    return Everything(tmp_path_factory.mktemp("certificates"), praetor, peer)
+
+
+def plain(text):
+    """Without what differs from one moment to the next."""
+    return re.sub(r"current time \S+ is", "current time NOW is", text)
+
+
+def same(ours, theirs):
+    """Each difference on a line of its own."""
+    found = ["%s: the peer %r, ours %r" % (name, theirs[name], ours[name]) for name in theirs if ours[name] != theirs[name]]
+    if found:
+        pytest.fail("\n".join(found))
+
+
+# ---- servers that show a certificate ----
+
+class Shop:
+    """One TLS server for each certificate, on ports of one address; answers every request with 404. One that talks RPC takes
+    the byte 0x03 first and hands what it decrypts on to a real server."""
+
+    def __init__(self, ip, made):
+        self.ip, self.ports, self.sockets = ip, {}, []
+        for name, one in made.all.items():
+            context = server_context(one)
+            listener = socket.create_server((ip, 0), backlog=64)
+            self.ports[name] = listener.getsockname()[1]
+            self.sockets.append(listener)
+            threading.Thread(target=self._serve, args=(listener, context), daemon=True).start()
+
+    def _serve(self, listener, context):
+        while True:
+            try:
+                raw, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(raw, context), daemon=True).start()
+
+    def _answer(self, raw, context):
+        try:
+            raw.settimeout(10)
+            with context.wrap_socket(raw, server_side=True) as link:
+                while link.recv(65536):
+                    link.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        except OSError:
+            raw.close()
+
+    def close(self):
+        for listener in self.sockets:
+            listener.close()
+
+
+def server_context(made):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    context.load_cert_chain(made.cert, made.key)
+    return context
+
+
+@pytest.fixture
+def shop(made):
+    shop = Shop("127.0.0.1", made)  # an address that certificates are for
+    yield shop
+    shop.close()
+
+
+def command(binary, address, *more, env=None):
+    got = subprocess.run([binary, "kv", "get", "-http-addr=https://" + address, *more, "x"], capture_output=True, text=True,
+                         timeout=30, env=dict(os.environ, **(env or {})))
+    return got.returncode, plain(got.stdout + got.stderr)
+
+
+@pytest.mark.parametrize("more", [[], ["-tls-server-name=" + NAME], ["-tls-server-name=SERVER.dc1.consul."]],
+                         ids=["address", "name", "name-with-dot"])
+def test_commands_judge_servers(praetor, peer, made, shop, more):
+    """To the letter what the peer's command line says of each."""
+    def ask(binary, name):
+        return command(binary, "%s:%d" % (shop.ip, shop.ports[name]), "-ca-file=" + made.bundle, *more)
+    ours, theirs = ({name: ask(binary, name) for name in made.all} for binary in (praetor, peer))
+    same(ours, theirs)
+    believed = [name for name, (_, text) in theirs.items() if "No key exists" in text]
+    assert len(believed) > 5 and len(theirs) - len(believed) > 10
+
+
+def test_commands_that_do_not_judge(praetor, peer, made, shop):
+    for name in ("good", "expired", "other-ca", "cn-only"):
+        for binary in (praetor, peer):
+            code, text = command(binary, "%s:%d" % (shop.ip, shop.ports[name]), env={"CONSUL_HTTP_SSL_VERIFY": "false"})
+            assert (code, text) == (1, "Error! No key exists at: x\n"), name
+
+
+def test_checks_judge_servers(agents, praetor_asan, peer, made, shop):
+    """Checks with the agent's TLS settings: the output, to the letter."""
+    outputs = []
+    for number, binary in enumerate((praetor_asan, peer)):
+        agent = agents(binary, name="n%d" % number, dev=True, config={
+            "enable_agent_tls_for_checks": True, "ca_file": made.bundle, "server_name": NAME})
+        agent.start()
+        for name, port in shop.ports.items():
+            answer = agent.put("/v1/agent/check/register", {
+                "ID": name, "Name": name, "HTTP": "https://%s:%d/x" % (shop.ip, port), "Interval": "1s", "Timeout": "9s"})
+            assert answer.status == 200, answer.text
+        def told():
+            checks = agent.get("/v1/agent/checks").json
+            return all(checks[name]["Output"] for name in shop.ports) and checks
+        checks = until("every check has run", told, 40)
+        outputs.append({name: (checks[name]["Status"], plain(checks[name]["Output"])) for name in shop.ports})
+        agent.stop()
+    same(*outputs)
+
+
+# ---- clients that show a certificate ----
+
+def client_context(made, one, version=None):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    if version:
+        context.minimum_version = context.maximum_version = version
+    if one is not None:
+        context.load_cert_chain(one.cert, one.key)
+    return context
+
+
+def alert_of(error):
+    """The alert's name in OpenSSL's words; a connection that just ended is something else."""
+    text = str(error)
+    return re.sub(r".*(alert [a-z ]+[a-z]).*", r"\1", text) if "alert" in text else type(error).__name__
+
+
+def talk(agent, port, context, first, request):
+    """What comes back for a request, or the alert's name."""
+    error = None
+    for _ in range(20):
+        try:
+            raw = socket.create_connection((agent.ip, port), 10)
+            raw.sendall(first)
+            with context.wrap_socket(raw) as link:
+                link.settimeout(10)
+                link.sendall(request)
+                return link.recv(4096)
+        except OSError as failed:
+            error = failed
+        if "alert" in str(error):
+            break
+        # Over 1.3 the request may cross the alert, and the answer to it wipes the alert out: once more.
+    return alert_of(error)
+
+
+def ask_https(agent, context):
+    got = talk(agent, HTTPS, context, b"", b"GET /v1/status/leader HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    return int(got.split()[1]) if isinstance(got, bytes) else got
+
+
+def ask_rpc(agent, context):
+    """Status.Ping over TLS on the server port."""
+    got = talk(agent, PORTS["server"], context, b"\x03", b"\x00" + rpc_wire.encode(rpc_wire.Map([
+        ("ServiceMethod", "Status.Ping"), ("Seq", 1)])) + rpc_wire.encode(rpc_wire.Map()))
+    return "pong" if isinstance(got, bytes) and b"Status.Ping" in got else got
+
+
+def guarded(agents, binary, made, name, **more):
+    """An agent that wants a certificate of everybody, on RPC and HTTPS."""
+    good = made.all["good"]
+    config = {"ports": dict(PORTS, https=HTTPS, grpc=-1), "verify_incoming": True, "verify_outgoing": True,
+              "ca_file": made.bundle, "cert_file": good.cert, "key_file": good.key}
+    config.update(more)
+    return agents(binary, name=name, config=config).start()
+
+
+def test_servers_judge_clients(agents, praetor_asan, peer, made):
+    """Accepted or refused, with the same alert, over 1.2 and 1.3 alike."""
+    both = [guarded(agents, praetor_asan, made, "ours"), guarded(agents, peer, made, "theirs")]
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        for ask in (ask_https, ask_rpc):
+            ours, theirs = ({name: ask(agent, client_context(made, one, version)) for name, one in
+                             [*made.all.items(), ("none", None)]} for agent in both)
+            # OpenSSL has an alert of its own for no certificate at all, by version (docs/compatibility.md).
+            assert "alert" in ours.pop("none") and theirs.pop("none") == "alert bad certificate"
+            same(ours, theirs)
+            assert theirs["server-only"] == theirs["other-ca"] == "alert bad certificate"
+            assert theirs["good"] in (200, "pong")
+    # The reasons, which only the log tells.
+    reasons = [set(re.findall(r'failed to read byte: .*error="?(.*?)"?$', plain(agent.tail(10 ** 6)), re.M)) for agent in both]
+    assert len(reasons[1]) > 4 and reasons[0] == reasons[1]
+
+
+def test_commands_show_certificates(agents, praetor, praetor_asan, peer, made):
+    """The command line of each to the agent of each."""
+    both = [guarded(agents, praetor_asan, made, "ours"), guarded(agents, peer, made, "theirs")]
+    for agent in both:
+        def ask(binary, one):
+            code, text = command(binary, "%s:%d" % (agent.ip, HTTPS), "-ca-file=" + made.bundle, "-tls-server-name=" + NAME,
+                                 "-client-cert=" + one.cert, "-client-key=" + one.key)
+            return code, "No key exists" in text
+        chosen = {name: made.all[name] for name in ("good", "client-only", "server-only", "no-eku", "expired", "other-ca", "chain",
+                                                    "no-middle", "rsa", "ed25519", "peer-cli", "praetor-cli", "praetor-server")}
+        ours, theirs = ({name: ask(binary, one) for name, one in chosen.items()} for binary in (praetor, peer))
+        same(ours, theirs)
+        assert theirs["good"] == theirs["praetor-cli"] == theirs["peer-cli"] == (1, True)
+        assert theirs["expired"] == (1, False)
+
+
+# ---- the client's side of RPC ----
+
+class Front:
+    """Stands before a server's RPC port, shows a certificate to whoever dials, and hands on in clear. Gossip goes to the
+    server itself, which has bound it here too."""
+
+    def __init__(self, ip, server_ip):
+        self.to, self.context, self.links = (server_ip, PORTS["server"]), None, []
+        self.listener = socket.create_server((ip, PORTS["server"]), backlog=64)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def show(self, one):
+        """From now on, to connections to come; those that are there end."""
+        self.context = server_context(one)
+        links, self.links = self.links, []
+        for link in links:
+            try:
+                link.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def _accept(self):
+        while True:
+            try:
+                raw, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._connect, args=(raw, self.context), daemon=True).start()
+
+    def _connect(self, raw, context):
+        try:
+            raw.settimeout(10)
+            if raw.recv(1) != b"\x03":
+                raw.close()
+                return
+            inner = context.wrap_socket(raw, server_side=True)
+            outer = socket.create_connection(self.to, 10)
+        except OSError:
+            raw.close()
+            return
+        self.links.append(inner)
+        inner.settimeout(0.05)  # one thread reads and writes: an SSLSocket is not for two
+        outer.setblocking(False)
+        self._carry(inner, outer)
+        inner.close()
+        outer.close()
+
+    @staticmethod
+    def _carry(inner, outer):
+        while True:
+            try:
+                got = inner.recv(65536)
+                if not got:
+                    return
+                outer.setblocking(True)
+                outer.sendall(got)
+                outer.setblocking(False)
+            except TimeoutError:
+                pass
+            except OSError:
+                return
+            try:
+                got = outer.recv(65536)
+                if not got:
+                    return
+                inner.settimeout(10)
+                inner.sendall(got)
+                inner.settimeout(0.05)
+            except BlockingIOError:
+                pass
+            except OSError:
+                return
+
+
+@pytest.mark.parametrize("hostname", [False, True], ids=["any-name", "hostname"])
+def test_dialling_judges_servers(agents, praetor_asan, peer, made, hostname):
+    """A client agent of each kind, with verify_outgoing and verify_server_hostname: what its API answers, to the letter."""
+    front_ip = agents(peer, name="front").ip
+    server = agents(peer, name="server", config={"serf_lan": front_ip, "advertise_addr": front_ip,
+                                                 "ports": dict(PORTS, serf_wan=-1, https=-1, grpc=-1)})
+    front = Front(front_ip, server.ip)
+    front.show(made.all["good"])
+    server.start()
+    clients = []
+    for name, binary in (("ours", praetor_asan), ("theirs", peer)):
+        client = agents(binary, name=name, config={
+            "server": False, "bootstrap_expect": 0, "verify_outgoing": True, "verify_server_hostname": hostname,
+            "ca_file": made.bundle, "retry_join": [front_ip], "retry_interval": "1s"})
+        client.configure({k: v for k, v in client.conf.items() if k != "bootstrap_expect"})
+        clients.append(client.start())
+
+    def ask(client):
+        answer = client.get("/v1/kv/x", timeout=30)
+        return answer.status, plain(answer.text).strip()
+
+    def settled(client):
+        """The answer once the connection of before is known to be gone."""
+        def told():
+            got = ask(client)
+            return got if got[0] == 404 or "x509" in got[1] or "tls" in got[1] else None
+        return until("an answer", told, 30)
+    outcomes = [{}, {}]
+    for name, one in made.all.items():
+        front.show(one)
+        for client, outcome in zip(clients, outcomes):
+            outcome[name] = settled(client)
+    front.listener.close()
+    same(*outcomes)
+    good = [name for name, (status, _) in outcomes[1].items() if status == 404]
+    assert "good" in good and "no-eku" in good and ("wrong-name" in good) == (not hostname)
