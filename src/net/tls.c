@@ -3,6 +3,7 @@
  */
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <stdio.h>
 
 #include "base/mem.h"
 #include "net/tls_room.h"
@@ -174,6 +175,15 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
     return got == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
+/* Without a certificate every hello is refused with the peer's alert (tls.md 3). */
+static int refuse_hello(SSL *ssl, int *alert, void *owner) {
+    (void)owner;
+    struct tls_session *s = tls_session_of(ssl);
+    snprintf(s->error, sizeof s->error, "tls: no certificates configured");
+    *alert = SSL_AD_UNRECOGNIZED_NAME;
+    return SSL_CLIENT_HELLO_ERROR;
+}
+
 /* Asks for a certificate, and names whom it may come from. */
 static void ask_for_certificate(struct tls_config *c, SSL_CTX *ctx) {
     STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
@@ -219,6 +229,8 @@ static SSL_CTX *context_new(struct tls_config *c, const struct tls_options *o, e
     }
     if (server)
         SSL_CTX_set_alpn_select_cb(ctx, select_alpn, NULL);
+    if (server && c->leaf == NULL)
+        SSL_CTX_set_client_hello_cb(ctx, refuse_hello, NULL);
     return ctx;
 }
 
