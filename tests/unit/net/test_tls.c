@@ -315,6 +315,15 @@ static void test_no_tls(void **state) {
     certificate_free(&own);
 }
 
+static void test_no_certificate(void **state) {
+    struct tls_config *server = config_of(NULL, 0, NULL, TLS_1_2);
+    struct tls_config *client = config_of(NULL, 0, NULL, TLS_1_2);
+    expect_ends(meet(client, TLS_CLIENT_BLIND, NULL, server, TLS_SERVER),
+                "remote error: tls: unrecognized name", "tls: no certificates configured");
+    tls_config_release(server);
+    tls_config_release(client);
+}
+
 /* ---- what cannot be loaded ---- */
 
 static void test_loading(void **state) {
@@ -349,10 +358,10 @@ static void test_loading(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_servers),  cmocka_unit_test(test_blind_client),
-        cmocka_unit_test(test_anchors),  cmocka_unit_test(test_clients),
-        cmocka_unit_test(test_versions), cmocka_unit_test(test_no_tls),
-        cmocka_unit_test(test_loading),
+        cmocka_unit_test(test_servers),        cmocka_unit_test(test_blind_client),
+        cmocka_unit_test(test_anchors),        cmocka_unit_test(test_clients),
+        cmocka_unit_test(test_versions),       cmocka_unit_test(test_no_tls),
+        cmocka_unit_test(test_no_certificate), cmocka_unit_test(test_loading),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
