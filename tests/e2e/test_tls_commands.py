@@ -1,6 +1,7 @@
 """`tls ca create` and `tls cert create` beside the peer: exit codes, output and files to the letter, certificates field by
 field (cli.md 2.28, tls.md 15)."""
 
+import datetime
 import os
 import re
 import shlex
@@ -108,7 +109,8 @@ def dissected(path):
     der = subprocess.run(["openssl", "asn1parse", "-in", path], capture_output=True, text=True, check=True).stdout
     text = re.sub(r"(?m)^ +([0-9a-f]{2}:)+[0-9a-f]{0,2}$", "", text)
     text = re.sub(r"([0-9A-F]{2}:){19,}[0-9A-F]{2}", "ID", text)
-    text = re.sub(r"(Not (?:Before|After ): \w+ +\d+) \d\d:\d\d:\d\d", r"\1", plain(text))
+    begin, end = (datetime.datetime.strptime(at, "%b %d %H:%M:%S %Y") for at in re.findall(r"Not \w+ ?: (.*) GMT", text))
+    text = re.sub(r"Not (Before|After ):.*", "", plain(text)) + "valid for %s\n" % (end - begin)
     der = re.sub(r"(?m)^.*?(cons|prim): ", "", plain(der))
     der = re.sub(r"(INTEGER +:)[0-9A-F]{10,}", r"\1N", der)
     return text + re.sub(r":\d{12,14}Z|(0420|8020)[0-9A-F]{64}", "RANDOM", der)
