@@ -242,7 +242,11 @@ static void set_tls(struct call_state *state) {
     bool judged = curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_tls) == CURLE_OK;
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, state->client);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, s->verify && !judged ? 2L : 0L);
-    if (s->ca.data != NULL) {
+    if (s->ca.data != NULL) { /* these and no others, which may be none */
+        curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
+    if (s->ca.len > 0) {
         struct curl_blob pem = {(void *)s->ca.data, s->ca.len, CURL_BLOB_NOCOPY};
         curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &pem);
     }

@@ -13,6 +13,7 @@
 #include "cli/client.h"
 #include "cli/input.h"
 #include "codec/base64.h"
+#include "codec/trust.h"
 
 #define CA_DEPTH_MAX 16 /* folders in folders */
 
@@ -58,12 +59,17 @@ static bool add_pem(struct str path, struct buf *pem, const char *kind, struct a
     struct str text;
     if (!file_read(str_terminated(arena, path), &text, arena, e))
         return error_prefix(e, "Error loading %s: ", kind);
-    if (str_find(text, STR("-----BEGIN CERTIFICATE-----"), 0) < 0)
-        return error_set(e, ERROR_BAD_REQUEST, "Error loading %s: Couldn't parse PEM in: " STR_FMT,
-                         kind, STR_ARG(path));
-    buf_add_str(pem, text);
-    buf_add_char(pem, '\n');
-    return true;
+    BIO *in = BIO_new_mem_buf(text.data, (int)text.len), *out = BIO_new(BIO_s_mem());
+    char *data;
+    for (X509 *x; (x = trust_next(in)) != NULL; X509_free(x))
+        PEM_write_bio_X509(out, x);
+    size_t len = (size_t)BIO_get_mem_data(out, &data);
+    buf_add(pem, data, len);
+    BIO_free(in);
+    BIO_free(out);
+    return len > 0 ||
+           error_set(e, ERROR_BAD_REQUEST, "Error loading %s: Couldn't parse PEM in: " STR_FMT,
+                     kind, STR_ARG(path));
 }
 
 static bool add_folder(struct str path, struct buf *pem, int depth, struct arena *arena,
@@ -89,18 +95,41 @@ static bool add_folder(struct str path, struct buf *pem, int depth, struct arena
     return ok;
 }
 
-/* Whether the key is the one that the certificate names. What cannot be read is left to libcurl. */
-static bool key_fits(struct str cert_pem, struct str key_pem) {
-    BIO *cert_bio = BIO_new_mem_buf(cert_pem.data, (int)cert_pem.len);
-    BIO *key_bio = BIO_new_mem_buf(key_pem.data, (int)key_pem.len);
-    X509 *cert = PEM_read_bio_X509(cert_bio, NULL, NULL, NULL);
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(key_bio, NULL, NULL, (void *)"");
-    bool fits = cert == NULL || key == NULL || X509_check_private_key(cert, key) == 1;
-    EVP_PKEY_free(key);
-    X509_free(cert);
-    BIO_free(key_bio);
-    BIO_free(cert_bio);
-    return fits;
+/* Files that libcurl reads again; here only to say what is wrong with them. */
+static bool check_pair(struct str cert_path, struct str key_path, struct arena *arena,
+                       struct error *e) {
+    struct str cert, key;
+    struct trust_pair pair;
+    if (!file_read(str_terminated(arena, cert_path), &cert, arena, e) ||
+        !file_read(str_terminated(arena, key_path), &key, arena, e) ||
+        !trust_read_pair(cert, key, &pair, e))
+        return false;
+    trust_pair_free(&pair);
+    return true;
+}
+
+static ptrdiff_t last_of(struct str text, char c) {
+    const char *at = text.len > 0 ? memrchr(text.data, c, text.len) : NULL;
+    return at != NULL ? at - text.data : -1;
+}
+
+/* "host", "host:port", "[v6]" and "[v6]:port" are the host. */
+static bool read_server_name(struct str given, struct str *name, struct error *e) {
+    ptrdiff_t colon = last_of(given, ':'), bracket = last_of(given, ']');
+    const char *fault = NULL;
+    *name = given;
+    if (colon > bracket)
+        *name = str_sub(given, 0, (size_t)colon);
+    if (str_has_prefix(*name, STR("["))) {
+        if (str_has_suffix(*name, STR("]")))
+            *name = str_sub(*name, 1, name->len - 2);
+        else
+            fault = "missing ']' in address";
+    } else if (str_find_char(*name, ':') >= 0) {
+        fault = "too many colons in address";
+    }
+    return fault == NULL ||
+           error_set(e, ERROR_BAD_REQUEST, "address " STR_FMT ": %s", STR_ARG(given), fault);
 }
 
 static bool read_tls(struct cli *cli, struct settings *to, struct error *e) {
@@ -110,23 +139,12 @@ static bool read_tls(struct cli *cli, struct settings *to, struct error *e) {
     to->client_cert = flag_or_env(&http->client_cert, "CONSUL_CLIENT_CERT");
     to->client_key = flag_or_env(&http->client_key, "CONSUL_CLIENT_KEY");
     struct str server = flag_or_env(&http->tls_server_name, "CONSUL_TLS_SERVER_NAME");
-    to->server_name = str_cut(&server, ':');
-
+    if (!read_server_name(server, &to->server_name, e))
+        return false;
     if ((to->client_cert.len > 0) != (to->client_key.len > 0))
         return error_set(e, ERROR_BAD_REQUEST, "both client cert and client key must be provided");
-    if (to->client_cert.len > 0) {
-        struct str cert, key;
-        if (!file_read(str_terminated(cli->arena, to->client_cert), &cert, cli->arena, e) ||
-            !file_read(str_terminated(cli->arena, to->client_key), &key, cli->arena, e))
-            return false;
-        if (str_find(cert, STR("-----BEGIN "), 0) < 0)
-            return error_set(e, ERROR_BAD_REQUEST,
-                             "tls: failed to find any PEM data in certificate input");
-        if (str_find(key, STR("-----BEGIN "), 0) < 0)
-            return error_set(e, ERROR_BAD_REQUEST, "tls: failed to find any PEM data in key input");
-        if (!key_fits(cert, key))
-            return error_set(e, ERROR_BAD_REQUEST, "tls: private key does not match public key");
-    }
+    if (to->client_cert.len > 0 && !check_pair(to->client_cert, to->client_key, cli->arena, e))
+        return false;
     struct buf pem = BUF_INIT;
     bool ok = true;
     if (ca_file.len > 0)

@@ -121,6 +121,8 @@ static bool stream_failed(const struct failure *f, const char *doing, struct err
 bool transport_error(const struct failure *f, struct error *e) {
     if (f->tls_fault.len > 0)
         return error_set(e, ERROR_IO, STR_FMT, STR_ARG(f->tls_fault));
+    if (strncmp(f->curl_text, "Send failure", 12) == 0) /* under TLS, whatever the code */
+        return stream_failed(f, "write", e);
     switch (f->code) {
     case CURLE_COULDNT_RESOLVE_HOST:
         return no_such_host(f->settings->name, e);

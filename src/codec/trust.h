@@ -11,6 +11,7 @@
 #include <openssl/ssl.h>
 
 #include "base/buf.h"
+#include "base/error.h"
 #include "base/str.h"
 
 enum trust_use { TRUST_AS_SERVER, TRUST_AS_CLIENT };
@@ -18,6 +19,21 @@ enum trust_use { TRUST_AS_SERVER, TRUST_AS_CLIENT };
 /* Whether the context's leaf is believed; name: of the host or IP address that it must be valid
  * for, absent: any. False sets *text: "x509: certificate signed by unknown authority", ... */
 bool trust_judge(X509_STORE_CTX *ctx, enum trust_use use, struct str name, struct buf *text);
+
+/* The next certificate of a PEM text that can be read; what else is there is skipped. NULL: no
+ * more. The caller's to free. */
+X509 *trust_next(BIO *bio);
+
+struct trust_pair { /* the caller's to free */
+    X509 *leaf;
+    STACK_OF(X509) * chain; /* behind the leaf */
+    EVP_PKEY *key;
+};
+/* PEM texts of a chain, leaf first, and its key. False: "tls: private key does not match public
+ * key", ... (tls.md 11). Nobody is asked for a password. */
+bool trust_read_pair(struct str certificate, struct str key, struct trust_pair *out,
+                     struct error *e);
+void trust_pair_free(struct trust_pair *pair);
 
 /* "tls: bad certificate" for the number of an alert, behind "remote error: ". In `spare` when it
  * has no name. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "codec/trust.h"
 #include "net/tls_room.h"
 
 /* ---- suites (tls.md 9) ---- */
@@ -74,10 +75,6 @@ static void strength_set(const struct tls_config *c, SSL_CTX *ctx) {
 
 /* ---- certificates ---- */
 
-static BIO *bio_of(struct str text) {
-    return BIO_new_mem_buf(text.data, (int)text.len);
-}
-
 static bool has_block(struct str pem, const char *type) {
     return str_find(pem, str_from(type), 0) >= 0;
 }
@@ -94,69 +91,26 @@ static bool couldnt_parse(struct str pem, struct error *e) {
 
 /* All certificates of a text are anchors; what else it holds is skipped (tls.md 2). */
 static bool authorities_add(struct tls_config *c, struct str pem, struct error *e) {
-    BIO *bio = bio_of(pem);
+    BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
     size_t count = 0;
-    for (X509 *x; (x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL; count++) {
+    for (X509 *x; (x = trust_next(bio)) != NULL; count++) {
         X509_STORE_add_cert(c->anchors, x);
         X509_free(x);
     }
-    ERR_clear_error();
     BIO_free(bio);
     c->anchor_count += count;
     return count > 0 || couldnt_parse(pem, e);
 }
 
-static bool certificate_missing(struct str pem, struct error *e) {
-    if (!has_block(pem, "-----BEGIN "))
-        return error_set(e, ERROR_INTERNAL,
-                         "tls: failed to find any PEM data in certificate input");
-    if (has_block(pem, "PRIVATE KEY-----"))
-        return error_set(e, ERROR_INTERNAL,
-                         "tls: failed to find certificate PEM data in certificate input, but did "
-                         "find a private key; PEM inputs may have been switched");
-    return error_set(e, ERROR_INTERNAL,
-                     "tls: failed to find \"CERTIFICATE\" PEM block in certificate input");
-}
-
-static bool key_missing(struct str pem, struct error *e) {
-    if (!has_block(pem, "-----BEGIN "))
-        return error_set(e, ERROR_INTERNAL, "tls: failed to find any PEM data in key input");
-    if (has_block(pem, "-----BEGIN CERTIFICATE"))
-        return error_set(
-            e, ERROR_INTERNAL,
-            "tls: found a certificate rather than a key in the PEM for the private key");
-    return error_set(e, ERROR_INTERNAL, "tls: failed to parse private key");
-}
-
-static int no_password(char *out, int size, int rwflag, void *owner) {
-    (void)out;
-    (void)size;
-    (void)rwflag;
-    (void)owner;
-    return -1; /* encrypted keys are not read (tls.md 2), and nobody is asked at the terminal */
-}
-
 static bool pair_load(struct tls_config *c, const struct tls_options *o, struct error *e) {
     if (o->certificate.data == NULL || o->key.data == NULL)
         return true;
-    BIO *bio = bio_of(o->certificate);
-    c->leaf = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-    c->chain = sk_X509_new_null();
-    for (X509 *x; c->leaf != NULL && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL;)
-        sk_X509_push(c->chain, x);
-    BIO_free(bio);
-    bio = bio_of(o->key);
-    c->key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
-    BIO_free(bio);
-    ERR_clear_error();
-    if (c->leaf == NULL)
-        return certificate_missing(o->certificate, e);
-    if (c->key == NULL)
-        return key_missing(o->key, e);
-    if (X509_check_private_key(c->leaf, c->key) != 1) {
-        ERR_clear_error();
-        return error_set(e, ERROR_INTERNAL, "tls: private key does not match public key");
-    }
+    struct trust_pair pair;
+    if (!trust_read_pair(o->certificate, o->key, &pair, e))
+        return false;
+    c->leaf = pair.leaf;
+    c->chain = pair.chain;
+    c->key = pair.key;
     return true;
 }
 

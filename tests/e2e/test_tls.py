@@ -479,3 +479,38 @@ class Only:
 
     def __init__(self, agent):
         self.servers = [agent]
+
+
+# ---- settings of the command line ----
+
+def test_commands_read_their_settings(praetor, peer, made, shop, tmp_path):
+    """Flags and environment, right and wrong: to the letter as the peer."""
+    good, rsa = made.all["good"], made.all["rsa"]
+    for name, content in (("folder/below/a", open(made.bundle).read()), ("bad/a", "no\n"), ("mixed/a", open(made.bundle).read()),
+                          ("mixed/b", "no\n"), ("broken", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")):
+        os.makedirs(os.path.dirname(tmp_path / name), exist_ok=True)
+        (tmp_path / name).write_text(content)
+    (tmp_path / "empty").mkdir()
+    address, pair = "%s:%d" % (shop.ip, shop.ports["good"]), ["-client-cert=" + good.cert, "-client-key=" + good.key]
+    named, at = "-tls-server-name=" + NAME, "%s/" % tmp_path
+    cases = [([flag], {}) for flag in (
+        "-ca-path=%sfolder" % at, "-ca-path=%sempty" % at, "-ca-path=%sbad" % at, "-ca-path=%smixed" % at, "-ca-path=/nope",
+        "-ca-file=/nope", "-ca-file=/tmp", "-ca-file=/dev/null", "-ca-file=" + good.key, "-ca-file=%sbroken" % at,
+        "-ca-file=" + made.other.file, "-client-cert=" + good.cert, "-client-key=" + good.key)]
+    cases += [(["-ca-file=" + made.bundle, *more], {}) for more in (
+        [], pair, ["-client-cert=" + good.cert, "-client-key=" + rsa.key], ["-client-cert=" + good.key, "-client-key=" + good.key],
+        ["-client-cert=" + good.cert, "-client-key=" + good.cert], ["-client-cert=/nope", "-client-key=" + good.key],
+        ["-client-cert=" + good.cert, "-client-key=/nope"], ["-client-cert=/dev/null", "-client-key=" + good.key],
+        ["-client-cert=" + good.cert, "-client-key=/dev/null"],
+        ["-client-cert=" + good.cert, "-client-key=" + made.all["peer-server"].key])]
+    cases += [(["-ca-file=" + made.bundle, "-tls-server-name=" + name], {}) for name in (
+        "foo", "foo:80", "127.0.0.1", "127.0.0.9", "::1", "[::1]", "[::1", "[127.0.0.1]:80", "localhost:", ":80")]
+    cases += [([], env) for env in (
+        {"CONSUL_CACERT": made.bundle}, {"CONSUL_CAPATH": at + "folder"}, {"CONSUL_CACERT": made.bundle, "CONSUL_TLS_SERVER_NAME": "x"},
+        {"CONSUL_HTTP_SSL_VERIFY": "0"}, {"CONSUL_HTTP_SSL_VERIFY": "false", "CONSUL_TLS_SERVER_NAME": "x"},
+        {"CONSUL_CACERT": made.bundle, "CONSUL_CLIENT_CERT": good.cert}, {"CONSUL_CACERT": made.bundle, "CONSUL_CLIENT_KEY": good.key},
+        {"CONSUL_CACERT": made.bundle, "CONSUL_CLIENT_CERT": good.cert, "CONSUL_CLIENT_KEY": good.key})]
+    cases += [([named], {"CONSUL_CACERT": made.other.file}), ([named, "-ca-file=" + made.bundle], {"CONSUL_CACERT": "/nope"})]
+    ours, theirs = ({str(case): command(binary, address, *case[0], env=case[1]) for case in cases} for binary in (praetor, peer))
+    same(ours, theirs)
+    assert sum("No key exists" in text for _, text in theirs.values()) > 5
