@@ -327,6 +327,12 @@ static void set_tls(struct http_transfer *t) {
     lib.easy_setopt(c, CURLOPT_SSL_CTX_DATA, t);
     lib.easy_setopt(c, CURLOPT_SSL_VERIFYPEER, t->skip_verify ? 0L : 1L);
     lib.easy_setopt(c, CURLOPT_SSL_VERIFYHOST, t->skip_verify || judged ? 0L : 2L);
+    /* The system's authorities are read at each connection: not when nobody asks them. */
+    if (t->skip_verify ||
+        (tls != NULL && tls->config != NULL && tls_config_has_authorities(tls->config))) {
+        lib.easy_setopt(c, CURLOPT_CAINFO, NULL);
+        lib.easy_setopt(c, CURLOPT_CAPATH, NULL);
+    }
     if (tls == NULL)
         return;
     if (tls->ca_file.len > 0)

@@ -123,7 +123,7 @@ def test_checks_judge_servers(agents, praetor_asan, peer, made, shop):
         agent.start()
         for name, port in shop.ports.items():
             answer = agent.put("/v1/agent/check/register", {
-                "ID": name, "Name": name, "HTTP": "https://%s:%d/x" % (shop.ip, port), "Interval": "1s", "Timeout": "9s"})
+                "ID": name, "Name": name, "HTTP": "https://%s:%d/x" % (shop.ip, port), "Interval": "4s", "Timeout": "20s"})
             assert answer.status == 200, answer.text
         def told():
             checks = agent.get("/v1/agent/checks").json
