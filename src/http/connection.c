@@ -481,6 +481,8 @@ static void on_ended(struct stream *s) {
 /* The handshake's time is over; a head may come whenever it likes. */
 static void on_secured(struct stream *s) {
     stream_set_deadline(s, 0);
+    if (str_is(tls_protocol(s->tls), "h2"))
+        http2_begin((struct http_connection *)s);
 }
 
 static void on_expired(struct stream *s) {
@@ -500,12 +502,14 @@ static void on_call_freed(void *owner) {
     request_free(owner);
 }
 
-static void on_closed(struct stream *s) {
+void http_connection_closed(struct stream *s) {
     struct http_connection *c = (struct http_connection *)s;
     struct http_request *r = c->request;
     struct http_loop *home = c->home;
-    client_limit_leave(home->http->clients, str_of(c->peer.ip, c->peer.ip_len));
+    if (s->carrier == NULL)
+        client_limit_leave(home->http->clients, str_of(c->peer.ip, c->peer.ip_len));
     home->connections--;
+    http2_free(c->h2);
     bool waiting_body = c->wants_body;
     buf_free(&c->body);
     mem_free(c);
@@ -528,7 +532,7 @@ const struct stream_handlers http_stream_handlers = {
     .ended = on_ended,
     .drained = on_drained,
     .expired = on_expired,
-    .closed = on_closed,
+    .closed = http_connection_closed,
 };
 
 void http_connection_open(struct http_loop *home, int fd, const struct peer_address *peer,
@@ -546,4 +550,14 @@ void http_connection_open(struct http_loop *home, int fd, const struct peer_addr
     stream_open(&c->stream, home->loop, fd, &http_stream_handlers);
     if (secure)
         stream_set_deadline(&c->stream, home->settings->config->limits.https_handshake_timeout);
+}
+
+struct http_connection *http_connection_carried(struct http_connection *parent,
+                                                const struct stream_carrier *carrier, void *owner) {
+    struct http_connection *c = MEM_NEW(struct http_connection);
+    c->home = parent->home;
+    c->peer = parent->peer;
+    c->home->connections++;
+    stream_open_carried(&c->stream, c->home->loop, &http_stream_handlers, carrier, owner);
+    return c;
 }

@@ -82,8 +82,13 @@ struct http {
 
 enum http_body_state { BODY_NONE, BODY_LENGTH, BODY_CHUNKED, BODY_ENDED };
 
+struct http2;
+
+/* One request after the other on a stream. Over HTTP/2 each of its streams has one of these, and
+ * the connection itself is one that only carries them. */
 struct http_connection {
     struct stream stream;
+    struct http2 *h2; /* NULL: HTTP/1.1 */
     struct http_loop *home;
     struct http_request *request; /* under way, or NULL */
     struct http_head_scan scan;
@@ -106,9 +111,25 @@ extern const struct stream_handlers http_stream_handlers;
 /* connection.c */
 void http_connection_open(struct http_loop *home, int fd, const struct peer_address *peer,
                           bool secure);
+/* A stream of an HTTP/2 connection. */
+struct http_connection *http_connection_carried(struct http_connection *parent,
+                                                const struct stream_carrier *carrier, void *owner);
+/* For `closed` of the streams. */
+void http_connection_closed(struct stream *s);
 /* The answer is in the output: frees the request, goes on with the connection. */
 void http_request_end(struct http_request *r);
 void http_loop_free_spare(struct http_loop *home);
+
+/* http2.c */
+extern const struct stream_handlers http2_stream_handlers;
+/* From here on the connection speaks HTTP/2; nothing was read of it yet. */
+void http2_begin(struct http_connection *c);
+/* Says that no more requests are taken; those under way go on. May be called again: the connection
+ * closes when none is left. */
+void http2_stop(struct stream *s);
+/* Closes it: with a last word first, and at once when it is called again. */
+void http2_close(struct stream *s);
+void http2_free(struct http2 *h);
 
 /* route.c */
 void http_routes_build(struct http *http, const struct http_route *const *tables);

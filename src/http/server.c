@@ -144,8 +144,10 @@ static void on_stop_timer(struct loop_timer *t) {
     struct http_loop *home = t->owner;
     int64_t now = time_now_monotonic();
     if (home->requests > 0 && now < home->stop_at) {
+        stream_for_each(home->loop, &http2_stream_handlers, http2_stop);
         stream_for_each(home->loop, &http_stream_handlers, close_idle);
     } else {
+        stream_for_each(home->loop, &http2_stream_handlers, http2_close);
         stream_for_each(home->loop, &http_stream_handlers, close_all);
         /* Requests whose calls the core still has end by themselves; nothing can wait for ever. */
         if ((home->connections == 0 && home->requests == 0) || now > home->stop_at + STOP_TIME) {

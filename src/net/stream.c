@@ -236,7 +236,7 @@ static void on_poll(uv_poll_t *poll, int status, int events);
 /* Always polls for something, because errors and hang-ups are only reported then; out-of-band data,
  * which nobody sends, stands for nothing. */
 static void update_poll(struct stream *s) {
-    if (s->closing)
+    if (s->closing || s->carrier != NULL)
         return;
     int mask = 0;
     bool full = s->busy && s->in.len >= STREAM_INPUT_LIMIT;
@@ -252,22 +252,27 @@ static void update_poll(struct stream *s) {
     uv_poll_start(&s->poll, mask, on_poll);
 }
 
-void stream_open(struct stream *s, struct loop *l, int fd, const struct stream_handlers *on) {
+static void init(struct stream *s, struct loop *l, int fd, const struct stream_handlers *on) {
     memset(s, 0, sizeof *s);
     s->on = on;
     s->fd = fd;
     s->home = l->streams;
-    int code = uv_poll_init(&l->uv, &s->poll, fd);
-    ASSERT(code == 0);
     s->next = s->home->first;
     if (s->next != NULL)
         s->next->previous = s;
     s->home->first = s;
+}
+
+void stream_open(struct stream *s, struct loop *l, int fd, const struct stream_handlers *on) {
+    init(s, l, fd, on);
+    int code = uv_poll_init(&l->uv, &s->poll, fd);
+    ASSERT(code == 0);
     atomic_fetch_add_explicit(&s->home->count, 1, memory_order_relaxed);
     update_poll(s);
 }
 
 static void on_closed(uv_handle_t *handle) {
+    /* Either handle of the union begins where it does. */
     struct stream *s = CONTAINER_OF((uv_poll_t *)handle, struct stream, poll);
     if (s->previous != NULL)
         s->previous->next = s->next;
@@ -288,10 +293,19 @@ void stream_close(struct stream *s) {
         return;
     deadline_unlink(s);
     s->closing = true;
+    if (s->carrier != NULL) {
+        s->carrier->dropped(s);
+        uv_close((uv_handle_t *)&s->closer, on_closed);
+        return;
+    }
     atomic_fetch_sub_explicit(&s->home->count, 1, memory_order_relaxed);
     uv_close((uv_handle_t *)&s->poll, on_closed); /* stops polling first */
     close(s->fd);
     s->fd = -1;
+}
+
+void stream_set_handlers(struct stream *s, const struct stream_handlers *on) {
+    s->on = on;
 }
 
 /* ---- changing owners ---- */
@@ -299,7 +313,7 @@ void stream_close(struct stream *s) {
 static void decrypt(struct stream *s, struct str bytes);
 
 void stream_detach(struct stream *s, struct stream_detached *out) {
-    ASSERT(!s->closing && s->out_first == NULL);
+    ASSERT(!s->closing && s->out_first == NULL && s->carrier == NULL);
     *out = (struct stream_detached){.fd = s->fd, .tls = s->tls, .encrypted = s->tls_input};
     s->tls_input = BUF_INIT;
     if (s->tls != NULL)
@@ -442,10 +456,25 @@ void stream_flush(struct stream *s) {
         stream_push(s);
 }
 
+/* Offers the output to the carrier. What is not taken at once may take its time. */
+static void push_carried(struct stream *s) {
+    if (s->out_first == NULL && !s->finishing)
+        return;
+    s->carrier->output(s);
+    if (s->closing || s->blocked || s->out_first == NULL)
+        return;
+    s->blocked = true;
+    stream_set_deadline(s, WRITE_TIME);
+}
+
 void stream_push(struct stream *s) {
     bool all, progress;
     if (s->closing)
         return;
+    if (s->carrier != NULL) {
+        push_carried(s);
+        return;
+    }
     bool encrypted = s->tls != NULL && tls_output(s->tls)->len > 0;
     if (s->out_first == NULL && !encrypted && !s->finishing)
         return;
@@ -492,6 +521,7 @@ void stream_end_output(struct stream *s) {
     ASSERT(s->out_first == NULL);
     if (s->closing)
         return;
+    ASSERT(s->carrier == NULL);
     if (s->tls != NULL) {
         tls_end(s->tls);
         stream_push(s); /* the little that it is fits, or goes with the next round */
@@ -525,6 +555,8 @@ static void deliver(struct stream *s, const char *bytes, size_t len) {
         buf_free(&s->in);
     else
         keep_rest(s, bytes, len, taken);
+    if (s->carrier != NULL)
+        s->carrier->taken(s);
     stream_flush(s);
 }
 
@@ -625,6 +657,60 @@ static void decrypt_rest(struct stream *s) {
 const char *stream_error(const struct stream *s) {
     return s->tls_failed && s->tls != NULL ? tls_error(s->tls) : NULL;
 }
+
+/* ---- carried ---- */
+
+void stream_open_carried(struct stream *s, struct loop *l, const struct stream_handlers *on,
+                         const struct stream_carrier *carrier, void *carrier_owner) {
+    init(s, l, -1, on);
+    s->carrier = carrier;
+    s->carrier_owner = carrier_owner;
+    uv_timer_init(&l->uv, &s->closer);
+}
+
+void stream_input(struct stream *s, struct str bytes) {
+    ASSERT(s->carrier != NULL && !s->delivering);
+    if (!s->closing && bytes.len > 0)
+        receive(s, bytes.data, bytes.len);
+}
+
+size_t stream_input_waiting(const struct stream *s) {
+    return s->in.len;
+}
+
+struct str stream_output(struct stream *s) {
+    while (s->out_first != NULL && piece_left(s->out_first).len == 0)
+        drop_first(s);
+    return s->out_first != NULL ? piece_left(s->out_first) : STR_NONE;
+}
+
+void stream_output_taken(struct stream *s, size_t len) {
+    ASSERT(s->carrier != NULL);
+    while (len > 0) {
+        struct str left = piece_left(s->out_first);
+        size_t n = len < left.len ? len : left.len;
+        s->out_first->sent += n;
+        len -= n;
+        if (n == left.len)
+            drop_first(s);
+    }
+    if (s->blocked)
+        stream_set_deadline(s, WRITE_TIME);
+}
+
+void stream_output_settle(struct stream *s) {
+    if (s->closing || !s->blocked || s->out_first != NULL)
+        return;
+    s->blocked = false;
+    stream_set_deadline(s, 0);
+    tell_drained(s);
+}
+
+bool stream_output_ended(const struct stream *s) {
+    return s->finishing && s->out_first == NULL;
+}
+
+/* ---- sockets ---- */
 
 /* One read, always into the loop's buffer: what is kept of it takes no more memory than it needs.
  * False: nothing more to read for now. */

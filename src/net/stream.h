@@ -35,10 +35,27 @@ struct stream_handlers {
     void (*closed)(struct stream *s);
 };
 
+/* Who carries a stream that has no descriptor: stream_open_carried. */
+struct stream_carrier {
+    /* Something has come into the output, or the end of it (stream_output_ended). Whatever of it is
+     * taken now need not wait. May be called at any time, also inside the carrier's own calls. */
+    void (*output)(struct stream *s);
+    /* The owner has taken some of its input: stream_input_waiting says what is left. */
+    void (*taken)(struct stream *s);
+    /* Closed, by whomever: what is in the output is lost. The last call; never the carrier's again.
+     */
+    void (*dropped)(struct stream *s);
+};
+
 struct stream_piece;
 struct stream {
-    uv_poll_t poll;
+    union {
+        uv_poll_t poll;
+        uv_timer_t closer; /* carried: for the call of `closed` */
+    };
     const struct stream_handlers *on;
+    const struct stream_carrier *carrier; /* NULL: a descriptor is read and written */
+    void *carrier_owner;
     struct stream_loop *home;
     struct stream *next, *previous; /* all of the loop */
     struct stream_piece *out_first, *out_last;
@@ -108,6 +125,30 @@ size_t stream_backlog(const struct stream *s);
 
 /* From now; 0: none. Precision: a second. */
 void stream_set_deadline(struct stream *s, int64_t ns);
+
+/* From now on somebody else owns the connection (from inside `secured` or `data` of the old one).
+ */
+void stream_set_handlers(struct stream *s, const struct stream_handlers *on);
+
+/* ---- streams without a descriptor ----
+ *
+ * One of many within a connection of another protocol (HTTP/2). To its owner it is a stream like
+ * any other; its bytes come from a carrier and go to it. Not counted by stream_count. */
+void stream_open_carried(struct stream *s, struct loop *l, const struct stream_handlers *on,
+                         const struct stream_carrier *carrier, void *carrier_owner);
+/* Bytes have come. Delivers them, or keeps them while the owner is busy: how many may wait is the
+ * carrier's to limit. */
+void stream_input(struct stream *s, struct str bytes);
+size_t stream_input_waiting(const struct stream *s);
+/* The first bytes of the output, as far as they lie together; empty: none waits. */
+struct str stream_output(struct stream *s);
+/* That many of them are on their way. */
+void stream_output_taken(struct stream *s, size_t len);
+/* To be called some time after all was taken, at a moment when the owner may be called: it may
+ * wait for `drained`. */
+void stream_output_settle(struct stream *s);
+/* All was taken and no more will come (stream_finish). Who has told the other side closes it. */
+bool stream_output_ended(const struct stream *s);
 
 /* How many streams a loop has or was promised; from any thread. */
 unsigned stream_count(const struct loop *l);

@@ -17,6 +17,8 @@
     "\x13"                                                                                         \
     "consul/rpc-snapshot"
 #define HTTPS_PROTOCOLS                                                                            \
+    "\x02"                                                                                         \
+    "h2"                                                                                           \
     "\x08"                                                                                         \
     "http/1.1"
 
