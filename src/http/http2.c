@@ -160,13 +160,41 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
     return st == NULL ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : malformed(st);
 }
 
-/* Of a head that nghttp2 will not read on. */
+static const char too_large_text[] =
+    "<h1>HTTP Error 431</h1><p>Request Header Field(s) Too Large</p>";
+
+static ssize_t read_too_large(nghttp2_session *session, int32_t id, uint8_t *into, size_t most,
+                              uint32_t *flags, nghttp2_data_source *source, void *owner) {
+    struct str left = str_sub(str_from(too_large_text), (size_t)source->fd, SIZE_MAX);
+    size_t len = left.len < most ? left.len : most;
+    (void)session, (void)id, (void)owner;
+    memcpy(into, left.data, len);
+    source->fd += (int)len;
+    if (len == left.len)
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    return (ssize_t)len;
+}
+
+static nghttp2_nv field_of(const char *name, struct str value) {
+    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value.data, strlen(name),
+                        value.len, NGHTTP2_NV_FLAG_NONE};
+}
+
+/* Nobody reads that head: answered here, as the peer does. */
 static void answer_too_large(struct http2_stream *st) {
-    static const nghttp2_nv fields[] = {
-        {(uint8_t *)":status", (uint8_t *)"431", 7, 3, NGHTTP2_NV_FLAG_NONE},
+    struct buf date = BUF_INIT;
+    http_add_date(st->h2->connection->home, &date);
+    struct str value = str_sub(buf_str(&date), strlen("Date: "), SIZE_MAX);
+    nghttp2_nv fields[] = {
+        field_of(":status", STR("431")),
+        field_of("content-type", STR("text/html; charset=utf-8")),
+        field_of("content-length", STR("63")),
+        field_of("date", str_trim(value)),
     };
+    nghttp2_data_provider body = {{.fd = 0}, read_too_large}; /* fd: how far it is */
     st->refused = st->answering = st->answered = true;
-    nghttp2_submit_response(st->h2->session, st->id, fields, 1, NULL);
+    nghttp2_submit_response(st->h2->session, st->id, fields, COUNT_OF(fields), &body);
+    buf_free(&date);
 }
 
 static void head_is_whole(struct http2_stream *st, bool ended) {
@@ -603,6 +631,7 @@ static nghttp2_session *session_new(struct http2 *h) {
     nghttp2_session_callbacks_set_on_frame_send_callback(on, on_frame_send);
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
+    nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1); /* as the peer */
     nghttp2_option_set_max_continuations(option, HTTP2_CONTINUATIONS);
     nghttp2_option_set_max_send_header_block_length(option, HTTP2_ANSWER_HEAD_MAX);
     code = nghttp2_session_server_new3(&session, on, h, option, &memory);

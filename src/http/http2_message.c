@@ -66,6 +66,8 @@ static bool plain_field(struct http2_request *q, struct str name, struct str val
         return false;
     if (str_eq_fold(name, STR("host")))
         return value.len == 0 || q->authority.len > 0 || set_once(&q->host, value);
+    if (str_eq_fold(name, STR("expect")) && !str_eq_fold(value, STR("100-continue")))
+        return true; /* refused in HTTP/1.1 only (http-core.md 1.2) */
     if (str_eq_fold(name, STR("content-length"))) {
         if (q->has_length || !str_to_u64(value, &q->left))
             return false;
