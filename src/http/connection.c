@@ -478,11 +478,13 @@ static void on_ended(struct stream *s) {
     }
 }
 
-/* The handshake's time is over; a head may come whenever it likes. */
+/* The handshake's time is over; a head may come whenever it likes. (HTTP/2 begins with a preface,
+ * for which there is as much time as is left.) */
 static void on_secured(struct stream *s) {
-    stream_set_deadline(s, 0);
     if (str_is(tls_protocol(s->tls), "h2"))
         http2_begin((struct http_connection *)s);
+    else
+        stream_set_deadline(s, 0);
 }
 
 static void on_expired(struct stream *s) {

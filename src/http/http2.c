@@ -19,8 +19,7 @@
 
 #define HTTP2_FRAME_MAX (1u << 20)
 #define HTTP2_STREAMS_MAX 250u
-#define HTTP2_WINDOW (1 << 20) /* of a stream, and of all together */
-#define HTTP2_PREFACE_TIME (10 * SECOND)
+#define HTTP2_WINDOW (1 << 20)              /* of a stream, and of all together */
 #define HTTP2_SEND_AT_ONCE ((size_t)262144) /* frames that wait for the system */
 #define HTTP2_BACKLOG_MAX ((size_t)4 << 20) /* answers that wait: no new request is begun */
 #define HTTP2_QUEUE_MAX ((size_t)10000) /* frames, of one who makes us answer but reads nothing */
@@ -658,7 +657,6 @@ void http2_begin(struct http_connection *c) {
     nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, COUNT_OF(settings));
     nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0, HTTP2_WINDOW);
     stream_set_handlers(&c->stream, &http2_stream_handlers);
-    stream_set_deadline(&c->stream, HTTP2_PREFACE_TIME);
     http2_work(h);
 }
 
@@ -686,13 +684,13 @@ void http2_free(struct http2 *h) {
     if (h == NULL)
         return;
     h->working = true; /* nothing goes out any more */
-    while (h->first != NULL) {
-        struct http2_stream *st = h->first;
+    for (struct http2_stream *st = h->first; st != NULL; st = st->next) {
         st->closed = true;
         if (st->stream != NULL)
             stream_close(st->stream);
-        stream_free(st);
     }
+    while (h->first != NULL)
+        stream_free(h->first);
     nghttp2_session_del(h->session);
     mem_free(h);
 }

@@ -122,7 +122,8 @@ void http_loop_free_spare(struct http_loop *home);
 
 /* http2.c */
 extern const struct stream_handlers http2_stream_handlers;
-/* From here on the connection speaks HTTP/2; nothing was read of it yet. */
+/* From here on the connection speaks HTTP/2; nothing was read of it yet. Its deadline stays until
+ * the preface has come. */
 void http2_begin(struct http_connection *c);
 /* Says that no more requests are taken; those under way go on. May be called again: the connection
  * closes when none is left. */
