@@ -1,7 +1,7 @@
 /* Streams over libuv's poll handles: the sockets are read and written here, not by libuv, so that
  * one read buffer serves a whole loop and one sendmsg takes a whole round of answers.
  */
-#include "net/stream.h"
+#include "net/stream_room.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -18,19 +18,6 @@
 #define IOV_MAX_USED 32
 #define LINGER (2 * SECOND)
 #define SEND_MOST ((size_t)131072) /* encrypted and not yet sent */
-#define WRITE_TIME (300 * SECOND)  /* without a byte taken by the other side */
-
-/* Output in the order in which it is sent: bytes of our own, or somebody's who is told afterwards.
- */
-struct stream_piece {
-    struct stream_piece *next;
-    struct buf own;
-    struct str shared;
-    void (*release)(void *owner);
-    void *owner;
-    bool is_shared;
-    size_t sent;
-};
 
 struct stream_loop {
     struct loop *loop;
@@ -192,7 +179,7 @@ static void piece_free(struct stream_loop *home, struct stream_piece *p) {
     home->spare_count++;
 }
 
-static struct str piece_left(const struct stream_piece *p) {
+struct str stream_piece_left(const struct stream_piece *p) {
     struct str all = p->is_shared ? p->shared : buf_str(&p->own);
     return str_of(all.data + p->sent, all.len - p->sent);
 }
@@ -225,7 +212,7 @@ void stream_out_shared(struct stream *s, struct str bytes, void (*release)(void 
 size_t stream_backlog(const struct stream *s) {
     size_t bytes = 0;
     for (const struct stream_piece *p = s->out_first; p != NULL; p = p->next)
-        bytes += piece_left(p).len;
+        bytes += stream_piece_left(p).len;
     return bytes;
 }
 
@@ -252,7 +239,7 @@ static void update_poll(struct stream *s) {
     uv_poll_start(&s->poll, mask, on_poll);
 }
 
-static void init(struct stream *s, struct loop *l, int fd, const struct stream_handlers *on) {
+void stream_init(struct stream *s, struct loop *l, int fd, const struct stream_handlers *on) {
     memset(s, 0, sizeof *s);
     s->on = on;
     s->fd = fd;
@@ -264,7 +251,7 @@ static void init(struct stream *s, struct loop *l, int fd, const struct stream_h
 }
 
 void stream_open(struct stream *s, struct loop *l, int fd, const struct stream_handlers *on) {
-    init(s, l, fd, on);
+    stream_init(s, l, fd, on);
     int code = uv_poll_init(&l->uv, &s->poll, fd);
     ASSERT(code == 0);
     atomic_fetch_add_explicit(&s->home->count, 1, memory_order_relaxed);
@@ -364,7 +351,7 @@ static void goodbye(struct stream *s) {
     stream_set_deadline(s, LINGER);
 }
 
-static void drop_first(struct stream *s) {
+void stream_drop_first(struct stream *s) {
     struct stream_piece *p = s->out_first;
     s->out_first = p->next;
     if (s->out_first == NULL)
@@ -375,7 +362,7 @@ static void drop_first(struct stream *s) {
 /* Encrypts what waits, as far as the handshake is over and not too much is under way. */
 static bool encrypt_some(struct stream *s) {
     while (s->out_first != NULL && tls_output(s->tls)->len < SEND_MOST) {
-        struct str left = piece_left(s->out_first);
+        struct str left = stream_piece_left(s->out_first);
         size_t taken = 0;
         if (left.len > 0) {
             enum tls_result result = tls_write(s->tls, left.data, left.len, &taken);
@@ -386,7 +373,7 @@ static bool encrypt_some(struct stream *s) {
         }
         s->out_first->sent += taken;
         if (taken == left.len)
-            drop_first(s);
+            stream_drop_first(s);
     }
     return true;
 }
@@ -425,7 +412,7 @@ static bool send_some(struct stream *s, bool *all, bool *progress) {
     while (s->out_first != NULL) {
         size_t n = 0, want = 0;
         for (struct stream_piece *p = s->out_first; p != NULL && n < IOV_MAX_USED; p = p->next) {
-            struct str left = piece_left(p);
+            struct str left = stream_piece_left(p);
             iov[n++] = (struct iovec){(void *)(uintptr_t)left.data, left.len};
             want += left.len;
         }
@@ -438,9 +425,9 @@ static bool send_some(struct stream *s, bool *all, bool *progress) {
             return errno == EAGAIN || errno == EINTR || errno == ENOBUFS;
         size_t left = (size_t)sent;
         *progress |= sent > 0;
-        while (s->out_first != NULL && piece_left(s->out_first).len <= left) {
-            left -= piece_left(s->out_first).len;
-            drop_first(s);
+        while (s->out_first != NULL && stream_piece_left(s->out_first).len <= left) {
+            left -= stream_piece_left(s->out_first).len;
+            stream_drop_first(s);
         }
         if (s->out_first != NULL && left > 0)
             s->out_first->sent += left;
@@ -456,23 +443,12 @@ void stream_flush(struct stream *s) {
         stream_push(s);
 }
 
-/* Offers the output to the carrier. What is not taken at once may take its time. */
-static void push_carried(struct stream *s) {
-    if (s->out_first == NULL && !s->finishing)
-        return;
-    s->carrier->output(s);
-    if (s->closing || s->blocked || s->out_first == NULL)
-        return;
-    s->blocked = true;
-    stream_set_deadline(s, WRITE_TIME);
-}
-
 void stream_push(struct stream *s) {
     bool all, progress;
     if (s->closing)
         return;
     if (s->carrier != NULL) {
-        push_carried(s);
+        stream_push_carried(s);
         return;
     }
     bool encrypted = s->tls != NULL && tls_output(s->tls)->len > 0;
@@ -483,7 +459,7 @@ void stream_push(struct stream *s) {
         return;
     }
     if (!all && (progress || !s->blocked))
-        stream_set_deadline(s, WRITE_TIME);
+        stream_set_deadline(s, STREAM_WRITE_TIME);
     else if (all && s->blocked)
         stream_set_deadline(s, 0);
     s->blocked = !all;
@@ -492,7 +468,7 @@ void stream_push(struct stream *s) {
     update_poll(s);
 }
 
-static void tell_drained(struct stream *s) {
+void stream_tell_drained(struct stream *s) {
     if (s->finishing || s->on->drained == NULL)
         return;
     s->corked = true;
@@ -504,7 +480,7 @@ static void tell_drained(struct stream *s) {
 static void on_writable(struct stream *s) {
     stream_flush(s);
     if (!s->closing && !s->blocked)
-        tell_drained(s);
+        stream_tell_drained(s);
 }
 
 void stream_finish(struct stream *s) {
@@ -571,7 +547,7 @@ static void tell_end(struct stream *s) {
 }
 
 /* What has come is delivered, or kept while the owner is busy. */
-static void receive(struct stream *s, const char *bytes, size_t len) {
+void stream_receive(struct stream *s, const char *bytes, size_t len) {
     if (s->finishing)
         return;
     if (s->busy || s->in.len > 0)
@@ -600,7 +576,7 @@ static void secured(struct stream *s) {
         return;
     stream_flush(s);
     if (!s->closing && !s->blocked && s->out_first == NULL)
-        tell_drained(s);
+        stream_tell_drained(s);
 }
 
 static enum tls_result handshake(struct stream *s) {
@@ -622,7 +598,7 @@ static void decrypt(struct stream *s, struct str bytes) {
         size_t len;
         result = tls_read(s->tls, home->plain_buffer, READ_SIZE, &len);
         if (result == TLS_OK)
-            receive(s, home->plain_buffer, len);
+            stream_receive(s, home->plain_buffer, len);
     }
     if (s->closing)
         return;
@@ -636,8 +612,8 @@ static void decrypt(struct stream *s, struct str bytes) {
 
 void stream_start_tls(struct stream *s, struct tls_session *tls, struct str rest) {
     ASSERT(s->tls == NULL && !s->closing && (s->delivering || (s->in.len == 0 && rest.len == 0)));
-    for (; s->out_first != NULL; drop_first(s))
-        buf_add_str(tls_output(tls), piece_left(s->out_first));
+    for (; s->out_first != NULL; stream_drop_first(s))
+        buf_add_str(tls_output(tls), stream_piece_left(s->out_first));
     s->tls = tls;
     buf_add_str(&s->tls_input, rest);
     if (!s->delivering)
@@ -657,60 +633,6 @@ static void decrypt_rest(struct stream *s) {
 const char *stream_error(const struct stream *s) {
     return s->tls_failed && s->tls != NULL ? tls_error(s->tls) : NULL;
 }
-
-/* ---- carried ---- */
-
-void stream_open_carried(struct stream *s, struct loop *l, const struct stream_handlers *on,
-                         const struct stream_carrier *carrier, void *carrier_owner) {
-    init(s, l, -1, on);
-    s->carrier = carrier;
-    s->carrier_owner = carrier_owner;
-    uv_timer_init(&l->uv, &s->closer);
-}
-
-void stream_input(struct stream *s, struct str bytes) {
-    ASSERT(s->carrier != NULL && !s->delivering);
-    if (!s->closing && bytes.len > 0)
-        receive(s, bytes.data, bytes.len);
-}
-
-size_t stream_input_waiting(const struct stream *s) {
-    return s->in.len;
-}
-
-struct str stream_output(struct stream *s) {
-    while (s->out_first != NULL && piece_left(s->out_first).len == 0)
-        drop_first(s);
-    return s->out_first != NULL ? piece_left(s->out_first) : STR_NONE;
-}
-
-void stream_output_taken(struct stream *s, size_t len) {
-    ASSERT(s->carrier != NULL);
-    while (len > 0) {
-        struct str left = piece_left(s->out_first);
-        size_t n = len < left.len ? len : left.len;
-        s->out_first->sent += n;
-        len -= n;
-        if (n == left.len)
-            drop_first(s);
-    }
-    if (s->blocked)
-        stream_set_deadline(s, WRITE_TIME);
-}
-
-void stream_output_settle(struct stream *s) {
-    if (s->closing || !s->blocked || s->out_first != NULL)
-        return;
-    s->blocked = false;
-    stream_set_deadline(s, 0);
-    tell_drained(s);
-}
-
-bool stream_output_ended(const struct stream *s) {
-    return s->finishing && s->out_first == NULL;
-}
-
-/* ---- sockets ---- */
 
 /* One read, always into the loop's buffer: what is kept of it takes no more memory than it needs.
  * False: nothing more to read for now. */
@@ -732,7 +654,7 @@ static bool read_once(struct stream *s) {
     if (s->tls != NULL)
         decrypt(s, str_of(home->read_buffer, (size_t)got));
     else
-        receive(s, home->read_buffer, (size_t)got);
+        stream_receive(s, home->read_buffer, (size_t)got);
     if (s->tls_input.len > 0)
         decrypt_rest(s);
     return more && !s->closing && !(s->busy && s->in.len >= STREAM_INPUT_LIMIT);
