@@ -631,6 +631,7 @@ static nghttp2_session *session_new(struct http2 *h) {
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
     nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1); /* as the peer */
+    nghttp2_option_set_max_outbound_ack(option, 2 * HTTP2_IDLE_BURST); /* ours comes first */
     nghttp2_option_set_max_continuations(option, HTTP2_CONTINUATIONS);
     nghttp2_option_set_max_send_header_block_length(option, HTTP2_ANSWER_HEAD_MAX);
     code = nghttp2_session_server_new3(&session, on, h, option, &memory);
