@@ -394,7 +394,8 @@ void acl_replication_stop(struct acl_replication *r) {
     for (int kind = 0; kind < REPLICA_KINDS; kind++) {
         loop_end(&r->loops[kind]);
     }
-    r->status.running = false;
+    r->status = (struct acl_replication_status){.last_success = r->status.last_success,
+                                                .last_error = r->status.last_error};
 }
 
 void acl_replication_get_status(const struct acl_replication *r,

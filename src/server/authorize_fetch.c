@@ -39,7 +39,7 @@ void acl_caches_free(struct acl_caches *c) {
 }
 
 const char *acl_logger(const struct server *s) {
-    return s->options.client ? "agent.client.acl" : "agent.server.acl";
+    return s->options.client ? "agent.client.acl" : "agent.acl";
 }
 
 /* ---- answers ---- */

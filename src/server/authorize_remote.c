@@ -459,9 +459,10 @@ static void take_outcome(struct authorize_wait *w, struct fetch *f) {
         }
         break;
     case FETCH_REFUSED:
+        error_copy(&w->error, &f->error);
+        error_prefix(&f->error, "Error communicating with the ACL Datacenter: ");
         log_at(LOG_ERROR, acl_logger(f->server), "Error resolving token",
                LOG_S("error", f->error.text));
-        error_copy(&w->error, &f->error);
         break;
     case FETCH_FAILED:
         error_prefix(&f->error, "Error communicating with the ACL Datacenter: ");

@@ -358,7 +358,7 @@ def held_back(agents, binary, holder, **more):
     """A server with access control, and one without that keeps it in the old system. They begin together, and the first is the
     quicker to want to lead."""
     access = dict(acl(token_ttl="1s", policy_ttl="1s"), **more)
-    s1 = agents(binary, name="s1", config={"acl": access, "primary_datacenter": "dc1", "bootstrap_expect": 2, "performance": {"raft_multiplier": 1}})
+    s1 = agents(binary, name="s1", config={"acl": access, "primary_datacenter": "dc1", "bootstrap_expect": 2, "performance": {"raft_multiplier": 3}})
     # its default policy shows in what it tells client agents of old tokens, access control or not
     s2 = agents(holder, name="s2", config={"acl": {"enabled": False, "default_policy": "deny"}, "bootstrap_expect": 2, "performance": {"raft_multiplier": 10}})
     for agent, other in ((s1, s2), (s2, s1)):
