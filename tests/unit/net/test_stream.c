@@ -39,7 +39,7 @@ struct conn {
     bool timed, gone, timer_closed;
 };
 
-static atomic_uint opened, closed, released;
+static atomic_uint opened, closed, released, tunnels;
 static char big[1 << 20];
 static bool encrypted; /* the connections of the test that runs */
 static struct tls_config *tls;
@@ -220,6 +220,9 @@ static int teardown(void **state) {
     for (int i = 0; i < 2; i++)
         loop_free(&loops[i]); /* closes what is left */
     assert_int_equal(atomic_load(&opened), atomic_load(&closed));
+    for (int i = 0; i < 1000 && atomic_load(&tunnels) > 0; i++)
+        usleep(10000); /* what they hold is no leak */
+    assert_int_equal(atomic_load(&tunnels), 0);
     tls_config_release(tls);
     return 0;
 }
@@ -307,6 +310,7 @@ static void *tunnel_run(void *arg) {
     close(t->encrypted);
     close(t->clear);
     mem_free(t);
+    atomic_fetch_sub(&tunnels, 1);
     return NULL;
 }
 
@@ -316,6 +320,7 @@ static int tunnel(int fd) {
     struct tunnel *t = MEM_NEW(struct tunnel);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     *t = (struct tunnel){pair[1], fd, tls_session_new(tls, TLS_CLIENT, STR("s"))};
+    atomic_fetch_add(&tunnels, 1);
     assert_int_equal(pthread_create(&thread, NULL, tunnel_run, t), 0);
     pthread_detach(thread);
     return pair[0];
