@@ -227,6 +227,7 @@ static struct authorization *store_get(struct authorizations *all, struct str se
     if (a != NULL) {
         return a;
     }
+    int64_t started = time_now_monotonic();
     struct arena arena = ARENA_INIT;
     struct watch_set set;
     struct store_read read;
@@ -239,6 +240,7 @@ static struct authorization *store_get(struct authorizations *all, struct str se
         known_add(all, a, &set);
     }
     arena_free(&arena);
+    metric_since("acl.ResolveToken", started); /* what is known costs less than to say so */
     return a;
 }
 
@@ -317,8 +319,13 @@ static bool resolve(struct authorize *a) {
             return true;
         }
     }
-    return server_acl_is_legacy(s) ? legacy_tokens_start(all->legacy, a)
-                                   : remote_tokens_start(all->remote, a);
+    a->started = time_now_monotonic();
+    bool answered = server_acl_is_legacy(s) ? legacy_tokens_start(all->legacy, a)
+                                            : remote_tokens_start(all->remote, a);
+    if (answered) {
+        authorize_measure(a);
+    }
+    return answered;
 }
 
 void authorize_measure(const struct authorize *a) {
@@ -335,12 +342,7 @@ bool authorize_start(struct authorize *a) {
     if (!a->thread->server->options.acl.enabled) {
         return true;
     }
-    a->started = time_now_monotonic();
-    if (!resolve(a)) {
-        return false;
-    }
-    authorize_measure(a);
-    return true;
+    return resolve(a);
 }
 
 void authorize_cancel(struct authorize *a) {
