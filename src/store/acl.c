@@ -2,6 +2,7 @@
  */
 #include "store/acl.h"
 
+#include "codec/blake2b.h"
 #include "store/acl_tables.h"
 
 const struct str acl_global_management_rules =
@@ -80,6 +81,17 @@ static void link_lookups(struct store_batch *b, bool put, enum store_table table
     }
 }
 
+/* How long a look-up in a tree takes depends on how much of a key is right. By its digest nothing
+ * can be told of a secret from that. */
+static struct str digest_key(struct arena *arena, struct str secret) {
+    struct blake2b h;
+    uint8_t *digest = arena_alloc(arena, BLAKE2B_BYTES);
+    blake2b_start(&h);
+    blake2b_add(&h, secret);
+    blake2b_end(&h, digest);
+    return KEY(arena, K_BARE(str_of((const char *)digest, BLAKE2B_BYTES)));
+}
+
 static void token_lookups(struct store_batch *b, bool put, const struct acl_token *token,
                           struct str key) {
     struct arena *a = b->read.arena;
@@ -89,6 +101,7 @@ static void token_lookups(struct store_batch *b, bool put, const struct acl_toke
         lookup(b, put, TABLE_ACL_TOKENS_ACCESSOR, accessor, key);
     if (token->accessor_id.len == 0)
         lookup(b, put, TABLE_ACL_TOKENS_OLD, key, key);
+    lookup(b, put, TABLE_ACL_TOKENS_DIGEST, digest_key(a, token->secret_id), key);
     link_lookups(b, put, TABLE_ACL_TOKENS_POLICY, &token->policies, key);
     link_lookups(b, put, TABLE_ACL_TOKENS_ROLE, &token->roles, key);
     if (token->auth_method.len > 0) {
@@ -247,10 +260,12 @@ static struct acl_token *token_shown(struct store_read *r, struct str key) {
 }
 
 uint64_t acl_token_by_secret(struct store_read *r, struct str secret, struct acl_token **token) {
-    struct str key = acl_token_key(r, secret);
-    watch_set_add_record(r->watch, TOKENS_INDEX, key);
+    struct str primary;
+    watch_set_add_record(r->watch, TOKENS_INDEX, acl_token_key(r, secret));
     watch_links(r, true);
-    *token = token_shown(r, key);
+    *token = NULL;
+    if (table_get(r, TABLE_ACL_TOKENS_DIGEST, digest_key(r->arena, secret), &primary))
+        *token = token_shown(r, str_copy(r->arena, primary));
     return INDEX_MAX(r, TOKENS_INDEX);
 }
 

@@ -36,7 +36,7 @@
 
 /* Written into LMDB; grows with each change of a key or value layout: older files are then dropped.
  */
-#define STORE_FORMAT 2
+#define STORE_FORMAT 3
 
 /* Pieces of one chunked command (fsm.md 1.2): 32 GiB, so only nonsense is refused. */
 #define CHUNKS_MAX 65536
@@ -97,9 +97,11 @@ enum store_table {
     TABLE_CONFIG_LINKS,           /* e(service) l(kind) l(name) -> config entries */
     TABLE_GATEWAYS,               /* l(gateway) l(service) port: GatewayService */
     TABLE_GATEWAYS_SERVICE,       /* l(service) l(gateway) port -> gateways */
-    TABLE_LOCK_DELAYS,    /* b(key): until when, ns since 1970 big endian. This server's own:
-                             neither in snapshots nor equal on all servers */
-    TABLE_ACL_TOKENS_OLD, /* e(secret) -> acl tokens without an accessor */
+    TABLE_LOCK_DELAYS,       /* b(key): until when, ns since 1970 big endian. This server's own:
+                                neither in snapshots nor equal on all servers */
+    TABLE_ACL_TOKENS_OLD,    /* e(secret) -> acl tokens without an accessor */
+    TABLE_ACL_TOKENS_DIGEST, /* b(BLAKE2b of the secret) -> acl tokens: where callers' secrets are
+                                looked up */
     TABLE_COUNT,
     TABLE_SEGMENT = 255, /* continuations of long keys, see tables.c */
 };

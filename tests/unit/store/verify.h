@@ -123,6 +123,7 @@ static inline void verify_token(struct verify *v, struct str key, struct str val
         verify_lookup(v, TABLE_ACL_TOKENS_METHOD, KEY(a, K_EXACT(t.auth_method), K_BARE(key)), key);
     }
     v->expected[TABLE_ACL_TOKENS_OLD] += t.accessor_id.len == 0;
+    v->expected[TABLE_ACL_TOKENS_DIGEST]++;
     v->expected[TABLE_ACL_TOKENS_EXPIRY] += t.expiration_time.present;
 }
 
