@@ -5,6 +5,8 @@
 
 #include <pthread.h>
 
+#include <openssl/crypto.h>
+
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/signals.h"
@@ -152,6 +154,7 @@ static void *thread_main(void *owner) {
         untake(a, w);
         send_home(w);
     }
+    OPENSSL_thread_stop(); /* what it keeps for the thread; nobody waits for the thread itself */
     a->threads--;
     pthread_cond_broadcast(&a->ended);
     pthread_mutex_unlock(&a->mutex);
