@@ -39,24 +39,6 @@ static bool skip_to(struct reader *r, const char *end) {
     return true;
 }
 
-static void add_rune(struct buf *out, uint64_t rune) {
-    if (rune < 0x80) {
-        buf_add_char(out, (char)rune);
-    } else if (rune < 0x800) {
-        buf_add_char(out, (char)(0xc0 | rune >> 6));
-        buf_add_char(out, (char)(0x80 | (rune & 0x3f)));
-    } else if (rune < 0x10000) {
-        buf_add_char(out, (char)(0xe0 | rune >> 12));
-        buf_add_char(out, (char)(0x80 | (rune >> 6 & 0x3f)));
-        buf_add_char(out, (char)(0x80 | (rune & 0x3f)));
-    } else {
-        buf_add_char(out, (char)(0xf0 | rune >> 18));
-        buf_add_char(out, (char)(0x80 | (rune >> 12 & 0x3f)));
-        buf_add_char(out, (char)(0x80 | (rune >> 6 & 0x3f)));
-        buf_add_char(out, (char)(0x80 | (rune & 0x3f)));
-    }
-}
-
 /* "#65", "#x41": false when it is no character. */
 static bool read_number(struct str name, uint64_t *rune) {
     uint64_t n = 0;
@@ -99,8 +81,9 @@ static bool unescape(struct reader *r, struct str raw, struct str *out) {
         for (size_t n = 0; n < COUNT_OF(names); n++)
             rune = str_is(name, names[n].name) ? (uint64_t)names[n].c : rune;
         ok = rune != 0 || (name.len > 0 && name.data[0] == '#' && read_number(name, &rune));
+        char utf8[4];
         if (ok)
-            add_rune(&text, rune);
+            buf_add(&text, utf8, utf8_encode(utf8, (uint32_t)rune));
         i = end < 0 ? raw.len : (size_t)end;
     }
     *out = text.len > 0 ? str_copy(r->arena, buf_str(&text)) : STR("");

@@ -233,6 +233,16 @@ uint64_t str_hash(struct str s) {
 /* The lowest rune that needs n bytes: a longer form of a lower one is not valid. */
 static const uint32_t utf8_lowest[5] = {0, 0, 0x80, 0x800, 0x10000};
 
+size_t utf8_encode(char out[4], uint32_t rune) {
+    static const uint8_t lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    size_t len = rune < 0x80 ? 1 : rune < 0x800 ? 2 : rune < 0x10000 ? 3 : 4;
+    for (size_t i = len - 1; i > 0; i--, rune >>= 6) {
+        out[i] = (char)(0x80 | (rune & 0x3f));
+    }
+    out[0] = (char)(lead[len] | rune);
+    return len;
+}
+
 size_t utf8_decode(const char *p, size_t len, uint32_t *rune) {
     if (len == 0) {
         return 0;

@@ -76,6 +76,8 @@ bool str_to_i64(struct str s, int64_t *out);
 /* A stable 64-bit hash (FNV-1a), for tables in memory only: never stored, never on the wire. */
 uint64_t str_hash(struct str s);
 
+/* Writes a code point (up to 0x10ffff) in UTF-8; returns its length. */
+size_t utf8_encode(char out[4], uint32_t rune);
 /* Length of the valid UTF-8 sequence at p (1..4), or 0 when it is not one. *rune may be NULL. */
 size_t utf8_decode(const char *p, size_t len, uint32_t *rune);
 /* Whether str_quote writes the rune as it is: letters, marks, numbers, punctuation, symbols and the

@@ -4,31 +4,6 @@
 
 #include "base/mem.h"
 
-static size_t put_rune(char *out, uint32_t rune) {
-    if (rune >= 0xD800 && rune < 0xE000)
-        rune = 0xFFFD;
-    if (rune < 0x80) {
-        out[0] = (char)rune;
-        return 1;
-    }
-    if (rune < 0x800) {
-        out[0] = (char)(0xC0 | (rune >> 6));
-        out[1] = (char)(0x80 | (rune & 0x3F));
-        return 2;
-    }
-    if (rune < 0x10000) {
-        out[0] = (char)(0xE0 | (rune >> 12));
-        out[1] = (char)(0x80 | ((rune >> 6) & 0x3F));
-        out[2] = (char)(0x80 | (rune & 0x3F));
-        return 3;
-    }
-    out[0] = (char)(0xF0 | (rune >> 18));
-    out[1] = (char)(0x80 | ((rune >> 12) & 0x3F));
-    out[2] = (char)(0x80 | ((rune >> 6) & 0x3F));
-    out[3] = (char)(0x80 | (rune & 0x3F));
-    return 4;
-}
-
 static int digit_value(char c) {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -80,7 +55,8 @@ static bool unescape(struct str s, size_t *at, char *out, size_t *len) {
     }
     if ((c != 'u' && c != 'U') || !read_digits(s, at, c == 'u' ? 4 : 8, 16, &n) || n > 0x10FFFF)
         return false;
-    *len += put_rune(out + *len, n);
+    bool half = n >= 0xD800 && n < 0xE000; /* of a pair: no character */
+    *len += utf8_encode(out + *len, half ? 0xFFFD : n);
     return true;
 }
 

@@ -35,14 +35,8 @@ static bool bad_character(struct parser *p, unsigned char c, const char *context
     } else if (c == '"') {
         strcpy(quoted, "\"");
     } else {
-        char utf8[2] = {(char)c, 0};
-        size_t len = 1;
-        if (c >= 0x80) {
-            utf8[0] = (char)(0xc0 | c >> 6);
-            utf8[1] = (char)(0x80 | (c & 0x3f));
-            len = 2;
-        }
-        struct str q = str_quote(p->arena, str_of(utf8, len));
+        char utf8[4];
+        struct str q = str_quote(p->arena, str_of(utf8, utf8_encode(utf8, c)));
         ASSERT(q.len >= 2 && q.len - 2 < sizeof(quoted));
         memcpy(quoted, q.data + 1, q.len - 2);
         quoted[q.len - 2] = 0;
@@ -203,29 +197,6 @@ static bool scan_string(struct parser *p, bool *plain) {
     }
 }
 
-static size_t put_rune(char *to, uint32_t rune) {
-    if (rune < 0x80) {
-        to[0] = (char)rune;
-        return 1;
-    }
-    if (rune < 0x800) {
-        to[0] = (char)(0xc0 | rune >> 6);
-        to[1] = (char)(0x80 | (rune & 0x3f));
-        return 2;
-    }
-    if (rune < 0x10000) {
-        to[0] = (char)(0xe0 | rune >> 12);
-        to[1] = (char)(0x80 | (rune >> 6 & 0x3f));
-        to[2] = (char)(0x80 | (rune & 0x3f));
-        return 3;
-    }
-    to[0] = (char)(0xf0 | rune >> 18);
-    to[1] = (char)(0x80 | (rune >> 12 & 0x3f));
-    to[2] = (char)(0x80 | (rune >> 6 & 0x3f));
-    to[3] = (char)(0x80 | (rune & 0x3f));
-    return 4;
-}
-
 static uint32_t four_hex(const char *at) {
     uint32_t n = 0;
     for (int i = 0; i < 4; i++) {
@@ -265,7 +236,7 @@ static struct str unescape(struct parser *p, struct str raw) {
         if (*at == '\\') {
             at++;
             if (*at == 'u') {
-                n += put_rune(to + n, unescape_rune(&at, end));
+                n += utf8_encode(to + n, unescape_rune(&at, end));
                 continue;
             }
             const char *known = strchr(from, *at);
@@ -275,7 +246,7 @@ static struct str unescape(struct parser *p, struct str raw) {
         }
         size_t size = (unsigned char)*at < 0x80 ? 1 : utf8_decode(at, (size_t)(end - at), NULL);
         if (size == 0) {
-            n += put_rune(to + n, REPLACEMENT);
+            n += utf8_encode(to + n, REPLACEMENT);
             at++;
             continue;
         }

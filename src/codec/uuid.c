@@ -47,11 +47,8 @@ static bool bad_digit(char c, const char *prefix, struct error *e) {
     if (!utf8_is_print(rune)) {
         return error_set(e, ERROR_INTERNAL, "%sencoding/hex: invalid byte: U+%04X", prefix, rune);
     }
-    char text[3] = {c, 0, 0};
-    if (rune >= 0x80) {
-        text[0] = (char)(0xc0 | rune >> 6);
-        text[1] = (char)(0x80 | (rune & 0x3f));
-    }
+    char text[5] = {0};
+    utf8_encode(text, rune);
     return error_set(e, ERROR_INTERNAL, "%sencoding/hex: invalid byte: U+%04X '%s'", prefix, rune,
                      text);
 }

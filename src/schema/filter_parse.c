@@ -246,13 +246,7 @@ static bool unquote_rune(struct str raw, size_t *at, struct buf *out) {
         return false;
     }
     char utf8[4];
-    size_t size = n < 0x80 ? 1 : n < 0x800 ? 2 : n < 0x10000 ? 3 : 4;
-    static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
-    for (size_t i = size - 1; i > 0; i--, n >>= 6) {
-        utf8[i] = (char)(0x80 | (n & 0x3f));
-    }
-    utf8[0] = (char)(lead[size] | n);
-    buf_add(out, utf8, size);
+    buf_add(out, utf8, utf8_encode(utf8, n));
     return true;
 }
 

@@ -20,24 +20,6 @@ static void open_locale(void) {
     utf8_locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
 }
 
-static void add_rune(struct buf *out, uint32_t rune) {
-    if (rune < 0x80) {
-        buf_add_char(out, (char)rune);
-    } else if (rune < 0x800) {
-        buf_add_char(out, (char)(0xc0 | rune >> 6));
-        buf_add_char(out, (char)(0x80 | (rune & 0x3f)));
-    } else if (rune < 0x10000) {
-        buf_add_char(out, (char)(0xe0 | rune >> 12));
-        buf_add_char(out, (char)(0x80 | (rune >> 6 & 0x3f)));
-        buf_add_char(out, (char)(0x80 | (rune & 0x3f)));
-    } else {
-        buf_add_char(out, (char)(0xf0 | rune >> 18));
-        buf_add_char(out, (char)(0x80 | (rune >> 12 & 0x3f)));
-        buf_add_char(out, (char)(0x80 | (rune >> 6 & 0x3f)));
-        buf_add_char(out, (char)(0x80 | (rune & 0x3f)));
-    }
-}
-
 struct str auth_lower(struct str s, struct arena *arena) {
     pthread_once(&utf8_once, open_locale);
     struct buf out = BUF_INIT;
@@ -52,7 +34,8 @@ struct str auth_lower(struct str s, struct arena *arena) {
         } else if (utf8_locale != (locale_t)0) {
             rune = (uint32_t)towlower_l((wint_t)rune, utf8_locale);
         }
-        add_rune(&out, rune);
+        char utf8[4];
+        buf_add(&out, utf8, utf8_encode(utf8, rune));
         at += len;
     }
     struct str lower = out.len > 0 ? str_copy(arena, buf_str(&out)) : STR("");
