@@ -41,7 +41,7 @@ struct conn {
 
 static atomic_uint opened, closed, released, tunnels;
 static char big[1 << 20];
-static bool encrypted; /* the connections of the test that runs */
+static atomic_bool encrypted; /* the connections of the test that runs */
 static struct tls_config *tls;
 static struct loop loops[2];
 static const struct stream_handlers handlers;

@@ -302,8 +302,12 @@ static void direct_run(struct message *m) {
 static struct answer *direct(struct direct *d, const char *at, const struct endpoint *endpoint,
                              void *request) {
     d->at = at;
-    d->ask.call =
-        (struct call){.endpoint = endpoint, .request = request, .done = ask_done, .owner = &d->ask};
+    d->ask.arena = ARENA_INIT;
+    d->ask.call = (struct call){.endpoint = endpoint,
+                                .arena = &d->ask.arena,
+                                .request = request,
+                                .done = ask_done,
+                                .owner = &d->ask};
     d->ask.server = server;
     d->ask.loop = server_core(server);
     d->ask.message.run = direct_run;
