@@ -315,6 +315,8 @@ static struct acl_options acl_of(const struct config *c) {
 static bool start_server(struct agent *agent, struct error *e) {
     const struct config *c = agent->config;
     struct autopilot_config autopilot;
+    struct value ca_config = {.kind = VALUE_MAP,
+                              .map = {c->connect_ca_config.items, c->connect_ca_config.len}};
     autopilot_of(c, &autopilot);
     struct server_options options = {
         .client = !c->server_mode,
@@ -346,6 +348,10 @@ static bool start_server(struct agent *agent, struct error *e) {
         .rpc_rate = c->limits.rpc_rate,
         .rpc_max_burst = c->limits.rpc_max_burst,
         .acl = acl_of(c),
+        .ca = {.enabled = c->connect_enabled,
+               .allow_tls = c->auto_encrypt_allow_tls,
+               .provider = c->connect_ca_provider,
+               .config = &ca_config},
     };
     if (c->data_dir.len == 0)
         options.data_dir = STR_NONE;

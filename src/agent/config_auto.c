@@ -3,7 +3,6 @@
  * fetched over the network (jwks_url, oidc_discovery_url) are not: a configuration is judged by
  * itself.
  */
-#include <math.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -15,6 +14,7 @@
 #include "schema/filter.h"
 #include "schema/interpolate.h"
 #include "schema/table.h"
+#include "server/ca_config.h"
 
 static bool fail(struct config_builder *b, const char *text) {
     return error_set(b->e, ERROR_INTERNAL, "%s", text);
@@ -236,150 +236,18 @@ static void build_ca_config(struct config_builder *b) {
     b->c->connect_ca_config = out;
 }
 
-/* What the providers share, and the parts of their own that are checked. */
-struct ca_settings {
-    int64_t leaf_ttl, intermediate_ttl;
-    struct str key_type;
-    int64_t key_bits;
-    struct str private_key, root_cert;
-    struct str vault_token, root_path, intermediate_path;
-    bool skip_validate;
-    struct texts errors;
-};
-
-static const struct value *ca_value(struct config_builder *b, const char *name) {
-    struct list config = b->c->connect_ca_config;
-    for (uint32_t i = 0; i < config.len; i++) {
-        const struct value_pair *pair = &LIST_AT(config, struct value_pair, i);
-        if (str_eq_fold(pair->key, str_from(name)))
-            return &pair->value;
-    }
-    return NULL;
-}
-
-static void ca_duration(struct config_builder *b, struct ca_settings *s, const char *name,
-                        int64_t *out) {
-    const struct value *v = ca_value(b, name);
-    struct error e = ERROR_IN(b->arena);
-    if (v == NULL)
-        return;
-    if (v->kind == VALUE_INT)
-        *out = v->integer;
-    else if (v->kind == VALUE_FLOAT)
-        *out = fabs(v->number) < 9e18 ? (int64_t)v->number : 0;
-    else if (v->kind == VALUE_STRING && !duration_parse(v->string, out, &e))
-        texts_addf(&s->errors, "error decoding '%s': " STR_FMT, name, STR_ARG(e.text));
-}
-
-/* Numbers may be written as text. */
-static void ca_number(struct config_builder *b, struct ca_settings *s, const char *name, bool whole,
-                      int64_t *out) {
-    const struct value *v = ca_value(b, name);
-    if (v == NULL)
-        return;
-    if (v->kind == VALUE_INT) {
-        *out = v->integer;
-    } else if (v->kind == VALUE_FLOAT) {
-        *out = fabs(v->number) < 9e18 ? (int64_t)v->number : 0;
-    } else if (v->kind == VALUE_STRING) {
-        char *end;
-        const char *text = str_terminated(b->arena, v->string);
-        *out = (int64_t)strtod(text, &end);
-        if (*end == '\0' && end != text)
-            return;
-        struct str quoted = str_quote(b->arena, v->string);
-        texts_addf(&s->errors,
-                   "cannot parse '%s' as %s: strconv.Parse%s: parsing " STR_FMT ": invalid syntax",
-                   name, whole ? "int" : "float", whole ? "Int" : "Float", STR_ARG(quoted));
-    }
-}
-
-static void ca_string(struct config_builder *b, const char *name, struct str *out) {
-    const struct value *v = ca_value(b, name);
-    if (v != NULL && v->kind == VALUE_STRING)
-        *out = v->string;
-}
-
-static int compare_texts(const void *a, const void *b) {
-    return str_compare(*(const struct str *)a, *(const struct str *)b);
-}
-
-static bool read_ca_settings(struct config_builder *b, struct ca_settings *s) {
-    int64_t ignored = 0;
-    ca_duration(b, s, "LeafCertTTL", &s->leaf_ttl);
-    ca_duration(b, s, "IntermediateCertTTL", &s->intermediate_ttl);
-    ca_duration(b, s, "RotationPeriod", &ignored);
-    ca_number(b, s, "PrivateKeyBits", true, &s->key_bits);
-    ca_number(b, s, "CSRMaxPerSecond", false, &ignored);
-    ca_number(b, s, "CSRMaxConcurrent", true, &ignored);
-    ca_string(b, "PrivateKeyType", &s->key_type);
-    ca_string(b, "PrivateKey", &s->private_key);
-    ca_string(b, "RootCert", &s->root_cert);
-    ca_string(b, "Token", &s->vault_token);
-    ca_string(b, "RootPKIPath", &s->root_path);
-    ca_string(b, "IntermediatePKIPath", &s->intermediate_path);
-    const struct value *skip = ca_value(b, "SkipValidate");
-    s->skip_validate = skip != NULL && skip->kind == VALUE_BOOL && skip->boolean;
-    if (s->errors.len == 0)
-        return true;
-    qsort(s->errors.items, s->errors.len, sizeof(struct str), compare_texts);
-    struct str text = str_format(b->arena, "%zu error(s) decoding:\n", s->errors.len);
-    for (size_t i = 0; i < s->errors.len; i++)
-        text = str_format(b->arena, STR_FMT "\n* " STR_FMT, STR_ARG(text),
-                          STR_ARG(s->errors.items[i]));
-    return error_set(b->e, ERROR_INTERNAL, "error decoding config: " STR_FMT, STR_ARG(text));
-}
-
-static bool check_ca_common(struct config_builder *b, const struct ca_settings *s) {
-    if (s->skip_validate)
-        return true;
-    if (s->leaf_ttl < HOUR)
-        return fail(b, "leaf cert TTL must be greater or equal than 1h0m0s");
-    if (s->leaf_ttl > 8760 * HOUR)
-        return fail(b, "leaf cert TTL must be less than 8760h0m0s");
-    if (s->intermediate_ttl < 3 * HOUR)
-        return fail(b, "Intermediate Cert TTL must be greater or equal than 3h");
-    if (s->intermediate_ttl < 3 * s->leaf_ttl) {
-        struct str least = duration_format(b->arena, 3 * s->leaf_ttl);
-        return error_set(b->e, ERROR_INTERNAL,
-                         "Intermediate Cert TTL must be greater or equal than 3 * LeafCertTTL "
-                         "(>=" STR_FMT ").",
-                         STR_ARG(least));
-    }
-    if (str_is(s->key_type, "ec"))
-        return s->key_bits == 224 || s->key_bits == 256 || s->key_bits == 384 ||
-               s->key_bits == 521 ||
-               fail(b, "EC key length must be one of (224, 256, 384, 521) bits");
-    if (str_is(s->key_type, "rsa"))
-        return s->key_bits == 2048 || s->key_bits == 4096 ||
-               fail(b, "RSA key length must be 2048 or 4096 bits");
-    return fail(b, "private key type must be either 'ec' or 'rsa'");
-}
-
 bool config_validate_ca(struct config_builder *b) {
     struct str provider = b->c->connect_ca_provider;
-    struct ca_settings s = {.leaf_ttl = 72 * HOUR,
-                            .intermediate_ttl = 8760 * HOUR,
-                            .key_type = STR("ec"),
-                            .key_bits = 256,
-                            .errors = {.arena = b->arena}};
+    struct list pairs = b->c->connect_ca_config;
+    struct value config = {.kind = VALUE_MAP, .map = {pairs.items, pairs.len}};
+    struct ca_settings s;
     if (provider.len == 0)
         return true;
-    bool consul = str_is(provider, "consul"), vault = str_is(provider, "vault");
-    if (!consul && !vault && !str_is(provider, "aws-pca"))
+    if (!str_is(provider, "consul") && !str_is(provider, "vault") && !str_is(provider, "aws-pca"))
         return error_set(b->e, ERROR_INTERNAL, STR_FMT " is not a valid CA provider",
                          STR_ARG(provider));
-    if (!read_ca_settings(b, &s))
-        return false;
-    if (consul && s.private_key.len == 0 && s.root_cert.len > 0)
-        return fail(b, "must provide a private key when providing a root cert");
-    if (vault && s.vault_token.len == 0)
-        return fail(b, "must provide a Vault token");
-    if (vault && s.root_path.len == 0)
-        return fail(b, "must provide a valid path to a root PKI backend");
-    if (vault && s.intermediate_path.len == 0)
-        return fail(b, "must provide a valid path for the intermediate PKI backend");
-    return check_ca_common(b, &s);
+    return ca_config_read(&config, &s, b->arena, b->e) &&
+           ca_config_check(provider, &s, b->arena, b->e);
 }
 
 /* ---- building ---- */

@@ -296,11 +296,11 @@ static const struct config_key config_entries_keys[] = {
 static const struct config_block config_entries_block = {KEYS(config_entries_keys)};
 
 static const struct config_key connect_keys[] = {
-    {"ca_config", CONFIG_FREE, NOWHERE, KEY_LATER},
-    {"ca_provider", CONFIG_STR, AT(connect_ca_provider), KEY_LATER},
+    {"ca_config", CONFIG_FREE, NOWHERE},
+    {"ca_provider", CONFIG_STR, AT(connect_ca_provider)},
     {"enable_mesh_gateway_wan_federation", CONFIG_BOOL, AT(connect_mesh_gateway_wan_federation),
      KEY_LATER},
-    {"enabled", CONFIG_BOOL, AT(connect_enabled), KEY_LATER},
+    {"enabled", CONFIG_BOOL, AT(connect_enabled)},
     {"test_ca_leaf_root_change_spread", CONFIG_DUR, AT(connect_test_ca_leaf_root_change_spread)},
 };
 static const struct config_block connect_block = {KEYS(connect_keys)};

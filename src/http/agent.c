@@ -101,12 +101,6 @@ static void agent_leave_now(struct http_request *r) {
     http_authorize(r, leave_authorized);
 }
 
-/* ---- of later issues ---- */
-
-static void agent_connect(struct http_request *r) {
-    http_answer_text(r, 500, STR("Connect must be enabled in order to use this endpoint"));
-}
-
 const struct http_route http_routes_agent[] = {
     {"/v1/agent/self", "GET", agent_self, 0},
     {"/v1/agent/host", "GET", agent_host, 0},
@@ -133,8 +127,5 @@ const struct http_route http_routes_agent[] = {
     {"/v1/agent/service/deregister/", "PUT", agent_service_deregister, 0},
     {"/v1/agent/service/maintenance/", "PUT", agent_service_maintenance, 0},
     {"/v1/agent/token/", "PUT", agent_token_set_by_api, 0},
-    {"/v1/agent/connect/authorize", "POST", agent_connect, 0},
-    {"/v1/agent/connect/ca/roots", "GET", agent_connect, 0},
-    {"/v1/agent/connect/ca/leaf/", "GET", agent_connect, 0},
     {NULL, NULL, NULL, 0},
 };

@@ -15,6 +15,7 @@ static const struct http_route *const all_tables[] = {
     http_routes_acl_translate,
     http_routes_agent,
     http_routes_catalog,
+    http_routes_connect,
     http_routes_coordinate,
     http_routes_event,
     http_routes_health,

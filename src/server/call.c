@@ -24,7 +24,7 @@ static struct query_meta *reply_meta(const struct endpoint *endpoint, struct ans
 static void answer_set_leader(const struct server *s, const struct endpoint *endpoint,
                               struct answer *a) {
     if (endpoint->meta < 0 || endpoint->kind == ENDPOINT_CORE || endpoint->kind == ENDPOINT_LOCAL ||
-        a->remote || a->unlooked || error_is_set(&a->error)) {
+        endpoint->leaderless || a->remote || a->unlooked || error_is_set(&a->error)) {
         return;
     }
     a->meta.known_leader = server_known_leader(s);

@@ -90,6 +90,11 @@ static const struct endpoint *const all[] = {
     &endpoint_acl_list,
     &endpoint_acl_bootstrap,
     &endpoint_acl_get_policy,
+    &endpoint_connect_ca_roots,
+    &endpoint_connect_ca_configuration_get,
+    &endpoint_connect_ca_configuration_set,
+    &endpoint_connect_ca_sign,
+    &endpoint_connect_ca_sign_intermediate,
 };
 
 const struct endpoint *endpoint_find(struct str name) {

@@ -13,6 +13,7 @@
 #define PRAETOR_SERVER_ENDPOINTS_H
 
 #include "schema/requests_acl.h"
+#include "schema/requests_connect.h"
 #include "server/call.h"
 
 struct peer;          /* server/peers.h */
@@ -266,6 +267,17 @@ extern const struct endpoint endpoint_acl_login, endpoint_acl_logout, endpoint_a
  */
 extern const struct endpoint endpoint_acl_apply, endpoint_acl_get, endpoint_acl_list,
     endpoint_acl_bootstrap, endpoint_acl_get_policy;
+
+/*
+ * connect_ca_roots              dc_request                 -> indexed_ca_roots
+ * connect_ca_configuration_get  dc_request                 -> ca_configuration
+ * connect_ca_configuration_set  ca_request                 -> struct value * (NULL)
+ * connect_ca_sign               ca_sign_request            -> issued_cert
+ * connect_ca_sign_intermediate  ca_sign_request            -> struct str (PEM)
+ */
+extern const struct endpoint endpoint_connect_ca_roots, endpoint_connect_ca_configuration_get,
+    endpoint_connect_ca_configuration_set, endpoint_connect_ca_sign,
+    endpoint_connect_ca_sign_intermediate;
 
 /* ---- snapshots: not calls, because files go in and come out (rpc.md 8, fsm.md 8) ---- */
 

@@ -132,6 +132,7 @@ static void announce(struct leader *l) {
 /* From here on calls come. */
 static void open_for_calls(struct leader *l) {
     struct server *s = l->server;
+    ca_enable(s->ca, true);
     autopilot_enable(s->autopilot, true);
     atomic_store_explicit(&s->leading, true, memory_order_release);
     atomic_store(&s->ready, true);
@@ -225,6 +226,7 @@ static void step_down(struct leader *l) {
     reconcile_enable(s->reconcile, false);
     autopilot_enable(s->autopilot, false);
     leader_acl_enable(s->leader_acl, false);
+    ca_enable(s->ca, false);
     server_verify_ready(s); /* they are told that this is not the leader */
 }
 
@@ -250,6 +252,7 @@ void leader_changed(struct leader *l, bool leading, uint64_t term) {
 void leader_reestablish(struct leader *l) {
     if (l->leading && l->established && !l->stopped) {
         establish_state(l);
+        ca_enable(l->server->ca, true);
         reconcile_all(l->server->reconcile);
     }
 }

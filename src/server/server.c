@@ -176,6 +176,8 @@ static void options_copy(struct server *s, const struct server_options *o) {
     own->bind_address = str_copy(&s->arena, o->bind_address);
     own->acl.primary_datacenter = str_copy(&s->arena, o->acl.primary_datacenter);
     own->acl.master_token = str_copy(&s->arena, o->acl.master_token);
+    own->ca.provider = str_copy(&s->arena, o->ca.provider);
+    own->ca.config = o->ca.config != NULL ? value_copy(o->ca.config, &s->arena) : NULL;
     if (o->autopilot != NULL) {
         struct autopilot_config *copy = ARENA_NEW(&s->arena, struct autopilot_config);
         schema_copy(&autopilot_config_shape, copy, o->autopilot, &s->arena);
@@ -210,6 +212,7 @@ struct server *server_new(const struct server_options *options, struct error *e)
         s->acl_caches = acl_caches_new(&s->options.acl, s->options.client);
     }
     s->secure = secure_new();
+    s->ca = s->options.client ? NULL : ca_new(s);
     atomic_store(&s->acl_legacy, s->options.acl.enabled);
     s->auth = auth_methods_new();
     rpc_rate_set(&s->rate, s->options.rpc_rate, s->options.rpc_max_burst);
@@ -426,6 +429,9 @@ void server_stop(struct server *s) {
     atomic_store(&s->leading, false);
     run_and_wait(&s->core, core_closing, s);
     server_snapshot_wait(s);
+    if (s->ca != NULL) {
+        ca_stop(s->ca);
+    }
     auth_methods_stop(s->auth); /* answers those who wait, while their threads run */
     for (unsigned i = 0; i < s->thread_count; i++) { /* the core is the last */
         run_and_wait(s->threads[i]->loop, thread_closing, s->threads[i]);
@@ -494,6 +500,7 @@ void server_free(struct server *s) {
     agent_tokens_free(s->tokens);
     acl_caches_free(s->acl_caches);
     secure_free(s->secure);
+    ca_free(s->ca);
     if (s->driver != NULL) {
         raft_driver_free(s->driver);
     }

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "net/loop.h"
+#include "server/ca.h"
 #include "server/call.h"
 #include "server/peers.h"
 #include "store/store.h"
@@ -63,6 +64,7 @@ struct server_options {
     int64_t rpc_handshake_timeout;    /* ns; 0: none */
     int64_t rpc_max_conns_per_client; /* 0: no limit */
     struct acl_options acl;
+    struct ca_options ca;
     /* The gossip pools; NULL: none (tests). Only used until server_start returns. */
     const struct membership_options *membership;
 };

@@ -37,6 +37,7 @@ struct server {
     char raft_address[80]; /* "ip:port" */
 
     struct agent_tokens *tokens;
+    struct ca *ca;                 /* ca.h; NULL: a client agent */
     struct acl_caches *acl_caches; /* NULL: access control is off. Any thread. */
     struct rpc_port *port;         /* NULL: none */
     struct raft_driver *driver;    /* NULL, as store and leader: a client agent */

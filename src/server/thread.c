@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "server/agent_cache.h"
+#include "server/leaf.h"
 #include "server/server_room.h"
 
 void call_list_add(struct call_list *list, struct call *c) {
@@ -278,6 +279,7 @@ void thread_close(struct server_thread *t) {
     t->closing = true;
     struct str text = STR("server is shutting down");
     agent_cache_close(t->cache);
+    leaves_close(t->leaves);
     authorizations_close(t->authorizations);
     while (t->held.first != NULL) {
         struct call *c = t->held.first;
@@ -305,6 +307,7 @@ void thread_free(struct server_thread *t) {
         watch_touched_release(t->inbox.touched[i]);
     }
     agent_cache_free(t->cache);
+    leaves_free(t->leaves);
     authorizations_free(t->authorizations);
     rpc_pool_free(t->pool);
     pthread_mutex_destroy(&t->inbox.mutex);

@@ -112,6 +112,7 @@ struct server_thread {
     struct server_thread *verify_next; /* in the core's list of waiting verifications */
 
     struct authorizations *authorizations;
+    struct leaves *leaves;     /* leaf.c's: of the first thread, once asked */
     struct agent_cache *cache; /* agent_cache.c's: of a client agent's first thread, once asked */
 
     uint64_t jitter; /* prng state for the spread of timeouts */

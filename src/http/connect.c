@@ -1,0 +1,175 @@
+/* /v1/connect/ca and /v1/agent/connect: the certificate authority, and what agents hold of it
+ * (connect.md 3.3, 3.10; agent.md 1.14).
+ */
+#include "base/time.h"
+#include "http/records.h"
+#include "http/room.h"
+#include "server/leaf.h"
+
+static void refuse(struct http_request *r, enum error_kind kind, const char *text) {
+    struct error e = ERROR_IN(&r->arena);
+    error_set(&e, kind, "%s", text);
+    http_answer_error(r, &e);
+}
+
+static struct dc_request *question(struct http_request *r) {
+    struct dc_request *q = ARENA_NEW(&r->arena, struct dc_request);
+    q->datacenter = http_datacenter(r);
+    if (!http_read_options(r, &q->options))
+        return NULL;
+    q->options.filter = STR("");
+    return q;
+}
+
+/* ---- roots ---- */
+
+static void write_roots(struct http_request *r, const void *reply, struct json_writer *w) {
+    (void)r;
+    schema_write_json(w, &indexed_ca_roots_shape, reply);
+}
+
+/* All roots and what leads to them, one behind the other. */
+static void roots_as_pem(struct http_request *r, struct answer *a) {
+    const struct indexed_ca_roots *reply = a->reply;
+    struct buf out = BUF_INIT;
+    for (uint32_t i = 0; i < reply->roots.len; i++) {
+        const struct ca_root *root = LIST_AT(reply->roots, struct ca_root *, i);
+        if (root == NULL)
+            continue;
+        buf_add_str(&out, root->root_cert);
+        for (uint32_t j = 0; j < root->intermediate_certs.len; j++)
+            buf_add_str(&out, LIST_AT(root->intermediate_certs, struct str, j));
+    }
+    http_answer_bytes(r, 200, "application/pem-certificate-chain", buf_str(&out), false);
+    buf_free(&out);
+}
+
+static void ca_roots(struct http_request *r) {
+    struct dc_request *q = question(r);
+    struct str pem = http_param(r, "pem");
+    bool as_pem = false;
+    if (q == NULL)
+        return;
+    if (pem.len > 0 && !http_parse_bool(pem, &as_pem))
+        refuse(r, ERROR_BAD_REQUEST,
+               "Bad request: The 'pem' query parameter must be a boolean value");
+    else if (as_pem)
+        http_call(r, &endpoint_connect_ca_roots, q, roots_as_pem);
+    else
+        http_call_json(r, &endpoint_connect_ca_roots, q, 0, write_roots);
+}
+
+/* Always by the agent's cache. */
+static void agent_roots(struct http_request *r) {
+    struct dc_request *q = question(r);
+    if (q == NULL)
+        return;
+    q->options.use_cache = true;
+    http_call_cached(r, &endpoint_connect_ca_roots, q, &q->options, HTTP_CACHE_REFRESHED, 0,
+                     write_roots);
+}
+
+/* ---- the configuration ---- */
+
+static void configuration_got(struct http_request *r, struct answer *a) {
+    http_answer_json(r, 200, &ca_configuration_shape, a->reply);
+}
+
+static void configuration_set(struct http_request *r, struct answer *a) {
+    (void)a;
+    http_answer_empty(r, 200);
+}
+
+static void configuration_body(struct http_request *r) {
+    struct ca_request *q = ARENA_NEW(&r->arena, struct ca_request);
+    struct error e = ERROR_IN(&r->arena);
+    struct json_options options = {.go_type = "structs.CAConfiguration"};
+    q->config = ARENA_NEW(&r->arena, struct ca_configuration);
+    if (!http_body_from_json(r, &ca_configuration_shape, q->config, &options, &e)) {
+        e.kind = ERROR_BAD_REQUEST;
+        error_prefix(&e, "Bad request: Request decode failed: ");
+        http_answer_error(r, &e);
+        return;
+    }
+    q->datacenter = http_datacenter(r);
+    q->write.token = http_token(r);
+    http_call(r, &endpoint_connect_ca_configuration_set, q, configuration_set);
+}
+
+/* The kind of an error does not come back from another server: its text tells. */
+static void configuration_failed(struct http_request *r, struct answer *a) {
+    if (str_find(a->error.text, STR("Bad request: "), 0) >= 0)
+        a->error.kind = ERROR_BAD_REQUEST;
+    http_answer_error(r, &a->error);
+}
+
+static void ca_configuration(struct http_request *r) {
+    if (http_method_is(r, "PUT")) {
+        r->call_failed = configuration_failed;
+        http_read_body(r, 0, configuration_body);
+        return;
+    }
+    struct dc_request *q = question(r);
+    if (q != NULL)
+        http_call(r, &endpoint_connect_ca_configuration_get, q, configuration_got);
+}
+
+/* ---- leaves ---- */
+
+static void leaf_came(void *owner, const struct issued_cert *cert, bool hit,
+                      const struct error *e) {
+    struct http_request *r = owner;
+    r->state = NULL;
+    r->gone = NULL;
+    if (cert == NULL) {
+        if (str_find(e->text, STR("Rate limit reached"), 0) >= 0)
+            http_answer_text(r, 429, e->text);
+        else
+            http_answer_error(r, e);
+        return;
+    }
+    http_set_header(r, "X-Consul-Index",
+                    str_format(&r->arena, "%llu", (unsigned long long)cert->modify_index));
+    http_set_header(r, "X-Cache", hit ? STR("HIT") : STR("MISS"));
+    if (hit)
+        http_set_header(r, "Age", STR("0"));
+    http_answer_json(r, 200, &issued_cert_shape, cert);
+}
+
+static void leaf_given_up(struct http_request *r) {
+    leaf_cancel(r->state);
+    r->gone = NULL;
+    http_answer_empty(r, 500);
+}
+
+static void agent_leaf(struct http_request *r) {
+    struct dc_request *q = question(r);
+    if (q == NULL)
+        return;
+    if (r->argument.len == 0) {
+        http_answer_text(r, 500, STR("URI must be either service or agent"));
+        return;
+    }
+    struct leaf_wish wish = {.service = r->argument,
+                             .token = q->options.token,
+                             .datacenter = q->datacenter,
+                             .spread = r->config->connect_test_ca_leaf_root_change_spread};
+    r->gone = leaf_given_up;
+    r->state = leaf_ask(r->server, &wish, q->options.min_query_index, q->options.max_query_time,
+                        leaf_came, r);
+}
+
+/* ---- of later issues ---- */
+
+static void agent_authorize(struct http_request *r) {
+    http_answer_text(r, 500, STR("Connect must be enabled in order to use this endpoint"));
+}
+
+const struct http_route http_routes_connect[] = {
+    {"/v1/connect/ca/roots", "GET", ca_roots, 0},
+    {"/v1/connect/ca/configuration", "GET,PUT", ca_configuration, 0},
+    {"/v1/agent/connect/authorize", "POST", agent_authorize, 0},
+    {"/v1/agent/connect/ca/roots", "GET", agent_roots, 0},
+    {"/v1/agent/connect/ca/leaf/", "GET", agent_leaf, 0},
+    {NULL, NULL, NULL, 0},
+};

@@ -1,0 +1,348 @@
+/* The thread that the authority's works run on, and how it reaches the log. See ca.h. */
+#include "server/ca.h"
+
+#include <pthread.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/signals.h"
+#include "base/time.h"
+#include "server/ca_room.h"
+#include "server/server_room.h"
+
+#define RETRY (5 * SECOND) /* of a beginning that failed */
+#define PRUNE_PERIOD HOUR  /* connect.md 3.7 */
+#define RATE_LIMITED "Rate limit reached, try again later"
+#define SIGN_WAIT (SECOND / 2) /* of a CSR for its turn */
+
+struct ca {
+    struct server *server;
+    pthread_t thread;
+    pthread_mutex_t mutex; /* guards what follows, up to the core's */
+    pthread_cond_t news;
+    bool started, closing;
+    bool leading, ready;
+    unsigned turn; /* changes with leading */
+    struct ca_work *first, *last;
+    unsigned waiting;
+    int64_t begin_at, prune_at; /* monotonic */
+
+    int64_t next_csr; /* the core's: when the next may be signed, monotonic */
+};
+
+struct server *ca_server(struct ca *ca) {
+    return ca->server;
+}
+
+bool ca_check_enabled(const struct server *s, struct error *e) {
+    return s->options.ca.enabled ||
+           error_set(e, ERROR_INTERNAL, "Connect must be enabled in order to use this endpoint");
+}
+
+/* ---- the log ---- */
+
+struct proposal {
+    struct message message;
+    struct raft_proposal raft;
+    struct ca *ca;
+    struct ca_outcome outcome;
+    struct error *error;
+    bool over;
+};
+
+static void proposal_over(struct proposal *p) {
+    pthread_mutex_lock(&p->ca->mutex);
+    p->over = true;
+    pthread_cond_broadcast(&p->ca->news);
+    pthread_mutex_unlock(&p->ca->mutex);
+}
+
+static void applied(struct raft_proposal *raft, const struct raft_outcome *outcome) {
+    struct proposal *p = CONTAINER_OF(raft, struct proposal, raft);
+    const struct store_result *result = outcome->result;
+    server_publish(p->ca->server, NULL);
+    p->outcome.index = outcome->index;
+    if (error_is_set(&outcome->error)) {
+        error_copy(p->error, &outcome->error);
+    } else if (result->kind == STORE_RESULT_ERROR) {
+        error_copy(p->error, &result->error);
+    } else if (result->kind == STORE_RESULT_U64) {
+        p->outcome.number = result->number;
+    } else {
+        p->outcome.refused = result->kind == STORE_RESULT_BOOL && !result->boolean;
+    }
+    proposal_over(p);
+}
+
+static void propose_on_core(struct message *m) {
+    struct proposal *p = CONTAINER_OF(m, struct proposal, message);
+    if (atomic_load(&p->ca->server->stopping)) {
+        buf_free(&p->raft.entry);
+        error_set(p->error, ERROR_NO_LEADER, "server is shutting down");
+        proposal_over(p);
+        return;
+    }
+    raft_driver_propose(p->ca->server->driver, &p->raft);
+}
+
+bool ca_propose(struct ca *ca, enum entry_type type, const struct shape *shape, const void *request,
+                struct ca_outcome *out, struct error *e) {
+    struct proposal p = {.ca = ca, .error = e};
+    buf_add_char(&p.raft.entry, (char)type);
+    schema_encode(&p.raft.entry, shape, request);
+    p.raft.done = applied;
+    p.message.run = propose_on_core;
+    loop_post_reply(&ca->server->core, &p.message);
+    pthread_mutex_lock(&ca->mutex);
+    while (!p.over) {
+        pthread_cond_wait(&ca->news, &ca->mutex);
+    }
+    pthread_mutex_unlock(&ca->mutex);
+    if (out != NULL) {
+        *out = p.outcome;
+    }
+    return !error_is_set(e);
+}
+
+bool ca_change(struct ca *ca, struct ca_request *request, struct ca_outcome *out, struct error *e) {
+    request->datacenter = ca->server->options.datacenter;
+    return ca_propose(ca, ENTRY_CONNECT_CA, &ca_request_shape, request, out, e);
+}
+
+/* ---- the store ---- */
+
+bool ca_read(struct ca *ca, struct ca_state *out, struct arena *arena, struct error *e) {
+    struct store_read read;
+    *out = (struct ca_state){0};
+    if (!store_read_begin(ca->server->store, &read, arena, NULL, e)) {
+        return false;
+    }
+    ca_config_get(&read, &out->config);
+    ca_root_list(&read, &out->roots);
+    out->roots_index = store_index(&read, STR("connect-ca-roots"));
+    store_read_end(&read);
+    for (uint32_t i = 0; i < out->roots.len; i++) {
+        struct ca_root *root = LIST_AT(out->roots, struct ca_root *, i);
+        out->active = root->active ? root : out->active;
+    }
+    return true;
+}
+
+/* ---- the thread ---- */
+
+static void run_initialise(struct ca *ca) {
+    unsigned turn = ca->turn;
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    pthread_mutex_unlock(&ca->mutex);
+    bool ok = ca_initialise(ca, &arena, &e);
+    if (!ok && !atomic_load(&ca->server->stopping)) {
+        log_at(LOG_ERROR, CA_LOGGER, "failed to initialize the CA", LOG_S("error", e.text));
+    }
+    arena_free(&arena);
+    pthread_mutex_lock(&ca->mutex);
+    ca->begin_at = time_now_monotonic() + RETRY;
+    ca->prune_at = time_now_monotonic() + PRUNE_PERIOD;
+    ca->ready = ok && turn == ca->turn;
+}
+
+static void run_prune(struct ca *ca) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    ca->prune_at = time_now_monotonic() + PRUNE_PERIOD;
+    pthread_mutex_unlock(&ca->mutex);
+    if (!ca_prune(ca, &arena, &e)) {
+        log_at(LOG_ERROR, CA_LOGGER, "error pruning CA roots", LOG_S("error", e.text));
+    }
+    arena_free(&arena);
+    pthread_mutex_lock(&ca->mutex);
+}
+
+static struct ca_work *take(struct ca *ca) {
+    struct ca_work *w = ca->first;
+    ca->first = w->next;
+    ca->last = ca->first != NULL ? ca->last : NULL;
+    ca->waiting--;
+    return w;
+}
+
+/* What keeps a work from being done. */
+static void judge(const struct ca *ca, const struct ca_work *w, struct error *e) {
+    if (ca->closing) {
+        error_set(e, ERROR_NO_LEADER, "server is shutting down");
+    } else if (!ca->leading) {
+        error_set(e, ERROR_NO_LEADER, "No cluster leader");
+    } else if (!ca->ready) {
+        error_set(e, ERROR_INTERNAL, "internal error: CA provider is nil");
+    } else if (w->not_after != 0 && time_now_monotonic() > w->not_after) {
+        error_set(e, ERROR_INTERNAL, RATE_LIMITED);
+    }
+}
+
+static void run_work(struct ca *ca) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct ca_work *w = take(ca);
+    judge(ca, w, &e);
+    pthread_mutex_unlock(&ca->mutex);
+    w->run(ca, w, &e);
+    arena_free(&arena);
+    pthread_mutex_lock(&ca->mutex);
+}
+
+/* When there is something to do next; 0: now. */
+static int64_t next_time(const struct ca *ca, int64_t now) {
+    int64_t at = now + HOUR;
+    if (ca->first != NULL && (!ca->leading || ca->ready || ca->begin_at > now)) {
+        at = ca->leading ? ca->first->not_before : 0;
+    }
+    if (ca->leading) {
+        int64_t own = ca->ready ? ca->prune_at : ca->begin_at;
+        at = own < at ? own : at;
+    }
+    return at <= now ? 0 : at;
+}
+
+static void wait_until(struct ca *ca, int64_t at) {
+    struct timespec until = {.tv_sec = (time_t)(at / SECOND), .tv_nsec = (long)(at % SECOND)};
+    pthread_cond_timedwait(&ca->news, &ca->mutex, &until);
+}
+
+static void *work(void *arg) {
+    struct ca *ca = arg;
+    pthread_mutex_lock(&ca->mutex);
+    while (!ca->closing) {
+        int64_t now = time_now_monotonic(), at = next_time(ca, now);
+        if (at > 0) {
+            wait_until(ca, at);
+        } else if (ca->leading && !ca->ready && ca->begin_at <= now) {
+            run_initialise(ca);
+        } else if (ca->leading && ca->ready && ca->prune_at <= now) {
+            run_prune(ca);
+        } else {
+            run_work(ca);
+        }
+    }
+    while (ca->first != NULL) {
+        run_work(ca);
+    }
+    pthread_mutex_unlock(&ca->mutex);
+    return NULL;
+}
+
+void ca_do(struct ca *ca, struct ca_work *w) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    pthread_mutex_lock(&ca->mutex);
+    if (!ca->started || ca->closing) {
+        error_set(&e, ERROR_NO_LEADER, "No cluster leader");
+    } else if (ca->waiting >= CA_WAITING_MAX) {
+        error_set(&e, ERROR_INTERNAL, RATE_LIMITED);
+    } else {
+        w->next = NULL;
+        *(ca->last != NULL ? &ca->last->next : &ca->first) = w;
+        ca->last = w;
+        ca->waiting++;
+        pthread_cond_broadcast(&ca->news);
+    }
+    pthread_mutex_unlock(&ca->mutex);
+    if (error_is_set(&e)) {
+        w->run(ca, w, &e);
+    }
+    arena_free(&arena);
+}
+
+/* ---- limits ---- */
+
+static bool limited(struct error *e) {
+    return error_set(e, ERROR_INTERNAL, RATE_LIMITED);
+}
+
+bool ca_admit(struct ca *ca, const struct ca_settings *settings, struct ca_work *w,
+              struct error *e) {
+    int64_t now = time_now_monotonic();
+    double rate = settings->csr_max_per_second;
+    w->not_before = w->not_after = 0;
+    if (rate <= 0) { /* works are one after the other: never more at once than any limit */
+        w->not_after = settings->csr_max_concurrent > 0 ? now + SIGN_WAIT : 0;
+        return true;
+    }
+    int64_t turn = ca->next_csr > now ? ca->next_csr : now;
+    if (turn - now > SIGN_WAIT) {
+        return limited(e);
+    }
+    double pause = (double)SECOND / rate;
+    ca->next_csr = turn + (pause < (double)HOUR ? (int64_t)pause : HOUR);
+    w->not_before = turn;
+    return true;
+}
+
+/* ---- life ---- */
+
+struct ca *ca_new(struct server *s) {
+    struct ca *ca = MEM_NEW(struct ca);
+    pthread_condattr_t attributes;
+    ca->server = s;
+    pthread_mutex_init(&ca->mutex, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&ca->news, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return ca;
+}
+
+static void start_thread(struct ca *ca) {
+    sigset_t before;
+    signals_block(&before);
+    ca->started = pthread_create(&ca->thread, NULL, work, ca) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (ca->started) {
+        pthread_setname_np(ca->thread, "ca");
+    } else {
+        log_at(LOG_ERROR, CA_LOGGER, "failed to start the thread of the CA");
+    }
+}
+
+void ca_enable(struct ca *ca, bool leading) {
+    const struct server_options *o = &ca->server->options;
+    if (!o->ca.enabled) {
+        return;
+    }
+    if (!str_eq(o->acl.primary_datacenter, o->datacenter)) {
+        if (leading) {
+            log_at(LOG_WARN, CA_LOGGER,
+                   "this version of Praetor has no CA in secondary datacenters");
+        }
+        return;
+    }
+    pthread_mutex_lock(&ca->mutex);
+    if (leading && !ca->started && !ca->closing) {
+        start_thread(ca);
+    }
+    ca->turn++;
+    ca->leading = leading;
+    ca->ready = false;
+    ca->begin_at = 0;
+    pthread_cond_broadcast(&ca->news);
+    pthread_mutex_unlock(&ca->mutex);
+}
+
+void ca_stop(struct ca *ca) {
+    pthread_mutex_lock(&ca->mutex);
+    bool join = ca->started && !ca->closing;
+    ca->closing = true;
+    pthread_cond_broadcast(&ca->news);
+    pthread_mutex_unlock(&ca->mutex);
+    if (join) {
+        pthread_join(ca->thread, NULL);
+    }
+}
+
+void ca_free(struct ca *ca) {
+    if (ca == NULL) {
+        return;
+    }
+    pthread_mutex_destroy(&ca->mutex);
+    pthread_cond_destroy(&ca->news);
+    mem_free(ca);
+}

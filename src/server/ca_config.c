@@ -1,0 +1,203 @@
+/* See ca_config.h. */
+#include "server/ca_config.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+
+#define ERRORS_MOST 8 /* fields that can be wrong */
+
+struct reading {
+    const struct value *config;
+    struct arena *arena;
+    struct str errors[ERRORS_MOST];
+    size_t error_count;
+};
+
+static bool fail(struct error *e, const char *text) {
+    return error_set(e, ERROR_INTERNAL, "%s", text);
+}
+
+static const struct value *find(const struct reading *r, const char *name) {
+    if (r->config == NULL || r->config->kind != VALUE_MAP) {
+        return NULL;
+    }
+    for (size_t i = 0; i < r->config->map.len; i++) {
+        if (str_eq_fold(r->config->map.pairs[i].key, str_from(name))) {
+            return &r->config->map.pairs[i].value;
+        }
+    }
+    return NULL;
+}
+
+static void note(struct reading *r, struct str text) {
+    ASSERT(r->error_count < ERRORS_MOST);
+    r->errors[r->error_count++] = text;
+}
+
+static int64_t whole(double number) {
+    return fabs(number) < 9e18 ? (int64_t)number : 0;
+}
+
+static void read_duration(struct reading *r, const char *name, int64_t *out) {
+    const struct value *v = find(r, name);
+    struct error e = ERROR_IN(r->arena);
+    if (v == NULL) {
+        return;
+    }
+    if (v->kind == VALUE_INT) {
+        *out = v->integer;
+    } else if (v->kind == VALUE_UINT) {
+        *out = v->uinteger <= INT64_MAX ? (int64_t)v->uinteger : 0;
+    } else if (v->kind == VALUE_FLOAT) {
+        *out = whole(v->number);
+    } else if (v->kind == VALUE_STRING && !duration_parse(v->string, out, &e)) {
+        note(r, str_format(r->arena, "error decoding '%s': " STR_FMT, name, STR_ARG(e.text)));
+    }
+}
+
+/* Numbers may be written as text. */
+static void read_number(struct reading *r, const char *name, bool is_whole, double *out) {
+    const struct value *v = find(r, name);
+    if (v == NULL) {
+        return;
+    }
+    if (v->kind == VALUE_INT) {
+        *out = (double)v->integer;
+    } else if (v->kind == VALUE_UINT) {
+        *out = (double)v->uinteger;
+    } else if (v->kind == VALUE_FLOAT) {
+        *out = is_whole ? (double)whole(v->number) : v->number;
+    } else if (v->kind == VALUE_STRING) {
+        char *end;
+        const char *text = str_terminated(r->arena, v->string);
+        double number = strtod(text, &end);
+        if (*end == '\0' && end != text) {
+            *out = is_whole ? (double)whole(number) : number;
+            return;
+        }
+        note(r, str_format(r->arena,
+                           "cannot parse '%s' as %s: strconv.Parse%s: parsing " STR_FMT
+                           ": invalid syntax",
+                           name, is_whole ? "int" : "float", is_whole ? "Int" : "Float",
+                           STR_ARG(str_quote(r->arena, v->string))));
+    }
+}
+
+static void read_string(struct reading *r, const char *name, struct str *out) {
+    const struct value *v = find(r, name);
+    if (v != NULL && v->kind == VALUE_STRING) {
+        *out = v->string;
+    }
+}
+
+static void read_bool(struct reading *r, const char *name, bool *out) {
+    const struct value *v = find(r, name);
+    if (v != NULL && v->kind == VALUE_BOOL) {
+        *out = v->boolean;
+    }
+}
+
+static int compare_texts(const void *a, const void *b) {
+    return str_compare(*(const struct str *)a, *(const struct str *)b);
+}
+
+static bool report(struct reading *r, struct error *e) {
+    if (r->error_count == 0) {
+        return true;
+    }
+    qsort(r->errors, r->error_count, sizeof(struct str), compare_texts);
+    struct str text = str_format(r->arena, "%zu error(s) decoding:\n", r->error_count);
+    for (size_t i = 0; i < r->error_count; i++) {
+        text = str_format(r->arena, STR_FMT "\n* " STR_FMT, STR_ARG(text), STR_ARG(r->errors[i]));
+    }
+    return error_set(e, ERROR_INTERNAL, "error decoding config: " STR_FMT, STR_ARG(text));
+}
+
+bool ca_config_read(const struct value *config, struct ca_settings *out, struct arena *arena,
+                    struct error *e) {
+    struct reading r = {.config = config, .arena = arena};
+    int64_t ignored = 0;
+    double bits = 256, concurrent = 0;
+    *out = (struct ca_settings){.leaf_ttl = 72 * HOUR,
+                                .intermediate_ttl = 8760 * HOUR,
+                                .key_type = STR("ec"),
+                                .csr_max_per_second = 50,
+                                .private_key = STR(""),
+                                .root_cert = STR("")};
+    read_duration(&r, "LeafCertTTL", &out->leaf_ttl);
+    read_duration(&r, "IntermediateCertTTL", &out->intermediate_ttl);
+    read_duration(&r, "RotationPeriod", &ignored);
+    read_number(&r, "PrivateKeyBits", true, &bits);
+    read_number(&r, "CSRMaxPerSecond", false, &out->csr_max_per_second);
+    read_number(&r, "CSRMaxConcurrent", true, &concurrent);
+    read_string(&r, "PrivateKeyType", &out->key_type);
+    read_string(&r, "PrivateKey", &out->private_key);
+    read_string(&r, "RootCert", &out->root_cert);
+    read_string(&r, "Token", &out->vault_token);
+    read_string(&r, "RootPKIPath", &out->root_path);
+    read_string(&r, "IntermediatePKIPath", &out->intermediate_path);
+    read_bool(&r, "SkipValidate", &out->skip_validate);
+    read_bool(&r, "DisableCrossSigning", &out->disable_cross_signing);
+    out->key_bits = whole(bits);
+    out->csr_max_concurrent = whole(concurrent);
+    return report(&r, e);
+}
+
+/* ---- whether it is good ---- */
+
+static bool check_key(const struct ca_settings *s, struct error *e) {
+    if (str_is(s->key_type, "ec")) {
+        return s->key_bits == 224 || s->key_bits == 256 || s->key_bits == 384 ||
+               s->key_bits == 521 ||
+               fail(e, "EC key length must be one of (224, 256, 384, 521) bits");
+    }
+    if (str_is(s->key_type, "rsa")) {
+        return s->key_bits == 2048 || s->key_bits == 4096 ||
+               fail(e, "RSA key length must be 2048 or 4096 bits");
+    }
+    return fail(e, "private key type must be either 'ec' or 'rsa'");
+}
+
+static bool check_common(const struct ca_settings *s, struct arena *arena, struct error *e) {
+    if (s->skip_validate) {
+        return true;
+    }
+    if (s->leaf_ttl < HOUR) {
+        return fail(e, "leaf cert TTL must be greater or equal than 1h0m0s");
+    }
+    if (s->leaf_ttl > 8760 * HOUR) {
+        return fail(e, "leaf cert TTL must be less than 8760h0m0s");
+    }
+    if (s->intermediate_ttl < 3 * HOUR) {
+        return fail(e, "Intermediate Cert TTL must be greater or equal than 3h");
+    }
+    if (s->intermediate_ttl < 3 * s->leaf_ttl) {
+        struct str least = duration_format(arena, 3 * s->leaf_ttl);
+        return error_set(e, ERROR_INTERNAL,
+                         "Intermediate Cert TTL must be greater or equal than 3 * LeafCertTTL "
+                         "(>=" STR_FMT ").",
+                         STR_ARG(least));
+    }
+    return check_key(s, e);
+}
+
+bool ca_config_check(struct str provider, const struct ca_settings *s, struct arena *arena,
+                     struct error *e) {
+    bool consul = str_is(provider, "consul"), vault = str_is(provider, "vault");
+    if (consul && s->private_key.len == 0 && s->root_cert.len > 0) {
+        return fail(e, "must provide a private key when providing a root cert");
+    }
+    if (vault && s->vault_token.len == 0) {
+        return fail(e, "must provide a Vault token");
+    }
+    if (vault && s->root_path.len == 0) {
+        return fail(e, "must provide a valid path to a root PKI backend");
+    }
+    if (vault && s->intermediate_path.len == 0) {
+        return fail(e, "must provide a valid path for the intermediate PKI backend");
+    }
+    return check_common(s, arena, e);
+}

@@ -1,0 +1,165 @@
+/* See ca_name.h. */
+#include "server/ca_name.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "codec/url.h"
+
+#define AGENT_NAME_MOST 43
+#define SERVICE_NAME_MOST 36 /* beside the namespace "default" */
+#define PROVIDER_MOST 32
+#define DOMAIN_PART 8
+
+/* ---- URIs ---- */
+
+/* The next part of a path "/a/b": behind its slash, decoded. False: there is none, or it is empty.
+ */
+static bool take_part(struct str *path, struct str *out, struct arena *arena) {
+    if (path->len == 0 || path->data[0] != '/') {
+        return false;
+    }
+    size_t end = 1;
+    while (end < path->len && path->data[end] != '/') {
+        end++;
+    }
+    struct str part = str_sub(*path, 1, end - 1);
+    *path = str_sub(*path, end, path->len);
+    return part.len > 0 && url_decode(part, false, arena, out);
+}
+
+static bool take_word(struct str *path, const char *word, struct arena *arena) {
+    struct str part;
+    return take_part(path, &part, arena) && str_is(part, word);
+}
+
+static bool parse_service(struct str path, struct spiffe_id *out, struct arena *arena) {
+    out->kind = SPIFFE_SERVICE;
+    return take_word(&path, "ns", arena) && take_part(&path, &out->namespace, arena) &&
+           take_word(&path, "dc", arena) && take_part(&path, &out->datacenter, arena) &&
+           take_word(&path, "svc", arena) && take_part(&path, &out->name, arena) && path.len == 0;
+}
+
+static bool parse_agent(struct str path, struct spiffe_id *out, struct arena *arena) {
+    out->kind = SPIFFE_AGENT;
+    out->namespace = STR("");
+    return take_word(&path, "agent", arena) && take_word(&path, "client", arena) &&
+           take_word(&path, "dc", arena) && take_part(&path, &out->datacenter, arena) &&
+           take_word(&path, "id", arena) && take_part(&path, &out->name, arena) && path.len == 0;
+}
+
+bool spiffe_parse(struct str uri, struct spiffe_id *out, struct arena *arena, struct error *e) {
+    struct str scheme = STR("spiffe://"), path;
+    *out = (struct spiffe_id){.namespace = STR(""), .datacenter = STR(""), .name = STR("")};
+    if (uri.len < scheme.len || !str_eq_fold(str_sub(uri, 0, scheme.len), scheme)) {
+        return error_set(e, ERROR_INTERNAL, "SPIFFE ID must have 'spiffe' scheme");
+    }
+    struct str rest = str_sub(uri, scheme.len, uri.len);
+    ptrdiff_t slash = str_find_char(rest, '/');
+    out->host = slash < 0 ? rest : str_sub(rest, 0, (size_t)slash);
+    path = slash < 0 ? STR("") : str_sub(rest, (size_t)slash, rest.len);
+    if (parse_service(path, out, arena) || parse_agent(path, out, arena)) {
+        return true;
+    }
+    out->kind = SPIFFE_SIGNING;
+    return (path.len == 0 && str_find_char(out->host, '.') >= 0) ||
+           error_set(e, ERROR_INTERNAL, "SPIFFE ID is not in the expected format: " STR_FMT,
+                     STR_ARG(uri));
+}
+
+/* What may stand in a part of a path: RFC 3986's unreserved, and what the peer's library lets
+ * through. */
+static bool stands_for_itself(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("-_.~$&+=:@/", c) != NULL);
+}
+
+static void add_escaped(struct buf *out, struct str s) {
+    for (size_t i = 0; i < s.len; i++) {
+        if (stands_for_itself(s.data[i])) {
+            buf_add_char(out, s.data[i]);
+        } else {
+            buf_add_format(out, "%%%02X", (unsigned char)s.data[i]);
+        }
+    }
+}
+
+struct str spiffe_format(const struct spiffe_id *id, struct arena *arena) {
+    struct buf out = BUF_INIT;
+    buf_add_text(&out, "spiffe://");
+    buf_add_str(&out, id->host);
+    if (id->kind == SPIFFE_SERVICE) {
+        buf_add_text(&out, "/ns/");
+        add_escaped(&out, id->namespace);
+        buf_add_text(&out, "/dc/");
+        add_escaped(&out, id->datacenter);
+        buf_add_text(&out, "/svc/");
+        add_escaped(&out, id->name);
+    } else if (id->kind == SPIFFE_AGENT) {
+        buf_add_text(&out, "/agent/client/dc/");
+        add_escaped(&out, id->datacenter);
+        buf_add_text(&out, "/id/");
+        add_escaped(&out, id->name);
+    }
+    struct str text = str_copy(arena, buf_str(&out));
+    buf_free(&out);
+    return text;
+}
+
+/* ---- common names ---- */
+
+/* Small letters and digits alone, at most so many. */
+static struct str plain(struct str s, size_t most, struct arena *arena) {
+    char *out = arena_alloc(arena, s.len + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < s.len && n < most; i++) {
+        char c = s.data[i];
+        c = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+        if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) {
+            out[n++] = c;
+        }
+    }
+    out[n] = '\0';
+    return str_of(out, n);
+}
+
+struct str spiffe_common_name(const struct spiffe_id *id, struct arena *arena) {
+    struct str domain = str_sub(id->host, 0, DOMAIN_PART);
+    if (id->kind == SPIFFE_SERVICE) {
+        struct str name = plain(id->name, id->name.len, arena);
+        if (name.len + id->namespace.len > AGENT_NAME_MOST) {
+            name = str_sub(name, 0, SERVICE_NAME_MOST);
+        }
+        return str_format(arena, STR_FMT ".svc." STR_FMT "." STR_FMT ".consul", STR_ARG(name),
+                          STR_ARG(plain(id->namespace, 15, arena)), STR_ARG(domain));
+    }
+    if (id->kind == SPIFFE_AGENT) {
+        return str_format(arena, STR_FMT ".agnt." STR_FMT ".consul",
+                          STR_ARG(plain(id->name, AGENT_NAME_MOST, arena)), STR_ARG(domain));
+    }
+    return STR_NONE;
+}
+
+/* 64 random bits in base 36, at most 8 digits. */
+static struct str random_id(struct arena *arena) {
+    uint64_t n;
+    char *out = arena_alloc(arena, 9);
+    random_bytes(&n, sizeof(n));
+    for (size_t i = 0; i < 8; i++, n /= 36) {
+        out[i] = "0123456789abcdefghijklmnopqrstuvwxyz"[n % 36];
+    }
+    out[8] = '\0';
+    return str_of(out, 8);
+}
+
+struct str ca_common_name(bool primary, struct str provider, struct str cluster_id,
+                          struct arena *arena) {
+    return str_format(arena, "%s-" STR_FMT "." STR_FMT ".ca." STR_FMT ".consul",
+                      primary ? "pri" : "sec", STR_ARG(random_id(arena)),
+                      STR_ARG(plain(provider, PROVIDER_MOST, arena)),
+                      STR_ARG(str_sub(cluster_id, 0, DOMAIN_PART)));
+}
+
+struct str ca_trust_domain(struct str cluster_id, struct arena *arena) {
+    return str_lower(arena, str_format(arena, STR_FMT ".consul", STR_ARG(cluster_id)));
+}

@@ -1,0 +1,301 @@
+/* What changes the authority itself: its beginning, a new configuration and with it perhaps a new
+ * root, and the end of old roots (connect.md 3.5 to 3.7). On the CA's thread. See ca_room.h.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/time.h"
+#include "codec/uuid.h"
+#include "server/ca_room.h"
+#include "server/server_room.h"
+
+static bool config_set(struct ca *ca, struct ca_configuration *config, struct error *e) {
+    struct ca_request request = {.op = STR("set-config"), .config = config};
+    return ca_change(ca, &request, NULL, e);
+}
+
+static bool is_consul(struct str provider, struct error *e) {
+    return str_is(provider, "consul") ||
+           error_set(e, ERROR_INTERNAL,
+                     "could not initialize provider: unknown CA provider " STR_FMT,
+                     STR_ARG(str_quote(e->arena, provider)));
+}
+
+static struct list one_root(struct ca_root *root, struct arena *arena) {
+    struct list roots = LIST_NEW(arena, struct ca_root *, 1);
+    LIST_AT(roots, struct ca_root *, 0) = root;
+    return roots;
+}
+
+/* ---- the beginning ---- */
+
+static void put_text(struct value *map, const char *key, const char *text, struct arena *arena) {
+    if (value_get(map, key) == NULL) {
+        value_put(map, str_from(key), value_from_str(str_from(text)), arena);
+    }
+}
+
+/* What the agent's files say, on defaults. */
+static bool first_config(struct ca *ca, struct ca_configuration **out, struct arena *arena,
+                         struct error *e) {
+    const struct ca_options *o = &ca_server(ca)->options.ca;
+    struct ca_configuration *config = ARENA_NEW(arena, struct ca_configuration);
+    struct value *map;
+    char id[37];
+    if (o->config != NULL && o->config->kind == VALUE_MAP) {
+        map = value_copy(o->config, arena);
+    } else {
+        map = ARENA_NEW(arena, struct value);
+        *map = value_map();
+    }
+    const struct value *cluster = value_get(map, "cluster_id");
+    uuid_random(id);
+    config->cluster_id =
+        cluster != NULL && cluster->kind == VALUE_STRING ? cluster->string : str_from(id);
+    config->cluster_id = str_copy(arena, config->cluster_id);
+    put_text(map, "IntermediateCertTTL", "8760h", arena);
+    put_text(map, "LeafCertTTL", "72h", arena);
+    put_text(map, "RotationPeriod", "2160h", arena);
+    config->provider = o->provider.len > 0 ? o->provider : STR("consul");
+    config->config = map;
+    *out = config;
+    return config_set(ca, config, e);
+}
+
+/* Of versions that knew no such lifetime. */
+static bool complete_config(struct ca *ca, struct ca_configuration *config, struct arena *arena,
+                            struct error *e) {
+    if (config->config != NULL && value_get(config->config, "IntermediateCertTTL") != NULL) {
+        return true;
+    }
+    struct value *map = ARENA_NEW(arena, struct value);
+    *map = config->config != NULL ? *value_copy(config->config, arena) : value_map();
+    put_text(map, "IntermediateCertTTL", "8760h0m0s", arena);
+    config->config = map;
+    config->modify_index = 0;
+    return config_set(ca, config, e);
+}
+
+static bool first_root(struct ca *ca, const struct ca_state *state, const struct ca_provider *p,
+                       struct arena *arena, struct error *e) {
+    struct ca_root *root = ca_provider_root(p, arena, e);
+    if (root == NULL) {
+        return false;
+    }
+    if (state->active != NULL) {
+        return str_eq(state->active->id, root->id) ||
+               error_set(e, ERROR_INTERNAL,
+                         "stored CA root " STR_FMT " is not the active root (" STR_FMT ")",
+                         STR_ARG(str_quote(arena, root->id)), STR_ARG(state->active->id));
+    }
+    struct ca_request request = {
+        .op = STR("set-roots"), .index = state->roots_index, .roots = one_root(root, arena)};
+    return ca_change(ca, &request, NULL, e);
+}
+
+bool ca_initialise(struct ca *ca, struct arena *arena, struct error *e) {
+    struct ca_state state;
+    struct ca_provider p;
+    if (!ca_read(ca, &state, arena, e) ||
+        (state.config == NULL ? !first_config(ca, &state.config, arena, e)
+                              : !complete_config(ca, state.config, arena, e)) ||
+        !is_consul(state.config->provider, e)) {
+        return false;
+    }
+    if (!ca_provider_configure(ca, state.config->cluster_id, state.config->config, &p, arena, e)) {
+        return error_prefix(e, "error configuring provider: ");
+    }
+    if (!ca_provider_generate_root(ca, &p, arena, e)) {
+        return error_prefix(e, "error generating CA root certificate: ");
+    }
+    if (!first_root(ca, &state, &p, arena, e)) {
+        return false;
+    }
+    log_at(LOG_INFO, CA_LOGGER, "initialized primary datacenter CA with provider",
+           LOG_C("provider", "consul"));
+    return true;
+}
+
+/* ---- a new configuration ---- */
+
+static bool same_state(const struct list *a, const struct list *b) {
+    if (a->len != b->len) {
+        return false;
+    }
+    for (uint32_t i = 0; i < a->len; i++) {
+        const struct str_pair *x = &LIST_AT(*a, struct str_pair, i);
+        const struct str_pair *y = &LIST_AT(*b, struct str_pair, i);
+        if (!str_eq(x->key, y->key) || !str_eq(x->value, y->value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The old roots, no longer active, and the new one. */
+static struct list rotated(const struct list *old, struct ca_root *root, struct arena *arena) {
+    struct list roots = LIST_NEW(arena, struct ca_root *, old->len + 1);
+    for (uint32_t i = 0; i < old->len; i++) {
+        struct ca_root *copy = ARENA_NEW(arena, struct ca_root);
+        *copy = *LIST_AT(*old, struct ca_root *, i);
+        if (copy->active) {
+            copy->rotated_out_at = timestamp_from_unix_ns(time_now_wall());
+        }
+        copy->active = false;
+        LIST_AT(roots, struct ca_root *, i) = copy;
+    }
+    LIST_AT(roots, struct ca_root *, old->len) = root;
+    return roots;
+}
+
+/* Who trusts the old root follows the new one. */
+static bool cross_sign(struct ca *ca, const struct ca_state *state,
+                       const struct ca_configuration *wanted, struct ca_root *root,
+                       struct ca_provider *old, struct arena *arena, struct error *e) {
+    if (!ca_provider_find(ca, state, old, arena, e)) {
+        return false;
+    }
+    if (old->settings.disable_cross_signing) {
+        return wanted->force_without_cross_signing ||
+               error_set(
+                   e, ERROR_INTERNAL,
+                   "The current CA Provider does not support cross-signing. You can try again "
+                   "with ForceWithoutCrossSigningSet but this may cause disruption - see "
+                   "documentation for more.");
+    }
+    struct str pem = ca_provider_cross_sign(ca, old, root->root_cert, arena, e);
+    if (pem.data == NULL) {
+        return false;
+    }
+    root->intermediate_certs = LIST_NEW(arena, struct str, 1);
+    LIST_AT(root->intermediate_certs, struct str, 0) = pem;
+    return true;
+}
+
+static bool replace_root(struct ca *ca, const struct ca_state *state,
+                         struct ca_configuration *config, struct ca_root *root, struct arena *arena,
+                         struct error *e) {
+    struct ca_provider old;
+    struct ca_outcome outcome;
+    if (!cross_sign(ca, state, config, root, &old, arena, e)) {
+        return false;
+    }
+    config->modify_index = state->config->modify_index;
+    struct ca_request request = {.op = STR("set-roots-config"),
+                                 .index = state->roots_index,
+                                 .roots = rotated(&state->roots, root, arena),
+                                 .config = config};
+    if (!ca_change(ca, &request, &outcome, e)) {
+        return false;
+    }
+    if (outcome.refused) {
+        return error_set(e, ERROR_INTERNAL, "could not atomically update roots and config");
+    }
+    struct error ignored = ERROR_IN(arena);
+    ca_provider_forget(ca, old.state.id, &ignored);
+    log_at(LOG_INFO, CA_LOGGER, "CA rotated to new root under provider",
+           LOG_C("provider", "consul"));
+    return true;
+}
+
+/* With the new provider's state begun: what it made alone goes if this fails. */
+static bool apply_config(struct ca *ca, const struct ca_state *state,
+                         struct ca_configuration *config, struct ca_provider *p,
+                         struct arena *arena, struct error *e) {
+    if (!ca_provider_generate_root(ca, p, arena, e)) {
+        return error_prefix(e, "error generating CA root certificate: ");
+    }
+    struct ca_root *root = ca_provider_root(p, arena, e);
+    if (root == NULL) {
+        return false;
+    }
+    if (state->active == NULL || !str_eq(root->id, state->active->id)) {
+        return replace_root(ca, state, config, root, arena, e);
+    }
+    if (!config_set(ca, config, e)) {
+        return false;
+    }
+    log_at(LOG_INFO, CA_LOGGER, "CA provider config updated");
+    return true;
+}
+
+static bool begin_config(struct ca *ca, const struct ca_state *state,
+                         struct ca_configuration *config, struct arena *arena, struct error *e) {
+    struct ca_provider p;
+    if (!is_consul(config->provider, e)) {
+        return false;
+    }
+    if (!ca_provider_configure(ca, config->cluster_id, config->config, &p, arena, e)) {
+        return error_prefix(e, "error configuring provider: ");
+    }
+    if (apply_config(ca, state, config, &p, arena, e)) {
+        return true;
+    }
+    struct error ignored = ERROR_IN(arena);
+    if (p.created) {
+        ca_provider_forget(ca, p.state.id, &ignored);
+    }
+    return false;
+}
+
+bool ca_configure(struct ca *ca, const struct ca_configuration *wanted, struct arena *arena,
+                  struct error *e) {
+    struct ca_state state;
+    struct ca_configuration config = *wanted;
+    if (!ca_read(ca, &state, arena, e)) {
+        return false;
+    }
+    if (state.config == NULL) {
+        return error_set(e, ERROR_INTERNAL, "internal error: CA provider is nil");
+    }
+    if (config.state.len > 0 && !same_state(&config.state, &state.config->state)) {
+        return error_set(e, ERROR_BAD_REQUEST,
+                         "Bad request: Provider State is read-only. It must be omitted or "
+                         "identical to the current value");
+    }
+    bool same = str_eq(config.provider, state.config->provider);
+    if (config.modify_index != 0 && config.modify_index != state.config->modify_index) {
+        return true; /* a comparison that fails is no error */
+    }
+    if (same && value_equal(config.config, state.config->config)) {
+        return true;
+    }
+    config.cluster_id = state.config->cluster_id;
+    config.state = same ? state.config->state : LIST_NIL;
+    return begin_config(ca, &state, &config, arena, e);
+}
+
+/* ---- old roots ---- */
+
+static bool is_over(const struct ca_root *root, int64_t keep) {
+    return !root->active && timestamp_to_unix_ns(root->rotated_out_at) != INT64_MIN &&
+           timestamp_to_unix_ns(root->rotated_out_at) + keep < time_now_wall();
+}
+
+bool ca_prune(struct ca *ca, struct arena *arena, struct error *e) {
+    struct ca_state state;
+    struct ca_settings settings;
+    if (!ca_read(ca, &state, arena, e)) {
+        return false;
+    }
+    if (state.config == NULL || state.active == NULL) {
+        return true;
+    }
+    if (!ca_config_read(state.config->config, &settings, arena, e)) {
+        return false;
+    }
+    struct list kept = LIST_NEW(arena, struct ca_root *, state.roots.len);
+    kept.len = 0;
+    for (uint32_t i = 0; i < state.roots.len; i++) {
+        struct ca_root *root = LIST_AT(state.roots, struct ca_root *, i);
+        if (is_over(root, 2 * settings.leaf_ttl)) {
+            log_at(LOG_INFO, CA_LOGGER, "pruning old unused root CA", LOG_S("id", root->id));
+        } else {
+            LIST_AT(kept, struct ca_root *, kept.len++) = root;
+        }
+    }
+    if (kept.len == state.roots.len) {
+        return true;
+    }
+    struct ca_request request = {.op = STR("set-roots"), .index = state.roots_index, .roots = kept};
+    return ca_change(ca, &request, NULL, e);
+}
