@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/agent_files.h"
+#include "agent/auto_agent.h"
 #include "agent/coordinates.h"
 #include "agent/crash.h"
 #include "agent/profile.h"
@@ -48,6 +49,7 @@ struct agent {
     struct secure_settings secure; /* until the server has them */
     struct server *server;
     struct token_store *tokens;
+    struct auto_agent *auto_agent; /* NULL: certificates are the configuration's */
     struct local *local;
     struct events *events;
     struct watches *watches;
@@ -152,8 +154,23 @@ static void core_start_local(struct agent *agent, void *arg, uv_sem_t *over) {
     uv_sem_post(over);
 }
 
-static void core_sync_all(struct agent *agent, void *arg, uv_sem_t *over) {
+static void core_start_auto(struct agent *agent, void *arg, uv_sem_t *over) {
     (void)arg;
+    auto_agent_start(agent->auto_agent, agent->server);
+    uv_sem_post(over);
+}
+
+static void core_stop_auto(struct agent *agent, void *arg, uv_sem_t *over) {
+    (void)arg;
+    auto_agent_stop(agent->auto_agent);
+    uv_sem_post(over);
+}
+
+/* The default or the agent token is another one. */
+static void core_tokens_changed(struct agent *agent, void *arg, uv_sem_t *over) {
+    (void)arg;
+    if (agent->auto_agent != NULL)
+        auto_agent_token_changed(agent->auto_agent);
     local_full_sync_trigger(agent->local);
     uv_sem_post(over);
 }
@@ -364,7 +381,9 @@ static bool start_server(struct agent *agent, struct error *e) {
         secure_set(server_secure(agent->server), &agent->secure);
         agent->tokens = token_store_new(server_tokens(agent->server));
         token_store_load(agent->tokens, c);
-        ok = server_start(agent->server, e);
+        ok = (agent->auto_agent == NULL ||
+              auto_agent_apply(agent->auto_agent, server_secure(agent->server), e)) &&
+             server_start(agent->server, e);
     }
     tls_config_release(agent->secure.config);
     arena_free(&arena);
@@ -517,12 +536,29 @@ static void remote_exec_wanted(void *owner, struct str payload) {
     remote_exec_start(owner, payload);
 }
 
+/* An agent that gets its certificate from servers waits for it: nothing listens before. */
+static bool begin_auto(struct agent *agent, struct error *e) {
+    agent->auto_agent = auto_agent_new(agent->config);
+    if (agent->auto_agent == NULL)
+        return true;
+    if (!auto_agent_begin(agent->auto_agent, &agent->secure, e)) {
+        log_at(LOG_ERROR, "agent.auto_config",
+               "interrupted during retrieval of auto-encrypt certificates", LOG_S("err", e->text));
+        tls_config_release(agent->secure.config);
+        return false;
+    }
+    log_at(LOG_INFO, "agent.auto_config", "automatically upgraded to TLS");
+    return true;
+}
+
 static bool start(struct agent *agent, const struct agent_interface *const *interfaces,
                   struct error *e) {
     if (!telemetry_start(agent->config, e))
         return false;
-    if (!config_check_server(agent->config, e) || !start_server(agent, e))
+    if (!config_check_server(agent->config, e) || !begin_auto(agent, e) || !start_server(agent, e))
         return false;
+    if (agent->auto_agent != NULL)
+        on_core(agent, core_start_auto, NULL);
     struct local_options options = {agent->config, agent->server, str_from(agent->node_id)};
     agent->local = local_new(&options);
     agent->local_started = true;
@@ -557,6 +593,8 @@ static void stop(struct agent *agent) {
         on_core(agent, core_stop_cluster, NULL);
     if (agent->local_started)
         on_core(agent, core_stop_local, NULL);
+    if (agent->server_started && agent->auto_agent != NULL)
+        on_core(agent, core_stop_auto, NULL);
     if (agent->server_started) {
         bool server = agent->config->server_mode;
         log_at(LOG_INFO, server ? "agent.server" : "agent.client",
@@ -571,6 +609,7 @@ static void stop(struct agent *agent) {
 static void free_agent(struct agent *agent) {
     token_store_free(agent->tokens);
     server_free(agent->server);
+    auto_agent_free(agent->auto_agent); /* after the calls that it has under way */
     cluster_free(agent->cluster);
     coordinates_free(agent->coordinates);
     remote_exec_free(agent->remote_exec);
@@ -611,7 +650,7 @@ static bool reload_parts(struct agent *agent, const struct config *c, struct err
     secure_set(server_secure(agent->server), &secure);
     tls_config_release(secure.config);
     if (token_store_load(agent->tokens, c))
-        on_core(agent, core_sync_all, NULL);
+        on_core(agent, core_tokens_changed, NULL);
     struct load_job job = {.config = c, .e = e};
     on_core(agent, core_reload, &job);
     if (!job.ok)
@@ -684,7 +723,7 @@ static void token_requested(struct message *m) {
     bool changed;
     token_store_set(r->agent->tokens, r->kind, r->secret, &changed, r->e);
     if (changed)
-        on_core(r->agent, core_sync_all, NULL);
+        on_core(r->agent, core_tokens_changed, NULL);
     answer_request(r);
 }
 

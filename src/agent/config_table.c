@@ -264,10 +264,10 @@ static const struct config_key auto_config_keys[] = {
 static const struct config_block auto_config_block = {KEYS(auto_config_keys)};
 
 static const struct config_key auto_encrypt_keys[] = {
-    {"allow_tls", CONFIG_BOOL, AT(auto_encrypt_allow_tls), KEY_LATER},
-    {"dns_san", CONFIG_STRS, AT(auto_encrypt_dns_san), KEY_LATER},
-    {"ip_san", CONFIG_STRS, AT(auto_encrypt_ip_san), KEY_LATER},
-    {"tls", CONFIG_BOOL, AT(auto_encrypt_tls), KEY_LATER},
+    {"allow_tls", CONFIG_BOOL, AT(auto_encrypt_allow_tls)},
+    {"dns_san", CONFIG_STRS, AT(auto_encrypt_dns_san)},
+    {"ip_san", CONFIG_STRS, AT(auto_encrypt_ip_san)},
+    {"tls", CONFIG_BOOL, AT(auto_encrypt_tls)},
 };
 static const struct config_block auto_encrypt_block = {KEYS(auto_encrypt_keys)};
 

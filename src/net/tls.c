@@ -5,6 +5,7 @@
 #include <openssl/pem.h>
 #include <stdio.h>
 
+#include "base/arena.h"
 #include "base/mem.h"
 #include "codec/trust.h"
 #include "net/tls_room.h"
@@ -195,10 +196,27 @@ void tls_config_dress(const struct tls_config *c, SSL_CTX *ctx) {
         SSL_CTX_set1_verify_cert_store(ctx, c->anchors);
 }
 
+static struct str *copy_texts(struct arena *arena, const struct str *texts, size_t count) {
+    struct str *copy = ARENA_ARRAY(arena, struct str, count + 1);
+    for (size_t i = 0; i < count; i++)
+        copy[i] = str_copy(arena, texts[i]);
+    return copy;
+}
+
+static void options_keep(struct tls_config *c, const struct tls_options *o) {
+    c->options = *o;
+    c->options.authorities.texts = copy_texts(&c->arena, o->authorities.texts, o->authorities.len);
+    c->options.certificate = str_copy(&c->arena, o->certificate);
+    c->options.key = str_copy(&c->arena, o->key);
+    if (o->suites != NULL)
+        c->options.suites = copy_texts(&c->arena, o->suites, o->suite_count);
+}
+
 struct tls_config *tls_config_new(const struct tls_options *o, struct error *e) {
     static const int versions[] = {TLS1_VERSION, TLS1_1_VERSION, TLS1_2_VERSION, TLS1_3_VERSION};
     struct tls_config *c = MEM_NEW(struct tls_config);
     atomic_init(&c->references, 1);
+    options_keep(c, o);
     c->anchors = X509_STORE_new();
     c->least = versions[o->least];
     suites_choose(c, o);
@@ -229,7 +247,14 @@ void tls_config_release(struct tls_config *c) {
     sk_X509_pop_free(c->chain, X509_free);
     EVP_PKEY_free(c->key);
     buf_free(&c->suites);
+    if (c->options.key.len > 0)
+        OPENSSL_cleanse((char *)(uintptr_t)c->options.key.data, c->options.key.len);
+    arena_free(&c->arena);
     mem_free(c);
+}
+
+const struct tls_options *tls_config_options(const struct tls_config *c) {
+    return &c->options;
 }
 
 bool tls_config_has_certificate(const struct tls_config *c) {

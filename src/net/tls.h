@@ -44,6 +44,8 @@ struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
 struct tls_config *tls_config_new(const struct tls_options *options, struct error *e);
 struct tls_config *tls_config_hold(struct tls_config *c);
 void tls_config_release(struct tls_config *c); /* NULL is allowed */
+/* What it was made of, to make another of; lives as long as it does. */
+const struct tls_options *tls_config_options(const struct tls_config *c);
 bool tls_config_has_certificate(const struct tls_config *c);
 bool tls_config_has_authorities(const struct tls_config *c);
 /* Gives a client's context of somebody else's (libcurl's) this pair, versions, suites, and the

@@ -11,6 +11,8 @@
 
 struct tls_config {
     atomic_uint references;
+    struct arena arena;         /* of options */
+    struct tls_options options; /* what it was made of */
     X509_STORE *anchors;
     size_t anchor_count;
     X509 *leaf; /* NULL: no certificate */

@@ -14,10 +14,11 @@
 
 /* What agents configure (connect.md 3.3). */
 struct ca_options {
-    bool enabled;               /* connect.enabled */
-    bool allow_tls;             /* auto_encrypt.allow_tls */
-    struct str provider;        /* "": consul */
-    const struct value *config; /* a map or NULL; copied */
+    bool enabled;                                 /* connect.enabled */
+    bool allow_tls;                               /* auto_encrypt.allow_tls */
+    struct str provider;                          /* "": consul */
+    const struct value *config;                   /* a map or NULL; copied */
+    const struct auto_config_options *authorizer; /* auto_config.h; NULL: off. Not copied */
 };
 
 #define CA_WAITING_MAX 1024 /* works; more are refused */

@@ -82,6 +82,7 @@ struct endpoint {
     ptrdiff_t meta;       /* offset of query_meta in the reply, -1: none */
     ptrdiff_t token;      /* offset of the token's secret in the request, -1: it is not looked at
                              (nobody is refused, also with one that is unknown: acl.md 9) */
+    bool insecure;        /* served on the restricted port, and forwarded to it (rpc.md 6.17) */
     bool leaderless;      /* the reply's meta says nothing of the leader (rpc.md 7.3) */
     /* Optional: whether this request's token is not looked at either. */
     bool (*tokenless)(const void *request);

@@ -95,6 +95,7 @@ static const struct endpoint *const all[] = {
     &endpoint_connect_ca_configuration_set,
     &endpoint_connect_ca_sign,
     &endpoint_connect_ca_sign_intermediate,
+    &endpoint_auto_encrypt_sign,
 };
 
 const struct endpoint *endpoint_find(struct str name) {

@@ -279,6 +279,13 @@ extern const struct endpoint endpoint_connect_ca_roots, endpoint_connect_ca_conf
     endpoint_connect_ca_configuration_set, endpoint_connect_ca_sign,
     endpoint_connect_ca_sign_intermediate;
 
+/*
+ * auto_encrypt_sign             ca_sign_request            -> auto_encrypt_reply
+ *
+ * On the restricted port only (byte 0x07).
+ */
+extern const struct endpoint endpoint_auto_encrypt_sign;
+
 /* ---- snapshots: not calls, because files go in and come out (rpc.md 8, fsm.md 8) ---- */
 
 /* The caller fills in the first part, keeps the struct until done, and gets done() on the loop from

@@ -182,6 +182,7 @@ static struct forward *forward_to(struct call *c, const struct peer *peer, struc
     f->exchange.datacenter = peer != NULL ? peer->datacenter : STR_NONE;
     f->exchange.method = str_from(c->endpoint->name);
     f->exchange.body = buf_str(&f->body);
+    f->exchange.insecure = c->endpoint->insecure;
     f->exchange.done = forward_done;
     f->exchange.owner = c;
     f->exchange.arena = &f->arena;

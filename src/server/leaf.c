@@ -550,19 +550,58 @@ static struct str key_of(const struct leaf_wish *w, struct arena *arena) {
     return key;
 }
 
+static void complete_wish(struct leaf_wish *w, const struct server *server) {
+    if (w->datacenter.len == 0) {
+        w->datacenter = server->options.datacenter;
+    }
+    if (w->key_type.len == 0) {
+        w->key_type = STR("ec");
+        w->key_bits = 256;
+    }
+}
+
+static void held(struct message *m) {
+    struct leaf_ask *ask = CONTAINER_OF(m, struct leaf_ask, message);
+    struct server_thread *t = thread_current();
+    struct leaves *all = t == NULL || t->closing ? NULL : leaves_of(t);
+    struct leaf *l = all != NULL ? map_get(&all->all, ask->key) : NULL;
+    if (all != NULL && l == NULL) {
+        l = leaf_new(all, ask);
+    }
+    if (l != NULL && !l->asking) {
+        l->used = time_now_monotonic();
+        buf_clear(&l->private_key);
+        buf_add_str(&l->private_key, ask->cert.private_key_pem);
+        leaf_keep(l, &ask->cert);
+        if (!l->roots->asking && !l->roots->known) {
+            roots_ask(l->roots);
+        }
+    }
+    struct arena arena = ask->arena;
+    mem_free(ask);
+    arena_free(&arena);
+}
+
+void leaf_hold(struct server *server, const struct leaf_wish *wish,
+               const struct issued_cert *cert) {
+    struct leaf_ask *ask = MEM_NEW(struct leaf_ask);
+    copy_wish(&ask->wish, wish, &ask->arena);
+    complete_wish(&ask->wish, server);
+    ask->key = key_of(&ask->wish, &ask->arena);
+    schema_copy(&issued_cert_shape, &ask->cert, cert, &ask->arena);
+    ask->message.run = held;
+    if (!loop_post(server_io(server, 0), &ask->message)) { /* as asks, so that it comes first */
+        loop_post_reply(server_io(server, 0), &ask->message);
+    }
+}
+
 struct leaf_ask *leaf_ask(struct server *server, const struct leaf_wish *wish, uint64_t min_index,
                           int64_t max_time, leaf_done *done, void *owner) {
     struct leaf_ask *ask = MEM_NEW(struct leaf_ask);
     ask->server = server;
     ask->from = loop_current();
     copy_wish(&ask->wish, wish, &ask->arena);
-    if (ask->wish.datacenter.len == 0) {
-        ask->wish.datacenter = server->options.datacenter;
-    }
-    if (ask->wish.key_type.len == 0) {
-        ask->wish.key_type = STR("ec");
-        ask->wish.key_bits = 256;
-    }
+    complete_wish(&ask->wish, server);
     ask->key = key_of(&ask->wish, &ask->arena);
     ask->min_index = min_index;
     ask->max_time = max_time;

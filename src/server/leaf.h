@@ -42,6 +42,10 @@ struct leaf_ask *leaf_ask(struct server *server, const struct leaf_wish *wish, u
 /* done will not run. On the thread that asked. */
 void leaf_cancel(struct leaf_ask *ask);
 
+/* Gives a certificate, with its key, that was got elsewhere: it is held as if it had been asked for
+ * here. Any thread; all is copied. */
+void leaf_hold(struct server *server, const struct leaf_wish *wish, const struct issued_cert *cert);
+
 /* The CSR for a wish, in the trust domain (tls.md 13, connect.md 3.2). PEM. */
 struct str leaf_csr(const struct leaf_wish *wish, struct str trust_domain, EVP_PKEY *key,
                     struct arena *arena);

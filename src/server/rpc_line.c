@@ -265,10 +265,13 @@ static const struct endpoint *find_endpoint(struct rpc_line *l, struct rpc_reque
     }
     const struct endpoint *endpoint = endpoint_find(name);
     const char *missing;
+    if (endpoint != NULL && endpoint->insecure != l->insecure) {
+        endpoint = NULL;
+    }
     if (dot == 0) {
         refuse(l, str_format(&r->arena, "rpc: service/method request ill-formed: " STR_FMT,
                              STR_ARG(name)));
-    } else if (!rpc_service_known(str_sub(name, 0, dot - 1))) {
+    } else if (!rpc_service_known(str_sub(name, 0, dot - 1), l->insecure)) {
         refuse(l, str_format(&r->arena, "rpc: can't find service " STR_FMT, STR_ARG(name)));
     } else if (endpoint == NULL && (missing = rpc_method_missing(name)) == NULL) {
         refuse(l, str_format(&r->arena, "rpc: can't find method " STR_FMT, STR_ARG(name)));

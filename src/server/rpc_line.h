@@ -42,6 +42,7 @@ struct rpc_line {
     const struct rpc_line_carrier *carrier;
     struct server *server;
     const char *from; /* "from=127.0.0.1:5000", for logs; the carrier's */
+    bool insecure;    /* of the restricted port: it has other services (rpc.md 6.17) */
 
     /* Own. */
     struct buf in;        /* a message that has not come completely */
@@ -59,7 +60,7 @@ struct rpc_line {
 };
 
 /* Before the first use; false: the process has as many lines as its memory allows (the struct is
- * not to be used). The rest of it is zeroed but for the first three. */
+ * not to be used). The rest of it is zeroed but for the first four. */
 bool rpc_line_open(struct rpc_line *l);
 size_t rpc_line_data(struct rpc_line *l, const char *bytes, size_t len);
 /* The other side sends no more. A blocking query that it left is called off. */

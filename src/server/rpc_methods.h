@@ -6,8 +6,8 @@
 
 #include "base/str.h"
 
-/* Whether a service of that name exists on the server port. */
-bool rpc_service_known(struct str service);
+/* Whether a service of that name exists on the server port; insecure: on its restricted one. */
+bool rpc_service_known(struct str service, bool insecure);
 /* NULL: the peer has no such method. Otherwise what is answered if there is no endpoint for it: an
  * error of the application, so that the stream goes on. Where the peer has a text for what is
  * switched off, it is that: agents know what to make of it. */

@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "net/connect.h"
 #include "net/mux.h"
+#include "server/rpc_insecure.h"
 #include "server/rpc_reply.h"
 #include "server/secure.h"
 
@@ -28,6 +29,7 @@ enum exchange_state {
     EXCHANGE_WAITING, /* in its connection's list: for the dial, or for leave to open a stream */
     EXCHANGE_RUNNING, /* on a stream */
     EXCHANGE_ENDED,   /* in the pool's list: done comes next */
+    EXCHANGE_SINGLE,  /* on a connection of its own */
 };
 
 struct rpc_stream {
@@ -68,6 +70,7 @@ struct rpc_pool {
     struct map by_address;
     struct rpc_connection *all;
     struct rpc_exchange *ended_first, *ended_last;
+    struct rpc_exchange *singles;
     struct loop_timer ended_timer;
     struct loop_timer reaper;
     bool reaping, closed;
@@ -516,6 +519,48 @@ static void start_on(struct rpc_pool *pool, struct rpc_exchange *x) {
     connection_pump(c);
 }
 
+/* ---- on connections of their own ---- */
+
+static void single_remove(struct rpc_pool *pool, struct rpc_exchange *x) {
+    *(x->previous != NULL ? &x->previous->next : &pool->singles) = x->next;
+    if (x->next != NULL) {
+        x->next->previous = x->previous;
+    }
+    x->next = x->previous = NULL;
+    x->single = NULL;
+}
+
+static void single_done(void *owner, struct str reply, const struct error *e) {
+    struct rpc_exchange *x = owner;
+    single_remove(x->pool, x);
+    if (reply.data == NULL) {
+        error_copy(&x->error, e);
+    }
+    x->reply = reply;
+    exchange_end(x);
+}
+
+static void start_single(struct rpc_pool *pool, struct rpc_exchange *x) {
+    struct str datacenter = x->datacenter.len > 0 ? x->datacenter : str_from(pool->datacenter);
+    if (pool->closed || pool->secure == NULL) {
+        exchange_fail(x, "rpcinsecure error establishing connection: ", "rpc error: shutdown");
+        return;
+    }
+    struct rpc_insecure_options options = {.address = x->address,
+                                           .source = str_from(pool->source),
+                                           .tls = secure_dial_insecure(pool->secure, datacenter),
+                                           .method = x->method,
+                                           .body = x->body};
+    x->state = EXCHANGE_SINGLE;
+    x->previous = NULL;
+    x->next = pool->singles;
+    if (x->next != NULL) {
+        x->next->previous = x;
+    }
+    pool->singles = x;
+    x->single = rpc_insecure_start(pool->loop, &options, single_done, x);
+}
+
 void rpc_start(struct rpc_pool *pool, struct rpc_exchange *x) {
     ASSERT(x->state == EXCHANGE_IDLE && loop_is_current(pool->loop));
     x->pool = pool;
@@ -523,12 +568,15 @@ void rpc_start(struct rpc_pool *pool, struct rpc_exchange *x) {
     x->reply = STR_NONE;
     x->connection = NULL;
     x->stream = NULL;
+    x->single = NULL;
     x->again = false;
     pool->exchanges++;
     pool->starting++;
     if (pool->exchanges > RPC_EXCHANGES_MAX) {
         error_set(&x->error, ERROR_RATE_LIMIT, "RPC rate limit exceeded");
         exchange_end(x);
+    } else if (x->insecure) {
+        start_single(pool, x);
     } else {
         start_on(pool, x);
     }
@@ -549,6 +597,10 @@ void rpc_cancel(struct rpc_exchange *x) {
     pool->starting++; /* nothing is told inside */
     if (x->state == EXCHANGE_ENDED) {
         ended_remove(pool, x);
+    } else if (x->state == EXCHANGE_SINGLE) {
+        struct rpc_insecure *single = x->single;
+        single_remove(pool, x);
+        rpc_insecure_cancel(single);
     } else if (x->state == EXCHANGE_WAITING) {
         waiting_remove(c, x);
     } else {
@@ -631,6 +683,13 @@ void rpc_pool_close(struct rpc_pool *pool) {
             c->closing = true;
             mux_close(&c->mux);
         }
+    }
+    while (pool->singles != NULL) {
+        struct rpc_exchange *x = pool->singles;
+        struct rpc_insecure *single = x->single;
+        single_remove(pool, x);
+        rpc_insecure_cancel(single);
+        exchange_fail(x, "rpcinsecure error making call: ", "rpc error: shutdown");
     }
     ended_fired(&pool->ended_timer);
     loop_timer_stop(&pool->ended_timer);

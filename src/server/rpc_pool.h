@@ -35,6 +35,7 @@ void rpc_pool_free(struct rpc_pool *pool);
 
 struct rpc_connection;
 struct rpc_stream;
+struct rpc_insecure;
 
 /* One request and its answer. The caller fills in the first part and keeps the struct, and what it
  * points to, until done or rpc_cancel. */
@@ -43,6 +44,7 @@ struct rpc_exchange {
     struct str datacenter; /* of the server there; absent: the own one */
     struct str method;     /* "KVS.Get" */
     struct str body;       /* one msgpack object, encoded once whatever the tries */
+    bool insecure;         /* to the restricted port (rpc_insecure.h) */
     /* Later, never inside rpc_start unless the pool is closed. Either error is set: the text with
      * its prefix (7.5), living in `arena`, kind ERROR_NO_LEADER, ERROR_DENIED, ERROR_RATE_LIMIT or
      * ERROR_INTERNAL as the text says, or ERROR_IO for what went wrong on the way. Or the reply is
@@ -58,6 +60,7 @@ struct rpc_exchange {
     struct rpc_pool *pool;
     struct rpc_connection *connection;
     struct rpc_stream *stream;
+    struct rpc_insecure *single;
     struct rpc_exchange *next, *previous;
     uint8_t state;
     bool again; /* the connection was made anew once because no stream could be opened */

@@ -125,6 +125,9 @@ static void hand_over(struct newcomer *n, enum rpc_type type, const char *rest, 
     case RPC_SNAPSHOT:
         rpc_serve_snapshot(home, &connection, &n->from, lease);
         return;
+    case RPC_TLS_INSECURE:
+        rpc_serve_insecure(home, &connection, &n->from, lease);
+        return;
     default:
         rpc_serve_single(home, &connection, &n->from, lease);
         return;

@@ -343,12 +343,14 @@ static void single_close(struct rpc_link *l) {
     stream_close(&CONTAINER_OF(l, struct single_link, link)->stream);
 }
 
-void rpc_serve_single(struct rpc_home *h, struct stream_detached *connection,
-                      const struct peer_address *from, struct rpc_lease *lease) {
+static void serve_single(struct rpc_home *h, struct stream_detached *connection,
+                         const struct peer_address *from, struct rpc_lease *lease, bool insecure) {
     struct single_link *link = MEM_NEW(struct single_link);
     rpc_link_add(&link->link, h, from, lease, single_close);
-    link->line =
-        (struct rpc_line){.carrier = &single_carrier, .server = h->server, .from = link->link.from};
+    link->line = (struct rpc_line){.carrier = &single_carrier,
+                                   .server = h->server,
+                                   .from = link->link.from,
+                                   .insecure = insecure};
     bool room = rpc_line_open(&link->line);
     stream_attach(&link->stream, h->loop, connection, &single_handlers);
     link->opened = room;
@@ -357,4 +359,14 @@ void rpc_serve_single(struct rpc_home *h, struct stream_detached *connection,
     } else {
         stream_close(&link->stream);
     }
+}
+
+void rpc_serve_single(struct rpc_home *h, struct stream_detached *connection,
+                      const struct peer_address *from, struct rpc_lease *lease) {
+    serve_single(h, connection, from, lease, false);
+}
+
+void rpc_serve_insecure(struct rpc_home *h, struct stream_detached *connection,
+                        const struct peer_address *from, struct rpc_lease *lease) {
+    serve_single(h, connection, from, lease, true);
 }

@@ -42,6 +42,8 @@ void rpc_serve_mux(struct rpc_home *h, struct stream_detached *connection,
                    const struct peer_address *from, struct rpc_lease *lease); /* 0x04 */
 void rpc_serve_single(struct rpc_home *h, struct stream_detached *connection,
                       const struct peer_address *from, struct rpc_lease *lease); /* 0x00 */
+void rpc_serve_insecure(struct rpc_home *h, struct stream_detached *connection,
+                        const struct peer_address *from, struct rpc_lease *lease); /* 0x07 */
 void rpc_serve_snapshot(struct rpc_home *h, struct stream_detached *connection,
                         const struct peer_address *from,
                         struct rpc_lease *lease); /* 0x05: rpc_snapshot.c */

@@ -16,10 +16,23 @@ struct secure_settings {
     struct str domain; /* without its final dot */
 };
 
+/* What an agent gets from servers rather than from files (tls.md 13, 14). */
+struct secure_auto {
+    const struct str *authorities; /* PEM: they join the configured ones */
+    size_t authority_count;
+    struct str certificate, key; /* PEM; "": none. Dialling it beats the configured pair, serving
+                                  * that beats it */
+    bool dials;                  /* connections to servers are encrypted */
+    bool verify_server_hostname;
+};
+
 struct secure *secure_new(void);
 void secure_free(struct secure *s);
 /* Copied; the config is held. */
 void secure_set(struct secure *s, const struct secure_settings *settings);
+
+/* Copied. False: what of it cannot be used, and nothing has changed. */
+bool secure_set_auto(struct secure *s, const struct secure_auto *automatic, struct error *e);
 
 enum secure_port {
     SECURE_RPC,          /* byte 0x03 */
@@ -37,7 +50,15 @@ bool secure_is_native(struct secure *s);
 /* For a server of that datacenter; NULL: it is dialled in clear. */
 struct tls_session *secure_dial(struct secure *s, struct str datacenter);
 
+/* For the restricted port of a server (byte 0x07): never NULL; without any authority nobody is
+ * verified. */
+struct tls_session *secure_dial_insecure(struct secure *s, struct str datacenter);
+/* What the configured authorities are, as PEM texts, and whether servers' names are verified: what
+ * agents are told. In the arena. */
+bool secure_manual(struct secure *s, struct str **authorities, size_t *count, struct arena *arena);
+
 /* The byte that announces TLS on the server port, for connect_options.announce. */
 #define SECURE_ANNOUNCE "\x03"
+#define SECURE_ANNOUNCE_INSECURE "\x07"
 
 #endif

@@ -9,6 +9,7 @@
 #include "server/auth_method.h"
 #include "server/authorize_fetch.h"
 #include "server/bootstrap.h"
+#include "server/ca_trust.h"
 #include "server/membership.h"
 #include "server/secure.h"
 #include "server/server_room.h"
@@ -106,6 +107,7 @@ static void on_touched(void *owner, struct watch_touched *touched) {
     struct server *s = owner;
     if (touched != NULL) {
         leader_touched(s->leader, touched);
+        ca_trust_touched(s, touched);
     }
     server_publish(s, touched);
     if (touched != NULL) {
@@ -322,6 +324,9 @@ struct core_start {
 static void core_started(void *arg) {
     struct core_start *start = arg;
     struct server *s = start->server;
+    if (!s->options.client) {
+        ca_trust(s);
+    }
     start->ok = s->options.client || raft_driver_start(s->driver, &s->core, start->e);
     if (start->ok) {
         balance_start(s->balance);
