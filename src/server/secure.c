@@ -174,7 +174,7 @@ struct tls_session *secure_accept(struct secure *s, enum secure_port port) {
 
 struct tls_config *secure_config(struct secure *s) {
     pthread_mutex_lock(&s->mutex);
-    struct tls_config *config = tls_config_hold(s->config);
+    struct tls_config *config = tls_config_hold(s->dial);
     pthread_mutex_unlock(&s->mutex);
     return config;
 }
