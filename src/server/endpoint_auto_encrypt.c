@@ -12,7 +12,7 @@ static bool place(const struct call *c, struct str *datacenter, struct error *e)
         return error_set(e, ERROR_INTERNAL,
                          "AutoEncrypt.AllowTLS must be enabled in order to use this endpoint");
     }
-    return str_eq(*datacenter, o->datacenter) ||
+    return datacenter->len == 0 || str_eq(*datacenter, o->datacenter) ||
            error_set(e, ERROR_INTERNAL, "insecure dialing prohibited between datacenters");
 }
 

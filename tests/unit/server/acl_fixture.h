@@ -144,8 +144,27 @@ static inline void gateway_put(void) {
     buf_free(&entry);
 }
 
+#define CA_CLUSTER "02fa028a-94fd-4b14-a1f3-6d17d42d2c62"
+
+/* Until the certificate authority is there. */
+static inline void wait_for_ca(void) {
+    bool there = false;
+    for (int i = 0; i < 1000 && !there; i++) {
+        struct dc_request r = {.options.token = STR(ROOT)};
+        struct ask a;
+        const struct answer *answer = ask(&a, 0, &endpoint_connect_ca_roots, &r);
+        there = ((const struct indexed_ca_roots *)answer->reply)->roots.len > 0;
+        ask_end(&a);
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
+    assert_true(there);
+}
+
 static inline int begin(void **state) {
     struct server_options o = harness_options();
+    struct value_pair cluster = {STR("cluster_id"), value_from_str(STR(CA_CLUSTER))};
+    struct value ca_config = {.kind = VALUE_MAP, .map = {&cluster, 1}};
+    o.ca = (struct ca_options){.enabled = true, .allow_tls = true, .config = &ca_config};
     o.rpc_hold_timeout = 20 * SECOND;
     o.acl = (struct acl_options){
         .enabled = true, .primary_datacenter = STR("dc1"), .master_token = STR(ROOT)};
@@ -160,6 +179,7 @@ static inline int begin(void **state) {
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
     }
     assert_true(there);
+    wait_for_ca();
     token_put(SOME, "node \"a\" { policy = \"read\" } service \"web\" { policy = \"read\" } "
                     "service \"gate\" { policy = \"read\" } session \"a\" { policy = \"read\" } "
                     "key_prefix \"a/\" { policy = \"read\" } query \"seen\" { policy = \"read\" } "

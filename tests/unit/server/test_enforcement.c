@@ -55,6 +55,23 @@ static struct txn_op *read_list[] = {&read_ops[0], &read_ops[1]};
 #define NO_CHANGE NO_BECAUSE("Modifying keyring denied due to ACLs")
 #define NO_PEER NO_BECAUSE("address \"x\" was not found in the Raft configuration")
 #define NO_ID NO_BECAUSE("id \"x\" was not found in the Raft configuration")
+/* Of the agent n1 (vectors/rpc/auto_encrypt.json). */
+#define CSR                                                                                        \
+    STR("-----BEGIN CERTIFICATE REQUEST-----\n"                                                    \
+        "MIIBMzCB2gIBADAMMQowCAYDVQQDDAF4MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcD\n"                       \
+        "QgAEeVxFZv9wvQgppzZtDmaCPdAPZaFFwRFfR9NX2KpZuj8eeFt6m+f8GA1uLQrh\n"                       \
+        "gqZHkipy6IesZIzPV8AEy9XkKaBsMGoGCSqGSIb3DQEJDjFdMFswWQYDVR0RBFIw\n"                       \
+        "UIZOc3BpZmZlOi8vMDJmYTAyOGEtOTRmZC00YjE0LWExZjMtNmQxN2Q0MmQyYzYy\n"                       \
+        "LmNvbnN1bC9hZ2VudC9jbGllbnQvZGMvZGMxL2lkL24xMAoGCCqGSM49BAMCA0gA\n"                       \
+        "MEUCIQDwWgx/Fl1PtvLGF4X5mnusbGtIyEAYp8gkon003ZekVAIgHW7LJB8PcT0R\n"                       \
+        "38wR3TqTpvdm5Ik6sTBN8blS1aD5uWc=\n"                                                       \
+        "-----END CERTIFICATE REQUEST-----\n")
+#define NO_DOMAIN                                                                                  \
+    NO_BECAUSE(                                                                                    \
+        "incoming CSR domain \"spiffe://" CA_CLUSTER                                               \
+        ".consul/agent/client/dc/dc1/id/n1\" is not valid for our domain \"spiffe://" CA_CLUSTER   \
+        ".consul\"")
+static struct ca_configuration ca_config = {.provider = STR("consul"), .modify_index = 1};
 #define REQUEST(type, ...)                                                                         \
     &(const struct type) {                                                                         \
         __VA_ARGS__                                                                                \
@@ -183,6 +200,15 @@ static bool each_row(with_row *fn, const struct endpoint *endpoint) {
         {&endpoint_operator_raft_remove_by_id, REQUEST(raft_remove_peer_request, .id = STR("x")),
          NONE, NO, NO, NO_ID, NO_ID},
         {&endpoint_operator_server_health, REQUEST(dc_request, 0), NONE, NO, N(0), N(0), N(0)},
+        {&endpoint_connect_ca_configuration_get, REQUEST(dc_request, 0), NONE, NO, NO, N(0), N(0)},
+        /* A comparison that fails: nothing happens. */
+        {&endpoint_connect_ca_configuration_set, REQUEST(ca_request, .config = &ca_config), NONE,
+         NO, NO, N(0), N(0)},
+        {&endpoint_connect_ca_sign, REQUEST(ca_sign_request, .csr = CSR), NONE, NO, NO, N(0), N(0)},
+        {&endpoint_connect_ca_sign_intermediate, REQUEST(ca_sign_request, .csr = CSR), NONE, NO, NO,
+         NO_DOMAIN, NO_DOMAIN},
+        {&endpoint_auto_encrypt_sign, REQUEST(ca_sign_request, .csr = CSR), NONE, NO, NO, N(0),
+         N(0)},
         /* More of these two below. */
         {&endpoint_catalog_register,
          REQUEST(register_request, .node = STR("c"), .address = STR("x")), NONE, NO, NO, N(0),
@@ -222,6 +248,7 @@ static const struct {
     {"PreparedQuery.Execute", "the read says whose rights count: test_execute"},
     {"PreparedQuery.ExecuteRemote", "the same"},
     {"PreparedQuery.Explain", "the same, once there is such a query; its row is above"},
+    {"ConnectCA.Roots", "acl.md 9.6"},
     {"ACL.BootstrapTokens", "there is no token yet (acl.md 13)"},
     {"ACL.Bootstrap", "the same"},
     {"ACL.Login", "one is asked for (acl.md 15.1)"},
