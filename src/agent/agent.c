@@ -11,6 +11,7 @@
 
 #include "agent/agent_files.h"
 #include "agent/auto_agent.h"
+#include "agent/auto_authorizer.h"
 #include "agent/coordinates.h"
 #include "agent/crash.h"
 #include "agent/profile.h"
@@ -46,6 +47,7 @@ struct agent {
     const struct config *config;  /* of the start */
     const struct config *current; /* the core's: with what reloads changed */
     char node_id[37];
+    struct arena arena;            /* of what the server keeps views of */
     struct secure_settings secure; /* until the server has them */
     struct server *server;
     struct token_store *tokens;
@@ -368,7 +370,8 @@ static bool start_server(struct agent *agent, struct error *e) {
         .ca = {.enabled = c->connect_enabled,
                .allow_tls = c->auto_encrypt_allow_tls,
                .provider = c->connect_ca_provider,
-               .config = &ca_config},
+               .config = &ca_config,
+               .authorizer = auto_authorizer(c, &agent->arena)},
     };
     if (c->data_dir.len == 0)
         options.data_dir = STR_NONE;
@@ -536,18 +539,52 @@ static void remote_exec_wanted(void *owner, struct str payload) {
     remote_exec_start(owner, payload);
 }
 
+/* What servers have given of the configuration stands below what the files say. */
+static bool take_given(struct agent *agent, struct error *e) {
+    struct arena arena = ARENA_INIT;
+    struct list warnings;
+    struct buf text = BUF_INIT;
+    struct secure_settings secure;
+    const struct config *c = NULL;
+    bool ok = auto_agent_source(agent->auto_agent, &text, e);
+    if (ok && text.len > 0) {
+        agent->inputs.auto_config = str_copy(&agent->inputs.arena, buf_str(&text));
+        c = config_load(&agent->inputs, &warnings, &arena, e);
+        ok = c != NULL && tls_load(c, &secure, e);
+    }
+    if (ok && c != NULL) {
+        tls_config_release(agent->secure.config);
+        agent->secure = secure;
+        config_release(agent->config);
+        config_release(agent->current);
+        agent->config = config_hold(c);
+        agent->current = config_hold(c);
+    }
+    config_release(c);
+    buf_free(&text);
+    arena_free(&arena);
+    return ok;
+}
+
 /* An agent that gets its certificate from servers waits for it: nothing listens before. */
 static bool begin_auto(struct agent *agent, struct error *e) {
     agent->auto_agent = auto_agent_new(agent->config);
     if (agent->auto_agent == NULL)
         return true;
     if (!auto_agent_begin(agent->auto_agent, &agent->secure, e)) {
-        log_at(LOG_ERROR, "agent.auto_config",
-               "interrupted during retrieval of auto-encrypt certificates", LOG_S("err", e->text));
+        if (agent->config->auto_encrypt_tls)
+            log_at(LOG_ERROR, "agent.auto_config",
+                   "interrupted during retrieval of auto-encrypt certificates",
+                   LOG_S("err", e->text));
         tls_config_release(agent->secure.config);
         return false;
     }
-    log_at(LOG_INFO, "agent.auto_config", "automatically upgraded to TLS");
+    if (!take_given(agent, e)) {
+        tls_config_release(agent->secure.config);
+        return false;
+    }
+    if (agent->config->auto_encrypt_tls)
+        log_at(LOG_INFO, "agent.auto_config", "automatically upgraded to TLS");
     return true;
 }
 
@@ -609,6 +646,7 @@ static void stop(struct agent *agent) {
 static void free_agent(struct agent *agent) {
     token_store_free(agent->tokens);
     server_free(agent->server);
+    arena_free(&agent->arena);
     auto_agent_free(agent->auto_agent); /* after the calls that it has under way */
     cluster_free(agent->cluster);
     coordinates_free(agent->coordinates);

@@ -67,9 +67,7 @@ static bool write_small(const char *path, struct str text, mode_t mode, struct e
     return code == 0 || error_set(e, ERROR_IO, "write %s: %s", path, agent_os_error(code));
 }
 
-/* As write_small, but complete or not there at all, also after a loss of power: the log of a server
- * whose ID is lost is worth nothing. */
-static bool write_for_good(const char *path, struct str text, mode_t mode, struct error *e) {
+bool agent_write_for_good(const char *path, struct str text, mode_t mode, struct error *e) {
     struct arena scratch = ARENA_INIT;
     const char *fresh = str_format(&scratch, "%s.new", path).data;
     bool ok = write_small(fresh, text, mode, e);
@@ -171,7 +169,7 @@ static bool stored_node_id(const struct config *c, char out[37], struct error *e
     } else {
         make_node_id(c, out);
         ok = make_directory(str_terminated(&scratch, c->data_dir), e) &&
-             write_for_good(path, str_from(out), 0600, e);
+             agent_write_for_good(path, str_from(out), 0600, e);
     }
     arena_free(&scratch);
     return ok;

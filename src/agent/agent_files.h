@@ -3,6 +3,8 @@
 #ifndef PRAETOR_AGENT_AGENT_FILES_H
 #define PRAETOR_AGENT_AGENT_FILES_H
 
+#include <sys/types.h>
+
 #include "agent/config.h"
 
 /* An errno as the peer's texts spell it: "no such file or directory". */
@@ -10,6 +12,8 @@ const char *agent_os_error(int code);
 
 /* The ID in use (config.md 4.5), 36 characters and NUL. May create DATA_DIR/node-id. */
 bool agent_find_node_id(const struct config *c, char out[37], struct error *e);
+/* A small file, complete or not there at all, also after a loss of power. */
+bool agent_write_for_good(const char *path, struct str text, mode_t mode, struct error *e);
 bool agent_write_pid(const struct config *c, struct error *e);
 /* Logs a warning when it cannot. */
 void agent_remove_pid(const struct config *c);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <uv.h>
 
+#include "agent/auto_config.h"
 #include "agent/auto_servers.h"
 #include "agent/token_store.h"
 #include "base/log.h"
@@ -24,6 +25,8 @@ struct auto_agent {
     const struct auto_mode *mode;
     struct arena arena;    /* of wish */
     struct leaf_wish wish; /* without a token */
+
+    struct buf given;
 
     struct arena now; /* of material */
     struct auto_material material;
@@ -51,6 +54,14 @@ struct auto_agent {
 
 const struct config *auto_agent_config(const struct auto_agent *a) {
     return a->config;
+}
+
+struct buf *auto_agent_given(struct auto_agent *a) {
+    return &a->given;
+}
+
+bool auto_agent_source(struct auto_agent *a, struct buf *out, struct error *e) {
+    return a->given.len == 0 || auto_config_source(buf_str(&a->given), out, e);
 }
 
 /* ---- into force ---- */
@@ -221,12 +232,28 @@ static struct str own_token(const struct config *c, struct arena *arena) {
     return token;
 }
 
+/* From an earlier life. */
+static bool load_file(struct auto_agent *a, struct error *e) {
+    struct arena arena = ARENA_INIT;
+    struct auto_material m;
+    bool found;
+    bool ok = auto_config_load(a, &m, &found, &arena, e);
+    if (ok && found)
+        material_set(a, &m.roots, &m.manual, &m.cert);
+    arena_free(&arena);
+    return ok;
+}
+
 bool auto_agent_begin(struct auto_agent *a, const struct secure_settings *settings,
                       struct error *e) {
     struct arena arena = ARENA_INIT;
     struct loop loop = {0};
-    if (a->have) /* from a file */
+    if (a->mode == &auto_config_mode && !load_file(a, e))
+        return false;
+    if (a->have)
         return true;
+    if (a->mode == &auto_config_mode)
+        log_at(LOG_INFO, AUTO_LOGGER, "retrieving initial agent auto configuration remotely");
     bool ok = make_request(a, own_token(a->config, &arena), e) && loop_init(&loop, "auto", 64, e);
     arena_free(&arena);
     if (!ok)
@@ -470,11 +497,11 @@ static void read_wish(struct auto_agent *a) {
 }
 
 struct auto_agent *auto_agent_new(const struct config *c) {
-    if (c->server_mode || !c->auto_encrypt_tls)
+    if (c->server_mode || (!c->auto_encrypt_tls && !c->auto_config.enabled))
         return NULL;
     struct auto_agent *a = MEM_NEW(struct auto_agent);
     a->config = config_hold(c);
-    a->mode = &auto_encrypt_mode;
+    a->mode = c->auto_config.enabled ? &auto_config_mode : &auto_encrypt_mode;
     read_wish(a);
     return a;
 }
@@ -484,6 +511,7 @@ void auto_agent_free(struct auto_agent *a) {
         return;
     config_release(a->config);
     buf_free(&a->leaf_token);
+    buf_free(&a->given);
     arena_free(&a->roots_arena);
     arena_free(&a->asking);
     arena_free(&a->now);

@@ -42,6 +42,10 @@ extern const struct auto_mode auto_encrypt_mode;
 struct auto_agent *auto_agent_new(const struct config *c);
 void auto_agent_free(struct auto_agent *a); /* NULL is allowed */
 const struct config *auto_agent_config(const struct auto_agent *a);
+/* What of the configuration servers have given: the mode's own bytes. */
+struct buf *auto_agent_given(struct auto_agent *a);
+/* The same in the language of configuration files; empty: nothing. */
+bool auto_agent_source(struct auto_agent *a, struct buf *out, struct error *e);
 
 /* Main thread, before there is a server: waits until servers have answered. settings: of the files.
  * False: a signal came, or what makes it useless to wait. */

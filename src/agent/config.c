@@ -316,6 +316,9 @@ static bool merge_sources(struct loader *l, const struct sources *files) {
         return false;
     if (in->dev_mode && !merge_builtin(l, "dev", config_source_dev))
         return false;
+    struct source given = {STR("auto-config"), in->auto_config, true};
+    if (in->auto_config.data != NULL && !merge_text(l, &given, false))
+        return false;
     if (!merge_tree(l, &in->flag_lists, STR("flags.slices"), true))
         return false;
     for (size_t i = 0; i < files->len; i++)

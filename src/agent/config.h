@@ -296,6 +296,7 @@ struct config_inputs {
     struct list fragments;    /* of str: -hcl */
     struct value flag_lists;  /* source "flags.slices": a map */
     struct value flag_values; /* source "flags.values": a map */
+    struct str auto_config;   /* what servers gave (tls.md 14), JSON; absent: nothing */
 };
 void config_inputs_init(struct config_inputs *in);
 void config_inputs_free(struct config_inputs *in);

@@ -248,18 +248,18 @@ static const struct config_key static_keys[] = {
 };
 static const struct config_block static_block = {KEYS(static_keys)};
 static const struct config_key authorization_keys[] = {
-    {"enabled", CONFIG_BOOL, AT(auto_config.authorizer_enabled), KEY_LATER},
+    {"enabled", CONFIG_BOOL, AT(auto_config.authorizer_enabled)},
     {"static", CONFIG_BLOCK, NOWHERE, 0, &static_block},
 };
 static const struct config_block authorization_block = {KEYS(authorization_keys)};
 static const struct config_key auto_config_keys[] = {
     {"authorization", CONFIG_BLOCK, NOWHERE, 0, &authorization_block},
-    {"dns_sans", CONFIG_STRS, AT(auto_config.dns_sans), KEY_LATER},
-    {"enabled", CONFIG_BOOL, AT(auto_config.enabled), KEY_LATER},
-    {"intro_token", CONFIG_STR, AT(auto_config.intro_token), KEY_LATER},
-    {"intro_token_file", CONFIG_STR, AT(auto_config.intro_token_file), KEY_LATER},
-    {"ip_sans", CONFIG_STRS, AT(auto_config.ip_sans), KEY_LATER},
-    {"server_addresses", CONFIG_STRS, AT(auto_config.server_addresses), KEY_LATER},
+    {"dns_sans", CONFIG_STRS, AT(auto_config.dns_sans)},
+    {"enabled", CONFIG_BOOL, AT(auto_config.enabled)},
+    {"intro_token", CONFIG_STR, AT(auto_config.intro_token)},
+    {"intro_token_file", CONFIG_STR, AT(auto_config.intro_token_file)},
+    {"ip_sans", CONFIG_STRS, AT(auto_config.ip_sans)},
+    {"server_addresses", CONFIG_STRS, AT(auto_config.server_addresses)},
 };
 static const struct config_block auto_config_block = {KEYS(auto_config_keys)};
 

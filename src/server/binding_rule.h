@@ -6,6 +6,9 @@
 
 #include "server/auth_method.h"
 
+/* What selectors over an identity of type jwt see: value.x, list.y. */
+extern const struct shape jwt_identity_shape;
+
 enum bind_type { BIND_SERVICE, BIND_NODE, BIND_ROLE };
 
 struct binding {

@@ -71,6 +71,7 @@ struct endpoint {
     const char *name; /* "KVS.Get": on the wire */
     enum endpoint_kind kind;
     const struct shape *request;
+    const struct type *request_type; /* request NULL: a text that stands for the request */
     const struct shape *reply;     /* NULL: the reply is no struct, see reply_type */
     const struct type *reply_type; /* NULL: the struct `reply` */
     size_t reply_size;             /* 0: reply->size */

@@ -50,6 +50,7 @@ void ca_roots_read(struct store_read *r, struct indexed_ca_roots *out) {
 bool ca_roots_now(struct server *s, struct indexed_ca_roots *out, struct arena *arena,
                   struct error *e) {
     struct store_read read;
+    *out = (struct indexed_ca_roots){.meta.consistency_level = STR("")};
     if (!store_read_begin(s->store, &read, arena, NULL, e)) {
         return false;
     }

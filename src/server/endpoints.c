@@ -96,6 +96,7 @@ static const struct endpoint *const all[] = {
     &endpoint_connect_ca_sign,
     &endpoint_connect_ca_sign_intermediate,
     &endpoint_auto_encrypt_sign,
+    &endpoint_auto_config_initial_configuration,
 };
 
 const struct endpoint *endpoint_find(struct str name) {

@@ -281,10 +281,12 @@ extern const struct endpoint endpoint_connect_ca_roots, endpoint_connect_ca_conf
 
 /*
  * auto_encrypt_sign             ca_sign_request            -> auto_encrypt_reply
+ * auto_config_initial_configuration  struct str            -> struct str
  *
- * On the restricted port only (byte 0x07).
+ * On the restricted port only (byte 0x07). The texts are auto_config_request and
+ * auto_config_response of schema/auto_config.h.
  */
-extern const struct endpoint endpoint_auto_encrypt_sign;
+extern const struct endpoint endpoint_auto_encrypt_sign, endpoint_auto_config_initial_configuration;
 
 /* ---- snapshots: not calls, because files go in and come out (rpc.md 8, fsm.md 8) ---- */
 

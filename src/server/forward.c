@@ -32,7 +32,11 @@ struct forward {
 static struct forward *forward_get(struct call *c) {
     if (c->forward == NULL) {
         c->forward = MEM_NEW(struct forward);
-        schema_encode(&c->forward->body, c->endpoint->request, c->request);
+        if (c->endpoint->request != NULL) {
+            schema_encode(&c->forward->body, c->endpoint->request, c->request);
+        } else {
+            schema_encode_type(&c->forward->body, c->endpoint->request_type, c->request);
+        }
     }
     return c->forward;
 }

@@ -283,6 +283,20 @@ static const struct endpoint *find_endpoint(struct rpc_line *l, struct rpc_reque
     return endpoint;
 }
 
+static size_t request_size(const struct endpoint *endpoint) {
+    return endpoint->request != NULL ? endpoint->request->size
+                                     : schema_type_size(endpoint->request_type);
+}
+
+static bool decode_request(struct str bytes, const struct endpoint *endpoint, void *request,
+                           struct arena *arena, struct error *e) {
+    if (endpoint->request != NULL) {
+        return schema_decode_bytes(bytes, endpoint->request, request, arena, e);
+    }
+    struct msgpack_reader in = msgpack_read(bytes);
+    return schema_decode_type(&in, endpoint->request_type, request, arena, e);
+}
+
 static void start_call(struct rpc_line *l, struct str body) {
     struct rpc_request *r = l->request;
     metric_count("rpc.request", 1);
@@ -291,9 +305,9 @@ static void start_call(struct rpc_line *l, struct str body) {
         return;
     }
     struct error e = ERROR_IN(&r->arena);
-    void *request = arena_zalloc(&r->arena, 1, endpoint->request->size);
+    void *request = arena_zalloc(&r->arena, 1, request_size(endpoint));
     struct str copy = str_copy(&r->arena, body); /* strings of the request point into it */
-    if (!schema_decode_bytes(copy, endpoint->request, request, &r->arena, &e)) {
+    if (!decode_request(copy, endpoint, request, &r->arena, &e)) {
         refuse(l, str_format(&r->arena, "codec.decoder: " STR_FMT, STR_ARG(e.text)));
         return;
     }

@@ -249,6 +249,7 @@ static const struct {
     {"PreparedQuery.ExecuteRemote", "the same"},
     {"PreparedQuery.Explain", "the same, once there is such a query; its row is above"},
     {"ConnectCA.Roots", "acl.md 9.6"},
+    {"AutoConfig.InitialConfiguration", "the bearer token in it is what counts (tls.md 14)"},
     {"ACL.BootstrapTokens", "there is no token yet (acl.md 13)"},
     {"ACL.Bootstrap", "the same"},
     {"ACL.Login", "one is asked for (acl.md 15.1)"},
