@@ -93,7 +93,7 @@ const struct auto_config_options *auto_authorizer(const struct config *c, struct
         .policy_ttl = duration_format(arena, c->acl.policy_ttl),
         .role_ttl = duration_format(arena, c->acl.role_ttl),
         .token_ttl = duration_format(arena, c->acl.token_ttl),
-        .disabled_ttl = duration_format(arena, c->acl.disabled_ttl),
+        .disabled_ttl = STR("0s"), /* as the peer sends it, whatever it is */
         .down_policy = c->acl.down_policy,
         .default_policy = c->acl.default_policy,
         .enable_key_list_policy = c->acl.enable_key_list_policy,

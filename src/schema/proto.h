@@ -16,7 +16,7 @@ enum proto_kind {
     PROTO_U64,    /* JSON: a text */
     PROTO_I32,    /* of an int64_t */
     PROTO_TIME,   /* google.protobuf.Timestamp, of a struct timestamp */
-    PROTO_DUR,    /* google.protobuf.Duration, of an int64_t in ns */
+    PROTO_DUR,    /* google.protobuf.Duration, of an int64_t in ns; JSON: that as a text */
     PROTO_STRS,   /* repeated string, of a list of str */
     PROTO_PTR,    /* a message, of a pointer; NULL: not there */
     PROTO_INLINE, /* a message that is always there, of a struct */

@@ -4,6 +4,7 @@ key and settings; ours beside the peer's, on both sides."""
 import base64
 import json
 import os
+import shutil
 import stat
 import time
 
@@ -65,6 +66,10 @@ def start_server(agents, binary, ca, key, **more):
     return s
 
 
+def is_healthy(s, node):
+    return any(c["Status"] == "passing" for c in s.get("/v1/health/node/" + node, headers=ROOT).json)
+
+
 def auto_tokens(s):
     return [t for t in s.get("/v1/acl/tokens", headers=ROOT).json if t["Description"].startswith("Auto Config Token")]
 
@@ -97,7 +102,7 @@ def test_an_agent_is_configured(request, agents, ca, key, server, client):
     c.configure(dict(c.conf, auto_config=dict(c.conf["auto_config"], intro_token=intro(key, exp=1))))
     c.launch()
     until("up again", lambda: "read persisted configuration" in c.tail(10 ** 7))
-    until("its node", lambda: s.get("/v1/health/node/c", headers=ROOT).json[0]["Status"] == "passing", 60)
+    until("its node", lambda: is_healthy(s, "c"), 60)
     assert len(auto_tokens(s)) == 1
 
 
@@ -111,14 +116,12 @@ def test_one_kind_reads_what_the_other_kept(request, agents, ca, key, praetor_as
     c.binary = request.getfixturevalue(second)
     c.launch()
     until("read", lambda: "read persisted configuration" in c.tail(10 ** 7))
-    until("at work", lambda: s.get("/v1/health/node/c", headers=ROOT).json[0]["Status"] == "passing", 60)
+    until("at work", lambda: is_healthy(s, "c"), 60)
     assert len(auto_tokens(s)) == 1
 
 
-CASES = [
-    ("issuer", {"iss": "you"}, "c"), ("expired", {"exp": 1}, "c"), ("audience", {"aud": ["nobody"]}, "c"), ("node", {"node": "d"}, "c"),
-    ("no node", {"node": None}, "c"), ("injection", {}, 'c" or "1" == "1'),
-]
+CASES = [("issuer", {"iss": "you"}), ("expired", {"exp": 1}), ("audience", {"aud": ["nobody"]}), ("node", {"node": "d"}),
+         ("no node", {"node": None})]
 
 
 def test_tokens_that_are_no_good(agents, ca, key, tmp_path, praetor_asan, peer):
@@ -126,7 +129,7 @@ def test_tokens_that_are_no_good(agents, ca, key, tmp_path, praetor_asan, peer):
     def told(server, client):
         s = start_server(agents, server, ca, key)
         out = {}
-        for label, more, _ in CASES[:-1]:
+        for label, more in CASES:
             c = agents(client, name="c", config=client_config(s, ca, intro(key, **more)))
             c.launch()
             mark = 'AutoConfig.InitialConfiguration RPC failed: addr=%s:8300 error="' % s.ip
@@ -134,17 +137,15 @@ def test_tokens_that_are_no_good(agents, ca, key, tmp_path, praetor_asan, peer):
                   c.tail(10 ** 7), 30)
             out[label] = c.tail(10 ** 7).split(mark)[1].split("\n")[0]
             c.kill()
-            os.rename(c.log, c.log + label)
-        token = key.token({}, raw_claims=b"{")[:-20]
+            os.truncate(c.log, 0)
         c = agents(client, name="c", config=client_config(s, ca, "zork"))
         c.launch()
         until("refused", lambda: mark in c.tail(10 ** 7), 30)
         out["zork"] = c.tail(10 ** 7).split(mark)[1].split("\n")[0]
         c.kill()
-        os.rename(c.log, c.log + "zork")
+        os.truncate(c.log, 0)
         assert auto_tokens(s) == []
         s.kill()
-        import shutil
         shutil.rmtree(s.data)
         return out
     theirs = told(peer, peer)
