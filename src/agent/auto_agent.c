@@ -14,8 +14,9 @@
 #include "server/endpoints.h"
 #include "server/server.h"
 
-#define EXPIRY_GRACE (10 * SECOND) /* a certificate is over: it is asked for as at the beginning   \
-                                    */
+#define EXPIRY_GRACE                                                                               \
+    (10 * SECOND) /* a certificate is over: it is asked for as at the beginning                    \
+                   */
 #define WATCH_TIME (600 * SECOND)
 #define RETRY (SECOND)
 #define RETRY_MOST (60 * SECOND)

@@ -120,8 +120,8 @@ static void keep(struct auto_agent *a, const struct auto_material *m) {
     arena_free(&arena);
 }
 
-bool auto_config_parse_file(struct str text, struct auto_config_response *out,
-                            struct arena *arena, struct error *e) {
+bool auto_config_parse_file(struct str text, struct auto_config_response *out, struct arena *arena,
+                            struct error *e) {
     struct value json;
     return (text.len <= FILE_MAX || error_set(e, ERROR_INTERNAL, "the file is too large")) &&
            json_parse_whole(text, &json, arena, e) &&

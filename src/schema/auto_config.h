@@ -1,5 +1,5 @@
-/* AutoConfig's messages (rpc.md 6.17, tls.md 14): what a new agent says of itself, and what it gets:
- * a part of its configuration, its certificate, and whom to believe.
+/* AutoConfig's messages (rpc.md 6.17, tls.md 14): what a new agent says of itself, and what it
+ * gets: a part of its configuration, its certificate, and whom to believe.
  */
 #ifndef PRAETOR_SCHEMA_AUTO_CONFIG_H
 #define PRAETOR_SCHEMA_AUTO_CONFIG_H

@@ -226,15 +226,14 @@ static bool decode_seconds(struct reader *r, struct str bytes, int64_t *seconds,
             *(key >> 3 == 1 ? seconds : nanoseconds) = (int64_t)n;
         }
     }
-    return (*seconds >= -TIMESTAMP_UNIX_EPOCH && *seconds < 253402300800 && *nanoseconds > -SECOND &&
-            *nanoseconds < SECOND) ||
+    return (*seconds >= -TIMESTAMP_UNIX_EPOCH && *seconds < 253402300800 &&
+            *nanoseconds > -SECOND && *nanoseconds < SECOND) ||
            fail(r->e, "time out of range");
 }
 
 static void *zero_message(struct reader *r, const struct proto_message *m);
 
-static bool decode_bytes(struct reader *r, const struct proto_field *f, struct str bytes,
-                         void *p) {
+static bool decode_bytes(struct reader *r, const struct proto_field *f, struct str bytes, void *p) {
     int64_t seconds, nanoseconds;
     switch (f->kind) {
     case PROTO_STR:
@@ -246,9 +245,9 @@ static bool decode_bytes(struct reader *r, const struct proto_field *f, struct s
             return false;
         }
         if (f->kind == PROTO_TIME) {
-            *(struct timestamp *)p = (struct timestamp){seconds + TIMESTAMP_UNIX_EPOCH,
-                                                        (int32_t)(nanoseconds < 0 ? 0 : nanoseconds),
-                                                        -1, true};
+            *(struct timestamp *)p =
+                (struct timestamp){seconds + TIMESTAMP_UNIX_EPOCH,
+                                   (int32_t)(nanoseconds < 0 ? 0 : nanoseconds), -1, true};
         } else if (llabs(seconds) > INT64_MAX / SECOND - 1) {
             return fail(r->e, "time out of range");
         } else {
@@ -321,8 +320,8 @@ static bool decode(struct reader *r, const struct proto_message *m, void *object
             return fail(r->e, "illegal field");
         }
         const struct proto_field *f = by_number(m, key >> 3);
-        bool ok = f == NULL ? skip(r, key & 7)
-                            : decode_field(r, f, key & 7, (char *)object + f->offset);
+        bool ok =
+            f == NULL ? skip(r, key & 7) : decode_field(r, f, key & 7, (char *)object + f->offset);
         if (!ok) {
             return false;
         }

@@ -1,6 +1,6 @@
 /* Messages that travel as protocol buffers (proto3) and stand in files as their JSON: AutoConfig's
- * (rpc.md 6.17). One table a message drives both. What a table does not name is skipped in bytes and
- * in JSON.
+ * (rpc.md 6.17). One table a message drives both. What a table does not name is skipped in bytes
+ * and in JSON.
  */
 #ifndef PRAETOR_SCHEMA_PROTO_H
 #define PRAETOR_SCHEMA_PROTO_H

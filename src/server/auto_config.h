@@ -1,5 +1,5 @@
-/* auto_config on servers (tls.md 14): what is asked of an agent that introduces itself, and the part
- * of its configuration that it gets.
+/* auto_config on servers (tls.md 14): what is asked of an agent that introduces itself, and the
+ * part of its configuration that it gets.
  */
 #ifndef PRAETOR_SERVER_AUTO_CONFIG_H
 #define PRAETOR_SERVER_AUTO_CONFIG_H

@@ -72,10 +72,10 @@ struct endpoint {
     enum endpoint_kind kind;
     const struct shape *request;
     const struct type *request_type; /* request NULL: a text that stands for the request */
-    const struct shape *reply;     /* NULL: the reply is no struct, see reply_type */
-    const struct type *reply_type; /* NULL: the struct `reply` */
-    size_t reply_size;             /* 0: reply->size */
-    const char *metric;            /* how long it took is sampled under this name; may be NULL */
+    const struct shape *reply;       /* NULL: the reply is no struct, see reply_type */
+    const struct type *reply_type;   /* NULL: the struct `reply` */
+    size_t reply_size;               /* 0: reply->size */
+    const char *metric;              /* how long it took is sampled under this name; may be NULL */
     /* Optional: counts a query that was answered without an error. */
     void (*observe)(const void *request, const void *reply);
     ptrdiff_t datacenter; /* offset of `struct str datacenter` in the request, -1: none */

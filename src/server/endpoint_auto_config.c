@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "codec/base64.h"
 #include "codec/uuid.h"
+#include "gossip/rules.h"
 #include "schema/filter.h"
 #include "schema/hash.h"
 #include "schema/interpolate.h"
@@ -14,7 +15,6 @@
 #include "server/binding_rule.h"
 #include "server/ca_room.h"
 #include "server/endpoint_connect_ca.h"
-#include "gossip/rules.h"
 #include "server/gossip_driver.h"
 #include "server/membership.h"
 #include "server/permit.h"
@@ -205,8 +205,8 @@ static void verified(struct auth_work *w) {
     struct answer *a = c->answer;
     bool ok = !error_is_set(&w->error);
     if (!ok) {
-        error_set(&a->error, ERROR_DENIED,
-                  "Permission denied: Failed JWT authorization: " STR_FMT, STR_ARG(w->error.text));
+        error_set(&a->error, ERROR_DENIED, "Permission denied: Failed JWT authorization: " STR_FMT,
+                  STR_ARG(w->error.text));
     } else {
         ok = auto_config_assert(c->server->options.ca.authorizer, &w->identity, &in->request,
                                 &a->arena, &a->error);
