@@ -86,6 +86,7 @@ extern const struct http_route http_routes_connect[];
 extern const struct http_route http_routes_coordinate[];
 extern const struct http_route http_routes_event[];
 extern const struct http_route http_routes_health[];
+extern const struct http_route http_routes_intention[];
 extern const struct http_route http_routes_internal[];
 extern const struct http_route http_routes_keyring[];
 extern const struct http_route http_routes_kv[];

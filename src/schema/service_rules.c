@@ -1,43 +1,8 @@
 /* What must hold for proxies, gateways and sidecars: see service_rules.h. */
 #include "schema/service_rules.h"
 
-#include <stdarg.h>
-
-#include "base/buf.h"
 #include "base/mem.h"
-
-/* ---- all that is wrong, in one text ---- */
-
-struct problems {
-    struct arena *arena;
-    struct buf text;
-    unsigned count;
-};
-
-static void problem(struct problems *p, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void problem(struct problems *p, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    struct str line = str_vformat(p->arena, format, args);
-    va_end(args);
-    buf_add_text(&p->text, "\t* ");
-    buf_add_str(&p->text, line);
-    buf_add_char(&p->text, '\n');
-    p->count++;
-}
-
-static bool problems_end(struct problems *p, struct error *e) {
-    bool ok = p->count == 0;
-    if (p->count == 1) {
-        error_set(e, ERROR_INTERNAL, "1 error occurred:\n%.*s\n", STR_ARG(buf_str(&p->text)));
-    } else if (p->count > 1) {
-        error_set(e, ERROR_INTERNAL, "%u errors occurred:\n%.*s\n", p->count,
-                  STR_ARG(buf_str(&p->text)));
-    }
-    buf_free(&p->text);
-    return ok;
-}
+#include "schema/problems.h"
 
 static bool upstream_check(struct problems *p, const struct upstream *u) {
     if (u->destination_type.len > 0 && !str_is(u->destination_type, "service") &&

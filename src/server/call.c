@@ -364,11 +364,35 @@ static struct str call_token(const struct call *c) {
 
 static void run_authorized(struct server_thread *t, struct call *c);
 
+/* The bearer may nothing; why: what is told him then. */
+static void read_denied(struct server_thread *t, struct call *c, const struct error *why) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct store_read read;
+    struct answer *a;
+    c->who = authorization_new(authorizer_deny_all(), STR(""), NULL);
+    if (store_read_begin(t->store, &read, &arena, NULL, &e)) {
+        a = call_evaluate(t, c->endpoint, c->request, c->who, &read);
+        store_read_end(&read);
+        if (a->error.kind == ERROR_DENIED) {
+            error_clear(&a->error);
+            error_copy(&a->error, why);
+        }
+    } else {
+        a = answer_new(c->endpoint);
+        error_copy(&a->error, &e);
+    }
+    arena_free(&arena);
+    call_deliver(c, a);
+}
+
 static void call_authorized(struct authorize *a) {
     struct call *c = CONTAINER_OF(a, struct call, authorize);
     c->state = CALL_IDLE;
     c->who = a->result;
-    if (error_is_set(&a->error)) {
+    if (error_is_set(&a->error) && c->endpoint->token_last) {
+        read_denied(a->thread, c, &a->error);
+    } else if (error_is_set(&a->error)) {
         call_deliver_error(c, a->error.kind, a->error.text);
     } else {
         run_authorized(a->thread, c);

@@ -85,6 +85,8 @@ struct endpoint {
                              (nobody is refused, also with one that is unknown: acl.md 9) */
     bool insecure;        /* served on the restricted port, and forwarded to it (rpc.md 6.17) */
     bool leaderless;      /* the reply's meta says nothing of the leader (rpc.md 7.3) */
+    /* READ, BLOCKING: that the token is unknown is told only where its rights are asked for. */
+    bool token_last;
     /* Optional: whether this request's token is not looked at either. */
     bool (*tokenless)(const void *request);
 

@@ -97,6 +97,11 @@ static const struct endpoint *const all[] = {
     &endpoint_connect_ca_sign_intermediate,
     &endpoint_auto_encrypt_sign,
     &endpoint_auto_config_initial_configuration,
+    &endpoint_intention_apply,
+    &endpoint_intention_get,
+    &endpoint_intention_list,
+    &endpoint_intention_match,
+    &endpoint_intention_check,
 };
 
 const struct endpoint *endpoint_find(struct str name) {

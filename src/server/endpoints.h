@@ -14,6 +14,7 @@
 
 #include "schema/requests_acl.h"
 #include "schema/requests_connect.h"
+#include "schema/requests_intention.h"
 #include "server/call.h"
 
 struct peer;          /* server/peers.h */
@@ -287,6 +288,14 @@ extern const struct endpoint endpoint_connect_ca_roots, endpoint_connect_ca_conf
  * auto_config_response of schema/auto_config.h.
  */
 extern const struct endpoint endpoint_auto_encrypt_sign, endpoint_auto_config_initial_configuration;
+ * intention_apply               intention_request          -> struct str (the ID)
+ * intention_get                 intention_query_request    -> indexed_intentions (one)
+ * intention_list                dc_request                 -> indexed_intentions
+ * intention_match               intention_query_request    -> indexed_intention_matches
+ * intention_check               intention_query_request    -> intention_query_check_response
+ */
+extern const struct endpoint endpoint_intention_apply, endpoint_intention_get,
+    endpoint_intention_list, endpoint_intention_match, endpoint_intention_check;
 
 /* ---- snapshots: not calls, because files go in and come out (rpc.md 8, fsm.md 8) ---- */
 
