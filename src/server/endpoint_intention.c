@@ -77,22 +77,23 @@ static bool update_prepare(struct call_context *c, struct intention *x, struct e
 
 static bool apply_prepare(struct call_context *c, void *request, struct buf *entry,
                           struct error *e) {
-    struct intention_request *r = request;
-    if (r->intention == NULL)
-        r->intention = ARENA_NEW(c->arena, struct intention);
+    /* Copies: a call whose leader went away is prepared anew. */
+    struct intention_request r = *(const struct intention_request *)request;
+    struct intention x = r.intention != NULL ? *r.intention : (struct intention){0};
     bool ok;
-    if (str_is(r->op, "create"))
-        ok = create_prepare(c, r->intention, e);
-    else if (str_is(r->op, "update"))
-        ok = update_prepare(c, r->intention, e);
-    else if (str_is(r->op, "delete"))
-        ok = stored(c, r->intention->id, "delete", e) != NULL;
+    r.intention = &x;
+    if (str_is(r.op, "create"))
+        ok = create_prepare(c, &x, e);
+    else if (str_is(r.op, "update"))
+        ok = update_prepare(c, &x, e);
+    else if (str_is(r.op, "delete"))
+        ok = stored(c, x.id, "delete", e) != NULL;
     else
-        ok = error_set(e, ERROR_INTERNAL, "Invalid Intention operation: " STR_FMT, STR_ARG(r->op));
+        ok = error_set(e, ERROR_INTERNAL, "Invalid Intention operation: " STR_FMT, STR_ARG(r.op));
     if (!ok)
         return false;
-    *(struct str *)c->reply = str_copy(c->arena, r->intention->id);
-    endpoint_entry(entry, ENTRY_INTENTION, &intention_request_shape, r);
+    *(struct str *)c->reply = str_copy(c->arena, x.id);
+    endpoint_entry(entry, ENTRY_INTENTION, &intention_request_shape, &r);
     return true;
 }
 
@@ -148,16 +149,17 @@ static bool match_read(struct call_context *c, const void *request, void *reply,
     if (!match_permit(c, r->match, e))
         return false;
     bool by_source = str_is(r->match->type, "source");
-    if (!by_source && !str_is(r->match->type, "destination"))
-        return error_set(e, ERROR_INTERNAL, "Invalid match type: " STR_FMT,
+    if (!by_source && !str_is(r->match->type, "destination") && r->match->entries.len > 0)
+        return error_set(e, ERROR_INTERNAL, "failed intention lookup: invalid index '" STR_FMT "'",
                          STR_ARG(r->match->type));
+    c->meta->index = intention_index(c->store);
     c->exact = true; /* the whole table is watched */
     out->matches = LIST_NEW(c->arena, struct list, r->match->entries.len);
     for (uint32_t i = 0; i < r->match->entries.len; i++) {
         const struct intention_match_entry *entry =
             &LIST_AT(r->match->entries, struct intention_match_entry, i);
-        c->meta->index = intention_match(c->store, by_source, entry->name_space, entry->name,
-                                         &LIST_AT(out->matches, struct list, i));
+        intention_match(c->store, by_source, entry->name_space, entry->name,
+                        &LIST_AT(out->matches, struct list, i));
     }
     return true;
 }
@@ -179,8 +181,7 @@ static bool check_tokenless(const void *request) {
 static bool is_allowed(struct call_context *c, const struct intention_query_check *check) {
     const struct acl_options *acl = &server_options(c->server)->acl;
     struct list matches;
-    c->meta->index =
-        intention_match(c->store, false, check->destination_ns, check->destination_name, &matches);
+    intention_match(c->store, false, check->destination_ns, check->destination_name, &matches);
     for (uint32_t i = 0; i < matches.len; i++) {
         const struct intention *x = LIST_AT(matches, struct intention *, i);
         if (intention_covers_source(x, check->source_ns, check->source_name))

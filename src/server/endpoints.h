@@ -288,6 +288,8 @@ extern const struct endpoint endpoint_connect_ca_roots, endpoint_connect_ca_conf
  * auto_config_response of schema/auto_config.h.
  */
 extern const struct endpoint endpoint_auto_encrypt_sign, endpoint_auto_config_initial_configuration;
+
+/*
  * intention_apply               intention_request          -> struct str (the ID)
  * intention_get                 intention_query_request    -> indexed_intentions (one)
  * intention_list                dc_request                 -> indexed_intentions

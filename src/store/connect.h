@@ -19,6 +19,8 @@ uint64_t intention_by_names(struct store_read *r, struct str source_ns, struct s
                             struct str destination_ns, struct str destination,
                             struct intention **intention);
 uint64_t intention_list(struct store_read *r, struct list *intentions);
+/* What all of these report, and waiting for any of them. */
+uint64_t intention_index(struct store_read *r);
 /* Those whose destination (or source) is the name, or covers it by a wildcard. */
 uint64_t intention_match(struct store_read *r, bool by_source, struct str ns, struct str name,
                          struct list *intentions);

@@ -84,11 +84,15 @@ uint64_t intention_by_names(struct store_read *r, struct str source_ns, struct s
     return INDEX_MAX(r, INDEX_NAME);
 }
 
-uint64_t intention_list(struct store_read *r, struct list *intentions) {
+uint64_t intention_index(struct store_read *r) {
     watch_name(r, WATCH_TABLE, STR(INDEX_NAME));
+    return INDEX_MAX(r, INDEX_NAME);
+}
+
+uint64_t intention_list(struct store_read *r, struct list *intentions) {
     record_list(r, TABLE_INTENTIONS, STR(""), &intention_shape, intentions);
     sort(intentions);
-    return INDEX_MAX(r, INDEX_NAME);
+    return intention_index(r);
 }
 
 uint64_t intention_match(struct store_read *r, bool by_source, struct str ns, struct str name,

@@ -107,6 +107,20 @@ static inline void root_makes_query(int i, const char *name, const char *session
     ask_end(&a);
 }
 
+static char intention_ids[3][64];
+
+static inline void root_allows(int i, const char *source, const char *destination) {
+    struct intention x = {.source_name = str_from(source),
+                          .destination_name = str_from(destination),
+                          .action = STR("allow")};
+    struct intention_request r = {.op = STR("create"), .intention = &x, .write.token = STR(ROOT)};
+    struct ask a;
+    struct answer *answer = ask(&a, 0, &endpoint_intention_apply, &r);
+    snprintf(intention_ids[i], sizeof intention_ids[i], STR_FMT,
+             STR_ARG(*(const struct str *)answer->reply));
+    ask_end(&a);
+}
+
 static inline void root_sets_key(const char *key) {
     struct kvs_request r = {
         .dir_ent.key = str_from(key), .op = STR("set"), .write.token = STR(ROOT)};
@@ -184,11 +198,11 @@ static inline int begin(void **state) {
                     "service \"gate\" { policy = \"read\" } session \"a\" { policy = \"read\" } "
                     "key_prefix \"a/\" { policy = \"read\" } query \"seen\" { policy = \"read\" } "
                     "event \"go\" { policy = \"read\" } operator = \"read\" keyring = \"read\"");
-    token_put(ALL,
-              "node_prefix \"\" { policy = \"write\" } service_prefix \"\" { policy = "
-              "\"write\" } session_prefix \"\" { policy = \"write\" } key_prefix \"\" { policy "
-              "= \"write\" } query_prefix \"\" { policy = \"write\" } event_prefix \"\" { "
-              "policy = \"write\" } operator = \"write\" keyring = \"write\"");
+    token_put(ALL, "node_prefix \"\" { policy = \"write\" } service_prefix \"\" { policy = "
+                   "\"write\" intentions = \"write\" } session_prefix \"\" { policy = \"write\" } "
+                   "key_prefix \"\" { policy "
+                   "= \"write\" } query_prefix \"\" { policy = \"write\" } event_prefix \"\" { "
+                   "policy = \"write\" } operator = \"write\" keyring = \"write\"");
     root_registers("a", "web-1", "web");
     root_registers("a", "db-1", "db");
     root_registers("b", "web-2", "web");
@@ -198,6 +212,9 @@ static inline int begin(void **state) {
     root_makes_query(1, "other", "", "");
     root_makes_query(2, "", session_ids[1], "");
     root_makes_query(3, "lost", "", UNKNOWN);
+    root_allows(0, "web", "db");
+    root_allows(1, "db", "web");
+    root_allows(2, "db", "other");
     root_sets_key("a/1");
     root_sets_key("b/1");
     coordinates_put();

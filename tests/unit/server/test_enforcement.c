@@ -50,6 +50,21 @@ static struct txn_op_kv get_a = {.verb = STR("get"), .dir_ent.key = STR("a/1")};
 static struct txn_op read_ops[] = {{.kv = &get_a}, {.kv = &get_b}};
 static struct txn_op *read_list[] = {&read_ops[0], &read_ops[1]};
 
+static struct intention without_action = {.source_name = STR("x"), .destination_name = STR("web")};
+static struct intention_match_entry both_names[] = {{STR("web"), STR("default")},
+                                                    {STR("db"), STR("default")}};
+static struct intention_query_match match_web = {{both_names, 1, true}, STR("destination")};
+static struct intention_query_match match_both = {{both_names, 2, true}, STR("source")};
+static struct intention_query_check check_web = {
+    .source_name = STR("db"), .destination_name = STR("web"), .source_type = STR("consul")};
+static struct intention_query_check check_db = {
+    .source_name = STR("web"), .destination_name = STR("db"), .source_type = STR("consul")};
+
+#define WEB "11111111-0000-4000-8000-000000000003"
+#define NO_ACTION NO_BECAUSE("1 error occurred:\n\t* Action must be set to 'allow' or 'deny'\n\n")
+#define NO_INTENTION                                                                               \
+    NO_BECAUSE("Intention lookup failed: failed intention lookup: index error: UUID must be 36 "   \
+               "characters")
 #define NO_POOL NO_BECAUSE("this server has no gossip pool")
 #define NO_LIST NO_BECAUSE("Reading keyring denied by ACLs")
 #define NO_CHANGE NO_BECAUSE("Modifying keyring denied due to ACLs")
@@ -209,6 +224,31 @@ static bool each_row(with_row *fn, const struct endpoint *endpoint) {
          NO_DOMAIN, NO_DOMAIN},
         {&endpoint_auto_encrypt_sign, REQUEST(ca_sign_request, .csr = CSR), NONE, NO, NO, N(0),
          N(0)},
+        {&endpoint_intention_list, REQUEST(dc_request, 0), LIST_OF(indexed_intentions, intentions),
+         N(0), N(2), N(3), N(3)},
+        {&endpoint_intention_get,
+         REQUEST(intention_query_request, .intention_id = {intention_ids[0], 36}),
+         LIST_OF(indexed_intentions, intentions), NO, N(1), N(1), N(1)},
+        {&endpoint_intention_get,
+         REQUEST(intention_query_request, .intention_id = {intention_ids[1], 36}),
+         LIST_OF(indexed_intentions, intentions), NO, N(1), N(1), N(1)},
+        {&endpoint_intention_get,
+         REQUEST(intention_query_request, .intention_id = {intention_ids[2], 36}),
+         LIST_OF(indexed_intentions, intentions), NO, NO, N(1), N(1)},
+        {&endpoint_intention_match, REQUEST(intention_query_request, .match = &match_web),
+         LIST_OF(indexed_intention_matches, matches), NO, N(1), N(1), N(1)},
+        {&endpoint_intention_match, REQUEST(intention_query_request, .match = &match_both),
+         LIST_OF(indexed_intention_matches, matches), NO, NO, N(2), N(2)},
+        {&endpoint_intention_check, REQUEST(intention_query_request, .check = &check_web), NONE, NO,
+         N(0), N(0), N(0)},
+        {&endpoint_intention_check, REQUEST(intention_query_request, .check = &check_db), NONE, NO,
+         NO, N(0), N(0)},
+        {&endpoint_intention_apply,
+         REQUEST(intention_request, .op = STR("create"), .intention = &without_action), NONE, NO,
+         NO, NO_ACTION, NO_ACTION},
+        {&endpoint_intention_apply,
+         REQUEST(intention_request, .op = STR("update"), .intention = &without_action), NONE, NO,
+         NO, NO_INTENTION, NO_INTENTION},
         /* More of these two below. */
         {&endpoint_catalog_register,
          REQUEST(register_request, .node = STR("c"), .address = STR("x")), NONE, NO, NO, N(0),
@@ -232,6 +272,27 @@ static void by_token(const struct row *row, const struct endpoint *endpoint, boo
 
 static void test_by_token(void **state) {
     each_row(by_token, NULL);
+}
+
+/* Who may write the destination in the request may not yet touch what is there. */
+static void test_stored_intentions(void **state) {
+    struct intention x = {.id = {intention_ids[2], 36},
+                          .source_name = STR("db"),
+                          .destination_name = STR("web"),
+                          .action = STR("deny")};
+    struct intention_request r = {.op = STR("update"), .intention = &x};
+    token_put(WEB, "service \"web\" { policy = \"read\" intentions = \"write\" }");
+    assert_string_equal(text_of(&endpoint_intention_apply, &r, WEB), DENIED);
+    r.op = STR("delete");
+    assert_string_equal(text_of(&endpoint_intention_apply, &r, WEB), DENIED);
+    x.id.data = intention_ids[1]; /* db => web */
+    assert_string_equal(text_of(&endpoint_intention_apply, &r, WEB), "");
+    char gone[128];
+    snprintf(gone, sizeof gone, "Cannot delete non-existent intention: '%s'", intention_ids[1]);
+    assert_string_equal(text_of(&endpoint_intention_apply, &r, WEB), gone);
+    /* What is not there is told to anybody. */
+    struct intention_query_request q = {.intention_id = x.id};
+    assert_string_equal(text_of(&endpoint_intention_get, &q, UNKNOWN), "Intention not found");
 }
 
 /* ---- nothing is forgotten ---- */
@@ -410,6 +471,7 @@ static void test_connect_is_not_looked_at(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_by_token),
+        cmocka_unit_test(test_stored_intentions),
         cmocka_unit_test(test_every_endpoint_looks_at_tokens),
         cmocka_unit_test(test_node_services_by_name),
         cmocka_unit_test(test_dump_of_a_node),
