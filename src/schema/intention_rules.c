@@ -38,7 +38,7 @@ static void check_wildcards(struct problems *p, const char *side, struct str ns,
         problem(p, "%sNS: wildcard character '*' cannot be used with partial values", side);
     if (is_partly_wild(name))
         problem(p, "%sName: wildcard character '*' cannot be used with partial values", side);
-    if (name.len > 0 && is_wildcard(ns) && !is_wildcard(name))
+    if (is_wildcard(ns) && !is_wildcard(name))
         problem(p, "%sName: exact value cannot follow wildcard namespace", side);
 }
 

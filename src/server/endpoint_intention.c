@@ -12,8 +12,11 @@
 
 /* ---- Apply ---- */
 
+/* Where there is access control nobody may write what has no destination. */
 static bool write_permit(const struct call_context *c, const struct intention *x, struct error *e) {
-    return authorizer_may_intention(c->may, ACL_WRITE, x->destination_name) || permit_deny(e);
+    bool ok = c->may == NULL || (x->destination_name.len > 0 &&
+                                 authorizer_may_intention(c->may, ACL_WRITE, x->destination_name));
+    return ok || permit_deny(e);
 }
 
 /* What is to be changed, which the caller may do. NULL: error. what: "modify", "delete". */
