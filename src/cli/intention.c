@@ -10,6 +10,8 @@
 #include "cli/input.h"
 #include "cli/table.h"
 #include "schema/client_view.h"
+#include "schema/connect.h"
+#include "schema/table.h"
 
 enum { EXIT_ERROR = 2 }; /* of `intention check`, where 1 is an answer */
 
@@ -236,12 +238,53 @@ static bool create_one(struct cli *cli, struct client *c, struct value *v, bool 
     return true;
 }
 
+/* An intention as files have it. */
+#define OF struct intention
+static const struct field intention_file_fields[] = {
+    F_STR("ID", id),
+    F_STR("Description", description),
+    F_STR("SourceNS", source_ns),
+    F_STR("SourceName", source_name),
+    F_STR("DestinationNS", destination_ns),
+    F_STR("DestinationName", destination_name),
+    F_STR("SourceType", source_type, .go = "api.IntentionSourceType"),
+    F_STR("Action", action, .go = "api.IntentionAction"),
+    F_STR("DefaultAddr", default_addr),
+    F_INT("DefaultPort", default_port),
+    F_MAP("Meta", meta, OF_STR),
+    F_INT("Precedence", precedence),
+    F_TIME("CreatedAt", created_at),
+    F_TIME("UpdatedAt", updated_at),
+    F_BYTES("Hash", hash),
+    F_UINT("CreateIndex", create_index),
+    F_UINT("ModifyIndex", modify_index),
+};
+#undef OF
+SHAPE_OVER(intention_file, intention, "Intention");
+
+/* Keys in any case, values of their types; then under their own names. */
+static bool read_file(struct cli *cli, const char *path, struct value *out, struct error *e) {
+    struct arena *arena = cli->arena;
+    struct json_options options = {.ignore_unknown = true, .go_type = "api.Intention"};
+    struct intention x = {0};
+    struct str text;
+    struct value given;
+    if (!file_read(path, &text, arena, e) || !json_parse(text, &given, NULL, arena, e) ||
+        !schema_from_json(&given, &intention_file_shape, &x, &options, arena, e))
+        return false;
+    struct buf json = BUF_INIT;
+    struct json_writer w;
+    json_begin(&w, &json, false);
+    schema_write_json(&w, &intention_file_shape, &x);
+    bool ok = json_parse(str_copy(arena, buf_str(&json)), out, NULL, arena, e);
+    buf_free(&json);
+    return ok;
+}
+
 static bool read_files(struct cli *cli, struct value *list) {
     for (size_t i = 0; i < cli->arg_count; i++) {
         struct error e = ERROR_IN(cli->arena);
-        struct str text;
-        if (!file_read(cli->args[i], &text, cli->arena, &e) ||
-            !json_parse(text, &list[i], NULL, cli->arena, &e)) {
+        if (!read_file(cli, cli->args[i], &list[i], &e)) {
             cli_err(cli, "Error: " STR_FMT, STR_ARG(e.text));
             return false;
         }
