@@ -47,6 +47,8 @@ def same(value, key=None, ip=b""):
     """What two servers with the same past agree on: indexes are there or not, IDs are IDs, plain maps have no order."""
     if key in INDEXES:
         return value if isinstance(value, int) and value < 2 else "N"
+    if key in (b"CreatedAt", b"UpdatedAt", b"Hash"):  # of intentions; the hash is also of their ID
+        return len(value)
     if isinstance(value, bytes):
         return UUID.sub(b"UUID", value.replace(ip, b"IP"))
     if isinstance(value, Map):
@@ -84,7 +86,7 @@ def test_recorded_exchanges(agents, praetor, peer):
             assert mine[0].get(b"Seq") == request["header"].get("Seq", 0)
             assert mine[0].get(b"ServiceMethod") == method.encode()
             ordered(mine[0]), ordered(mine[1])
-            if method.startswith("ACL."):  # those were recorded with ACLs on
+            if method.startswith("ACL.") and method != "ACL.ReplicationStatus":  # those were recorded with ACLs on
                 assert mine[0].get(b"Error"), method
                 continue
             got = [(links[0].exchange(raw), theirs.ip.encode()), (mine, ours.ip.encode())]
