@@ -8,10 +8,13 @@
 #include "base/signals.h"
 #include "base/time.h"
 #include "server/ca_room.h"
+#include "server/endpoints.h"
 #include "server/server_room.h"
 
-#define RETRY (5 * SECOND) /* of a beginning that failed */
-#define PRUNE_PERIOD HOUR  /* connect.md 3.7 */
+#define RETRY (5 * SECOND)  /* of a beginning that failed */
+#define FOLLOW_RETRY MINUTE /* of a secondary that could not follow */
+#define WATCH_RETRY (10 * SECOND)
+#define PRUNE_PERIOD HOUR /* connect.md 3.7 */
 #define RATE_LIMITED "Rate limit reached, try again later"
 #define SIGN_WAIT (SECOND / 2) /* of a CSR for its turn */
 
@@ -25,10 +28,25 @@ struct ca {
     unsigned turn; /* changes with leading */
     struct ca_work *first, *last;
     unsigned waiting;
-    int64_t begin_at, prune_at; /* monotonic */
+    int64_t begin_at, prune_at;      /* monotonic; of a secondary, begin_at is when to follow */
+    struct indexed_ca_roots primary; /* a secondary's: in its arena */
+    struct arena primary_arena;
+    bool primary_known;
 
-    int64_t next_csr; /* the core's: when the next may be signed, monotonic */
+    /* The core's. */
+    int64_t next_csr;  /* when the next may be signed, monotonic */
+    struct call watch; /* of the primary's roots */
+    struct dc_request watch_request;
+    struct arena watch_arena;
+    struct loop_timer watch_timer;
+    bool watching, watch_wanted, has_timer;
+    struct remote *remote; /* a call of the thread's that is under way */
 };
+
+bool ca_is_primary(const struct ca *ca) {
+    const struct server_options *o = &ca->server->options;
+    return str_eq(o->acl.primary_datacenter, o->datacenter);
+}
 
 struct server *ca_server(struct ca *ca) {
     return ca->server;
@@ -128,22 +146,186 @@ bool ca_read(struct ca *ca, struct ca_state *out, struct arena *arena, struct er
     return true;
 }
 
+/* ---- calls ---- */
+
+struct remote {
+    struct message message;
+    struct ca *ca;
+    struct call call;
+    struct answer *answer;
+    bool over; /* under the mutex */
+};
+
+static void remote_over(struct remote *r, struct answer *a) {
+    pthread_mutex_lock(&r->ca->mutex);
+    r->answer = a;
+    r->over = true;
+    pthread_cond_broadcast(&r->ca->news);
+    pthread_mutex_unlock(&r->ca->mutex);
+}
+
+static void remote_answered(struct call *call) {
+    struct remote *r = call->owner;
+    struct answer *a = call->answer;
+    call->answer = NULL;
+    r->ca->remote = NULL;
+    remote_over(r, a);
+}
+
+static void remote_on_core(struct message *m) {
+    struct remote *r = CONTAINER_OF(m, struct remote, message);
+    if (atomic_load(&r->ca->server->stopping)) {
+        remote_over(r, NULL);
+        return;
+    }
+    r->ca->remote = r;
+    call_start(r->ca->server, &r->call);
+}
+
+struct answer *ca_call(struct ca *ca, const struct endpoint *endpoint, void *request,
+                       struct arena *arena) {
+    struct remote *r = ARENA_NEW(arena, struct remote);
+    r->ca = ca;
+    r->call = (struct call){.endpoint = endpoint,
+                            .arena = arena,
+                            .request = request,
+                            .done = remote_answered,
+                            .owner = r};
+    r->message.run = remote_on_core;
+    loop_post_reply(&ca->server->core, &r->message);
+    pthread_mutex_lock(&ca->mutex);
+    while (!r->over) {
+        pthread_cond_wait(&ca->news, &ca->mutex);
+    }
+    pthread_mutex_unlock(&ca->mutex);
+    return r->answer;
+}
+
+static void remote_called_off(void *owner) {
+    remote_over(owner, NULL);
+}
+
+bool ca_primary_roots(struct ca *ca, struct indexed_ca_roots *out, struct arena *arena) {
+    pthread_mutex_lock(&ca->mutex);
+    bool known = ca->primary_known;
+    if (known) {
+        schema_copy(&indexed_ca_roots_shape, out, &ca->primary, arena);
+    }
+    pthread_mutex_unlock(&ca->mutex);
+    return known;
+}
+
+/* ---- a secondary's watch of the primary's roots, on the core ---- */
+
+static void watch_start(struct ca *ca);
+
+static void watch_took(struct ca *ca, const struct indexed_ca_roots *roots) {
+    pthread_mutex_lock(&ca->mutex);
+    arena_free(&ca->primary_arena);
+    schema_copy(&indexed_ca_roots_shape, &ca->primary, roots, &ca->primary_arena);
+    ca->primary_known = roots->active_root_id.len > 0;
+    ca->begin_at = 0;
+    pthread_cond_broadcast(&ca->news);
+    pthread_mutex_unlock(&ca->mutex);
+}
+
+static void watch_came(struct call *call) {
+    struct ca *ca = call->owner;
+    struct answer *a = call->answer;
+    uint64_t *index = &ca->watch_request.options.min_query_index;
+    int64_t wait = 0;
+    call->answer = NULL;
+    ca->watching = false;
+    if (error_is_set(&a->error)) {
+        log_at(LOG_ERROR, CA_LOGGER, "CA root replication failed, will retry",
+               LOG_C("routine", "secondary CA roots watch"), LOG_S("error", a->error.text));
+        *index = 0;
+        wait = WATCH_RETRY;
+    } else if (*index != a->meta.index) {
+        *index = a->meta.index;
+        watch_took(ca, a->reply);
+    } else {
+        wait = SECOND;
+    }
+    answer_release(a);
+    loop_timer_set(&ca->watch_timer, wait);
+}
+
+static void watch_start(struct ca *ca) {
+    if (!ca->watch_wanted || ca->watching) {
+        return;
+    }
+    ca->watching = true;
+    ca->watch_request.datacenter = ca->server->options.acl.primary_datacenter;
+    ca->watch_request.options.max_query_time = ca->server->options.max_query_time;
+    ca->watch = (struct call){.endpoint = &endpoint_connect_ca_roots,
+                              .arena = &ca->watch_arena,
+                              .request = &ca->watch_request,
+                              .done = watch_came,
+                              .owner = ca};
+    call_start(ca->server, &ca->watch);
+}
+
+static void watch_due(struct loop_timer *t) {
+    watch_start(t->owner);
+}
+
+static void watch_freed(void *owner) {
+    (void)owner; /* the CA outlives the core */
+}
+
+static void watch_enable(struct ca *ca, bool on) {
+    if (!ca->has_timer) {
+        loop_timer_init(&ca->server->core, &ca->watch_timer, watch_due, ca);
+        ca->has_timer = true;
+    }
+    ca->watch_wanted = on;
+    loop_timer_stop(&ca->watch_timer);
+    if (!on && ca->watching) {
+        ca->watching = false;
+        call_cancel(&ca->watch, watch_freed);
+    }
+    ca->watch_request.options.min_query_index = 0;
+    if (on) {
+        loop_timer_set(&ca->watch_timer, 0);
+    }
+}
+
+void ca_close(struct ca *ca) {
+    if (ca->has_timer) {
+        watch_enable(ca, false);
+        loop_timer_close(&ca->watch_timer, NULL);
+        ca->has_timer = false;
+    }
+    if (ca->remote != NULL) {
+        struct remote *r = ca->remote;
+        ca->remote = NULL;
+        call_cancel(&r->call, remote_called_off);
+    }
+}
+
 /* ---- the thread ---- */
 
 static void run_initialise(struct ca *ca) {
     unsigned turn = ca->turn;
+    bool primary = ca_is_primary(ca), was_ready = ca->ready;
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
+    ca->begin_at = INT64_MAX; /* news that come meanwhile set it anew */
     pthread_mutex_unlock(&ca->mutex);
-    bool ok = ca_initialise(ca, &arena, &e);
+    bool ok = primary ? ca_initialise(ca, &arena, &e) : ca_follow(ca, NULL, &arena, &e);
     if (!ok && !atomic_load(&ca->server->stopping)) {
         log_at(LOG_ERROR, CA_LOGGER, "failed to initialize the CA", LOG_S("error", e.text));
     }
     arena_free(&arena);
     pthread_mutex_lock(&ca->mutex);
-    ca->begin_at = time_now_monotonic() + RETRY;
-    ca->prune_at = time_now_monotonic() + PRUNE_PERIOD;
-    ca->ready = ok && turn == ca->turn;
+    int64_t again = ok ? PRUNE_PERIOD : primary ? RETRY : FOLLOW_RETRY;
+    again += time_now_monotonic();
+    ca->begin_at = ca->begin_at < again ? ca->begin_at : again;
+    if (!was_ready || turn != ca->turn) {
+        ca->prune_at = time_now_monotonic() + PRUNE_PERIOD;
+    }
+    ca->ready = turn == ca->turn && (ok || was_ready);
 }
 
 static void run_prune(struct ca *ca) {
@@ -198,6 +380,7 @@ static int64_t next_time(const struct ca *ca, int64_t now) {
     }
     if (ca->leading) {
         int64_t own = ca->ready ? ca->prune_at : ca->begin_at;
+        own = !ca_is_primary(ca) && ca->begin_at < own ? ca->begin_at : own;
         at = own < at ? own : at;
     }
     return at <= now ? 0 : at;
@@ -215,7 +398,7 @@ static void *work(void *arg) {
         int64_t now = time_now_monotonic(), at = next_time(ca, now);
         if (at > 0) {
             wait_until(ca, at);
-        } else if (ca->leading && !ca->ready && ca->begin_at <= now) {
+        } else if (ca->leading && (!ca->ready || !ca_is_primary(ca)) && ca->begin_at <= now) {
             run_initialise(ca);
         } else if (ca->leading && ca->ready && ca->prune_at <= now) {
             run_prune(ca);
@@ -304,16 +487,11 @@ static void start_thread(struct ca *ca) {
 }
 
 void ca_enable(struct ca *ca, bool leading) {
-    const struct server_options *o = &ca->server->options;
-    if (!o->ca.enabled) {
+    if (!ca->server->options.ca.enabled) {
         return;
     }
-    if (!str_eq(o->acl.primary_datacenter, o->datacenter)) {
-        if (leading) {
-            log_at(LOG_WARN, CA_LOGGER,
-                   "this version of Praetor has no CA in secondary datacenters");
-        }
-        return;
+    if (!ca_is_primary(ca)) {
+        watch_enable(ca, leading);
     }
     pthread_mutex_lock(&ca->mutex);
     if (leading && !ca->started && !ca->closing) {
@@ -322,7 +500,7 @@ void ca_enable(struct ca *ca, bool leading) {
     ca->turn++;
     ca->leading = leading;
     ca->ready = false;
-    ca->begin_at = 0;
+    ca->begin_at = ca_is_primary(ca) ? 0 : INT64_MAX; /* a secondary: once it has news */
     pthread_cond_broadcast(&ca->news);
     pthread_mutex_unlock(&ca->mutex);
 }
@@ -344,5 +522,7 @@ void ca_free(struct ca *ca) {
     }
     pthread_mutex_destroy(&ca->mutex);
     pthread_cond_destroy(&ca->news);
+    arena_free(&ca->primary_arena);
+    arena_free(&ca->watch_arena);
     mem_free(ca);
 }

@@ -3,7 +3,8 @@
  * server has it; here is only who works on it: one thread, which may wait for log entries and make
  * keys, one work after the other.
  *
- * In a secondary datacenter there is no authority yet: it says so, and signs nothing.
+ * In a secondary datacenter it has an intermediate certificate of the primary's root, and follows
+ * that (3.8).
  */
 #ifndef PRAETOR_SERVER_CA_H
 #define PRAETOR_SERVER_CA_H
@@ -27,6 +28,8 @@ struct ca;
 struct ca *ca_new(struct server *s);
 /* Core: this server leads, or no longer. Again on: all is looked at anew (after a restore). */
 void ca_enable(struct ca *ca, bool leading);
+/* Core, at its end: calls that are under way are called off. */
+void ca_close(struct ca *ca);
 /* Ends the thread; works that wait get an error. The core's loop must run. Not on a loop. */
 void ca_stop(struct ca *ca);
 void ca_free(struct ca *ca); /* after ca_stop; NULL is allowed */

@@ -282,3 +282,15 @@ bool ca_certificate_read(struct str pem, struct ca_certificate_info *out, struct
     ERR_clear_error();
     return ok;
 }
+
+bool ca_certificate_is_signed(struct str intermediate, struct str root, struct error *e) {
+    X509 *x = read_first(intermediate, e), *r = x != NULL ? read_first(root, e) : NULL;
+    bool ok = r != NULL && X509_check_ca(x) == 1 && X509_verify(x, X509_get0_pubkey(r)) == 1;
+    X509_free(x);
+    X509_free(r);
+    if (!ok && !error_is_set(e)) {
+        fail(e, "x509: the intermediate is not signed by the primary's root");
+    }
+    ERR_clear_error();
+    return ok;
+}

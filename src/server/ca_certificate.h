@@ -42,5 +42,7 @@ struct ca_certificate_info {
 };
 bool ca_certificate_read(struct str pem, struct ca_certificate_info *out, struct arena *arena,
                          struct error *e);
+/* Whether an intermediate is an authority's, and signed by the root. */
+bool ca_certificate_is_signed(struct str intermediate, struct str root, struct error *e);
 
 #endif

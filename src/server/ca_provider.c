@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "net/tls.h"
 #include "server/ca_certificate.h"
 #include "server/ca_room.h"
 #include "server/server_room.h"
@@ -77,9 +78,11 @@ static struct str old_id_of(const struct ca_settings *s, struct arena *arena) {
     return str_format(arena, STR_FMT "," STR_FMT, STR_ARG(s->private_key), STR_ARG(s->root_cert));
 }
 
-static struct str id_of(const struct ca_settings *s, struct arena *arena) {
+static struct str id_of(struct ca *ca, const struct ca_settings *s, struct arena *arena) {
     struct str old_id = old_id_of(s, arena);
-    return digest(str_format(arena, STR_FMT ",true", STR_ARG(old_id)), arena);
+    return digest(
+        str_format(arena, STR_FMT ",%s", STR_ARG(old_id), ca_is_primary(ca) ? "true" : "false"),
+        arena);
 }
 
 bool ca_provider_configure(struct ca *ca, struct str cluster_id, const struct value *config,
@@ -89,12 +92,12 @@ bool ca_provider_configure(struct ca *ca, struct str cluster_id, const struct va
         !ca_config_check(STR("consul"), &out->settings, arena, e)) {
         return false;
     }
-    struct str id = id_of(&out->settings, arena), old_id = old_id_of(&out->settings, arena);
+    struct str id = id_of(ca, &out->settings, arena), old_id = old_id_of(&out->settings, arena);
     if (!load_state(ca, out, id, old_id, arena, e)) {
         return false;
     }
     log_at(LOG_DEBUG, LOGGER, "consul CA provider configured", LOG_S("id", id),
-           LOG_C("is_primary", "true"));
+           LOG_C("is_primary", ca_is_primary(ca) ? "true" : "false"));
     return true;
 }
 
@@ -106,7 +109,7 @@ bool ca_provider_find(struct ca *ca, const struct ca_state *state, struct ca_pro
     }
     *out = (struct ca_provider){.cluster_id = state->config->cluster_id};
     if (!ca_config_read(state->config->config, &out->settings, arena, e) ||
-        !find_state(ca, id_of(&out->settings, arena), &found, arena, e)) {
+        !find_state(ca, id_of(ca, &out->settings, arena), &found, arena, e)) {
         return false;
     }
     if (found == NULL || found->root_cert.len == 0) {
@@ -198,6 +201,38 @@ struct str ca_provider_cross_sign(struct ca *ca, const struct ca_provider *p, st
     }
     EVP_PKEY_free(key);
     return pem;
+}
+
+/* ---- a secondary's intermediate ---- */
+
+struct str ca_provider_request(struct ca *ca, struct ca_provider *p, struct arena *arena,
+                               struct error *e) {
+    struct spiffe_id id = {.kind = SPIFFE_SIGNING, .host = ca_trust_domain(p->cluster_id, arena)};
+    struct ca_names names = {.uris = LIST_NEW(arena, struct str, 1)};
+    EVP_PKEY *key = ca_key_new(p->settings.key_type, p->settings.key_bits, e);
+    if (key == NULL) {
+        return STR_NONE;
+    }
+    LIST_AT(names.uris, struct str, 0) = spiffe_format(&id, arena);
+    struct str csr = ca_csr_new(key, ca_common_name(false, STR("consul"), p->cluster_id, arena),
+                                &names, true, arena);
+    p->state.private_key = ca_key_pem(key, arena);
+    EVP_PKEY_free(key);
+    return set_state(ca, &p->state, e) ? csr : STR_NONE;
+}
+
+/* It must be ours, an authority, and the root's. */
+bool ca_provider_set_intermediate(struct ca *ca, struct ca_provider *p, struct str pem,
+                                  struct str root, struct error *e) {
+    struct tls_options o = {.certificate = pem, .key = p->state.private_key};
+    struct tls_config *pair = tls_config_new(&o, e);
+    tls_config_release(pair);
+    if (pair == NULL || !ca_certificate_is_signed(pem, root, e)) {
+        return false;
+    }
+    p->state.intermediate_cert = pem;
+    p->state.root_cert = root;
+    return set_state(ca, &p->state, e);
 }
 
 /* ---- signing ---- */

@@ -4,6 +4,7 @@
 #define PRAETOR_SERVER_CA_ROOM_H
 
 #include "schema/entries.h"
+#include "schema/requests_connect.h"
 #include "server/ca.h"
 #include "server/ca_config.h"
 #include "store/connect.h"
@@ -18,6 +19,14 @@ struct ca_outcome {
     bool refused;    /* STORE_RESULT_BOOL, false */
 };
 struct server *ca_server(struct ca *ca);
+bool ca_is_primary(const struct ca *ca);
+/* Calls an endpoint, wherever it runs, and waits. The answer is the caller's to release; NULL: it
+ * was called off. The request must live in the arena. */
+struct answer *ca_call(struct ca *ca, const struct endpoint *endpoint, void *request,
+                       struct arena *arena);
+/* In a secondary datacenter: the primary's roots as they were last heard of; in the arena. False:
+ * nothing was heard yet. */
+bool ca_primary_roots(struct ca *ca, struct indexed_ca_roots *out, struct arena *arena);
 /* Proposes an entry and waits until it is applied. */
 bool ca_propose(struct ca *ca, enum entry_type type, const struct shape *shape, const void *request,
                 struct ca_outcome *out, struct error *e);
@@ -54,11 +63,26 @@ bool ca_provider_generate_root(struct ca *ca, struct ca_provider *p, struct aren
 struct ca_root *ca_provider_root(const struct ca_provider *p, struct arena *arena, struct error *e);
 struct str ca_provider_cross_sign(struct ca *ca, const struct ca_provider *p, struct str root,
                                   struct arena *arena, struct error *e);
+/* A secondary's: a new key and a request for an intermediate, in PEM; and what came of it. */
+struct str ca_provider_request(struct ca *ca, struct ca_provider *p, struct arena *arena,
+                               struct error *e);
+bool ca_provider_set_intermediate(struct ca *ca, struct ca_provider *p, struct str pem,
+                                  struct str root, struct error *e);
 bool ca_provider_forget(struct ca *ca, struct str state_id, struct error *e);
 bool ca_next_serial(struct ca *ca, uint64_t *serial, struct error *e);
 
+/* ---- ca_secondary.c (connect.md 3.8) ---- */
+
+/* Follows the primary's roots, with the configuration as it is stored, or, given, with that one. */
+bool ca_follow(struct ca *ca, struct ca_configuration *config, struct arena *arena,
+               struct error *e);
+
 /* ---- ca_rotate.c: first configuration, new ones, old roots ---- */
 
+/* What is stored, or else what the agent's files say, which is stored then. */
+bool ca_first_config(struct ca *ca, struct ca_state *state, struct arena *arena, struct error *e);
+/* The old roots, no longer active and without the one that comes again, and the new one. */
+struct list ca_rotated(const struct list *old, struct ca_root *root, struct arena *arena);
 bool ca_initialise(struct ca *ca, struct arena *arena, struct error *e);
 /* Drops roots that nobody needs any more (connect.md 3.7). */
 bool ca_prune(struct ca *ca, struct arena *arena, struct error *e);

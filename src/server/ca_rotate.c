@@ -92,13 +92,17 @@ static bool first_root(struct ca *ca, const struct ca_state *state, const struct
     return ca_change(ca, &request, NULL, e);
 }
 
+bool ca_first_config(struct ca *ca, struct ca_state *state, struct arena *arena, struct error *e) {
+    return ca_read(ca, state, arena, e) &&
+           (state->config == NULL ? first_config(ca, &state->config, arena, e)
+                                  : complete_config(ca, state->config, arena, e)) &&
+           is_consul(state->config->provider, e);
+}
+
 bool ca_initialise(struct ca *ca, struct arena *arena, struct error *e) {
     struct ca_state state;
     struct ca_provider p;
-    if (!ca_read(ca, &state, arena, e) ||
-        (state.config == NULL ? !first_config(ca, &state.config, arena, e)
-                              : !complete_config(ca, state.config, arena, e)) ||
-        !is_consul(state.config->provider, e)) {
+    if (!ca_first_config(ca, &state, arena, e)) {
         return false;
     }
     if (!ca_provider_configure(ca, state.config->cluster_id, state.config->config, &p, arena, e)) {
@@ -131,9 +135,9 @@ static bool same_state(const struct list *a, const struct list *b) {
     return true;
 }
 
-/* The old roots, no longer active, and the new one. */
-static struct list rotated(const struct list *old, struct ca_root *root, struct arena *arena) {
+struct list ca_rotated(const struct list *old, struct ca_root *root, struct arena *arena) {
     struct list roots = LIST_NEW(arena, struct ca_root *, old->len + 1);
+    roots.len = 0;
     for (uint32_t i = 0; i < old->len; i++) {
         struct ca_root *copy = ARENA_NEW(arena, struct ca_root);
         *copy = *LIST_AT(*old, struct ca_root *, i);
@@ -141,9 +145,11 @@ static struct list rotated(const struct list *old, struct ca_root *root, struct 
             copy->rotated_out_at = timestamp_from_unix_ns(time_now_wall());
         }
         copy->active = false;
-        LIST_AT(roots, struct ca_root *, i) = copy;
+        if (!str_eq(copy->id, root->id)) {
+            LIST_AT(roots, struct ca_root *, roots.len++) = copy;
+        }
     }
-    LIST_AT(roots, struct ca_root *, old->len) = root;
+    LIST_AT(roots, struct ca_root *, roots.len++) = root;
     return roots;
 }
 
@@ -182,7 +188,7 @@ static bool replace_root(struct ca *ca, const struct ca_state *state,
     config->modify_index = state->config->modify_index;
     struct ca_request request = {.op = STR("set-roots-config"),
                                  .index = state->roots_index,
-                                 .roots = rotated(&state->roots, root, arena),
+                                 .roots = ca_rotated(&state->roots, root, arena),
                                  .config = config};
     if (!ca_change(ca, &request, &outcome, e)) {
         return false;
@@ -223,6 +229,9 @@ static bool begin_config(struct ca *ca, const struct ca_state *state,
     struct ca_provider p;
     if (!is_consul(config->provider, e)) {
         return false;
+    }
+    if (!ca_is_primary(ca)) {
+        return ca_follow(ca, config, arena, e);
     }
     if (!ca_provider_configure(ca, config->cluster_id, config->config, &p, arena, e)) {
         return error_prefix(e, "error configuring provider: ");

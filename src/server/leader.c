@@ -304,6 +304,7 @@ void leader_stop(struct leader *l) {
     coordinate_batch_close(l->server->coordinates);
     autopilot_close(l->server->autopilot);
     leader_acl_close(l->server->leader_acl);
+    ca_close(l->server->ca);
 }
 
 void leader_free(struct leader *l) {

@@ -225,3 +225,46 @@ def test_configuration_answers(agents, praetor_asan, peer):
     plain = lambda text: re.sub(r"[0-9a-f-]{36}\.consul", "DOMAIN", text)
     for i, (a, b) in enumerate(zip(theirs, ours)):
         assert plain(repr(b)) == plain(repr(a)), bodies[i] if i < len(bodies) else "reads"
+
+
+@pytest.mark.parametrize("first,second", PAIRS)
+def test_a_secondary_datacenter(request, agents, tmp_path, praetor_asan, first, second):
+    """It has an intermediate of its own under the primary's root, and follows it (connect.md 3.8)."""
+    one = agents(request.getfixturevalue(first), name="one", config={"connect": {"enabled": True}, "primary_datacenter": "dc1"}).start()
+    until("a root", lambda: roots(one)["Roots"])
+    two = agents(request.getfixturevalue(second), name="two", config={
+        "connect": {"enabled": True}, "datacenter": "dc2", "primary_datacenter": "dc1", "retry_join_wan": [one.ip],
+        "retry_interval_wan": "1s"})
+    two.launch()
+    until("its roots", lambda: roots(two)["Roots"], 60)
+    above, below = roots(one), roots(two)
+    assert below["ActiveRootID"] == above["ActiveRootID"] and below["TrustDomain"] == above["TrustDomain"]
+    top, own = above["Roots"][0], below["Roots"][0]
+    assert own["RootCert"] == top["RootCert"] and len(own["IntermediateCerts"]) == 1 and not top["IntermediateCerts"]
+    assert own["SigningKeyID"] != top["SigningKeyID"]
+    made = until("a leaf", lambda: (lambda a: a.status == 200 and a.json)(leaf(two)))
+    assert made["ServiceURI"] == "spiffe://%s/ns/default/dc/dc2/svc/web" % above["TrustDomain"]
+    assert verifies(tmp_path, made["CertPEM"], [top["RootCert"]])
+    assert one.get("/v1/connect/ca/roots?dc=dc2").json["Roots"] == below["Roots"]
+    # The primary's root changes.
+    key = subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"], capture_output=True, text=True).stdout
+    body = {"Provider": "consul", "Config": {"LeafCertTTL": "72h", "IntermediateCertTTL": "8760h", "PrivateKey": key}}
+    assert one.put("/v1/connect/ca/configuration", body).status == 200
+    until("its new root", lambda: roots(two)["ActiveRootID"] == roots(one)["ActiveRootID"] != above["ActiveRootID"], 60)
+    after = leaf(two, index=made["ModifyIndex"]).json
+    active = [r["RootCert"] for r in roots(one)["Roots"] if r["Active"]]
+    assert verifies(tmp_path, after["CertPEM"], active) and verifies(tmp_path, after["CertPEM"], [top["RootCert"]])
+    # Its own configuration: another key, under the same root.
+    own = [r for r in roots(two)["Roots"] if r["Active"]][0]
+    body["Config"] = dict(body["Config"], LeafCertTTL="71h", PrivateKey=subprocess.run(
+        ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"], capture_output=True, text=True).stdout)
+    assert two.put("/v1/connect/ca/configuration", body).status == 200
+    assert two.get("/v1/connect/ca/configuration").json["Config"]["LeafCertTTL"] == "71h"
+    now = [r for r in roots(two)["Roots"] if r["Active"]]
+    assert [r["ID"] for r in now] == [own["ID"]] and now[0]["SigningKeyID"] != own["SigningKeyID"]
+    assert one.get("/v1/connect/ca/configuration").json["Config"]["LeafCertTTL"] == "72h"
+    two.stop()
+    two.launch()
+    until("the same after a restart", lambda: [r["SigningKeyID"] for r in roots(two)["Roots"] if r["Active"]] == [now[0]["SigningKeyID"]], 60)
+    again = until("a leaf", lambda: (lambda a: a.status == 200 and a.json)(leaf(two, "other")), 60)
+    assert verifies(tmp_path, again["CertPEM"], active)

@@ -10,6 +10,10 @@
 #include "server/ca_certificate.h"
 #include "server/ca_name.h"
 
+static bool has_slash(struct str part) {
+    return str_find_char(part, '/') >= 0;
+}
+
 static void read_uris(const struct list *uris, struct arena *arena) {
     for (uint32_t i = 0; i < uris->len; i++) {
         struct error e = ERROR_IN(arena);
@@ -18,10 +22,13 @@ static void read_uris(const struct list *uris, struct arena *arena) {
             ASSERT(e.text.len > 0);
             continue;
         }
+        spiffe_common_name(&id, arena);
         struct str text = spiffe_format(&id, arena);
+        if (has_slash(id.namespace) || has_slash(id.datacenter) || has_slash(id.name)) {
+            continue; /* such a part is not what it was (connect.md 3.1) */
+        }
         bool ok = spiffe_parse(text, &again, arena, &e);
         ASSERT(ok && id.kind == again.kind && str_eq(id.name, again.name));
-        spiffe_common_name(&id, arena);
     }
 }
 
