@@ -14,6 +14,7 @@
 #include "server/server_room.h"
 
 #define DELETIONS_MOST 4096
+#define BACKOFF_MOST (64 * SECOND)
 #define ENTRY_PERIOD (10 * MILLISECOND)
 
 struct replica_loop {
@@ -74,7 +75,7 @@ static void wait_then(struct replica_loop *l, int64_t wait, void (*next)(struct 
 
 static void round_again(struct replica_loop *l, int64_t wait) {
     forget_round(l);
-    int64_t turn = replica_rate_take(&l->rate, time_now_monotonic());
+    int64_t turn = replica_rate_take(&l->rate, SECOND, time_now_monotonic());
     wait_then(l, turn > wait ? turn : wait, round_begin);
 }
 
@@ -88,7 +89,7 @@ static void failed(struct replica_loop *l, const char *what, struct str why) {
     l->last_index = 0;
     l->failures++;
     l->all->status.last_error = now_rounded();
-    round_again(l, l->kind->backs_off ? replica_backoff(l->failures) : 0);
+    round_again(l, l->kind->backs_off ? replica_backoff(l->failures, BACKOFF_MOST) : 0);
 }
 
 static void succeeded(struct replica_loop *l) {

@@ -4,6 +4,7 @@
 #include "schema/hash.h"
 #include "schema/intention_rules.h"
 #include "server/endpoint.h"
+#include "server/intention_replication.h"
 #include "server/near.h"
 #include "server/permit.h"
 #include "store/connect.h"
@@ -97,6 +98,14 @@ static bool apply_prepare(struct call_context *c, void *request, struct buf *ent
         return false;
     *(struct str *)c->reply = str_copy(c->arena, x.id);
     endpoint_entry(entry, ENTRY_INTENTION, &intention_request_shape, &r);
+    return true;
+}
+
+/* Whatever datacenter the caller named. */
+static bool apply_place(const struct call *c, struct str *datacenter, struct error *e) {
+    (void)e;
+    if (intentions_are_replicated(c->server))
+        *datacenter = server_options(c->server)->acl.primary_datacenter;
     return true;
 }
 
@@ -214,6 +223,7 @@ const struct endpoint endpoint_intention_apply = {
     ENDPOINT_REPLY_TYPE(str_reply_type, struct str),
     .prepare = apply_prepare,
     .prepare_reads = true,
+    .place = apply_place,
 };
 
 const struct endpoint endpoint_intention_get = {

@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "schema/entries.h"
 #include "server/autopilot.h"
+#include "server/intention_replication.h"
 #include "server/leader_acl.h"
 #include "server/membership.h"
 #include "server/reconcile.h"
@@ -134,6 +135,7 @@ static void open_for_calls(struct leader *l) {
     struct server *s = l->server;
     ca_enable(s->ca, true);
     autopilot_enable(s->autopilot, true);
+    intention_replication_enable(s->intention_replication, true);
     atomic_store_explicit(&s->leading, true, memory_order_release);
     atomic_store(&s->ready, true);
     server_leader_news(s);
@@ -225,6 +227,7 @@ static void step_down(struct leader *l) {
     coordinate_batch_enable(s->coordinates, false);
     reconcile_enable(s->reconcile, false);
     autopilot_enable(s->autopilot, false);
+    intention_replication_enable(s->intention_replication, false);
     leader_acl_enable(s->leader_acl, false);
     ca_enable(s->ca, false);
     server_verify_ready(s); /* they are told that this is not the leader */
@@ -288,6 +291,7 @@ struct leader *leader_new(struct server *s) {
     s->reconcile = reconcile_new(s);
     s->autopilot = autopilot_new(s);
     s->leader_acl = leader_acl_new(s);
+    s->intention_replication = intention_replication_new(s);
     return l;
 }
 
@@ -305,6 +309,7 @@ void leader_stop(struct leader *l) {
     autopilot_close(l->server->autopilot);
     leader_acl_close(l->server->leader_acl);
     ca_close(l->server->ca);
+    intention_replication_close(l->server->intention_replication);
 }
 
 void leader_free(struct leader *l) {
@@ -318,5 +323,6 @@ void leader_free(struct leader *l) {
     reconcile_free(l->server->reconcile);
     autopilot_free(l->server->autopilot);
     leader_acl_free(l->server->leader_acl);
+    intention_replication_free(l->server->intention_replication);
     mem_free(l);
 }

@@ -21,15 +21,16 @@
 #define SERVER_IO_MOST 32
 #define SERVER_IO_MOST_CLIENT 4
 
-struct leader;           /* leader.c */
-struct session_timers;   /* session_timer.c */
-struct tombstone_gc;     /* tombstone_gc.c */
-struct coordinate_batch; /* coordinate_batch.c */
-struct balance;          /* balance.c */
-struct auth_methods;     /* auth_method.h */
-struct acl_caches;       /* authorize_fetch.h */
-struct acl_monitor;      /* acl_mode.h */
-struct acl_replication;  /* acl_replication.h */
+struct leader;                /* leader.c */
+struct session_timers;        /* session_timer.c */
+struct tombstone_gc;          /* tombstone_gc.c */
+struct coordinate_batch;      /* coordinate_batch.c */
+struct balance;               /* balance.c */
+struct auth_methods;          /* auth_method.h */
+struct acl_caches;            /* authorize_fetch.h */
+struct acl_monitor;           /* acl_mode.h */
+struct acl_replication;       /* acl_replication.h */
+struct intention_replication; /* intention_replication.h */
 
 struct server {
     struct server_options options; /* strings in arena */
@@ -83,6 +84,7 @@ struct server {
     struct membership *membership;           /* membership.h; NULL: no gossip (tests) */
     struct acl_monitor *acl_monitor;         /* acl_mode.h; NULL: access control is off */
     struct acl_replication *acl_replication; /* acl_replication.h; NULL: a client agent */
+    struct intention_replication *intention_replication; /* the same */
     struct bootstrap *bootstrap; /* bootstrap.h; NULL: this server does not wait for others */
 };
 

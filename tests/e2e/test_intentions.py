@@ -651,3 +651,94 @@ def test_in_a_cluster_of_both_kinds(agents, praetor_asan, peer, kinds):
     index = sides[1].ask("root", "GET", ".").index
     sides[2].make("late", "late", quote("db"))
     assert any(x["SourceName"] == "late" for x in sides[1].ask("root", "GET", "?index=%d&wait=20s" % index).json)
+
+
+# ---- two datacenters ----
+
+
+def two_datacenters(agents, kinds, mesh, access=None):
+    base = dict(access or {}, primary_datacenter="dc1", performance={"raft_multiplier": 1}, connect={"enabled": mesh})
+    sides = []
+    for binary, name in zip(kinds, ("one", "two")):
+        more = {"datacenter": "dc2", "retry_join_wan": [sides[0].agent.ip], "retry_interval_wan": "1s"} if sides else {}
+        sides.append(Asked(agents(binary, name=name, config=dict(base, **more))))
+        sides[-1].agent.launch()
+    for side in sides:
+        until("an API", lambda side=side: answers(side.agent), 90)
+        until("the other datacenter", lambda side=side: set(side.agent.get("/v1/catalog/datacenters").json) == {"dc1", "dc2"}, 30)
+    return sides
+
+
+def held(side):
+    """What replication copies, by ID."""
+    return {x["ID"]: {k: v for k, v in x.items() if not k.endswith("Index")} for x in side.ask("root", "GET", ".").json}
+
+
+KINDS = [("peer", "ours"), ("ours", "ours"), ("ours", "peer")]
+
+
+def binaries(request, kinds):
+    return [request.getfixturevalue("peer" if kind == "peer" else "praetor_asan") for kind in kinds]
+
+
+@pytest.mark.parametrize("access", [{}, acl("deny")], ids=["open", "deny"])
+@pytest.mark.parametrize("kinds", KINDS, ids="-".join)
+def test_secondary_has_the_primary_s(agents, request, kinds, access):
+    if access:
+        access = {"acl": dict(access["acl"], tokens={"master": ROOT, "agent": ROOT, "replication": ROOT})}
+    one, two = two_datacenters(agents, binaries(request, kinds), True, access)
+    one.make("a", "web", "db", "allow")
+    until("the first one", lambda: held(two) and held(two) == held(one), 60)
+    # through the secondary, whatever datacenter is named: the primary writes it
+    for i, path in enumerate((".", "?dc=dc1", "?dc=dc2")):
+        made = two.ask("root", "POST", path, json.dumps({"SourceName": "by-two-%d" % i, "DestinationName": "db", "Action": "deny"}))
+        assert made.status == 200 and made.json["ID"] in held(one), made.text
+    two.known = dict(one.known)
+    body = {"SourceName": "web", "DestinationName": "db", "Action": "deny", "Meta": {"k": "v"}}
+    assert two.ask("root", "PUT", "/«a»", json.dumps(body)).status == 200
+    until("all of them", lambda: held(two) == held(one), 30)
+    assert two.ask("root", "GET", "/check?source=web&destination=db").json == {"Allowed": False}
+    refused = two.ask("root", "POST", ".", json.dumps({"SourceName": "web", "DestinationName": "db", "Action": "deny"}))
+    assert refused.status == 500 and "duplicate intention found: DENY default/web => default/db" in refused.text
+    if access:
+        assert two.ask("none", "DELETE", "/«a»").status == 403
+    # names that change hands, and an end
+    other = [i for i, x in held(one).items() if x["SourceName"] == "by-two-0"][0]
+    for id_, name in ((other, "spare"), (one.known["a"], "by-two-0"), (other, "web")):
+        assert one.ask("root", "PUT", "/" + id_, json.dumps(dict(body, SourceName=name))).status == 200
+    assert two.ask("root", "DELETE", "/" + [i for i, x in held(one).items() if x["SourceName"] == "by-two-1"][0]).status == 200
+    until("the changes", lambda: held(two) == held(one) and len(held(two)) == 3, 30)
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids="-".join)
+def test_without_the_mesh_each_has_its_own(agents, request, kinds):
+    one, two = two_datacenters(agents, binaries(request, kinds), False)
+    one.make("a", "web", "db", "allow")
+    two.make("b", "x", "y")
+    made = two.ask("none", "POST", "?dc=dc1", json.dumps({"SourceName": "far", "DestinationName": "db", "Action": "deny"}))
+    assert made.status == 200
+    assert sorted(x["SourceName"] for x in held(one).values()) == ["far", "web"]
+    assert [x["SourceName"] for x in held(two).values()] == ["x"]
+    assert [x["SourceName"] for x in two.ask("none", "GET", "?dc=dc1").json] == [x["SourceName"] for x in one.ask("none", "GET", ".").json]
+
+
+def test_without_the_primary(agents, peer, praetor_asan):
+    """Reads go on, writes fail, as the peer says it."""
+    told = []
+    for binary in (peer, praetor_asan):
+        one, two = two_datacenters(agents, [peer, binary], True)
+        one.make("a", "web", "db", "allow")
+        until("the first one", lambda: held(two), 60)
+        one.agent.kill()
+        answer = until("an error", lambda: failing(two), 90)
+        told.append((answer.status, re.sub(r"\d+\.\d+\.\d+\.\d+", "IP", answer.text)))
+        assert two.ask("none", "GET", "/check?source=web&destination=db").json == {"Allowed": True}
+        assert "error replicating intentions: routine=\"intention replication\"" in until("the log", lambda: [
+            line for line in two.agent.tail(10 ** 6).split("\n") if "replicating intentions" in line], 60)[-1]
+        two.agent.kill()
+    assert told[0] == told[1]
+
+
+def failing(side):
+    answer = side.ask("none", "POST", ".", json.dumps({"SourceName": "n", "DestinationName": "m", "Action": "deny"}))
+    return answer if answer.status == 500 and "No path to datacenter" in answer.text else None

@@ -190,20 +190,20 @@ static void test_batches(void **state) {
 static void test_time(void **state) {
     static const int64_t waits[] = {0, 2, 4, 8, 16, 32, 64, 64, 64};
     for (unsigned i = 0; i < COUNT_OF(waits); i++)
-        assert_int_equal(replica_backoff(i), waits[i] * SECOND);
-    assert_int_equal(replica_backoff(1000000), 64 * SECOND);
+        assert_int_equal(replica_backoff(i, 64 * SECOND), waits[i] * SECOND);
+    assert_int_equal(replica_backoff(1000000, 64 * SECOND), 64 * SECOND);
 
     struct replica_rate rate = {0};
     int64_t now = 1000 * SECOND;
     for (int i = 0; i < 5; i++)
-        assert_int_equal(replica_rate_take(&rate, now), 0); /* saved up */
-    assert_int_equal(replica_rate_take(&rate, now), SECOND);
+        assert_int_equal(replica_rate_take(&rate, SECOND, now), 0); /* saved up */
+    assert_int_equal(replica_rate_take(&rate, SECOND, now), SECOND);
     now += SECOND;
-    assert_int_equal(replica_rate_take(&rate, now), SECOND);
+    assert_int_equal(replica_rate_take(&rate, SECOND, now), SECOND);
     now += 100 * SECOND; /* no more than five are saved */
     for (int i = 0; i < 5; i++)
-        assert_int_equal(replica_rate_take(&rate, now), 0);
-    assert_int_equal(replica_rate_take(&rate, now), SECOND);
+        assert_int_equal(replica_rate_take(&rate, SECOND, now), 0);
+    assert_int_equal(replica_rate_take(&rate, SECOND, now), SECOND);
 }
 
 int main(void) {
