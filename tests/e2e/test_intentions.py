@@ -656,10 +656,10 @@ def test_in_a_cluster_of_both_kinds(agents, praetor_asan, peer, kinds):
 # ---- two datacenters ----
 
 
-def two_datacenters(agents, kinds, mesh, access=None):
+def two_datacenters(agents, kinds, mesh, access=None, names=("one", "two")):
     base = dict(access or {}, primary_datacenter="dc1", performance={"raft_multiplier": 1}, connect={"enabled": mesh})
     sides = []
-    for binary, name in zip(kinds, ("one", "two")):
+    for binary, name in zip(kinds, names):
         more = {"datacenter": "dc2", "retry_join_wan": [sides[0].agent.ip], "retry_interval_wan": "1s"} if sides else {}
         sides.append(Asked(agents(binary, name=name, config=dict(base, **more))))
         sides[-1].agent.launch()
@@ -682,7 +682,7 @@ def binaries(request, kinds):
 
 
 @pytest.mark.parametrize("access", [{}, acl("deny")], ids=["open", "deny"])
-@pytest.mark.parametrize("kinds", KINDS, ids="-".join)
+@pytest.mark.parametrize("kinds", KINDS[:2], ids="-".join)  # the peer's leader begins only with our primary's authority
 def test_secondary_has_the_primary_s(agents, request, kinds, access):
     if access:
         access = {"acl": dict(access["acl"], tokens={"master": ROOT, "agent": ROOT, "replication": ROOT})}
@@ -725,13 +725,13 @@ def test_without_the_mesh_each_has_its_own(agents, request, kinds):
 def test_without_the_primary(agents, peer, praetor_asan):
     """Reads go on, writes fail, as the peer says it."""
     told = []
-    for binary in (peer, praetor_asan):
-        one, two = two_datacenters(agents, [peer, binary], True)
+    for binary, names in ((peer, ("p1", "p2")), (praetor_asan, ("o1", "o2"))):
+        one, two = two_datacenters(agents, [peer, binary], True, names=names)
         one.make("a", "web", "db", "allow")
         until("the first one", lambda: held(two), 60)
         one.agent.kill()
         answer = until("an error", lambda: failing(two), 90)
-        told.append((answer.status, re.sub(r"\d+\.\d+\.\d+\.\d+", "IP", answer.text)))
+        told.append((answer.status, re.sub(r"\d+\.\d+\.\d+\.\d+:\d+", "ADDRESS", answer.text)))
         assert two.ask("none", "GET", "/check?source=web&destination=db").json == {"Allowed": True}
         assert "error replicating intentions: routine=\"intention replication\"" in until("the log", lambda: [
             line for line in two.agent.tail(10 ** 6).split("\n") if "replicating intentions" in line], 60)[-1]
@@ -741,4 +741,4 @@ def test_without_the_primary(agents, peer, praetor_asan):
 
 def failing(side):
     answer = side.ask("none", "POST", ".", json.dumps({"SourceName": "n", "DestinationName": "m", "Action": "deny"}))
-    return answer if answer.status == 500 and "No path to datacenter" in answer.text else None
+    return answer if answer.status == 500 and "connection refused" in answer.text else None
