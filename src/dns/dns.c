@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <semaphore.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -15,6 +16,9 @@
 #define BACKLOG 1024
 #define UDP_BUFFER (4 << 20) /* asked for; the kernel may give less */
 #define CONNECTIONS 4096u
+#define CONNECTIONS_OF_ONE 256u
+/* They may not use up the descriptors that the log and HTTP need. */
+#define FILES_SHARE 8u
 #define ADDRESSES_MAX 64u
 
 /* One I/O loop's part. */
@@ -38,6 +42,7 @@ struct dns {
     struct listen_address *addresses;
     size_t address_count;
     uint32_t connection_limit;
+    struct client_limit *clients;
     size_t recursors; /* in force */
     struct dns_thread *threads;
     unsigned thread_count;
@@ -201,7 +206,8 @@ static void start_thread(struct message *m) {
         t->udp_count++;
     }
     for (size_t i = 0; i < d->address_count; i++) {
-        if (!dns_tcp_start(&t->tcp[t->tcp_count], &t->worker, t->tcp_fds[i], d->connection_limit)) {
+        if (!dns_tcp_start(&t->tcp[t->tcp_count], &t->worker, t->tcp_fds[i], d->connection_limit,
+                           d->clients)) {
             log_at(LOG_ERROR, "agent.dns", "cannot watch socket", LOG_C("network", "tcp"));
             continue;
         }
@@ -277,6 +283,9 @@ static void dns_free(struct dns *d) {
         mem_free(t->tcp_fds);
     }
     mem_free(d->threads);
+    if (d->clients != NULL) {
+        client_limit_free(d->clients);
+    }
     mem_free(d->addresses);
     arena_free(&d->site.arena);
     sem_destroy(&d->done);
@@ -311,14 +320,26 @@ static void copy_addresses(struct dns *d, const struct dns_options *options) {
     }
 }
 
+static uint32_t connections_for(unsigned loops) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return CONNECTIONS;
+    }
+    uint64_t share = limit.rlim_cur / FILES_SHARE / loops + 1;
+    return share < CONNECTIONS ? (uint32_t)share : CONNECTIONS;
+}
+
 static bool prepare(struct dns *d, const struct dns_options *options, struct error *e) {
     if (!dns_site_init(&d->site, options, e)) {
         return false;
     }
     copy_addresses(d, options);
-    d->connection_limit = options->connection_limit != 0 ? options->connection_limit : CONNECTIONS;
-    d->recursors = options->settings->recursors.len;
     unsigned count = server_io_count(d->server);
+    d->connection_limit =
+        options->connection_limit != 0 ? options->connection_limit : connections_for(count);
+    d->clients =
+        client_limit_new(options->client_limit != 0 ? options->client_limit : CONNECTIONS_OF_ONE);
+    d->recursors = options->settings->recursors.len;
     d->threads = mem_zalloc(count, sizeof(*d->threads));
     for (; d->thread_count < count;) {
         unsigned i = d->thread_count++;

@@ -22,6 +22,7 @@ struct dns_options {
     bool translate_wan_addrs;
     const struct config_dns *settings; /* copied */
     uint32_t connection_limit;         /* TCP connections a loop; 0: 4096 */
+    uint32_t client_limit;             /* TCP connections of one address; 0: 256 */
 };
 
 /* Opens the sockets (error text as the peer's: "1 error occurred:\n\t* listen udp 127.0.0.1:8600:

@@ -4,6 +4,7 @@
 #define PRAETOR_DNS_LISTEN_H
 
 #include "dns/query.h"
+#include "net/client_limit.h"
 
 /* Datagrams taken and sent with one system call. */
 #define DNS_BATCH 32u
@@ -40,13 +41,15 @@ struct dns_tcp {
     uv_tcp_t listener;
     struct dns_connection *connections;
     uint32_t count, limit;
-    int open; /* handles, the listener's and the connections' */
+    struct client_limit *clients; /* shared by all threads */
+    int open;                     /* handles, the listener's and the connections' */
     bool closing;
     void (*closed)(void *owner);
     void *owner;
 };
-/* fd: bound, not listening yet. */
-bool dns_tcp_start(struct dns_tcp *t, struct dns_worker *w, int fd, uint32_t limit);
+/* fd: bound, not listening yet. limit: connections at a time; clients: how many of one address. */
+bool dns_tcp_start(struct dns_tcp *t, struct dns_worker *w, int fd, uint32_t limit,
+                   struct client_limit *clients);
 /* closed() runs when all is closed; connections are cut off. */
 void dns_tcp_close(struct dns_tcp *t, void (*closed)(void *owner), void *owner);
 

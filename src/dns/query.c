@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "dns/budget.h"
 #include "server/agent_cache.h"
 #include "server/endpoints.h"
 
@@ -68,6 +69,7 @@ void dns_worker_init(struct dns_worker *w, const struct dns_site *site,
     *w = (struct dns_worker){.site = site,
                              .settings = settings,
                              .compressor = dns_compressor_new(),
+                             .budget = dns_budget_new(seed),
                              .loop = loop,
                              .server = server,
                              .call = call_server,
@@ -87,6 +89,7 @@ void dns_worker_free(struct dns_worker *w) {
     }
     dns_settings_release(w->settings);
     dns_compressor_free(w->compressor);
+    dns_budget_free(w->budget);
     buf_free(&w->scratch);
     mem_free(w->receive_buffer);
 }
@@ -286,8 +289,28 @@ static void add_edns(struct dns_query *q, struct dns_writer *w, unsigned rcode) 
     dns_write_record(w, DNS_ADDITIONAL, &opt);
 }
 
+/* Too large an answer for whoever may have forged his address: only the question, with TC. */
+static bool cut_reply(struct dns_query *q) {
+    unsigned flags = be16_get(q->response.data + 2) | DNS_TC;
+    struct dns_writer w;
+    metric_count("dns.udp_answers_cut", 1);
+    begin_reply(q, &w, flags);
+    dns_write_question(&w, &q->request.question);
+    add_edns(q, &w, flags & DNS_RCODE_MASK);
+    return dns_writer_end(&w);
+}
+
+static bool is_too_much(struct dns_query *q) {
+    return q->transport == DNS_UDP && q->response.len > DNS_BUDGET_FREE &&
+           !dns_budget_take(q->worker->budget, &q->client, q->response.len, q->started);
+}
+
 static void end_reply(struct dns_query *q, struct dns_writer *w) {
-    if (!dns_writer_end(w)) {
+    bool whole = dns_writer_end(w);
+    if (whole && is_too_much(q)) {
+        whole = cut_reply(q);
+    }
+    if (!whole) {
         log_at(LOG_WARN, "agent.dns", "failed to respond",
                LOG_C("error", "dns: message too large"));
         finish_without_answer(q);

@@ -42,6 +42,7 @@ struct dns_worker {
     const struct dns_site *site;
     struct dns_settings *settings;
     struct dns_compressor *compressor;
+    struct dns_budget *budget; /* of large answers over UDP */
     struct prng random;
     struct buf scratch; /* of trim.c */
     struct loop *loop;  /* NULL in tests */

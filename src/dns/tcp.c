@@ -25,6 +25,9 @@ struct dns_connection {
     struct dns_query *query; /* being served */
     uint32_t messages;
     bool reading, ended, advancing, writing, closing;
+    bool entered; /* counted by the limit of its client */
+    uint8_t ip[16];
+    size_t ip_len;
     uv_write_t write;
     struct buf out; /* what the kernel did not take at once */
 };
@@ -53,6 +56,9 @@ static void handle_closed(struct dns_connection *c) {
         c->next->previous = c->previous;
     }
     t->count--;
+    if (c->entered) {
+        client_limit_leave(t->clients, str_of((const char *)c->ip, c->ip_len));
+    }
     buf_free(&c->in);
     buf_free(&c->out);
     mem_free(c);
@@ -246,6 +252,22 @@ static void received(uv_stream_t *h, ssize_t n, const uv_buf_t *buf) {
 
 /* ---- connections ---- */
 
+/* Whether its client has not too many already. */
+static bool enter(struct dns_connection *c) {
+    struct sockaddr_storage client = {0};
+    int len = sizeof(client);
+    if (uv_tcp_getpeername(&c->socket, (struct sockaddr *)&client, &len) < 0) {
+        return false;
+    }
+    bool v6 = client.ss_family == AF_INET6;
+    const void *ip = v6 ? (const void *)&((struct sockaddr_in6 *)&client)->sin6_addr
+                        : (const void *)&((struct sockaddr_in *)&client)->sin_addr;
+    c->ip_len = v6 ? 16 : 4;
+    memcpy(c->ip, ip, c->ip_len);
+    c->entered = client_limit_enter(c->tcp->clients, str_of((const char *)c->ip, c->ip_len));
+    return c->entered;
+}
+
 static void accepted(uv_stream_t *listener, int status) {
     struct dns_tcp *t = listener->data;
     if (status < 0 || t->closing) {
@@ -267,7 +289,7 @@ static void accepted(uv_stream_t *listener, int status) {
     t->connections = c;
     t->count++;
     t->open++;
-    if (uv_accept(listener, (uv_stream_t *)&c->socket) < 0 || t->count > t->limit) {
+    if (uv_accept(listener, (uv_stream_t *)&c->socket) < 0 || t->count > t->limit || !enter(c)) {
         connection_close(c);
         return;
     }
@@ -276,8 +298,9 @@ static void accepted(uv_stream_t *listener, int status) {
     settle_input(c);
 }
 
-bool dns_tcp_start(struct dns_tcp *t, struct dns_worker *w, int fd, uint32_t limit) {
-    *t = (struct dns_tcp){.worker = w, .limit = limit};
+bool dns_tcp_start(struct dns_tcp *t, struct dns_worker *w, int fd, uint32_t limit,
+                   struct client_limit *clients) {
+    *t = (struct dns_tcp){.worker = w, .limit = limit, .clients = clients};
     if (uv_tcp_init(&w->loop->uv, &t->listener) < 0) {
         return false;
     }

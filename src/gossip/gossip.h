@@ -133,6 +133,7 @@ struct gossip_options {
 #define GOSSIP_STREAM_MAX 20971520   /* an encrypted stream, and what is accepted of a plain one */
 #define GOSSIP_INFLATED_MAX 67108864 /* a stream after decompression */
 #define GOSSIP_ACCEPTED_MAX 256      /* accepted streams at a time */
+#define GOSSIP_ACCEPTED_FROM_ONE 64  /* those of one address */
 #define GOSSIP_OPENED_MAX 128
 
 struct gossip_shared *gossip_shared_new(void);

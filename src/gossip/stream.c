@@ -68,11 +68,21 @@ struct stream *stream_begin(struct gossip *g, enum stream_purpose purpose,
     return s;
 }
 
+/* Accepted streams from the same IP address. */
+static size_t accepted_from(const struct gossip *g, const struct gossip_address *from) {
+    size_t count = 0;
+    for (const struct stream *s = g->streams; s != NULL; s = s->next)
+        count += s->purpose == STREAM_ACCEPTED && s->address.len == from->len &&
+                 memcmp(s->address.ip, from->ip, from->len) == 0;
+    return count;
+}
+
 void stream_accept(struct gossip *g, struct gossip_event *event) {
     char text[GOSSIP_ADDRESS_TEXT];
     struct str from = gossip_address_text(&event->stream.from, text);
     event->stream.id = 0;
-    if (g->accepted >= GOSSIP_ACCEPTED_MAX) {
+    if (g->accepted >= GOSSIP_ACCEPTED_MAX ||
+        accepted_from(g, &event->stream.from) >= GOSSIP_ACCEPTED_FROM_ONE) {
         g_log_input(g, LOG_ERROR, false, "Too many streams from=" STR_FMT, STR_ARG(from));
         return;
     }

@@ -106,13 +106,38 @@ static void send_refusal(struct http_connection *c, const struct http_refusal *r
     stream_finish(&c->stream);
 }
 
+/* ---- deadlines ---- */
+
+/* While output waits for the client, the time for that counts (stream.c), and no other. */
+static void clear_deadline(struct http_connection *c) {
+    if (!c->stream.blocked)
+        stream_set_deadline(&c->stream, 0);
+}
+
+/* How long the next bytes may take. head: some of the next head are there. */
+static void set_deadline(struct http_connection *c, bool head) {
+    struct stream *s = &c->stream;
+    bool body = c->wants_body || c->draining;
+    if (s->blocked)
+        return;
+    if (!body && (c->request != NULL || !head)) {
+        stream_set_deadline(s, 0); /* the handler's time, or idle */
+    } else if (!body) {
+        if (s->deadline == 0)
+            stream_set_deadline(s, HTTP_HEAD_TIME); /* not prolonged by further bytes */
+    } else if (s->deadline == 0 || c->moved >= HTTP_BODY_LEAST) {
+        c->moved = 0;
+        stream_set_deadline(s, HTTP_BODY_TIME);
+    }
+}
+
 /* ---- heads ---- */
 
 static void begin_body(struct http_connection *c, const struct http_head *head) {
     c->body_left = head->content_length > 0 ? (uint64_t)head->content_length : 0;
     c->body_state = head->chunked ? BODY_CHUNKED : c->body_left > 0 ? BODY_LENGTH : BODY_NONE;
     memset(&c->chunks, 0, sizeof c->chunks);
-    c->drained = 0;
+    c->drained = c->moved = 0;
     c->draining = c->wants_body = false;
     c->expects = head->expect_continue && head->minor >= 1 && c->body_state != BODY_NONE;
 }
@@ -151,6 +176,7 @@ static void start_request(struct http_connection *c, struct str bytes) {
     r->accepts_gzip = head.accepts_gzip;
     r->unix_socket = c->peer.ip_len == 0;
     begin_body(c, &head);
+    clear_deadline(c); /* the head's */
     stream_set_busy(&c->stream, true);
     http_dispatch(r);
 }
@@ -186,7 +212,7 @@ static void body_too_large(struct http_request *r, uint64_t limit) {
 static void body_complete(struct http_connection *c) {
     struct http_request *r = c->request;
     c->wants_body = false;
-    stream_set_deadline(&c->stream, 0);
+    clear_deadline(c);
     stream_set_busy(&c->stream, true);
     if (r->body_file >= 0) {
         lseek(r->body_file, 0, SEEK_SET);
@@ -278,6 +304,7 @@ static void drain_body(struct http_connection *c, struct str *in) {
             stream_finish(&c->stream);
         } else if (progress == HTTP_COMPLETE) {
             c->draining = false;
+            clear_deadline(c);
         }
     }
 }
@@ -308,11 +335,15 @@ void http_read_body(struct http_request *r, uint64_t limit, void (*done)(struct 
     if (c->in_data)
         return; /* the loop in on_data goes on with it */
     stream_flush(&c->stream);
+    set_deadline(c, false);
     stream_set_busy(&c->stream, false);
 }
 
 void http_read_body_file(struct http_request *r, void (*done)(struct http_request *r)) {
-    char path[] = "/tmp/praetor-body-XXXXXX";
+    const char *folder = getenv("TMPDIR");
+    struct str name = str_format(&r->arena, "%s/praetor-body-XXXXXX",
+                                 folder != NULL && *folder != '\0' ? folder : "/tmp");
+    char *path = (char *)(uintptr_t)name.data;
     r->body_file = mkostemp(path, O_CLOEXEC);
     if (r->body_file < 0) {
         http_answer_text(r, 500, STR("cannot store the request body"));
@@ -323,18 +354,6 @@ void http_read_body_file(struct http_request *r, void (*done)(struct http_reques
 }
 
 /* ---- bytes come in ---- */
-
-static void set_deadlines(struct http_connection *c, struct str rest) {
-    struct stream *s = &c->stream;
-    if (s->blocked)
-        return; /* then the time for sending counts */
-    if (c->wants_body || c->draining)
-        stream_set_deadline(s, HTTP_BODY_TIME);
-    else if (c->request == NULL && rest.len > 0 && s->deadline == 0)
-        stream_set_deadline(s, HTTP_HEAD_TIME); /* not prolonged by further bytes */
-    else if (c->request == NULL && rest.len == 0)
-        stream_set_deadline(s, 0);
-}
 
 /* Whether there is room for another answer. */
 static bool has_room(struct http_connection *c) {
@@ -412,7 +431,8 @@ static size_t on_data(struct stream *s, const char *bytes, size_t len) {
      * must go on coming. */
     bool full = stream_backlog(s) > HTTP_BACKLOG_MAX && s->blocked; /* on_drained goes on */
     stream_set_busy(s, full || (c->request != NULL && !c->wants_body));
-    set_deadlines(c, in);
+    c->moved += len - in.len;
+    set_deadline(c, in.len > 0);
     return len - in.len;
 }
 
@@ -458,8 +478,10 @@ void http_request_end(struct http_request *r) {
         stream_finish(s);
         return;
     }
+    clear_deadline(c); /* of its body */
     if (c->in_data)
         return; /* goes on there, and flushes at its end */
+    set_deadline(c, s->in.len > 0);
     stream_set_busy(s, false);
     stream_flush(s);
     if (s->read_ended && c->request == NULL && s->in.len == 0)
@@ -494,6 +516,7 @@ static void on_expired(struct stream *s) {
 static void on_drained(struct stream *s) {
     struct http_connection *c = (struct http_connection *)s;
     struct http_request *r = c->request;
+    set_deadline(c, s->in.len > 0);
     if (r != NULL && r->drained != NULL)
         r->drained(r);
     else if (r == NULL)

@@ -11,7 +11,8 @@
 #include "net/stream.h"
 
 #define HTTP_HEAD_TIME (60 * SECOND)          /* from the first byte of a head to its end */
-#define HTTP_BODY_TIME (60 * SECOND)          /* without a byte of a body that is waited for */
+#define HTTP_BODY_TIME (60 * SECOND)          /* for the next HTTP_BODY_LEAST bytes of a body */
+#define HTTP_BODY_LEAST ((size_t)16384)       /* or its end: who trickles is not waited for */
 #define HTTP_DRAIN_MAX ((uint64_t)256 * 1024) /* of a body that nobody wanted */
 #define HTTP_BODY_COPY ((size_t)16384)        /* larger ones are sent from where they are */
 #define HTTP_PLAIN_BODY ((size_t)2048)        /* larger ones go in chunks */
@@ -97,6 +98,7 @@ struct http_connection {
     uint64_t body_left; /* BODY_LENGTH */
     uint64_t body_limit;
     uint64_t drained;
+    size_t moved; /* bytes of the body since the deadline was set */
     struct peer_address peer;
     uint8_t body_state;
     bool wants_body; /* the handler reads it */

@@ -1,6 +1,7 @@
 /* /v1/snapshot: http-core.md 11.11. Archives are files, not values: they go out and come in as they
  * are.
  */
+#include "http/authorize.h"
 #include "http/room.h"
 
 static void work_error(struct http_request *r, struct snapshot_call *c) {
@@ -48,9 +49,24 @@ static void restore_body(struct http_request *r) {
     server_snapshot_restore(r->server, c);
 }
 
+/* The server that restores asks for itself; but who may not would have filled our disk by then. */
+static void restore_authorized(struct http_request *r) {
+    const struct authorizer *may = http_may(r);
+    if (may != NULL && !authorizer_may_snapshot(may)) {
+        r->close_after = true;
+        http_deny(r, NULL);
+        return;
+    }
+    http_read_body_file(r, restore_body);
+}
+
 static void snapshot(struct http_request *r) {
     if (http_method_is(r, "PUT")) {
-        http_read_body_file(r, restore_body);
+        struct str dc = http_datacenter(r);
+        if (dc.len == 0 || str_eq(dc, r->config->datacenter))
+            http_authorize(r, restore_authorized);
+        else /* whose tokens may be its own */
+            http_read_body_file(r, restore_body);
         return;
     }
     struct snapshot_call *c = new_work(r);

@@ -380,8 +380,9 @@ static bool encrypt_some(struct stream *s) {
 
 /* all: nothing waits for the system. (What waits for the handshake does not: reading goes on with
  * that.) */
-static bool send_encrypted(struct stream *s, bool *all, bool *progress) {
-    *all = *progress = false;
+static bool send_encrypted(struct stream *s, bool *all, size_t *total) {
+    *all = false;
+    *total = 0;
     for (;;) {
         if (!s->tls_failed && !encrypt_some(s))
             return false;
@@ -395,7 +396,7 @@ static bool send_encrypted(struct stream *s, bool *all, bool *progress) {
         ssize_t sent = send(s->fd, out->data, out->len, MSG_NOSIGNAL);
         if (sent < 0)
             return errno == EAGAIN || errno == EINTR || errno == ENOBUFS;
-        *progress |= sent > 0;
+        *total += (size_t)sent;
         if ((size_t)sent < out->len) {
             out->len -= (size_t)sent;
             memmove(out->data, out->data + sent, out->len);
@@ -406,9 +407,10 @@ static bool send_encrypted(struct stream *s, bool *all, bool *progress) {
 }
 
 /* Sends as much as the system takes. False: the connection is broken. */
-static bool send_some(struct stream *s, bool *all, bool *progress) {
+static bool send_some(struct stream *s, bool *all, size_t *total) {
     struct iovec iov[IOV_MAX_USED];
-    *all = *progress = false;
+    *all = false;
+    *total = 0;
     while (s->out_first != NULL) {
         size_t n = 0, want = 0;
         for (struct stream_piece *p = s->out_first; p != NULL && n < IOV_MAX_USED; p = p->next) {
@@ -424,7 +426,7 @@ static bool send_some(struct stream *s, bool *all, bool *progress) {
         if (sent < 0)
             return errno == EAGAIN || errno == EINTR || errno == ENOBUFS;
         size_t left = (size_t)sent;
-        *progress |= sent > 0;
+        *total += left;
         while (s->out_first != NULL && stream_piece_left(s->out_first).len <= left) {
             left -= stream_piece_left(s->out_first).len;
             stream_drop_first(s);
@@ -443,8 +445,18 @@ void stream_flush(struct stream *s) {
         stream_push(s);
 }
 
+void stream_write_waits(struct stream *s, size_t taken) {
+    s->moved += taken;
+    if (s->blocked && s->moved < STREAM_WRITE_LEAST)
+        return;
+    s->blocked = true;
+    s->moved = 0;
+    stream_set_deadline(s, STREAM_WRITE_TIME);
+}
+
 void stream_push(struct stream *s) {
-    bool all, progress;
+    bool all;
+    size_t sent;
     if (s->closing)
         return;
     if (s->carrier != NULL) {
@@ -454,13 +466,13 @@ void stream_push(struct stream *s) {
     bool encrypted = s->tls != NULL && tls_output(s->tls)->len > 0;
     if (s->out_first == NULL && !encrypted && !s->finishing)
         return;
-    if (!(s->tls != NULL ? send_encrypted : send_some)(s, &all, &progress)) {
+    if (!(s->tls != NULL ? send_encrypted : send_some)(s, &all, &sent)) {
         stream_close(s);
         return;
     }
-    if (!all && (progress || !s->blocked))
-        stream_set_deadline(s, STREAM_WRITE_TIME);
-    else if (all && s->blocked)
+    if (!all)
+        stream_write_waits(s, sent);
+    else if (s->blocked)
         stream_set_deadline(s, 0);
     s->blocked = !all;
     if (all && s->finishing && (s->out_first == NULL || s->tls_failed))

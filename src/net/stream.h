@@ -64,6 +64,7 @@ struct stream {
     struct buf in;
     int64_t deadline; /* monotonic ns; 0: none */
     struct stream *deadline_next, *deadline_previous;
+    size_t moved; /* while blocked: bytes sent since the deadline was set */
     int fd;
     uint8_t mask; /* what is polled for */
     bool busy, read_ended, end_told, closing, finishing, blocked, corked, delivering;

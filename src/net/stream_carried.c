@@ -13,8 +13,7 @@ void stream_push_carried(struct stream *s) {
     s->carrier->output(s);
     if (s->closing || s->blocked || s->out_first == NULL)
         return;
-    s->blocked = true;
-    stream_set_deadline(s, STREAM_WRITE_TIME);
+    stream_write_waits(s, 0);
 }
 
 void stream_open_carried(struct stream *s, struct loop *l, const struct stream_handlers *on,
@@ -43,6 +42,8 @@ struct str stream_output(struct stream *s) {
 
 void stream_output_taken(struct stream *s, size_t len) {
     ASSERT(s->carrier != NULL);
+    if (s->blocked)
+        stream_write_waits(s, len);
     while (len > 0) {
         struct str left = stream_piece_left(s->out_first);
         size_t n = len < left.len ? len : left.len;
@@ -51,8 +52,6 @@ void stream_output_taken(struct stream *s, size_t len) {
         if (n == left.len)
             stream_drop_first(s);
     }
-    if (s->blocked)
-        stream_set_deadline(s, STREAM_WRITE_TIME);
 }
 
 void stream_output_settle(struct stream *s) {

@@ -5,7 +5,9 @@
 
 #include "net/stream.h"
 
-#define STREAM_WRITE_TIME (300 * SECOND) /* without a byte taken by the other side */
+/* The other side must take so much, or all that there is, in each such time. */
+#define STREAM_WRITE_TIME (300 * SECOND)
+#define STREAM_WRITE_LEAST ((size_t)65536)
 
 /* Output in the order in which it is sent: bytes of our own, or somebody's who is told afterwards.
  */
@@ -27,6 +29,8 @@ void stream_receive(struct stream *s, const char *bytes, size_t len);
 struct str stream_piece_left(const struct stream_piece *p);
 void stream_drop_first(struct stream *s);
 void stream_tell_drained(struct stream *s);
+/* That many bytes have been taken, and others wait: who takes hardly any is not waited for. */
+void stream_write_waits(struct stream *s, size_t taken);
 
 /* stream_carried.c: stream_push of these. */
 void stream_push_carried(struct stream *s);

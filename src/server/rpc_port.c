@@ -140,7 +140,8 @@ static void start_tls(struct newcomer *n, enum secure_port port, const char *res
     n->insecure = port == SECURE_RPC_INSECURE;
     n->native = port == SECURE_RPC_NATIVE;
     stream_start_tls(&n->stream, secure_accept(secure, port), str_of(rest, len));
-    stream_set_deadline(&n->stream, n->insecure ? 0 : n->port->handshake_timeout);
+    /* The peer waits for ever for the end of an insecure one's handshake. */
+    stream_set_deadline(&n->stream, n->port->handshake_timeout);
 }
 
 /* Bytes of a connection in clear. False: it is not one in clear, or is refused. */

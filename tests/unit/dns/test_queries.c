@@ -3,6 +3,10 @@
  */
 #include "unit/dns/world.h"
 
+#include <arpa/inet.h>
+
+#include "dns/budget.h"
+
 static int setup(void **state) {
     *state = world_open();
     return 0;
@@ -430,14 +434,99 @@ static void test_token(void **state) {
     assert_int_equal(m.sections[DNS_ANSWER].len, 0);
 }
 
+static struct sockaddr_storage address(const char *text) {
+    struct sockaddr_storage out = {.ss_family = AF_INET};
+    if (inet_pton(AF_INET, text, &((struct sockaddr_in *)&out)->sin_addr) == 1) {
+        return out;
+    }
+    out.ss_family = AF_INET6;
+    assert_int_equal(inet_pton(AF_INET6, text, &((struct sockaddr_in6 *)&out)->sin6_addr), 1);
+    return out;
+}
+
+/* Bytes that one network gets at a moment, in answers of 4000. */
+static size_t drain(struct dns_budget *b, const char *client, int64_t now) {
+    struct sockaddr_storage a = address(client);
+    size_t sum = 0;
+    while (sum < 100 << 20 && dns_budget_take(b, &a, 4000, now)) {
+        sum += 4000;
+    }
+    return sum;
+}
+
+static void test_budget(void **state) {
+    (void)state;
+    struct dns_budget *b = dns_budget_new(7);
+    int64_t now = 1000 * SECOND;
+    size_t all = DNS_BUDGET_BURST / 4000 * 4000;
+    assert_int_equal(drain(b, "192.0.2.1", now), all);
+    assert_int_equal(drain(b, "192.0.2.77", now), 0); /* the same network */
+    assert_int_equal(drain(b, "::ffff:192.0.2.3", now), 0);
+    assert_int_equal(drain(b, "192.0.3.1", now), all);
+    assert_int_equal(drain(b, "2001:db8:0:aa01::1", now), all);
+    assert_int_equal(drain(b, "2001:db8:0:aa02::1", now), 0); /* its /56 */
+    assert_int_equal(drain(b, "2001:db8:0:bb01::1", now), all);
+    assert_true(drain(b, "127.9.9.9", now) >= 100 << 20); /* nobody forges it */
+    assert_true(drain(b, "::1", now) >= 100 << 20);
+    /* However often it is asked, time alone fills it. */
+    size_t got = 0;
+    for (int i = 0; i < 10000; i++) {
+        now += SECOND / 10000;
+        got += drain(b, "192.0.2.1", now);
+    }
+    assert_in_range(got, DNS_BUDGET_RATE * 9 / 10, DNS_BUDGET_RATE + 4000);
+    assert_int_equal(drain(b, "192.0.2.1", now + 3600 * SECOND), all);
+    dns_budget_free(b);
+}
+
+/* A forged sender gets his question back, not the answer; who asks over TCP gets it. */
+static void test_amplification(void **state) {
+    struct world *w = *state;
+    char text[4600] = "{\"Node\": \"large\", \"Address\": \"10.0.0.1\", \"NodeMeta\": {";
+    for (int i = 0; i < 16; i++) {
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s\"k%d\": \"%0200d\"",
+                 i > 0 ? ", " : "", i, i);
+    }
+    strcat(text, "}}");
+    world_register_json(w, text);
+    w->client = 0xc0000201;
+    struct dns_message m;
+    size_t sent = 0, cut = 0, asked = DNS_BUDGET_BURST / 3000;
+    for (size_t i = 0; i < asked; i++) {
+        m = world_query(w, DNS_UDP, "large.node.consul", DNS_TYPE_ANY, 65535);
+        sent += w->response.len;
+        if ((m.header.flags & DNS_TC) != 0) {
+            cut++;
+            assert_int_equal(m.sections[DNS_ANSWER].len, 0);
+            assert_true(m.has_question && w->response.len < 64);
+            assert_int_equal(rcode_of(&m), DNS_NOERROR);
+        } else {
+            assert_int_equal(m.sections[DNS_ANSWER].len, 17);
+        }
+    }
+    assert_true(cut > 0);
+    assert_in_range(sent, DNS_BUDGET_BURST / 2, 3 * DNS_BUDGET_BURST);
+    m = world_query(w, DNS_TCP, "large.node.consul", DNS_TYPE_ANY, 65535);
+    assert_int_equal(m.sections[DNS_ANSWER].len, 17);
+    m = world_query(w, DNS_UDP, "large.node.consul", DNS_TYPE_A, 0); /* with its texts: large */
+    w->config.node_meta_txt = false;
+    world_configure(w);
+    m = world_query(w, DNS_UDP, "large.node.consul", DNS_TYPE_A, 0); /* small: always */
+    assert_int_equal(m.sections[DNS_ANSWER].len, 1);
+    w->client = 0xc6336401;
+    m = world_query(w, DNS_UDP, "large.node.consul", DNS_TYPE_ANY, 65535);
+    assert_int_equal(m.sections[DNS_ANSWER].len, 17);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(failures),       TEST(stale),       TEST(cancel),
-        TEST(bad_nodes),      TEST(meta),        TEST(names),
-        TEST(alt_domain),     TEST(ttls),        TEST(recursor_addresses),
-        TEST(addresses),      TEST(translation), TEST(trimming),
-        TEST(trimming_names), TEST(token),       TEST(shuffle),
+        TEST(failures),       TEST(stale),         TEST(cancel),
+        TEST(bad_nodes),      TEST(meta),          TEST(names),
+        TEST(alt_domain),     TEST(ttls),          TEST(recursor_addresses),
+        TEST(addresses),      TEST(translation),   TEST(trimming),
+        TEST(trimming_names), TEST(token),         TEST(shuffle),
+        TEST(budget),         TEST(amplification),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -252,6 +252,39 @@ static void test_connection_limit(void **state) {
     }
 }
 
+/* One address does not get what is left for others. */
+static void test_client_limit(void **state) {
+    struct world *w = *state;
+    w->options.client_limit = 2;
+    start(w);
+    int fds[4];
+    char c;
+    for (int i = 0; i < 4; i++) {
+        if (i == 3) {
+            close(fds[0]); /* makes room, soon */
+            recv(fds[2], &c, 1, 0);
+        }
+        for (int tries = 0; tries < 500; tries++) {
+            fds[i] = client(SOCK_STREAM, ADDRESS);
+            struct str q = question(&w->arena, 1, "solo.node.consul", DNS_TYPE_A);
+            char prefix[2] = {0, (char)q.len};
+            send(fds[i], prefix, 2, MSG_NOSIGNAL);
+            send(fds[i], q.data, q.len, MSG_NOSIGNAL);
+            ssize_t n = recv(fds[i], &c, 1, 0);
+            if (n == 1 || i == 2) {
+                assert_int_equal(n == 1, i != 2);
+                break;
+            }
+            close(fds[i]);
+            assert_true(i == 3 && tries < 499);
+            usleep(10000);
+        }
+    }
+    for (int i = 1; i < 4; i++) {
+        close(fds[i]);
+    }
+}
+
 static void test_taken(void **state) {
     struct world *w = *state;
     struct error e = ERROR_IN(&w->arena);
@@ -495,17 +528,10 @@ static void test_reload(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(udp),
-        TEST(udp_too_large),
-        TEST(tcp_vectors),
-        TEST(tcp_messages),
-        TEST(connection_limit),
-        TEST(taken),
-        TEST(wildcard),
-        TEST(recursors),
-        TEST(recursor_tcp),
-        TEST(recursors_dead),
-        TEST(reload),
+        TEST(udp),          TEST(udp_too_large),    TEST(tcp_vectors),
+        TEST(tcp_messages), TEST(connection_limit), TEST(client_limit),
+        TEST(taken),        TEST(wildcard),         TEST(recursors),
+        TEST(recursor_tcp), TEST(recursors_dead),   TEST(reload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

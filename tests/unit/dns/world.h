@@ -37,6 +37,7 @@ struct world {
     int64_t last_contact; /* of the answers with allow_stale */
     unsigned calls;
     unsigned cancelled;
+    uint32_t client; /* who asks: an IPv4 address in host order; 0: loopback */
     /* the answer to the last query */
     bool answered;
     struct str response;
@@ -491,7 +492,10 @@ static inline void world_run(struct world *w) {
 
 static inline struct str world_ask(struct world *w, enum dns_transport transport,
                                    struct str bytes) {
-    struct sockaddr_in client = {.sin_family = AF_INET, .sin_port = 4000};
+    struct sockaddr_in client = {.sin_family = AF_INET,
+                                 .sin_port = 4000,
+                                 .sin_addr.s_addr =
+                                     htonl(w->client != 0 ? w->client : INADDR_LOOPBACK)};
     struct dns_query *q = dns_query_take(&w->worker);
     assert_non_null(q);
     w->answered = false;

@@ -194,12 +194,16 @@ static inline enum gossip_state state_of(struct single *s, const char *name) {
 
 /* ---- streams ---- */
 
-static inline uint64_t stream_to(struct single *s) {
+static inline uint64_t stream_from(struct single *s, const char *from) {
     gossip_actions_clear(&s->out);
     struct gossip_event e = {.kind = GOSSIP_EVENT_STREAM_ACCEPTED, .now = s->now};
-    gossip_address_parse(&e.stream.from, STR("10.0.0.99:50000"));
+    gossip_address_parse(&e.stream.from, str_from(from));
     gossip_step(s->g, &e, &s->out);
     return e.stream.id;
+}
+
+static inline uint64_t stream_to(struct single *s) {
+    return stream_from(s, "10.0.0.99:50000");
 }
 
 static inline void stream_put(struct single *s, uint64_t id, struct str bytes) {
