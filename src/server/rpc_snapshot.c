@@ -6,8 +6,11 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "acl/authorizer.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "codec/msgpack.h"
+#include "server/authorize.h"
 #include "server/endpoints.h"
 #include "server/rpc_serve.h"
 #include "server/rpc_wire.h"
@@ -19,10 +22,12 @@
 #define REQUEST_TOKENS 4096
 #define CHUNK ((size_t)64 << 10)
 #define BACKLOG ((size_t)512 << 10)
+#define RECEIVE_TIME (300 * SECOND) /* without a byte of a request or archive */
 
 enum snapshot_state {
     SNAPSHOT_REQUEST,
-    SNAPSHOT_RECEIVING, /* an archive, into `file` */
+    SNAPSHOT_ASKING,    /* whether the archive is wanted */
+    SNAPSHOT_RECEIVING, /* it, into `file`; or into nothing, because of `error` */
     SNAPSHOT_WORKING,
     SNAPSHOT_SENDING, /* an archive, from `file` */
     SNAPSHOT_OVER,
@@ -36,8 +41,10 @@ struct snapshot_link {
     struct rpc_scan scan;
     struct snapshot_request request;
     struct snapshot_call call;
+    struct authorize authorize;
     struct error error; /* of receiving */
     int file;           /* -1: none */
+    bool ended;         /* while we were asking */
     bool closed;        /* but the work goes on */
 };
 
@@ -146,6 +153,7 @@ static void work(struct snapshot_link *k) {
     c->archive = k->file;
     c->owner = k;
     k->state = SNAPSHOT_WORKING;
+    stream_set_deadline(&k->stream, 0);
     if (k->request.op == SNAPSHOT_RESTORE) {
         c->done = restored;
         server_snapshot_restore(k->link.home->server, c);
@@ -170,6 +178,40 @@ static struct str quote_op(struct arena *arena, int64_t op) {
     return str_format(arena, "'" STR_FMT "'", STR_ARG(str_sub(quoted, 1, quoted.len - 2)));
 }
 
+static void on_ended(struct stream *s);
+
+/* An archive may be as large as our disk: it is kept when its sender may restore it, else it is read
+ * to its end for nothing, and then answered as it would have been. */
+static void restorer_known(struct authorize *a) {
+    struct snapshot_link *k = CONTAINER_OF(a, struct snapshot_link, authorize);
+    bool may = authorizer_may_snapshot(authorization_may(a->result));
+    authorization_release(a->result);
+    k->state = SNAPSHOT_RECEIVING;
+    if (error_is_set(&a->error)) {
+        error_copy(&k->error, &a->error);
+    } else if (!may) {
+        error_set(&k->error, ERROR_DENIED, "Permission denied");
+    } else {
+        k->file = snapshot_scratch_file(k->link.home->server, &k->error);
+    }
+    stream_set_busy(&k->stream, false);
+    if (k->ended && !k->stream.closing) {
+        on_ended(&k->stream);
+    }
+}
+
+static void ask_for_restorer(struct snapshot_link *k) {
+    k->state = SNAPSHOT_ASKING;
+    k->authorize = (struct authorize){.secret = k->request.token,
+                                      .done = restorer_known,
+                                      .error = ERROR_IN(&k->arena)};
+    if (authorize_start(&k->authorize)) {
+        restorer_known(&k->authorize);
+    } else {
+        stream_set_busy(&k->stream, true);
+    }
+}
+
 static void begin(struct snapshot_link *k) {
     const struct snapshot_request *r = &k->request;
     struct str own = server_options(k->link.home->server)->datacenter;
@@ -180,7 +222,9 @@ static void begin(struct snapshot_link *k) {
         work(k);
     } else if (r->op == SNAPSHOT_RESTORE && r->allow_stale && str_eq(r->datacenter, own)) {
         respond_error(k, STR("stale not allowed for restore"));
-    } else if (r->op == SNAPSHOT_RESTORE) {
+    } else if (r->op == SNAPSHOT_RESTORE && str_eq(r->datacenter, own)) {
+        ask_for_restorer(k);
+    } else if (r->op == SNAPSHOT_RESTORE) { /* another's: the token may be its own */
         k->file = snapshot_scratch_file(k->link.home->server, &e);
         if (k->file < 0) {
             respond_error(k, e.text);
@@ -234,18 +278,20 @@ static size_t on_data(struct stream *s, const char *bytes, size_t len) {
     size_t taken = 0;
     if (k->state == SNAPSHOT_REQUEST) {
         taken = take_request(k, bytes, len);
-        if (k->state == SNAPSHOT_REQUEST) {
+        if (k->state == SNAPSHOT_REQUEST || k->state == SNAPSHOT_ASKING) {
             return taken;
         }
     }
     if (k->state == SNAPSHOT_RECEIVING) {
         take_archive(k, bytes + taken, len - taken);
+        stream_set_deadline(s, RECEIVE_TIME);
     }
     return len;
 }
 
 static void on_ended(struct stream *s) {
     struct snapshot_link *k = link_of(s);
+    k->ended = true;
     if (k->state == SNAPSHOT_REQUEST) {
         fail(k, "failed to decode request", STR("EOF"));
     } else if (k->state == SNAPSHOT_RECEIVING && error_is_set(&k->error)) {
@@ -265,6 +311,9 @@ static void on_drained(struct stream *s) {
 static void on_closed(struct stream *s) {
     struct snapshot_link *k = link_of(s);
     k->closed = true;
+    if (k->state == SNAPSHOT_ASKING) {
+        authorize_cancel(&k->authorize);
+    }
     if (k->state != SNAPSHOT_WORKING) {
         link_free(k);
     }
@@ -290,5 +339,6 @@ void rpc_serve_snapshot(struct rpc_home *h, struct stream_detached *connection,
     k->scan = (struct rpc_scan){.max_bytes = REQUEST_MAX, .max_tokens = REQUEST_TOKENS};
     k->error = ERROR_IN(&k->arena);
     stream_attach(&k->stream, h->loop, connection, &handlers);
+    stream_set_deadline(&k->stream, RECEIVE_TIME);
     stream_set_busy(&k->stream, false);
 }
