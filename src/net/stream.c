@@ -606,7 +606,7 @@ static void decrypt(struct stream *s, struct str bytes) {
         home->plain_buffer = mem_alloc(READ_SIZE);
     tls_feed(s->tls, bytes);
     enum tls_result result = handshake(s);
-    while (result == TLS_OK && !s->closing) {
+    while (result == TLS_OK && !s->closing && tls_has_input(s->tls)) {
         size_t len;
         result = tls_read(s->tls, home->plain_buffer, READ_SIZE, &len);
         if (result == TLS_OK)

@@ -74,6 +74,8 @@ enum tls_result tls_handshake(struct tls_session *s);
  * until more is fed. TLS_ENDED: the other side said goodbye. TLS_FAILED: tls_error. In all cases
  * there may be bytes to be sent. */
 enum tls_result tls_read(struct tls_session *s, void *out, size_t max, size_t *len);
+/* false: tls_read would answer TLS_MORE. */
+bool tls_has_input(const struct tls_session *s);
 /* Encrypts up to `len` bytes. TLS_MORE: not before the handshake is over. */
 enum tls_result tls_write(struct tls_session *s, const void *bytes, size_t len, size_t *taken);
 /* Says goodbye. */

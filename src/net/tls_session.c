@@ -192,6 +192,10 @@ enum tls_result tls_read(struct tls_session *s, void *out, size_t max, size_t *l
     return code == 1 ? TLS_OK : result_of(s, code);
 }
 
+bool tls_has_input(const struct tls_session *s) {
+    return s->failed || s->input.len > 0 || SSL_has_pending(s->ssl) == 1;
+}
+
 enum tls_result tls_write(struct tls_session *s, const void *bytes, size_t len, size_t *taken) {
     *taken = 0;
     if (s->failed)

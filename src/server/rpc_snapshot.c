@@ -5,8 +5,8 @@
  */
 #include <unistd.h>
 
-#include "base/log.h"
 #include "acl/authorizer.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "codec/msgpack.h"
@@ -180,8 +180,8 @@ static struct str quote_op(struct arena *arena, int64_t op) {
 
 static void on_ended(struct stream *s);
 
-/* An archive may be as large as our disk: it is kept when its sender may restore it, else it is read
- * to its end for nothing, and then answered as it would have been. */
+/* An archive may be as large as our disk: it is kept when its sender may restore it, else it is
+ * read to its end for nothing, and then answered as it would have been. */
 static void restorer_known(struct authorize *a) {
     struct snapshot_link *k = CONTAINER_OF(a, struct snapshot_link, authorize);
     bool may = authorizer_may_snapshot(authorization_may(a->result));
@@ -202,9 +202,8 @@ static void restorer_known(struct authorize *a) {
 
 static void ask_for_restorer(struct snapshot_link *k) {
     k->state = SNAPSHOT_ASKING;
-    k->authorize = (struct authorize){.secret = k->request.token,
-                                      .done = restorer_known,
-                                      .error = ERROR_IN(&k->arena)};
+    k->authorize = (struct authorize){
+        .secret = k->request.token, .done = restorer_known, .error = ERROR_IN(&k->arena)};
     if (authorize_start(&k->authorize)) {
         restorer_known(&k->authorize);
     } else {

@@ -12,7 +12,7 @@
 
 #include "base/mem.h"
 #include "base/time.h"
-#include "net/stream.h"
+#include "net/stream_room.h"
 
 static struct loop loop;
 
@@ -266,6 +266,34 @@ static void see(struct stream *s) {
     seen++;
 }
 
+/* Who takes a byte now and then does not get more time; who takes much does. */
+static void test_trickle(void **state) {
+    struct end *e = open_end();
+    struct stream *s = &e->stream;
+    char *bytes = mem_zalloc(1, 3 * STREAM_WRITE_LEAST);
+    buf_add(stream_out(s), bytes, 3 * STREAM_WRITE_LEAST);
+    mem_free(bytes);
+    stream_flush(s);
+    assert_true(s->blocked);
+    int64_t first = s->deadline;
+    assert_in_range(first - time_now_monotonic(), STREAM_WRITE_TIME - SECOND, STREAM_WRITE_TIME);
+    size_t taken = 0;
+    for (; taken + 100 < STREAM_WRITE_LEAST; taken += 100) {
+        take(e, 100);
+        assert_int_equal(s->deadline, first);
+    }
+    take(e, 100);
+    assert_true(s->deadline > first);
+    first = s->deadline;
+    take(e, STREAM_WRITE_LEAST - 1);
+    assert_int_equal(s->deadline, first);
+    take(e, SIZE_MAX);
+    stream_output_settle(s);
+    assert_int_equal(s->deadline, 0);
+    assert_int_equal(e->drained, 1);
+    close_end(e);
+}
+
 static void test_for_each(void **state) {
     struct end *a = open_end(), *b = open_end();
     stream_for_each(&loop, &handlers, see);
@@ -284,6 +312,7 @@ int main(void) {
         cmocka_unit_test(test_finish),
         cmocka_unit_test(test_dropped_output_is_released),
         cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_trickle),
         cmocka_unit_test(test_for_each),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
