@@ -86,8 +86,8 @@ def test_recorded_exchanges(agents, praetor, peer):
             assert mine[0].get(b"Seq") == request["header"].get("Seq", 0)
             assert mine[0].get(b"ServiceMethod") == method.encode()
             ordered(mine[0]), ordered(mine[1])
-            if method.startswith("ACL.") and method != "ACL.ReplicationStatus":  # those were recorded with ACLs on
-                assert mine[0].get(b"Error"), method
+            if method.startswith("ACL."):  # those were recorded with ACLs on
+                assert mine[0].get(b"Error") or method == "ACL.ReplicationStatus", method
                 continue
             got = [(links[0].exchange(raw), theirs.ip.encode()), (mine, ours.ip.encode())]
             if NOT_BUILT.search(mine[0].get(b"Error")):
@@ -144,8 +144,8 @@ def test_first_bytes(agents, praetor):
     with concurrent.futures.ThreadPoolExecutor(len(cases)) as pool:
         took = list(pool.map(lambda v: closed_after(agent.ip, bytes.fromhex(v["byte"].strip("(none)")), 4.0), cases))
     for vector, seconds in zip(cases, took):
-        if vector["byte"] == "(none)":
-            assert seconds is not None and seconds > 1.4
+        if vector["byte"] in ("(none)", "03", "07"):  # the peer waits for ever behind 07
+            assert seconds is not None and seconds > 1.4, vector
         elif vector["byte"] in ("00", "01", "04", "05"):
             assert seconds is None, vector
         else:
