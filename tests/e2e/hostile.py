@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import random
+import select
 import socket
 import ssl
 import struct
@@ -60,14 +61,10 @@ class Sender:
             return False
 
     def is_cut(self, link):
-        """Looks whether the other side has ended it; what it has sent is left unread but for a byte."""
-        try:
-            link.setblocking(False)
-            return link.recv(1) == b""
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        """Looks whether the other side has ended it; what it has sent is left unread."""
+        poll = select.poll()
+        poll.register(link, select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def keep(self, port, count, begin):
         """As many connections as `count`, new ones for those that were cut off."""

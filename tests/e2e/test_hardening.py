@@ -238,8 +238,10 @@ def test_archives_of_strangers_are_not_kept(agents, praetor_asan, peer):
 
 
 def answers_master(agent):
+    """It leads, and has made the anonymous token."""
     try:
-        return agent.get("/v1/kv/none", headers=MASTER, timeout=2).status == 404
+        return agent.get("/v1/kv/none", headers=MASTER, timeout=2).status == 404 and \
+            agent.get("/v1/acl/token/00000000-0000-0000-0000-000000000002", headers=MASTER, timeout=2).status == 200
     except OSError:
         return False
 
