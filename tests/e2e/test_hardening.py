@@ -206,7 +206,8 @@ def size_of_files(agent):
 
 
 def test_archives_of_strangers_are_not_kept(agents, praetor_asan, peer):
-    """An archive to restore goes to disk: not before its sender may restore it. Answers are the peer's."""
+    """An archive to restore goes to disk: not before its sender may restore it. Over HTTP the answers are the peer's (which
+    leaves the archive of a stranger on its server port unread, so that its answer is lost more often than not)."""
     ours, theirs = (agents(binary, config=ACL, name=os.path.basename(binary) + "-n") for binary in (praetor_asan, peer))
     for agent in (ours, theirs):
         agent.launch()
@@ -215,8 +216,7 @@ def test_archives_of_strangers_are_not_kept(agents, praetor_asan, peer):
         got, want = (agent.put("/v1/snapshot", b"x" * 1000, headers=headers) for agent in (ours, theirs))
         assert (got.status, got.text) == (want.status, want.text)
         request = encode({"Datacenter": "dc1", "Token": headers.get("X-Consul-Token", ""), "Op": 1})
-        got, want = (snapshot(agent.ip, request, b"x" * 1000)[0] for agent in (ours, theirs))
-        assert got.get(b"Error") == want.get(b"Error"), headers
+        assert snapshot(ours.ip, request, b"x" * 1000)[0].get(b"Error") == got.text.encode(), headers
     before = size_of_files(ours)
     link = connect(ours)
     link.sendall(b"PUT /v1/snapshot HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
