@@ -77,43 +77,6 @@ struct leaf_ask {
     struct error error;
 };
 
-/* ---- requests ---- */
-
-static struct str agent_id(const struct leaf_wish *w, struct str trust_domain, struct spiffe_id *id,
-                           struct arena *arena) {
-    bool service = w->service.len > 0;
-    *id = (struct spiffe_id){.kind = service ? SPIFFE_SERVICE : SPIFFE_AGENT,
-                             .host = trust_domain,
-                             .namespace = STR("default"),
-                             .datacenter = w->datacenter,
-                             .name = service ? w->service : w->agent};
-    return spiffe_format(id, arena);
-}
-
-/* The two that every agent has, then its own. */
-static struct list with_first(const struct str *first, uint32_t count, const struct list *rest,
-                              struct arena *arena) {
-    struct list out = LIST_NEW(arena, struct str, count + rest->len);
-    for (uint32_t i = 0; i < out.len; i++) {
-        LIST_AT(out, struct str, i) = i < count ? first[i] : LIST_AT(*rest, struct str, i - count);
-    }
-    return out;
-}
-
-struct str leaf_csr(const struct leaf_wish *w, struct str trust_domain, EVP_PKEY *key,
-                    struct arena *arena) {
-    struct spiffe_id id;
-    struct ca_names names = {.uris = LIST_NEW(arena, struct str, 1)};
-    LIST_AT(names.uris, struct str, 0) = agent_id(w, trust_domain, &id, arena);
-    if (w->service.len == 0) {
-        struct str host = STR("localhost");
-        struct str own[] = {STR("\x7f\0\0\1"), STR("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1")};
-        names.dns = with_first(&host, 1, &w->dns, arena);
-        names.ips = with_first(own, 2, &w->ips, arena);
-    }
-    return ca_csr_new(key, spiffe_common_name(&id, arena), &names, false, arena);
-}
-
 /* ---- the answer, on the thread that asked ---- */
 
 static void come_back(struct message *m) {
@@ -433,23 +396,6 @@ static struct roots *roots_of(struct leaves *all, struct str datacenter) {
 
 /* ---- asks, on the leaves' thread ---- */
 
-static void copy_wish(struct leaf_wish *to, const struct leaf_wish *from, struct arena *arena) {
-    *to = *from;
-    to->service = str_copy(arena, from->service);
-    to->agent = str_copy(arena, from->agent);
-    to->token = str_copy(arena, from->token);
-    to->datacenter = str_copy(arena, from->datacenter);
-    to->key_type = str_copy(arena, from->key_type);
-    to->dns = with_first(NULL, 0, &from->dns, arena);
-    to->ips = with_first(NULL, 0, &from->ips, arena);
-    for (uint32_t i = 0; i < to->dns.len; i++) {
-        LIST_AT(to->dns, struct str, i) = str_copy(arena, LIST_AT(to->dns, struct str, i));
-    }
-    for (uint32_t i = 0; i < to->ips.len; i++) {
-        LIST_AT(to->ips, struct str, i) = str_copy(arena, LIST_AT(to->ips, struct str, i));
-    }
-}
-
 static struct leaves *leaves_of(struct server_thread *t) {
     if (t->leaves == NULL) {
         uint64_t seed;
@@ -466,7 +412,7 @@ static struct leaf *leaf_new(struct leaves *all, const struct leaf_ask *ask) {
     struct leaf *l = MEM_NEW(struct leaf);
     l->leaves = all;
     l->key = str_copy(&l->arena, ask->key);
-    copy_wish(&l->wish, &ask->wish, &l->arena);
+    leaf_wish_copy(&l->wish, &ask->wish, &l->arena);
     l->roots = roots_of(all, l->wish.datacenter);
     loop_timer_init(all->thread->loop, &l->renew, leaf_due, l);
     map_put(&all->all, l->key, l);
@@ -528,38 +474,6 @@ static void take(struct message *m) {
 
 /* ---- asking ---- */
 
-static void add_part(struct buf *out, struct str part) {
-    buf_add_be32(out, (uint32_t)part.len);
-    buf_add_str(out, part);
-}
-
-static struct str key_of(const struct leaf_wish *w, struct arena *arena) {
-    struct buf out = BUF_INIT;
-    add_part(&out, w->service);
-    add_part(&out, w->agent);
-    add_part(&out, w->token);
-    add_part(&out, w->datacenter);
-    for (uint32_t i = 0; i < w->dns.len; i++) {
-        add_part(&out, LIST_AT(w->dns, struct str, i));
-    }
-    for (uint32_t i = 0; i < w->ips.len; i++) {
-        add_part(&out, LIST_AT(w->ips, struct str, i));
-    }
-    struct str key = str_copy(arena, buf_str(&out));
-    buf_free(&out);
-    return key;
-}
-
-static void complete_wish(struct leaf_wish *w, const struct server *server) {
-    if (w->datacenter.len == 0) {
-        w->datacenter = server->options.datacenter;
-    }
-    if (w->key_type.len == 0) {
-        w->key_type = STR("ec");
-        w->key_bits = 256;
-    }
-}
-
 static void held(struct message *m) {
     struct leaf_ask *ask = CONTAINER_OF(m, struct leaf_ask, message);
     struct server_thread *t = thread_current();
@@ -585,9 +499,9 @@ static void held(struct message *m) {
 void leaf_hold(struct server *server, const struct leaf_wish *wish,
                const struct issued_cert *cert) {
     struct leaf_ask *ask = MEM_NEW(struct leaf_ask);
-    copy_wish(&ask->wish, wish, &ask->arena);
-    complete_wish(&ask->wish, server);
-    ask->key = key_of(&ask->wish, &ask->arena);
+    leaf_wish_copy(&ask->wish, wish, &ask->arena);
+    leaf_wish_complete(&ask->wish, server->options.datacenter);
+    ask->key = leaf_wish_key(&ask->wish, &ask->arena);
     schema_copy(&issued_cert_shape, &ask->cert, cert, &ask->arena);
     ask->message.run = held;
     if (!loop_post(server_io(server, 0), &ask->message)) { /* as asks, so that it comes first */
@@ -600,9 +514,9 @@ struct leaf_ask *leaf_ask(struct server *server, const struct leaf_wish *wish, u
     struct leaf_ask *ask = MEM_NEW(struct leaf_ask);
     ask->server = server;
     ask->from = loop_current();
-    copy_wish(&ask->wish, wish, &ask->arena);
-    complete_wish(&ask->wish, server);
-    ask->key = key_of(&ask->wish, &ask->arena);
+    leaf_wish_copy(&ask->wish, wish, &ask->arena);
+    leaf_wish_complete(&ask->wish, server->options.datacenter);
+    ask->key = leaf_wish_key(&ask->wish, &ask->arena);
     ask->min_index = min_index;
     ask->max_time = max_time;
     ask->done = done;

@@ -50,6 +50,11 @@ void leaf_hold(struct server *server, const struct leaf_wish *wish, const struct
 struct str leaf_csr(const struct leaf_wish *wish, struct str trust_domain, EVP_PKEY *key,
                     struct arena *arena);
 
+/* leaf_wish.c: a deep copy; what makes it another certificate; defaults. */
+void leaf_wish_copy(struct leaf_wish *to, const struct leaf_wish *from, struct arena *arena);
+struct str leaf_wish_key(const struct leaf_wish *w, struct arena *arena);
+void leaf_wish_complete(struct leaf_wish *w, struct str datacenter);
+
 /* Of the thread that they live on: thread.c's, at its end. NULL is allowed. */
 struct leaves;
 void leaves_close(struct leaves *l);

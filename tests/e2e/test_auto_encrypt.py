@@ -131,6 +131,11 @@ def test_tokens(request, agents, tmp_path, ca, server, client):
     c.configure(dict(c.conf, acl=dict(acl, tokens={"agent": token})))
     c.launch()
     until("in the catalog", lambda: s.get("/v1/catalog/node/c", headers=ROOT).json)
+    # Another token, while it runs: certificates are watched with that one from then on.
+    other = s.put("/v1/acl/token", {"NodeIdentities": [{"NodeName": "c", "Datacenter": "dc1"}]}, headers=ROOT).json
+    assert c.put("/v1/agent/token/agent", {"Token": other["SecretID"]}, headers=ROOT).status == 200
+    assert leaf(c, headers=ROOT).status == 200
+    assert c.stop() in (0, 1)
 
 
 @pytest.mark.parametrize("server,client", PAIRS)
@@ -160,7 +165,7 @@ def test_both_kinds_sign_in_turn(agents, tmp_path, ca, praetor_asan, peer):
     cluster = Cluster(agents, [peer, praetor_asan, peer], config=server_config(ca, tmp_path))
     first = cluster.form()
     before = until("a root", lambda: roots(first)["Roots"] and roots(first))
-    assert all(roots(s) == before for s in cluster.servers)
+    until("the same everywhere", lambda: all(roots(s) == before for s in cluster.servers))
     ours = cluster.servers[1]
     seen = set()
     for round in range(6):
@@ -178,6 +183,19 @@ def test_both_kinds_sign_in_turn(agents, tmp_path, ca, praetor_asan, peer):
     assert seen == {True, False}
     client = agents(praetor_asan, name="c", config=client_config(ours, ca_file=ca.file)).start()
     assert roots(client)["ActiveRootID"] == before["ActiveRootID"]
+
+
+def test_a_certificate_that_is_over(agents, tmp_path, ca, praetor_asan):
+    """No server for so long that it could not be renewed: it is asked for as at the beginning."""
+    ttl = {"LeafCertTTL": "80s", "SkipValidate": True}  # of which the first minute is over
+    s = agents(praetor_asan, name="s", config=server_config(ca, tmp_path, connect={"ca_config": ttl})).start()
+    until("a root", lambda: roots(s)["Roots"])
+    c = agents(praetor_asan, name="c", config=client_config(s, ca_file=ca.file)).start()
+    s.kill()
+    until("it is over", lambda: "agent's client certificate has expired" in c.tail(10 ** 7), 60)
+    until("nobody is there", lambda: "No servers successfully responded to the auto-encrypt request" in c.tail(10 ** 7))
+    s.start()
+    until("a write", lambda: c.put("/v1/kv/a", b"1").status == 200, 60)
 
 
 def test_limits(agents, praetor_asan, peer):
@@ -245,7 +263,8 @@ def test_a_secondary_datacenter(request, agents, tmp_path, praetor_asan, first, 
     made = until("a leaf", lambda: (lambda a: a.status == 200 and a.json)(leaf(two)))
     assert made["ServiceURI"] == "spiffe://%s/ns/default/dc/dc2/svc/web" % above["TrustDomain"]
     assert verifies(tmp_path, made["CertPEM"], [top["RootCert"]])
-    assert one.get("/v1/connect/ca/roots?dc=dc2").json["Roots"] == below["Roots"]
+    seen = one.get("/v1/connect/ca/roots?dc=dc2").json["Roots"]  # the peer writes its records again and again
+    assert [(r["ID"], r["SigningKeyID"]) for r in seen] == [(own["ID"], own["SigningKeyID"])]
     # The primary's root changes.
     key = subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"], capture_output=True, text=True).stdout
     body = {"Provider": "consul", "Config": {"LeafCertTTL": "72h", "IntermediateCertTTL": "8760h", "PrivateKey": key}}
