@@ -5,8 +5,8 @@ The world knows two words: a token of kind "narrow-read" may read whatever is ca
 made before the first request and never changes while lists are read; a request that changes something has steps before and after it
 (`before`, `after`; done by management) that bring the world back, and comes behind all that only read.
 
-In paths and bodies {word} stands for an identifier that the world has remembered. Config entries, intentions, connect and federation states
-are not asked yet: they come with Connect.
+In paths and bodies {word} stands for an identifier that the world has remembered. Config entries, the certificate authority and federation
+states are not asked yet: they come with Connect.
 """
 
 NODE = "n1"
@@ -127,6 +127,13 @@ def local_service(name, **more):
     return dict({"Name": name, "ID": name, "Check": {"CheckID": name + "-ttl", "TTL": "1h", "Status": "passing"}}, **more)
 
 
+INTENTIONS = (("narrow", "narrow"), ("narrow", "other"), ("other", "narrow"), ("other", "other"))
+
+
+def intention(source, destination, **more):
+    return post("/v1/connect/intentions", {"SourceName": source, "DestinationName": destination, "Action": "allow"}, **more)
+
+
 def tokens():
     for kind, rules in KINDS.items():
         if rules is None:
@@ -166,6 +173,8 @@ def world():
         yield put("/v1/acl/auth-method", auth_method("method-" + name))
         yield put("/v1/acl/binding-rule", {"AuthMethod": "method-" + name, "BindType": "service", "BindName": "bound-" + name},
                   save=("rule_" + name, "ID"))
+    for source, destination in INTENTIONS:
+        yield intention(source, destination, save=("%s_%s" % (source, destination), "ID"))
     yield post("/v1/query", {"Name": "query-with-token", "Service": {"Service": "narrow"}, "Token": SECRETS["read"]}, save=("query_token", "ID"))
 
 
@@ -415,6 +424,43 @@ def transactions_of_catalog(what, name):
     yield put("/v1/txn", [{what: operation}], note="%s get existing %s" % (what.lower(), name))
 
 
+def intentions():
+    base = "/v1/connect/intentions"
+    for path in ("", "?dc=missing", "?filter=SourceName==narrow", "?filter=bogus+%3D", "/{missing}", "/nonsense", "/", "/match", "/match?by=x",
+                 "/match?by=source", "/match?by=source&name=", "/match?by=source&name=narrow&name=other", "/match?by=destination&name=*",
+                 "/match?by=source&name=narrow&dc=missing", "/check", "/check?source=narrow&destination=",
+                 "/check?source=x&destination=narrow&source-type=bogus", "/check?source=x&destination=narrow&dc=missing"):
+        yield get(base + path)
+    for source, destination in INTENTIONS:
+        yield get("%s/{%s_%s}" % (base, source, destination))
+        yield get("%s/check?source=%s&destination=%s" % (base, source, destination))
+    for name in ("narrow", "other", "missing"):
+        yield get("%s/match?by=source&name=%s" % (base, name))
+        yield get("%s/match?by=destination&name=%s" % (base, name))
+        yield get("%s/check?source=x&destination=%s" % (base, name))
+    gone = delete(base + "/{made}")
+    for name in ("narrow", "other", "*"):
+        body = {"SourceName": "x", "DestinationName": name, "Action": "deny"}
+        made = post(base, body, save=("made", "ID"))
+        yield post(base, body, save=("made", "ID"), after=[gone], note=name)
+        yield put(base + "/{made}", dict(body, Action="allow"), before=[made], after=[gone], note=name)
+        yield put(base + "/{made}", dict(body, DestinationName="narrow-2"), before=[made], after=[gone], note=name + " to narrow-2")
+        yield put(base + "/{made}", dict(body, Action="bogus"), before=[made], after=[gone], note=name + " bogus")
+        yield delete(base + "/{made}", before=[made], after=[gone], note=name)
+        yield put(base + "/{missing}", body, note=name)
+        yield put(base + "/nonsense", body, note=name)
+        yield post(base, dict(body, ID="x"), note=name + " with an ID")
+        yield post(base, dict(body, SourceName=""), note=name + " from nowhere")
+    for source, destination in INTENTIONS:
+        yield intention(source, destination, note="%s %s again" % (source, destination))
+    yield post(base, {}, note="empty")
+    yield post(base, "{", note="bad")
+    yield put(base + "/{missing}", "{", note="bad")
+    yield post(base + "?dc=missing", {"SourceName": "x", "DestinationName": "narrow", "Action": "deny"})
+    for path in ("{missing}", "nonsense", ""):
+        yield delete(base + "/" + path)
+
+
 def registrations():
     for name in ("narrow", "other"):
         home = {"Node": name, "Address": "127.0.0.9"}
@@ -631,7 +677,7 @@ def requests(policy):
         groups = [kv_reads()]
     else:
         groups = [reads(), kv_reads(), acl_reads(), token_sources(), methods(), kv_writes(), sessions(), queries(), events(), transactions(),
-                  registrations(), local(), agent_itself(policy), operator(), acl_writes()]
+                  intentions(), registrations(), local(), agent_itself(policy), operator(), acl_writes()]
     out = [request for group in groups for request in group]
     names = [request.name for request in out]
     assert len(set(names)) == len(names), [name for name in names if names.count(name) > 1]

@@ -1,4 +1,4 @@
-"""The ACL matrix: some 750 requests of every endpoint, with 15 kinds of tokens, under both default policies, and the key lists under
+"""The ACL matrix: some 820 requests of every endpoint, with 15 kinds of tokens, under both default policies, and the key lists under
 enable_key_list_policy, answered as the peer answered (tests/vectors/acl/matrix.json.gz, recorded by tools/record_acl_matrix.py)."""
 
 import pytest
