@@ -75,6 +75,8 @@ void answer_release(struct answer *a) {
             mem_free(a->encoded[i]);
         }
     }
+    struct answer *before = a->before;
     struct arena arena = a->arena;
     arena_free(&arena);
+    answer_release(before);
 }

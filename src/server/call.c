@@ -66,7 +66,10 @@ void call_deliver(struct call *c, struct answer *answer) {
     c->answer = answer;
     answer_set_leader(c->server, c->endpoint, answer);
     call_observe(c, answer);
-    c->done(c);
+    struct answer *before = c->before;
+    c->before = NULL;
+    c->done(c); /* the call may be over, and gone */
+    answer_release(before);
 }
 
 void call_followed(struct call *c, struct answer *answer) {
@@ -216,6 +219,18 @@ static void read_run(struct server_thread *t, struct call *c) {
 
 /* ---- writes, and calls that the core runs ---- */
 
+/* A write goes on as another try. What its request was made to point at stays. */
+static void try_over(struct call *c) {
+    c->answer->before = c->before;
+    c->before = c->answer;
+    c->answer = NULL;
+}
+
+static void tries_forget(struct call *c) {
+    answer_release(c->before);
+    c->before = NULL;
+}
+
 /* Back on the thread that started it. */
 static void sent_back(struct message *m) {
     struct call *c = CONTAINER_OF(m, struct call, message);
@@ -232,14 +247,14 @@ static void sent_back(struct message *m) {
         c->state = CALL_IDLE;
         c->answer = NULL;
         answer_release(a);
+        tries_forget(c);
         freed(c->owner);
         return;
     }
     if (c->again && !c->home->closing) {
         c->again = false;
         c->state = CALL_IDLE;
-        c->answer = NULL;
-        answer_release(a);
+        try_over(c);
         call_route(c->home, c);
         return;
     }
@@ -294,11 +309,10 @@ static bool write_prepare(struct server_thread *t, struct call *c, struct answer
 }
 
 static void write_elsewhere(struct server_thread *t, struct call *c, struct str datacenter) {
-    answer_release(c->answer);
-    c->answer = NULL;
+    *call_datacenter(c) = str_copy(c->arena, datacenter);
+    try_over(c);
     authorization_release(c->who);
     c->who = NULL;
-    *call_datacenter(c) = datacenter;
     call_route(t, c);
 }
 
@@ -511,6 +525,7 @@ static bool call_begin(struct server *server, struct call *c) {
     c->freed = NULL;
     c->expired = c->again = c->followed = false;
     c->who = NULL;
+    c->before = NULL;
     c->started = c->held_since = 0;
     if (t == NULL || t->closing) { /* NULL: answers that came after the end of the loops */
         call_deliver_error(c, ERROR_NO_LEADER, STR("server is shutting down"));
@@ -581,6 +596,7 @@ void call_cancel(struct call *c, void (*freed)(void *owner)) {
         break;
     }
     forward_end(c);
+    tries_forget(c);
     authorization_release(c->who);
     c->who = NULL;
     c->state = CALL_IDLE;

@@ -157,7 +157,8 @@ struct answer {
      * uses 0 compact JSON, 1 pretty JSON; the consumer must only keep here what depends on nothing
      * but the question and the reply. */
     struct buf *encoded[4];
-    size_t counted; /* by answer_encoded */
+    size_t counted;        /* by answer_encoded */
+    struct answer *before; /* of an earlier try of a write: its request may point into it */
 };
 struct answer *answer_hold(struct answer *a);
 void answer_release(struct answer *a);
@@ -200,6 +201,7 @@ struct call {
     uint8_t state;                /* enum call_state, in thread.h */
     bool expired;
     bool again;              /* the core did not run it: it is routed anew */
+    struct answer *before;   /* of the tries before: the request may point into them */
     int64_t held_since;      /* monotonic: its first failure; 0: none yet */
     struct forward *forward; /* forward.c's, from the first try elsewhere to the end */
     void *following;         /* endpoint->follow's, or inquire's */

@@ -74,10 +74,13 @@ static bool must_exist(struct call_context *c, struct str id, struct error *e) {
 
 static bool apply_prepare(struct call_context *c, void *request, struct buf *entry,
                           struct error *e) {
-    struct prepared_query_request *r = request;
-    if (r->query == NULL)
-        r->query = ARENA_NEW(c->arena, struct prepared_query);
-    struct prepared_query *q = r->query;
+    /* On a copy: the request may come here again, or go elsewhere, if there is a new leader. */
+    struct prepared_query_request *r = ARENA_NEW(c->arena, struct prepared_query_request);
+    struct prepared_query *q = ARENA_NEW(c->arena, struct prepared_query);
+    *r = *(const struct prepared_query_request *)request;
+    if (r->query != NULL)
+        *q = *r->query;
+    r->query = q;
     if (str_is(r->op, "create")) {
         char id[37];
         if (q->id.len > 0)

@@ -280,36 +280,36 @@ static void test_session_refusals(void **state) {
 }
 
 static void test_session_ends_after_twice_its_ttl(void **state) {
-    struct session s = {.node = STR("n1"), .ttl = STR("60ms")};
+    struct session s = {.node = STR("n1"), .ttl = STR("500ms")};
     struct session forever = {.node = STR("n1")};
     char id[40], other[40];
     session_make(&s, id);
     session_make(&forever, other);
     int64_t created = time_now_monotonic();
-    /* Renewed for 240 ms, it lives; then it ends 120 ms later. */
-    for (int i = 0; i < 8; i++) {
-        pause_ms(30);
+    /* Renewed for longer than twice its time, it lives; then it ends a second later. */
+    for (int i = 0; i < 6; i++) {
+        pause_ms(200);
         session_renew(id);
     }
     int64_t renewed = time_now_monotonic();
-    assert_true(renewed - created > 200 * MILLISECOND);
+    assert_true(renewed - created > 1100 * MILLISECOND);
     assert_true(session_lives(id));
     for (int i = 0; i < 500 && session_lives(id); i++)
         pause_ms(5);
     int64_t lived = time_now_monotonic() - renewed;
     assert_false(session_lives(id));
-    assert_true(lived >= 100 * MILLISECOND);
+    assert_true(lived >= 900 * MILLISECOND);
     assert_true(session_lives(other));
 }
 
 static void test_new_leader_restarts_timers(void **state) {
-    struct session s = {.node = STR("n1"), .ttl = STR("300ms")};
+    struct session s = {.node = STR("n1"), .ttl = STR("900ms")};
     char id[40];
     session_make(&s, id);
-    pause_ms(300);
+    pause_ms(1000);
     fake_set_leader(false);
     fake_set_leader(true);
-    pause_ms(400); /* 700 ms after the beginning, 400 ms after the election */
+    pause_ms(900); /* 1900 ms after the beginning, 900 ms after the election */
     assert_true(session_lives(id));
     for (int i = 0; i < 500 && session_lives(id); i++)
         pause_ms(5);
