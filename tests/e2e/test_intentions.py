@@ -702,9 +702,10 @@ def test_secondary_has_the_primary_s(agents, request, kinds, access):
     assert refused.status == 500 and "duplicate intention found: DENY default/web => default/db" in refused.text
     if access:
         assert two.ask("none", "DELETE", "/«a»").status == 403
-    # names that change hands, and an end
+    # names that change hands (which the peer never gets over when it sees the end of it only: compatibility.md), and an end
     other = [i for i, x in held(one).items() if x["SourceName"] == "by-two-0"][0]
-    for id_, name in ((other, "spare"), (one.known["a"], "by-two-0"), (other, "web")):
+    names = ((other, "spare"), (one.known["a"], "by-two-0"), (other, "web"))
+    for id_, name in names if kinds[1] == "ours" else names[:1]:
         assert one.ask("root", "PUT", "/" + id_, json.dumps(dict(body, SourceName=name))).status == 200
     assert two.ask("root", "DELETE", "/" + [i for i, x in held(one).items() if x["SourceName"] == "by-two-1"][0]).status == 200
     until("the changes", lambda: held(two) == held(one) and len(held(two)) == 3, 30)
