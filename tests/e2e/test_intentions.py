@@ -682,7 +682,7 @@ def binaries(request, kinds):
 
 
 @pytest.mark.parametrize("access", [{}, acl("deny")], ids=["open", "deny"])
-@pytest.mark.parametrize("kinds", KINDS[:2], ids="-".join)  # the peer's leader begins only with our primary's authority
+@pytest.mark.parametrize("kinds", KINDS, ids="-".join)
 def test_secondary_has_the_primary_s(agents, request, kinds, access):
     if access:
         access = {"acl": dict(access["acl"], tokens={"master": ROOT, "agent": ROOT, "replication": ROOT})}
