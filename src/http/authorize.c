@@ -27,9 +27,10 @@ static void authorized(struct authorize *a) {
         next(r);
 }
 
-static void ask(struct http_request *r, struct str secret, void (*next)(struct http_request *r)) {
+static void ask(struct http_request *r, struct str secret, bool agent,
+                void (*next)(struct http_request *r)) {
     r->authorize = (struct authorize){.secret = secret,
-                                      .agent = true,
+                                      .agent = agent,
                                       .done = authorized,
                                       .owner = r,
                                       .error = ERROR_IN(&r->arena)};
@@ -39,13 +40,17 @@ static void ask(struct http_request *r, struct str secret, void (*next)(struct h
 }
 
 void http_authorize(struct http_request *r, void (*next)(struct http_request *r)) {
-    ask(r, http_token(r), next);
+    ask(r, http_token(r), true, next);
+}
+
+void http_authorize_for_servers(struct http_request *r, void (*next)(struct http_request *r)) {
+    ask(r, http_token(r), false, next);
 }
 
 void http_authorize_also(struct http_request *r, struct str secret,
                          void (*next)(struct http_request *r)) {
     r->asks_also = true;
-    ask(r, secret, next);
+    ask(r, secret, true, next);
 }
 
 bool http_also(const struct http_request *r, const struct authorizer **may, struct error *e) {

@@ -10,7 +10,9 @@
  * perhaps at once; r->who says it from then on. Or answers: 403 "ACL not found" and what else
  * becomes of tokens. A client that hangs up meanwhile ends the request. */
 void http_authorize(struct http_request *r, void (*next)(struct http_request *r));
-/* The same, but all refusals are 403 without a body. */
+/* The same of what servers decide, which do not know the agent master token. */
+void http_authorize_for_servers(struct http_request *r, void (*next)(struct http_request *r));
+/* As http_authorize, but all refusals are 403 without a body. */
 void http_authorize_quietly(struct http_request *r, void (*next)(struct http_request *r));
 /* After that, for a second token that the request brings along. Its error is kept for http_also. */
 void http_authorize_also(struct http_request *r, struct str secret,

@@ -64,7 +64,7 @@ static void snapshot(struct http_request *r) {
     if (http_method_is(r, "PUT")) {
         struct str dc = http_datacenter(r);
         if (dc.len == 0 || str_eq(dc, r->config->datacenter))
-            http_authorize(r, restore_authorized);
+            http_authorize_for_servers(r, restore_authorized);
         else /* whose tokens may be its own */
             http_read_body_file(r, restore_body);
         return;
