@@ -229,7 +229,7 @@ static void update_poll(struct stream *s) {
     bool full = s->busy && s->in.len >= STREAM_INPUT_LIMIT;
     if (!s->read_ended && !full)
         mask |= UV_READABLE;
-    if (s->blocked)
+    if (s->blocked || s->drain_due)
         mask |= UV_WRITABLE;
     if (mask == 0)
         mask = UV_PRIORITIZED;
@@ -470,13 +470,17 @@ void stream_push(struct stream *s) {
         stream_close(s);
         return;
     }
-    if (!all)
+    if (!all) {
         stream_write_waits(s, sent);
-    else if (s->blocked)
+        s->drain_due = s->on->drained != NULL;
+    } else if (s->blocked) {
         stream_set_deadline(s, 0);
+    }
     s->blocked = !all;
-    if (all && s->finishing && (s->out_first == NULL || s->tls_failed))
+    if (all && s->finishing && (s->out_first == NULL || s->tls_failed)) {
+        s->drain_due = false; /* nobody has more to say */
         goodbye(s);
+    }
     update_poll(s);
 }
 
@@ -491,8 +495,11 @@ void stream_tell_drained(struct stream *s) {
 
 static void on_writable(struct stream *s) {
     stream_flush(s);
-    if (!s->closing && !s->blocked)
-        stream_tell_drained(s);
+    if (s->closing || s->blocked)
+        return;
+    s->drain_due = false;
+    stream_tell_drained(s);
+    update_poll(s);
 }
 
 void stream_finish(struct stream *s) {

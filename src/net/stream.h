@@ -26,7 +26,8 @@ struct stream_handlers {
     void (*ended)(struct stream *s);
     /* The TLS handshake is over; nothing of what follows it has been delivered. May be NULL. */
     void (*secured)(struct stream *s);
-    /* All output is with the system: after a flush that could not send all at once. May be NULL. */
+    /* All output is with the system, after a flush that could not send all at once, whichever sent
+     * the rest. May be NULL. */
     void (*drained)(struct stream *s);
     /* The deadline has passed. */
     void (*expired)(struct stream *s);
@@ -68,6 +69,7 @@ struct stream {
     int fd;
     uint8_t mask; /* what is polled for */
     bool busy, read_ended, end_told, closing, finishing, blocked, corked, delivering;
+    bool drain_due;  /* a flush could not send all, and `drained` has not been told since */
     bool tls_failed; /* what is left to say is an alert */
 };
 

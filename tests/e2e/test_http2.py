@@ -345,7 +345,6 @@ def test_goaway_at_the_end(secure, praetor_asan):
 
 # ---- clients that do not read ----
 
-@pytest.mark.skipif(not os.environ.get("PRAETOR_SOAK"), reason="once in some twenty runs all stops: docs/STATUS.md")
 def test_answers_wait_for_windows(secure, praetor):
     """The windows are closed: few answers are made, and no more than those are kept. When they open, all come."""
     agent = secure(praetor)

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -39,7 +40,8 @@ struct conn {
     bool timed, gone, timer_closed;
 };
 
-static atomic_uint opened, closed, released, tunnels;
+static atomic_uint opened, closed, released, tunnels, drained;
+static struct conn *_Atomic filled; /* what "fill" was said to */
 static char big[1 << 20];
 static atomic_bool encrypted; /* the connections of the test that runs */
 static struct tls_config *tls;
@@ -118,6 +120,8 @@ static void take_line(struct conn *c, struct str line, struct str rest) {
         loop_timer_init(c->loop, &c->timer, on_timer, c);
         loop_timer_set(&c->timer, 50 * MILLISECOND);
         stream_set_busy(s, true);
+    } else if (str_is(line, "fill")) {
+        filled = c;
     } else if (str_is(line, "move")) {
         move(c, rest);
     } else if (str_is(line, "hurry")) {
@@ -152,6 +156,7 @@ static void on_ended(struct stream *s) {
 
 static void on_drained(struct stream *s) {
     struct conn *c = (struct conn *)s;
+    atomic_fetch_add(&drained, 1);
     if (!c->timed)
         stream_set_busy(s, false);
 }
@@ -460,6 +465,59 @@ static void test_moves(void **state) {
     close(fd);
 }
 
+struct push {
+    struct message message;
+    sem_t full, room, done;
+    bool blocked, still;
+};
+
+/* Without a round of the loop in between: more than the system takes, then, when the client has
+ * read it, what was left. */
+static void push_run(struct message *m) {
+    struct push *p = CONTAINER_OF(m, struct push, message);
+    struct stream *s = &((struct conn *)filled)->stream;
+    while (!s->blocked) {
+        buf_add(stream_out(s), big, 65536);
+        stream_push(s);
+    }
+    p->blocked = s->blocked;
+    sem_post(&p->full);
+    sem_wait(&p->room);
+    stream_push(s);
+    p->still = stream_backlog(s) > 0;
+    sem_post(&p->done);
+}
+
+/* Whoever it was that sent the rest: who waits for that is told. */
+static void test_drained_is_told(void **state) {
+    struct push p = {.message = {.run = push_run}};
+    sem_init(&p.full, 0, 0);
+    sem_init(&p.room, 0, 0);
+    sem_init(&p.done, 0, 0);
+    filled = NULL;
+    int fd = dial();
+    put(fd, "fill\n");
+    for (int i = 0; i < 5000 && filled == NULL; i++)
+        usleep(1000);
+    assert_true(filled != NULL);
+    unsigned before = atomic_load(&drained);
+    loop_post_reply(((struct conn *)filled)->loop, &p.message);
+    sem_wait(&p.full);
+    struct pollfd more = {.fd = fd, .events = POLLIN};
+    char *bytes = mem_alloc(sizeof big);
+    while (poll(&more, 1, 200) == 1)
+        assert_true(recv(fd, bytes, sizeof big, 0) > 0);
+    sem_post(&p.room);
+    sem_wait(&p.done);
+    assert_true(p.blocked);
+    assert_false(p.still);
+    for (int i = 0; i < 5000 && atomic_load(&drained) == before; i++)
+        usleep(1000);
+    assert_true(atomic_load(&drained) > before);
+    mem_free(bytes);
+    close(fd);
+}
+
 /* What is no handshake is closed without a word, as the peer does. */
 static void test_no_handshake(void **state) {
     encrypted = false;
@@ -570,6 +628,7 @@ int main(void) {
         BOTH(test_client_dies),
         BOTH(test_deadline),
         BOTH(test_moves),
+        BOTH(test_drained_is_told),
         BOTH(test_connections_are_spread),
         cmocka_unit_test_setup(test_no_handshake, tls_setup),
         cmocka_unit_test_setup(test_unix_socket, clear_setup),
