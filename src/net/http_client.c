@@ -4,7 +4,6 @@
 #include "net/http_client.h"
 
 #include <arpa/inet.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -12,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/library.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "codec/trust.h"
@@ -47,15 +47,7 @@ static char load_fault[256]; /* empty: loaded */
 static pthread_once_t load_once = PTHREAD_ONCE_INIT;
 
 static void load(void) {
-    void *handle = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
-    if (handle == NULL) {
-        snprintf(load_fault, sizeof(load_fault), "%s", dlerror());
-        return;
-    }
-    const struct {
-        const char *name;
-        void *place;
-    } functions[] = {
+    const struct library_function functions[] = {
         {"curl_global_init", &lib.global_init},
         {"curl_easy_init", &lib.easy_init},
         {"curl_easy_cleanup", &lib.easy_cleanup},
@@ -73,15 +65,8 @@ static void load(void) {
         {"curl_multi_info_read", &lib.multi_info_read},
         {"curl_multi_assign", &lib.multi_assign},
     };
-    for (size_t i = 0; i < COUNT_OF(functions); i++) {
-        void *function = dlsym(handle, functions[i].name);
-        if (function == NULL) {
-            snprintf(load_fault, sizeof(load_fault), "libcurl.so.4 has no %s", functions[i].name);
-            return;
-        }
-        memcpy(functions[i].place, &function, sizeof(function));
-    }
-    if (lib.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    if (library_load("libcurl.so.4", functions, COUNT_OF(functions), load_fault) &&
+        lib.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         snprintf(load_fault, sizeof(load_fault), "libcurl does not start");
 }
 

@@ -5,7 +5,6 @@
 #include "server/auth_jwt_keys.h"
 
 #include <cjose/cjose.h>
-#include <dlfcn.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -16,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/library.h"
 #include "base/mem.h"
 #include "codec/base64.h"
 #include "codec/json.h"
@@ -52,15 +52,7 @@ static char load_fault[256]; /* empty: loaded */
 static pthread_once_t load_once = PTHREAD_ONCE_INIT;
 
 static void load(void) {
-    void *handle = dlopen("libcjose.so.0", RTLD_NOW | RTLD_LOCAL);
-    if (handle == NULL) {
-        snprintf(load_fault, sizeof(load_fault), "%s", dlerror());
-        return;
-    }
-    const struct {
-        const char *name;
-        void *place;
-    } functions[] = {
+    const struct library_function functions[] = {
         {"cjose_jwk_create_RSA_spec", &lib.create_rsa},
         {"cjose_jwk_create_EC_spec", &lib.create_ec},
         {"cjose_jwk_release", &lib.release},
@@ -68,14 +60,7 @@ static void load(void) {
         {"cjose_jws_verify", &lib.verify},
         {"cjose_jws_release", &lib.jws_release},
     };
-    for (size_t i = 0; i < COUNT_OF(functions); i++) {
-        void *function = dlsym(handle, functions[i].name);
-        if (function == NULL) {
-            snprintf(load_fault, sizeof(load_fault), "libcjose.so.0 has no %s", functions[i].name);
-            return;
-        }
-        memcpy(functions[i].place, &function, sizeof(function));
-    }
+    library_load("libcjose.so.0", functions, COUNT_OF(functions), load_fault);
 }
 
 static bool loaded(struct error *e) {
