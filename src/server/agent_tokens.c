@@ -50,7 +50,7 @@ static bool secret_is(const struct agent_tokens *t, enum agent_token_kind kind, 
 }
 
 struct str agent_token(struct agent_tokens *t, enum agent_token_kind kind, struct arena *arena) {
-    if (!atomic_load_explicit(&t->some[kind], memory_order_acquire)) {
+    if (!agent_token_is_set(t, kind)) {
         return STR("");
     }
     pthread_mutex_lock(&t->mutex);
@@ -62,10 +62,7 @@ struct str agent_token(struct agent_tokens *t, enum agent_token_kind kind, struc
 }
 
 bool agent_token_is_set(struct agent_tokens *t, enum agent_token_kind kind) {
-    pthread_mutex_lock(&t->mutex);
-    bool set = t->secrets[kind].len > 0;
-    pthread_mutex_unlock(&t->mutex);
-    return set;
+    return atomic_load_explicit(&t->some[kind], memory_order_acquire);
 }
 
 struct str agent_token_own(struct agent_tokens *t, struct arena *arena) {

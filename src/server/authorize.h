@@ -82,7 +82,6 @@ struct token_grants {
     struct list roles; /* struct acl_role * */
 };
 /* From the own store. */
-struct store_read;
 void token_grants_read(struct store_read *r, const struct acl_token *token, struct token_grants *g);
 
 /* One text among those that give a token its rules: a policy's, what an identity stands for, or the

@@ -17,15 +17,9 @@ bool acl_is_primary(const struct server *s) {
     return str_eq(s->options.datacenter, s->options.acl.primary_datacenter);
 }
 
-static bool has_replication_token(const struct server *s) {
-    struct arena arena = ARENA_INIT;
-    bool has = agent_token(s->tokens, AGENT_TOKEN_REPLICATION, &arena).len > 0;
-    arena_free(&arena);
-    return has;
-}
-
 bool acl_has_local_tokens(const struct server *s) {
-    return acl_is_primary(s) || (s->options.acl.token_replication && has_replication_token(s));
+    return acl_is_primary(s) || (s->options.acl.token_replication &&
+                                 agent_token_is_set(s->tokens, AGENT_TOKEN_REPLICATION));
 }
 
 bool acl_place(const struct call *c, struct str *datacenter, struct error *e) {

@@ -161,9 +161,11 @@ struct tls_session *secure_accept(struct secure *s, enum secure_port port) {
     bool verify = port == SECURE_RPC_NATIVE ||
                   (port == SECURE_RPC && s->settings.verify_incoming_rpc) ||
                   (port == SECURE_HTTPS && s->settings.verify_incoming_https);
+    struct tls_config *config = tls_config_hold(s->serve);
+    pthread_mutex_unlock(&s->mutex); /* making a session takes its time: not in line */
     struct tls_session *session =
-        tls_session_new(s->serve, verify ? TLS_SERVER_VERIFY : TLS_SERVER, STR_NONE);
-    pthread_mutex_unlock(&s->mutex);
+        tls_session_new(config, verify ? TLS_SERVER_VERIFY : TLS_SERVER, STR_NONE);
+    tls_config_release(config);
     if (port == SECURE_RPC_NATIVE) {
         tls_offer(session, STR(NATIVE_PROTOCOLS));
     } else if (port == SECURE_HTTPS) {
