@@ -1,4 +1,9 @@
-/* "/" and the web page: files embedded in the binary (http-core.md 2.1, 11.15). */
+/* "/" and the web page: files embedded in the binary (http-core.md 2.1, 11.15). Their names hold a
+ * hash of what is in them, so they are cached for good; index.html stands for every view, is asked
+ * again each time, and is told where it lies: how far the page's folder and the API are up from the
+ * path that was asked for, as relative paths, so that it is right behind a proxy that puts
+ * something before the path or takes it away.
+ */
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -38,6 +43,98 @@ static const char *type_of(struct str path) {
     return "application/octet-stream";
 }
 
+/* ---- index.html ---- */
+
+static const char security_lines[] =
+    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'self'; form-action 'none'; "
+    "frame-ancestors 'none'\r\n"
+    "X-Content-Type-Options: nosniff\r\n"
+    "Referrer-Policy: no-referrer\r\n";
+
+static struct str content_path(const struct config *c) {
+    return c->ui_content_path.len > 0 ? c->ui_content_path : STR("/ui/");
+}
+
+static size_t count_slashes(struct str path) {
+    size_t count = 0;
+    for (size_t i = 0; i < path.len && path.data[i] != '?'; i++)
+        count += path.data[i] == '/';
+    return count;
+}
+
+/* How many folders below the page's own the path is, as the client wrote it. */
+static size_t depth_of(const struct http_request *r) {
+    size_t here = count_slashes(r->target), top = count_slashes(content_path(r->config));
+    return here > top ? here - top : 0;
+}
+
+static void add_ups(struct buf *out, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        buf_add_text(out, "../");
+}
+
+/* Puts `count` steps up in the place of `old`, which follows `mark`. A page without the mark stays.
+ */
+static struct str fill_in(struct http_request *r, struct str page, struct str mark, struct str old,
+                          size_t count) {
+    struct str whole = str_format(&r->arena, STR_FMT STR_FMT, STR_ARG(mark), STR_ARG(old));
+    int64_t at = str_find(page, whole, 0);
+    if (at < 0)
+        return page;
+    struct buf out = BUF_INIT;
+    size_t end = (size_t)at + mark.len;
+    buf_add_str(&out, str_sub(page, 0, end));
+    if (count == 0)
+        buf_add_str(&out, STR("./"));
+    add_ups(&out, count);
+    buf_add_str(&out, str_sub(page, end + old.len, page.len));
+    struct str filled = str_copy(&r->arena, buf_str(&out));
+    buf_free(&out);
+    return filled;
+}
+
+static struct str fill_page(struct http_request *r, struct str page) {
+    page = fill_in(r, page, STR("<base href=\""), STR("./"), depth_of(r));
+    return fill_in(r, page, STR("<meta name=\"api\" content=\""), STR("../"),
+                   count_slashes(content_path(r->config)) - 1);
+}
+
+static void answer_page(struct http_request *r, const struct ui_file *file) {
+    struct str tag = str_format(&r->arena, "\"%s-%zu\"", file->hash, depth_of(r));
+    buf_add_text(&r->extra, security_lines);
+    buf_add_text(&r->extra, "Cache-Control: no-cache\r\n");
+    http_set_header(r, "ETag", tag);
+    if (str_find(http_header(r, "If-None-Match"), tag, 0) >= 0) {
+        buf_add_str(&r->extra, r->settings->plain_lines);
+        http_answer_empty(r, 304);
+        return;
+    }
+    answer_static(r, file->type, fill_page(r, str_of(file->data, file->len)));
+}
+
+/* ---- files ---- */
+
+static bool is_asset(struct str path) {
+    return str_has_prefix(path, STR("assets/"));
+}
+
+static void answer_embedded(struct http_request *r, const struct ui_file *file) {
+    bool packed = r->accepts_gzip && file->packed != NULL && !http_is_head(r);
+    buf_add_text(&r->extra, security_lines);
+    buf_add_text(&r->extra, is_asset(r->argument)
+                                ? "Cache-Control: public, max-age=31536000, immutable\r\n"
+                                : "Cache-Control: no-cache\r\n");
+    if (file->packed != NULL)
+        buf_add_text(&r->extra, "Vary: Accept-Encoding\r\n");
+    if (!packed) {
+        answer_static(r, file->type, str_of(file->data, file->len));
+        return;
+    }
+    buf_add_str(&r->extra, r->settings->plain_lines);
+    http_answer_owned(r, 200, file->type, str_of(file->packed, file->packed_len), true, NULL, NULL);
+}
+
 /* ui_dir. The path is clean (no ".."), so it stays below the folder. False: no such file. */
 static bool answer_from_disk(struct http_request *r, struct str path) {
     struct stat s;
@@ -57,11 +154,13 @@ static bool answer_from_disk(struct http_request *r, struct str path) {
     close(file);
     if (got != s.st_size)
         return false;
-    answer_static(r, type_of(path), str_of(bytes, (size_t)got));
+    struct str body = str_of(bytes, (size_t)got);
+    answer_static(r, type_of(path), str_is(path, "index.html") ? fill_page(r, body) : body);
     return true;
 }
 
-/* Paths that are no file are views of the page. */
+/* Paths that are no file are views of the page; but who asks for a script of an older build (or a
+ * newer one, while agents are replaced) must not get a page in its place. */
 static void ui_page(struct http_request *r) {
     if (str_is(r->argument, "index.html")) { /* the page's one address is the folder's */
         http_set_header(r, "Location", STR("./"));
@@ -74,21 +173,24 @@ static void ui_page(struct http_request *r) {
         return;
     }
     const struct ui_file *file = find_file(r->argument);
-    if (file == NULL)
-        file = find_file(STR("index.html"));
+    if (file == NULL && is_asset(r->argument)) {
+        http_answer_text(r, 404, STR("This build of the web page has no such file."));
+        return;
+    }
+    if (file != NULL) {
+        answer_embedded(r, file);
+        return;
+    }
+    file = find_file(STR("index.html"));
     if (file == NULL)
         http_answer_text(r, 404, STR("This build has no web page."));
     else
-        answer_static(r, file->type, str_of(file->data, file->len));
+        answer_page(r, file);
 }
 
 static void robots(struct http_request *r) {
     answer_static(r, "text/plain; charset=utf-8",
                   STR("# http://www.robotstxt.org\nUser-agent: *\nDisallow: *"));
-}
-
-static struct str content_path(const struct config *c) {
-    return c->ui_content_path.len > 0 ? c->ui_content_path : STR("/ui/");
 }
 
 /* Only the root itself: everything else that no pattern takes is not there. */

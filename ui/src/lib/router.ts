@@ -1,0 +1,109 @@
+// Addresses. The page lies in a folder that the server names by <base>; a view is a path below it: <datacenter>/<view>/<what>,
+// and what else there is to a view (filters, tabs, what is open) is in the query, so that each state has its link.
+//
+// Names may hold anything ("..", "//", "%2f"), and proxies like to tidy paths. So a segment is written with "~" and two hex digits
+// for what a proxy could change; nothing of that is ever percent-encoded.
+import { Store } from "./store";
+
+export const base = new URL("./", document.baseURI);
+
+const plain = /[A-Za-z0-9._@:+=,!$'()*-]/;
+
+export function encodeSegment(name: string): string {
+  if (name === "") return "~";
+  if (name === "." || name === "..") return name.replace(/\./g, "~2E");
+  let out = "";
+  for (const char of name) {
+    if (plain.test(char)) out += char;
+    else for (const byte of new TextEncoder().encode(char)) out += "~" + byte.toString(16).toUpperCase().padStart(2, "0");
+  }
+  return out;
+}
+
+export function decodeSegment(segment: string): string {
+  if (segment === "~") return "";
+  const bytes: number[] = [];
+  const raw = new TextEncoder().encode(decode(segment));
+  for (let i = 0; i < raw.length; i++) {
+    const hex = String.fromCharCode(raw[i + 1] ?? 0, raw[i + 2] ?? 0);
+    if (raw[i] === 0x7e && /^[0-9A-Fa-f]{2}$/.test(hex)) {
+      bytes.push(parseInt(hex, 16));
+      i += 2;
+    } else {
+      bytes.push(raw[i]!);
+    }
+  }
+  return new TextDecoder().decode(new Uint8Array(bytes));
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a stray "%"
+  }
+}
+
+export interface Place {
+  dc: string;
+  view: string;
+  rest: string[]; // decoded; a last "" when the path ended with "/"
+  folder: boolean; // it did
+  query: URLSearchParams;
+}
+
+function read(): Place {
+  const path = location.pathname.startsWith(base.pathname) ? location.pathname.slice(base.pathname.length) : "";
+  const [dc = "", view = "", ...rest] = path.split("/");
+  const parts = rest.map((part, i) => (part === "" && i === rest.length - 1 ? "" : decodeSegment(part)));
+  return { dc: decodeSegment(dc || "~"), view, rest: parts, folder: path.endsWith("/"), query: new URLSearchParams(location.search) };
+}
+
+export const place = new Store<Place>(read());
+window.addEventListener("popstate", () => place.set(read()));
+
+export type Query = Record<string, string | undefined>;
+
+function search(query: Query): string {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) if (value) params.set(name, value);
+  const text = params.toString();
+  return text ? "?" + text : "";
+}
+
+// segments: names as they are. folder: the path ends with "/".
+export function href(dc: string, view: string, segments: string[] = [], query: Query = {}, folder = false): string {
+  const path = [encodeSegment(dc), view, ...segments.map(encodeSegment)].join("/");
+  return base.pathname + path + (folder ? "/" : "") + search(query);
+}
+
+// An address of a view in the datacenter that is shown.
+export function to(view: string, segments: string[] = [], query: Query = {}, folder = false): string {
+  return href(place.value.dc, view, segments, query, folder);
+}
+
+// Views with unsaved input ask before they are left. Returns true when it is fine to go.
+let guard: (() => boolean) | null = null;
+export function setGuard(next: (() => boolean) | null): void {
+  guard = next;
+}
+window.addEventListener("beforeunload", (event) => {
+  if (guard && !guard()) event.preventDefault();
+});
+
+export function navigate(address: string, replace = false): void {
+  if (guard && !guard() && !window.confirm("What you have typed is not saved. Leave it?")) return;
+  guard = null;
+  history[replace ? "replaceState" : "pushState"](null, "", address);
+  place.set(read());
+  if (!replace) document.querySelector("main")?.scrollTo(0, 0);
+}
+
+// Changes parts of the query and stays in the view: undefined and "" take a part away. No entry in the history, because filters
+// change with each letter typed.
+export function setQuery(change: Query, push = false): void {
+  const query: Query = Object.fromEntries(place.value.query);
+  const address = location.pathname + search({ ...query, ...change });
+  history[push ? "pushState" : "replaceState"](null, "", address);
+  place.set(read());
+}

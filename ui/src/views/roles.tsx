@@ -1,0 +1,79 @@
+// Roles of access control: list, read, create, edit, clone, delete.
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { arg, request, useLive } from "../lib/api";
+import { AclEditor, AclList, Identities, Links } from "../lib/acl";
+import { Commands } from "../lib/commands";
+import { to } from "../lib/router";
+import type { AclRole } from "../lib/types";
+import { Cell } from "../lib/virtual";
+import { Empty, Field, Link, Waiting } from "../lib/widgets";
+
+export function Roles(): JSX.Element {
+  return (
+    <AclList<AclRole>
+      view="roles"
+      path="acl/roles"
+      title="Roles"
+      one="role"
+      id={(r) => r.ID}
+      text={(r) => `${r.ID}\n${r.Name}\n${r.Description}\n${(r.Policies ?? []).map((p) => p.Name).join(" ")}`}
+      columns="g-policies"
+      heads={["Role", "Description", "Policies"]}
+      commands={<Commands list={[{ what: "All roles", path: "acl/roles", cli: ["acl", "role", "list"] }]} />}
+      row={(r) => (
+        <>
+          <Cell class="a0">
+            <Link href={to("roles", [r.ID])}>{r.Name}</Link>
+          </Cell>
+          <Cell class="a1">{r.Description}</Cell>
+          <Cell class="a2 dim">{[...(r.Policies ?? []).map((p) => p.Name), ...(r.ServiceIdentities ?? []).map((s) => `service ${s.ServiceName}`)].join(", ")}</Cell>
+        </>
+      )}
+    />
+  );
+}
+
+const fresh: AclRole = { ID: "", Name: "", Description: "", Policies: [], ServiceIdentities: [] };
+
+export function RoleView({ id }: { id: string }): JSX.Element {
+  const isNew = id === "new";
+  const live = useLive<AclRole>(isNew ? null : `acl/role/${arg(id)}`);
+  const [draft, setDraft] = useState<AclRole | null>(null);
+  const stored = isNew ? fresh : live.data;
+  if (live.error && !draft && !stored) return <Waiting live={live} what="the role" />;
+  if (!stored && !draft) return live.data === null ? <Empty title="There is no such role." /> : <Waiting live={live} what="the role" />;
+  const r = draft ?? stored!;
+  const set = (change: Partial<AclRole>): void => setDraft({ ...r, ...change });
+  const write = async (body: AclRole, path: string): Promise<AclRole> => JSON.parse((await request(path, { method: "PUT", body })).text) as AclRole;
+  return (
+    <AclEditor
+      view="roles"
+      above="Roles"
+      title={isNew ? "New role" : r.Name}
+      isNew={isNew}
+      dirty={draft !== null}
+      undo={() => setDraft(null)}
+      save={async () => {
+        const done = await write(r, isNew ? "acl/role" : `acl/role/${arg(id)}`);
+        setDraft(null);
+        return isNew ? to("roles", [done.ID]) : null;
+      }}
+      clone={
+        isNew
+          ? undefined
+          : async () => {
+              const done = await write({ ...fresh, Name: `${r.Name}-copy-${Date.now().toString(36)}`, Description: r.Description, Policies: r.Policies, ServiceIdentities: r.ServiceIdentities }, "acl/role");
+              return to("roles", [done.ID]);
+            }
+      }
+      remove={isNew ? undefined : { text: <p>Tokens that have the role “{r.Name}” lose what it allows.</p>, run: async () => void (await request(`acl/role/${arg(id)}`, { method: "DELETE" })) }}
+      commands={isNew ? undefined : <Commands list={[{ what: "This role", path: `acl/role/${arg(id)}`, cli: ["acl", "role", "read", "-id", id] }]} />}
+    >
+      <Field label="Name" value={r.Name} set={(v) => set({ Name: v })} required focus={isNew} mono hint="Letters, digits, “-” and “_”" />
+      <Field label="Description" value={r.Description} set={(v) => set({ Description: v })} />
+      <Links label="Policies" view="policies" value={r.Policies ?? []} set={(v) => set({ Policies: v })} />
+      <Identities value={r.ServiceIdentities ?? []} set={(v) => set({ ServiceIdentities: v })} />
+    </AclEditor>
+  );
+}
