@@ -12,7 +12,7 @@ export function bytes(n: number): string {
   let i = -1;
   do n /= 1024;
   while (++i < units.length - 1 && n >= 1024);
-  return `${n < 10 ? n.toFixed(2) : n.toFixed(1)} ${units[i]}`;
+  return `${+n.toPrecision(3)} ${units[i]}`;
 }
 
 export function seconds(s: number): string {

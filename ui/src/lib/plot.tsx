@@ -39,10 +39,9 @@ setInterval(() => {
   if (!document.hidden) clock.set(Date.now());
 }, 3000);
 
-function useClock(): number {
-  const [now, setNow] = useState(clock.value);
-  useEffect(() => clock.listen(() => setNow(clock.value)), []);
-  return now;
+function useClock(): void {
+  const [, setTick] = useState(0);
+  useEffect(() => clock.listen(() => setTick(clock.value)), []);
 }
 
 const W = 96;
@@ -50,9 +49,10 @@ const H = 18;
 
 // Bands: passing is a low line, what is warning or critical rises from the floor, so it is read without colours.
 export function Spark({ dc, name }: { dc: string; name: string }): JSX.Element {
-  const now = useClock();
+  useClock();
+  const now = Date.now();
   const list = histories.get(`${dc}\n${name}`) ?? [];
-  const span = Math.max(60_000, now - opened);
+  const span = Math.max(20_000, now - opened);
   const x = (t: number): number => W - ((now - t) / span) * W;
   const bars: JSX.Element[] = [];
   let trouble = 0;
@@ -86,8 +86,13 @@ const PH = 150;
 const LEFT = 58;
 const BOTTOM = 20;
 
-function ceilNice(v: number): number {
+// The top of an axis: a round number; of bytes a round number of KiB, MiB.
+function ceilNice(v: number, binary: boolean): number {
   if (v <= 0) return 1;
+  if (binary && v >= 1024) {
+    const power = 1024 ** Math.floor(Math.log2(v) / 10);
+    return ceilNice(v / power, false) * power;
+  }
   const power = 10 ** Math.floor(Math.log10(v));
   return [1, 2, 2.5, 5, 10].map((m) => m * power).find((m) => m >= v) ?? v;
 }
@@ -97,13 +102,14 @@ interface PlotProps {
   series: Series[];
   unit: (v: number) => string;
   note?: string;
+  binary?: boolean; // counts bytes
 }
 
-export function Plot({ title, series, unit, note }: PlotProps): JSX.Element {
+export function Plot({ title, series, unit, note, binary = false }: PlotProps): JSX.Element {
   const points = series.flatMap((s) => s.points);
   const last = Math.max(...points.map((p) => p[0]), 0);
   const first = Math.min(...points.map((p) => p[0]), last - 60_000);
-  const top = ceilNice(Math.max(...points.map((p) => p[1]), 0));
+  const top = ceilNice(Math.max(...points.map((p) => p[1]), 0), binary);
   const x = (t: number): number => LEFT + ((t - first) / Math.max(1, last - first)) * (PW - LEFT - 8);
   const y = (v: number): number => 10 + (1 - v / top) * (PH - BOTTOM - 10);
   return (

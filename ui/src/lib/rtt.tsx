@@ -4,11 +4,12 @@ import { roundTrip } from "./coordinates";
 import { seconds } from "./format";
 import { to } from "./router";
 import type { Coordinate } from "./types";
+import { useNarrow } from "./virtual";
 import { Empty, Link } from "./widgets";
 
-const W = 640;
 
 export function RoundTrips({ node, all }: { node: string; all: Coordinate[] }): JSX.Element {
+  const W = useNarrow() ? 340 : 640; // the letters keep their size
   const own = all.find((c) => c.Node === node);
   if (!own) return <Empty title="No coordinates of this node yet.">Agents send theirs some seconds after they joined; servers write them in batches.</Empty>;
   const others = all

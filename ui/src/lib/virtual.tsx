@@ -32,7 +32,7 @@ export function useNarrow(): boolean {
 export function VirtualList<T>(p: Props<T>): JSX.Element {
   const scroller = useRef<HTMLDivElement>(null);
   const height = useNarrow() ? (p.narrowHeight ?? p.height) : p.height;
-  const [view, setView] = useState({ first: 0, last: 60 });
+  const [view, setView] = useState({ first: 0, last: 60, scrolls: false });
   const wanted = useRef(-1); // the row that gets the focus when it is drawn
 
   const measure = (): void => {
@@ -41,7 +41,8 @@ export function VirtualList<T>(p: Props<T>): JSX.Element {
     // In steps, so that most scroll events draw nothing.
     const first = Math.max(0, Math.floor(box.scrollTop / height / 4) * 4 - SPARE);
     const last = Math.ceil((box.scrollTop + box.clientHeight) / height / 4) * 4 + SPARE;
-    setView((v) => (v.first === first && v.last === last ? v : { first, last }));
+    const scrolls = box.scrollHeight > box.clientHeight + 1;
+    setView((v) => (v.first === first && v.last === last && v.scrolls === scrolls ? v : { first, last, scrolls }));
   };
 
   useLayoutEffect(() => {
@@ -91,7 +92,7 @@ export function VirtualList<T>(p: Props<T>): JSX.Element {
     );
   }
   return (
-    <div class="list" role="table" aria-label={p.label} aria-rowcount={p.items.length}>
+    <div class={view.scrolls ? "list scrolls" : "list"} role="table" aria-label={p.label} aria-rowcount={p.items.length}>
       {p.head && (
         <div role="rowgroup" class="listhead">
           <div role="row" class={`row ${p.columns}`}>

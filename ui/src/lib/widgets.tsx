@@ -374,15 +374,16 @@ export function FilterBox({ name, value, label }: { name: string; value: string;
 
 interface SelectProps {
   label: string;
+  bare?: boolean; // its options say what it is
   value: string;
   set: (value: string) => void;
   options: [string, string][];
 }
 
-export function Select({ label, value, set, options }: SelectProps): JSX.Element {
+export function Select({ label, bare, value, set, options }: SelectProps): JSX.Element {
   return (
     <label class="select">
-      <span>{label}</span>
+      <span class={bare ? "hidden-word" : ""}>{label}</span>
       <select value={value} onChange={(event) => set(event.currentTarget.value)}>
         {options.map(([id, name]) => (
           <option key={id} value={id}>
@@ -398,7 +399,7 @@ export function Select({ label, value, set, options }: SelectProps): JSX.Element
 export function Chips({ label, name, value, options }: { label: string; name: string; value: string; options: [string, string, number, Level?][] }): JSX.Element {
   return (
     <div class="chips" role="group" aria-label={label}>
-      {options.map(([id, text, n, level]) => (
+      {options.filter(([id, , n]) => n > 0 || id !== "none" || value === id).map(([id, text, n, level]) => (
         <button key={id} type="button" class="chip" aria-pressed={value === id} onClick={() => setQuery({ [name]: value === id ? undefined : id })}>
           {level && <Sign level={level} label="" />}
           {text} <b>{n}</b>

@@ -126,7 +126,7 @@ export function Logs(): JSX.Element {
         </span>
       </div>
       {error && <Trouble error={error} />}
-      {!error && lines.length === 0 && <Empty title="Waiting for the agent to log something.">At the level “{level}” little may happen; “debug” says more.</Empty>}
+      {!error && lines.length === 0 && <Empty title="Waiting for the agent to log something.">{level === "trace" || level === "debug" ? "Nothing has happened since this view was opened." : `At the level “${level}” little may happen; “debug” says more.`}</Empty>}
       {shown.length > 0 && (
         <VirtualList
           label="Log lines"

@@ -48,8 +48,9 @@ function record(m: Metrics): void {
 
 const line = (name: string, key: string): Series => ({ name, points: history.filter((p) => Number.isFinite(p.values[key])).map((p) => [p.at, p.values[key]!]) });
 
-const perSecond = (v: number): string => `${v < 10 ? v.toFixed(1) : count(Math.round(v))}/s`;
-const millis = (v: number): string => (v > 0 && v < 0.1 ? `${(v * 1000).toFixed(0)} µs` : `${v.toFixed(v < 10 ? 2 : 0)} ms`);
+const short = (v: number): string => (v >= 100 ? count(Math.round(v)) : String(+v.toPrecision(3)));
+const perSecond = (v: number): string => `${short(v)}/s`;
+const millis = (v: number): string => (v > 0 && v < 1 ? `${short(v * 1000)} µs` : `${short(v)} ms`);
 
 function Table({ metrics, q }: { metrics: Metrics; q: string }): JSX.Element {
   const labels = (l: Record<string, string>): string => Object.entries(l).map(([k, v]) => `${k}=${v}`).join(" ");
@@ -103,7 +104,7 @@ export function MetricsView(): JSX.Element {
           <div class="plots">
             <Plot title="Requests" unit={perSecond} series={[line("HTTP requests", "requests"), line("Raft entries", "applies")]} />
             <Plot title="Commit latency" unit={millis} series={[line("commit", "commit"), line("apply", "fsm")]} note={Number.isFinite(history[history.length - 1]?.values.commit) ? undefined : "Only the leader commits; nothing was in the last ten seconds."} />
-            <Plot title="Memory" unit={bytes} series={[line("in use", "alloc"), line("from the system", "sys")]} />
+            <Plot title="Memory" unit={bytes} binary series={[line("in use", "alloc"), line("from the system", "sys")]} />
             <Plot title="Time of a request" unit={millis} series={[line("mean", "latency")]} note="Blocking queries count with the time that they wait." />
           </div>
           <h2>All of the last ten seconds</h2>

@@ -112,9 +112,9 @@ export function Services(): JSX.Element {
             ["none", "No checks", levels.none, "none"],
           ]}
         />
-        {kindsThere.length > 1 && <Select label="Kind" value={kind} set={(v) => setQuery({ kind: v })} options={[["", "any"], ...kindsThere.map((k): [string, string] => [k, kinds[k] ?? k])]} />}
-        {tags.length > 0 && <Select label="Tag" value={tag} set={(v) => setQuery({ tag: v })} options={[["", "any"], ...tags.map((t): [string, string] => [t, t])]} />}
-        <Select label="Sort" value={sort} set={(v) => setQuery({ sort: v })} options={[["", "by name"], ["health", "worst first"], ["instances", "most instances"]]} />
+        {kindsThere.length > 1 && <Select bare label="Kind" value={kind} set={(v) => setQuery({ kind: v })} options={[["", "any kind"], ...kindsThere.map((k): [string, string] => [k, kinds[k] ?? k])]} />}
+        {tags.length > 0 && <Select bare label="Tag" value={tag} set={(v) => setQuery({ tag: v })} options={[["", "any tag"], ...tags.map((t): [string, string] => [t, t])]} />}
+        <Select bare label="Sort" value={sort} set={(v) => setQuery({ sort: v })} options={[["", "by name"], ["health", "worst first"], ["instances", "most instances"]]} />
       </div>
       {live.error && live.data && <Trouble error={live.error} />}
       {!live.data && <Waiting live={live} what="the services" />}

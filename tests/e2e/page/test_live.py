@@ -1,0 +1,132 @@
+"""The page follows the cluster by itself: changes appear without a reload and without anything being drawn anew, a leader that dies
+is got over, an agent that is gone is said and waited for, and what was typed stays."""
+
+from e2e.harness import until
+from e2e.page.conftest import make_cluster, populate, put, register
+
+HOLD = 'await page.locator(`[data-row] a`, {hasText: "checkout"}).first().evaluate((e) => (window.kept = e))'
+
+
+def test_changes_appear_without_flicker(browser, cluster):
+    browser.open(cluster.url + "dc1/services")
+    browser.run('await page.getByRole("link", {name: "mailer"}).waitFor();' + HOLD)
+    browser.run("""
+        window.gone = 0;
+        await page.evaluate(() => {
+          window.blank = 0;
+          new MutationObserver(() => { if (document.querySelectorAll("[data-row]").length === 0) window.blank++; }).observe(document.body, {childList: true, subtree: true});
+        })""")
+    register(cluster.servers[0], "db-1", "10.2.0.6", "aurora", 80, ["new"], "", [("HTTP", "critical")])
+    browser.run('await page.getByRole("link", {name: "aurora"}).waitFor({timeout: 5000})')
+    register(cluster.servers[0], "db-1", "10.2.0.6", "aurora", 80, ["new"], "", [("HTTP", "passing")])
+    browser.run("""await page.waitForFunction(() => [...document.querySelectorAll("[data-row]")].some((r) =>
+        r.textContent.includes("aurora") && !r.querySelector(".sign.critical")), null, {timeout: 5000})""")
+    # The history shows that it was critical for a while.
+    browser.run("""await page.waitForFunction(() => [...document.querySelectorAll("[data-row]")].some((r) =>
+        r.textContent.includes("aurora") && r.querySelector(".spark rect.critical")))""")
+    put(cluster.servers[0], "catalog/deregister", {"Node": "db-1", "ServiceID": "aurora"})
+    browser.run('await page.getByRole("link", {name: "aurora"}).waitFor({state: "detached", timeout: 5000})')
+    same, blank = browser.run("return await page.evaluate(() => [window.kept.isConnected, window.blank])")
+    assert same, "the row of a service that did not change was made anew"
+    assert blank == 0, "the list was empty in between"
+
+
+def test_waits_are_few(browser, cluster):
+    """Whatever is shown, at most four connections wait, so that the page can always ask."""
+    browser.run("""
+        globalThis.waits = {now: 0, most: 0};
+        page.on("request", (r) => { if (r.url().includes("wait=")) { waits.now++; waits.most = Math.max(waits.most, waits.now); } });
+        const done = (r) => { if (r.url().includes("wait=")) waits.now--; };
+        page.on("requestfinished", done); page.on("requestfailed", done);""")
+    browser.open(cluster.url + "dc1/map")
+    for path in ("kv/config/motd", "nodes/roma-1?tab=rtt", "sessions", "nodes/roma-1?tab=sessions", "kv/service/checkout/leader"):
+        browser.open(cluster.url + "dc1/" + path)
+        browser.run("await page.waitForTimeout(600)")
+    most = browser.run("return waits.most")
+    assert 1 <= most <= 4, most
+
+
+def test_leader_dies(browser, shared_agents, praetor, shots):
+    cluster = make_cluster(shared_agents, praetor, "ostia-")
+    leader = cluster.leader()
+    follower = cluster.followers()[0]
+    populate(follower)
+    url = "http://%s:8500/ui/dc1/" % follower.ip
+    browser.open(url + "kv/config/motd")
+    browser.run('await page.getByLabel("Value of config/motd").fill("typed before the leader died")')
+    leader.kill()
+    cluster.wait_leader([s for s in cluster.servers if s is not leader], but=leader.raft, seconds=30)
+    # The same window, no reload: what was typed is there and can be saved now.
+    def saved():
+        browser.run('await page.getByRole("button", {name: "Save"}).click()')
+        browser.run("await page.waitForTimeout(500)")
+        return b"typed before" in follower.get("/v1/kv/config/motd?raw").body
+    until("saved by the next leader", saved, 20)
+    assert browser.seen()["dialogs"] == []
+    browser.open(url + "cluster")
+    browser.run('await page.getByText("No server may fail").waitFor({timeout: 30000})', seconds=60)
+    browser.run('await page.screenshot({path: args.path})', path=shots + "/cluster-one-failed.png")
+
+    # Another one: no quorum, no leader.
+    other = [s for s in cluster.alive() if s is not follower][0]
+    other.kill()
+    browser.open(url + "kv/config/motd")
+    browser.run("""await page.waitForFunction(() => /no leader/i.test(document.querySelector(".connection").textContent)
+        || /has no leader/.test(document.querySelector("main").textContent), null, {timeout: 40000})""", seconds=60)
+    other.launch()
+    browser.run("""await page.waitForFunction(() => document.querySelector(".connection").textContent.includes("live")
+        && !document.querySelector("main .notice.bad"), null, {timeout: 40000})""", seconds=60)
+    assert browser.run('return await page.getByLabel("Value of config/motd").inputValue()') == "typed before the leader died"
+
+
+def test_agent_gone_and_back(browser, agents, praetor, shots):
+    agent = agents(praetor, config={"ui": True}, name="solo").start()
+    put(agent, "kv/note", b"first")
+    browser.open("http://%s:8500/ui/dc1/kv/note" % agent.ip)
+    browser.run('await page.getByLabel("Value of note").fill("typed, not saved")')
+    agent.kill()
+    browser.run('await page.getByText("The agent does not answer.").first().waitFor({timeout: 20000})')
+    browser.run('await page.locator("main").getByRole("button", {name: "Save"}).click(); await page.waitForTimeout(500)')
+    browser.run('await page.screenshot({path: args.path})', path=shots + "/agent-gone.png")
+    assert browser.run('return await page.getByLabel("Value of note").inputValue()') == "typed, not saved"
+    agent.start()
+    browser.run("""await page.waitForFunction(() => document.querySelector(".connection").textContent.includes("live"), null, {timeout: 30000})""")
+    browser.run('await page.getByRole("button", {name: "Save"}).click(); await page.getByText("Saved", {exact: true}).waitFor()')
+    assert agent.get("/v1/kv/note?raw").body == b"typed, not saved"
+
+
+def test_log_follows(browser, cluster):
+    browser.open(cluster.url + "dc1/logs?level=debug")
+    browser.run('await page.waitForTimeout(500)')
+    cluster.servers[0].get("/v1/kv/needle-in-the-log")
+    browser.run("""
+        await page.getByRole("searchbox").fill("needle-in-the-log");
+        await page.locator(".logtext", {hasText: "needle-in-the-log"}).first().waitFor({timeout: 8000});
+        await page.getByRole("button", {name: "Pause"}).click();""")
+    before = browser.run('return await page.locator("[data-row]").count()')
+    cluster.servers[0].get("/v1/kv/needle-in-the-log")
+    browser.run("await page.waitForTimeout(700)")
+    assert browser.run('return await page.locator("[data-row]").count()') == before
+    browser.run("""
+        await page.getByRole("button", {name: "Go on"}).click();
+        await page.waitForFunction((n) => document.querySelectorAll("[data-row]").length > n, args.before, {timeout: 8000});""", before=before)
+
+
+def test_hidden_tab_asks_nothing(browser, cluster):
+    """A tab that nobody looks at keeps no connection busy."""
+    browser.open(cluster.url + "dc1/services")
+    browser.run('await page.getByRole("link", {name: "mailer"}).waitFor()')
+    counts = browser.run("""
+        let asked = 0;
+        page.on("request", (r) => { if (r.url().includes("wait=")) asked++; });
+        const hide = (v) => page.evaluate((hidden) => {
+          Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
+          document.dispatchEvent(new Event("visibilitychange"));
+        }, v);
+        await hide(true);
+        await page.waitForTimeout(1500);
+        const hidden = asked;
+        await hide(false);
+        await page.waitForTimeout(1500);
+        return [hidden, asked - hidden];""")
+    assert counts[0] == 0 and counts[1] >= 1, counts

@@ -1,0 +1,211 @@
+"""Every view of the page against a real cluster without access control: what it shows, its link, how it looks in light, dark and
+at a phone's width, whether all of it is named and legible, and that nothing is wider than the screen."""
+
+import os
+
+import pytest
+
+# view -> (address below dc1/, what must be in sight)
+VIEWS = {
+    "services": ("services", ["checkout-sidecar-proxy", "postgres", "pg15"]),
+    "service": ("services/postgres?open=db-1%2Fpostgres", ["connection refused", "Runbook: postgres-down", "replica", "10.2.0.6:5432", "2.4.1"]),
+    "nodes": ("nodes", ["web-1", "10.2.0.4", "leader", "rack=r1"]),
+    "node": ("nodes/roma-1", ["Serf Health Status", "Agent alive and reachable"]),
+    "node-services": ("nodes/web-2?tab=services", ["catalog-api", "10.2.0.5:9090"]),
+    "node-round-trips": ("nodes/roma-1?tab=rtt", ["roma-2", "roma-3", "median"]),
+    "node-sessions": ("nodes/roma-1?tab=sessions", ["leader election", "not renewed for 3600s"]),
+    "node-metadata": ("nodes/web-1?tab=meta", ["rack", "debian-12"]),
+    "keys": ("kv", ["config", "service", "secrets"]),
+    "key": ("kv/config/checkout/settings.json", ["settings.json", "\"currency\"", "JSON"]),
+    "key-yaml": ("kv/config/checkout/flags.yaml", ["new-basket", "rollout"]),
+    "key-binary": ("kv/secrets/logo.png", ["Not text", "89 50 4e 47"]),
+    "key-locked": ("kv/service/checkout/leader", ["Locked", "leader election"]),
+    "new-key": ("kv/config/?new=1", ["New key", "Create"]),
+    "sessions": ("sessions", ["leader election", "released"]),
+    "cluster": ("cluster", ["1 of 3 may fail", "roma-1", "roma-2", "roma-3", "Last index", "up to date"]),
+    "members": ("cluster?tab=members", ["alive", "server", "roma-3"]),
+    "agent": ("cluster?tab=agent", ["raft", "applied_index", "roma-1"]),
+    "map": ("map?node=roma-1", ["roma-2", "roma-3", "Round trip"]),
+    "log": ("logs?level=debug", ["agent.", "debug"]),
+    "metrics": ("metrics", ["Commit latency", "Memory", "consul.runtime.alloc_bytes"]),
+    "access-control-off": ("tokens", ["Access control is off in this cluster."]),
+}
+
+# What a reader of the screen hears or sees: controls without a name, pictures without a text, letters too pale.
+AUDIT = r"""
+return await page.evaluate(() => {
+  const wrong = [];
+  const seen = (e) => e.getClientRects().length > 0 && getComputedStyle(e).visibility !== "hidden";
+  const nameOf = (e) => e.getAttribute("aria-label") || e.labels?.[0]?.textContent || e.title || e.textContent || e.getAttribute("alt") || "";
+  for (const e of document.querySelectorAll("a, button, input, select, textarea, [role=button], [role=tab]"))
+    if (seen(e) && !nameOf(e).trim()) wrong.push("no name: " + e.outerHTML.slice(0, 120));
+  for (const e of document.querySelectorAll("svg"))
+    if (!e.closest("[aria-hidden=true]") && !e.hasAttribute("aria-label")) wrong.push("picture without a text: " + e.outerHTML.slice(0, 120));
+  if (document.querySelectorAll("h1").length !== 1) wrong.push("not one h1");
+  if (!document.documentElement.lang) wrong.push("no language");
+  const rgb = (c) => { const n = c.match(/[\d.]+/g).map(Number); const k = c.startsWith("color(") ? 255 : 1; return [n[0] * k, n[1] * k, n[2] * k, n[3] ?? 1]; };
+  const lum = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)).reduce((s, v, i) => s + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (e) => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor); if (c[3] > 0.99) return c; } return [255, 255, 255, 1]; };
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const told = new Set();
+  while (walk.nextNode()) {
+    const e = walk.currentNode.parentElement;
+    if (!walk.currentNode.data.trim() || !seen(e) || e.closest("svg, button:disabled, textarea, noscript, option, .hidden-word, .skip")) continue;
+    const a = lum(rgb(getComputedStyle(e).color)), b = lum(behind(e));
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    const what = e.tagName + "." + e.className;
+    if (ratio < 4.5 && !told.has(what)) { told.add(what); wrong.push(`contrast ${ratio.toFixed(2)}: ${what} "${walk.currentNode.data.trim().slice(0, 40)}"`); }
+  }
+  return wrong;
+});
+"""
+WIDTH = "return await page.evaluate(() => [document.documentElement.scrollWidth, document.querySelector('main').scrollWidth, document.querySelector('main').clientWidth])"
+
+
+def show(browser, cluster, path, texts):
+    browser.open(cluster.url + "dc1/" + path)
+    for text in texts:
+        browser.run("""
+            await page.waitForFunction((t) => {
+              const fields = [...document.querySelectorAll("main textarea, main select")].map((f) => f.value).join("\\n");
+              return (document.querySelector("main")?.innerText + fields).includes(t);
+            }, args.text)""", text=text)
+
+
+def shoot(browser, shots, name):
+    browser.run("await page.waitForTimeout(300); await page.screenshot({path: args.path})", path=os.path.join(shots, name + ".png"))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_view(browser, cluster, shots, view):
+    path, texts = VIEWS[view]
+    show(browser, cluster, path, texts)
+    assert browser.run(AUDIT) == []
+    if view in ("services", "metrics"):  # pictures over time need some
+        browser.run("await page.waitForTimeout(12000)")
+    shoot(browser, shots, view)
+
+
+@pytest.mark.parametrize("view", ["services", "service", "key", "cluster", "metrics", "map", "access-control-off"])
+def test_dark(browser, cluster, shots, view):
+    browser.fresh(colorScheme="dark")
+    show(browser, cluster, *VIEWS[view])
+    assert browser.run(AUDIT) == []
+    shoot(browser, shots, view + "-dark")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_phone(browser, cluster, shots, view):
+    browser.fresh(viewport={"width": 360, "height": 740}, hasTouch=True)
+    path, texts = VIEWS[view]
+    show(browser, cluster, path, texts[:1])
+    page, inner, room = browser.run(WIDTH)
+    assert page <= 360 and inner <= room, "wider than the screen"
+    if view in ("services", "service", "key", "cluster"):
+        shoot(browser, shots, view + "-phone")
+
+
+def test_menu_on_a_phone(browser, cluster):
+    browser.fresh(viewport={"width": 360, "height": 740}, hasTouch=True)
+    show(browser, cluster, *VIEWS["services"])
+    browser.run("""
+        await page.getByRole("button", {name: "Menu"}).click();
+        await page.getByRole("link", {name: "Cluster"}).click();
+        await page.getByText("1 of 3 may fail").waitFor();
+        if (await page.getByRole("link", {name: "Network map"}).isVisible()) throw new Error("the menu stayed");""")
+
+
+def test_filters_are_in_the_address(browser, cluster):
+    show(browser, cluster, *VIEWS["services"])
+    browser.run("""
+        await page.getByRole("searchbox").fill("pg15");
+        await page.getByRole("button", {name: /Critical/}).click();
+        await page.getByLabel("Tag").selectOption("primary");
+        await page.waitForFunction(() => document.querySelectorAll("[data-row]").length === 1);
+        await page.reload();
+        await page.getByText("1 of ").waitFor();
+        const url = new URL(page.url());
+        if (url.search !== "?q=pg15&health=critical&tag=primary") throw new Error(url.search);
+        if (await page.locator("[data-row]").count() !== 1) throw new Error("not the same after a reload");
+        await page.getByRole("link", {name: "postgres"}).click();
+        await page.getByText("postgres-down").or(page.getByText("10.2.0.6:5432")).first().waitFor();
+        await page.goBack();
+        await page.getByText("1 of ").waitFor();""")
+
+
+def test_kind_filter_and_worst_first(browser, cluster):
+    show(browser, cluster, *VIEWS["services"])
+    browser.run("""
+        await page.getByLabel("Kind").selectOption("connect-proxy");
+        await page.waitForFunction(() => document.querySelectorAll("[data-row]").length === 1);
+        await page.getByLabel("Kind").selectOption("");
+        await page.getByLabel("Sort").selectOption("health");
+        await page.waitForFunction(() => document.querySelector('[data-row="0"]').textContent.includes("postgres"));""")
+
+
+def test_search_box_and_keys(browser, cluster, shots):
+    show(browser, cluster, *VIEWS["services"])
+    browser.run("""
+        await page.keyboard.press("Control+k");
+        await page.getByRole("combobox", {name: "Search everything"}).fill("config/ch");
+        await page.getByRole("option", {name: /config\\/checkout\\//}).waitFor();
+        await page.getByRole("combobox", {name: "Search everything"}).fill("web");
+        await page.getByRole("option", {name: /web-2/}).waitFor();""")
+    shoot(browser, shots, "search")
+    browser.run("""
+        await page.keyboard.press("ArrowDown");
+        await page.keyboard.press("Enter");
+        await page.getByRole("heading", {name: /web-2/}).waitFor();
+        await page.keyboard.press("g");
+        await page.keyboard.press("k");
+        await page.getByRole("heading", {name: "Keys and values"}).waitFor();
+        await page.keyboard.press("/");
+        await page.keyboard.type("secr");
+        await page.waitForFunction(() => document.querySelectorAll("[data-row]").length === 1);
+        await page.keyboard.press("Tab");
+        await page.keyboard.press("ArrowDown");
+        await page.keyboard.press("Enter");
+        await page.getByText("logo.png").waitFor();
+        await page.keyboard.press("Escape");
+        await page.keyboard.press("?");
+        await page.getByRole("dialog", {name: "Keyboard"}).waitFor();
+        await page.keyboard.press("Escape");
+        await page.getByRole("dialog").waitFor({state: "detached"});""")
+
+
+def test_commands_to_copy(browser, cluster, shots):
+    """What is shown, as curl: the command, run, gives it."""
+    import subprocess
+    show(browser, cluster, *VIEWS["key"])
+    commands = browser.run("""
+        await page.keyboard.press("Escape");
+        await page.locator("main h1").focus();
+        await page.keyboard.press("c");
+        await page.getByRole("dialog").waitFor();
+        return await page.locator(".commandline code").allInnerTexts();""")
+    shoot(browser, shots, "commands")
+    curl = [c for c in commands if c.startswith("curl") and "raw" in c][0]
+    assert b'"currency": "EUR"' in subprocess.run(["sh", "-c", curl.replace("curl", "curl -s", 1)], capture_output=True, timeout=20).stdout
+    cli = [c for c in commands if c == "consul kv get config/checkout/settings.json"]
+    assert cli, commands
+    assert b'"currency": "EUR"' in cluster.servers[0].cli(*cli[0].split()[1:]).stdout
+
+
+def test_all_by_keyboard(browser, cluster):
+    """Tab reaches everything that can be pressed, in the order of the page, and what has the focus shows it."""
+    show(browser, cluster, *VIEWS["cluster"])
+    order = browser.run("""
+        const out = [];
+        for (let i = 0; i < 60; i++) {
+          await page.keyboard.press("Tab");
+          const at = await page.evaluate(() => { const e = document.activeElement; if (!e || e === document.body) return null;
+            const s = getComputedStyle(e); return [e.textContent.trim() || e.ariaLabel, s.outlineStyle !== "none" || s.boxShadow !== "none"]; });
+          if (!at) break;
+          out.push(at);
+        }
+        return out;""")
+    names = [name for name, _ in order]
+    for name in ("Skip to the content", "Services", "Nodes", "Servers", "roma-1", "roma-3"):
+        assert name in names, names
+    assert names.index("Services") < names.index("Servers") < names.index("roma-1")
+    assert all(visible for _, visible in order), order
