@@ -2,17 +2,17 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { link, retryNow, useLive, usePoll } from "./lib/api";
-import { inWords } from "./lib/errors";
+import { ApiError } from "./lib/errors";
 import { Icon, Sign } from "./lib/icons";
 import { Help, helpShown } from "./lib/keyboard";
 import { LoginButton, LoginDialog } from "./lib/login";
 import { Palette, paletteShown, views } from "./lib/palette";
 import { remember } from "./lib/plot";
 import { href, navigate, place, to } from "./lib/router";
-import { token, toggleTheme, theme } from "./lib/session";
+import { toggleTheme, theme } from "./lib/session";
 import { useStore } from "./lib/store";
 import type { ServiceSummary } from "./lib/types";
-import { Empty, Link, Toasts, Waiting } from "./lib/widgets";
+import { Empty, Link, Toasts, Trouble, Waiting } from "./lib/widgets";
 import { Cluster } from "./views/cluster";
 import { Kv } from "./views/kv";
 import { Logs } from "./views/logs";
@@ -64,6 +64,8 @@ function Shown(): JSX.Element {
   }
 }
 
+const noLeader = new ApiError("no-leader", 500, "");
+
 const groups: [string, string[]][] = [
   ["", ["services", "nodes", "kv", "sessions"]],
   ["Cluster", ["cluster", "map"]],
@@ -99,8 +101,8 @@ function Datacenters({ list }: { list: string[] }): JSX.Element {
   const all = list.includes(dc) ? list : [dc, ...list];
   return (
     <label class="dcselect">
-      <span>Datacenter</span>
-      <select value={dc} onChange={(event) => navigate(href(event.currentTarget.value, view || "services"))}>
+      <span aria-hidden="true">Datacenter</span>
+      <select aria-label="Datacenter" value={dc} onChange={(event) => navigate(href(event.currentTarget.value, view || "services"))}>
         {all.map((name) => (
           <option key={name} value={name}>
             {name}
@@ -111,14 +113,24 @@ function Datacenters({ list }: { list: string[] }): JSX.Element {
   );
 }
 
-function Connection(): JSX.Element {
-  const state = useStore(link);
-  const secret = useStore(token);
-  const words = state.state === "live" ? "live" : state.state === "connecting" ? "connecting" : state.error?.kind === "no-leader" ? "no leader" : "agent gone";
-  const level = state.state === "live" ? "passing" : state.state === "connecting" ? "none" : "critical";
+// Waiting queries do not notice that there is no leader any more; so it is asked for.
+function useLeaderless(): boolean {
+  const { dc } = useStore(place);
+  const leader = usePoll<string>("status/leader", 4000, { dc });
+  const lost = leader.data === "" && !leader.error;
+  useEffect(() => {
+    if (!lost) retryNow();
+  }, [lost]);
+  return lost;
+}
+
+function Connection({ leaderless }: { leaderless: boolean }): JSX.Element {
+  const { state, error } = useStore(link);
+  const trouble = state === "trouble" || leaderless;
+  const words = state === "connecting" ? "connecting" : !trouble ? "live" : leaderless || error?.kind === "no-leader" ? "no leader" : "agent gone";
   return (
-    <button type="button" class={`connection ${state.state}`} aria-live="polite" onClick={retryNow} title={state.error ? inWords(state.error, secret !== "").detail : "What you see is kept up to date by the agent"}>
-      <Sign level={level} label="" />
+    <button type="button" class={`connection ${trouble ? "trouble" : state}`} aria-live="polite" onClick={retryNow} title="Whether what you see is kept up to date; press to ask at once">
+      <Sign level={trouble ? "critical" : state === "connecting" ? "none" : "passing"} label="" />
       <span>{words}</span>
     </button>
   );
@@ -142,6 +154,7 @@ export function App(): JSX.Element {
   useStore(theme);
   const [menu, setMenu] = useState(false);
   const datacenters = usePoll<string[]>("catalog/datacenters", 20_000);
+  const leaderless = useLeaderless();
   const services = useLive<ServiceSummary[]>(at.dc ? "internal/ui/services" : null);
   useTitle();
   useEffect(() => {
@@ -171,7 +184,7 @@ export function App(): JSX.Element {
         {at.dc && <Datacenters list={datacenters.data ?? []} />}
         <Navigation close={() => setMenu(false)} />
         <div class="sidefoot">
-          <Connection />
+          <Connection leaderless={leaderless} />
         </div>
       </aside>
       <div class="stage">
@@ -193,6 +206,11 @@ export function App(): JSX.Element {
           </button>
           <LoginButton />
         </div>
+        {leaderless && (
+          <div class="banner">
+            <Trouble error={noLeader} />
+          </div>
+        )}
         <main>{at.dc && at.view ? <Shown /> : <Waiting live={datacenters} what="the agent" />}</main>
       </div>
       <Palette />

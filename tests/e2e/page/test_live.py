@@ -11,7 +11,6 @@ def test_changes_appear_without_flicker(browser, cluster):
     browser.open(cluster.url + "dc1/services")
     browser.run('await page.getByRole("link", {name: "mailer"}).waitFor();' + HOLD)
     browser.run("""
-        window.gone = 0;
         await page.evaluate(() => {
           window.blank = 0;
           new MutationObserver(() => { if (document.querySelectorAll("[data-row]").length === 0) window.blank++; }).observe(document.body, {childList: true, subtree: true});
@@ -71,11 +70,12 @@ def test_leader_dies(browser, shared_agents, praetor, shots):
     other = [s for s in cluster.alive() if s is not follower][0]
     other.kill()
     browser.open(url + "kv/config/motd")
-    browser.run("""await page.waitForFunction(() => /no leader/i.test(document.querySelector(".connection").textContent)
-        || /has no leader/.test(document.querySelector("main").textContent), null, {timeout: 40000})""", seconds=60)
+    browser.run("""await page.waitForFunction(() => /no leader/.test(document.querySelector(".connection").textContent)
+        && /The cluster has no leader/.test(document.querySelector(".stage").textContent), null, {timeout: 40000})""", seconds=60)
+    browser.run('await page.screenshot({path: args.path})', path=shots + "/no-leader.png")
     other.launch()
     browser.run("""await page.waitForFunction(() => document.querySelector(".connection").textContent.includes("live")
-        && !document.querySelector("main .notice.bad"), null, {timeout: 40000})""", seconds=60)
+        && !document.querySelector(".stage .notice"), null, {timeout: 40000})""", seconds=60)
     assert browser.run('return await page.getByLabel("Value of config/motd").inputValue()') == "typed before the leader died"
 
 

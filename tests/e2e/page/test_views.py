@@ -120,7 +120,7 @@ def test_filters_are_in_the_address(browser, cluster):
     browser.run("""
         await page.getByRole("searchbox").fill("pg15");
         await page.getByRole("button", {name: /Critical/}).click();
-        await page.getByLabel("Tag").selectOption("primary");
+        await page.getByLabel("Tag", {exact: true}).selectOption("primary");
         await page.waitForFunction(() => document.querySelectorAll("[data-row]").length === 1);
         await page.reload();
         await page.getByText("1 of ").waitFor();
@@ -136,10 +136,10 @@ def test_filters_are_in_the_address(browser, cluster):
 def test_kind_filter_and_worst_first(browser, cluster):
     show(browser, cluster, *VIEWS["services"])
     browser.run("""
-        await page.getByLabel("Kind").selectOption("connect-proxy");
+        await page.getByLabel("Kind", {exact: true}).selectOption("connect-proxy");
         await page.waitForFunction(() => document.querySelectorAll("[data-row]").length === 1);
-        await page.getByLabel("Kind").selectOption("");
-        await page.getByLabel("Sort").selectOption("health");
+        await page.getByLabel("Kind", {exact: true}).selectOption("");
+        await page.getByLabel("Sort", {exact: true}).selectOption("health");
         await page.waitForFunction(() => document.querySelector('[data-row="0"]').textContent.includes("postgres"));""")
 
 

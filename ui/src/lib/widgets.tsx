@@ -383,8 +383,8 @@ interface SelectProps {
 export function Select({ label, bare, value, set, options }: SelectProps): JSX.Element {
   return (
     <label class="select">
-      <span class={bare ? "hidden-word" : ""}>{label}</span>
-      <select value={value} onChange={(event) => set(event.currentTarget.value)}>
+      {!bare && <span aria-hidden="true">{label}</span>}
+      <select aria-label={label} value={value} onChange={(event) => set(event.currentTarget.value)}>
         {options.map(([id, name]) => (
           <option key={id} value={id}>
             {name}
