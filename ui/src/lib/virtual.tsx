@@ -33,6 +33,7 @@ export function VirtualList<T>(p: Props<T>): JSX.Element {
   const scroller = useRef<HTMLDivElement>(null);
   const height = useNarrow() ? (p.narrowHeight ?? p.height) : p.height;
   const [view, setView] = useState({ first: 0, last: 60, scrolls: false });
+  const drawn = useRef<{ of: Props<T> | null; height: number; rows: Map<number, JSX.Element> }>({ of: null, height: 0, rows: new Map() });
   const wanted = useRef(-1); // the row that gets the focus when it is drawn
 
   const measure = (): void => {
@@ -82,15 +83,21 @@ export function VirtualList<T>(p: Props<T>): JSX.Element {
   };
 
   const end = Math.min(p.items.length, view.last);
-  const rows = [];
+  // Rows that were drawn for these very properties are the same objects, which Preact passes over: scrolling costs new rows only.
+  if (drawn.current.of !== p || drawn.current.height !== height) drawn.current = { of: p, height, rows: new Map() };
+  const rows: JSX.Element[] = [];
+  const kept = new Map<number, JSX.Element>();
   for (let i = Math.min(view.first, Math.max(0, end - 1)); i < end; i++) {
     const item = p.items[i]!;
-    rows.push(
-      <div key={p.keyOf(item, i)} role="row" aria-rowindex={i + 1} data-row={i} class={`row ${p.columns}`} style={{ transform: `translateY(${i * height}px)`, height: `${height}px` }}>
+    const row = drawn.current.rows.get(i) ?? (
+      <div key={p.keyOf(item, i)} role="row" aria-rowindex={i + 1} data-row={i} class={`row ${p.columns}`} style={{ top: `${i * height}px`, height: `${height}px` }}>
         {p.row(item, i)}
-      </div>,
+      </div>
     );
+    kept.set(i, row);
+    rows.push(row);
   }
+  drawn.current.rows = kept;
   return (
     <div class={view.scrolls ? "list scrolls" : "list"} role="table" aria-label={p.label} aria-rowcount={p.items.length}>
       {p.head && (
