@@ -160,7 +160,8 @@ export function App(): JSX.Element {
   useEffect(() => {
     const own = datacenters.data?.[0];
     if (own && (!at.dc || !at.view)) navigate(href(at.dc || own, "services"), true);
-  }, [datacenters.data, at.dc, at.view]);
+    else if (at.view === "acls") navigate(href(at.dc, at.rest[0] || "tokens", at.rest.slice(1)), true); // links made for the peer's page
+  }, [datacenters.data, at]);
   useEffect(() => {
     if (services.data) remember(at.dc, services.data);
   }, [services.data, at.dc]);

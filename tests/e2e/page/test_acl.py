@@ -31,13 +31,13 @@ def open_as(browser, cluster, path, secret="root"):
 
 
 def test_without_a_token(browser, secured, shots):
-    show(browser, secured, "services", ["No services yet."])
+    show(browser, secured, "services", ["none that you may see"])
     show(browser, secured, "tokens", ["This needs a token.", "Permission denied"])
     assert browser.run(AUDIT) == []
     shoot(browser, shots, "needs-a-token")
     for path in ("cluster", "logs", "metrics", "sessions", "nodes", "kv", "map"):
         browser.open(secured.url + "dc1/" + path)
-        browser.run('await page.waitForFunction(() => /needs a token|your token may see|No keys yet|No sessions|No coordinates/.test(document.querySelector("main").textContent))')
+        browser.run('await page.waitForFunction(() => /needs a token|your token may see|you may see|No sessions|No coordinates/.test(document.querySelector("main").textContent))')
 
 
 def test_log_in_and_out(browser, secured, shots):

@@ -130,3 +130,40 @@ def test_hidden_tab_asks_nothing(browser, cluster):
         await page.waitForTimeout(1500);
         return [hidden, asked - hidden];""")
     assert counts[0] == 0 and counts[1] >= 1, counts
+
+
+def test_two_datacenters(browser, agents, praetor, shots):
+    """The switch shows the other datacenter's services through this agent, and says so in the address."""
+    first = agents(praetor, config={"ui": True, "datacenter": "roma"}, name="roma").start()
+    second = agents(praetor, config={"datacenter": "ostia", "retry_join_wan": [first.ip]}, name="ostia").start()
+    put(second, "agent/service/register", {"Name": "harbour", "Port": 21})
+    put(second, "kv/over/there", b"far away")
+    until("both datacenters", lambda: sorted(first.get("/v1/catalog/datacenters").json) == ["ostia", "roma"], 30)
+    browser.open("http://%s:8500/ui/" % first.ip)
+    browser.run("""
+        await page.getByRole("link", {name: "consul"}).waitFor();
+        await page.waitForFunction(() => document.querySelectorAll(".dcselect option").length === 2, null, {timeout: 30000});
+        await page.getByLabel("Datacenter").selectOption("ostia");
+        await page.getByRole("link", {name: "harbour"}).click();
+        await page.getByRole("heading", {name: "harbour"}).waitFor();""")
+    assert browser.run("return page.url()").endswith("/ui/ostia/services/harbour")
+    browser.open("http://%s:8500/ui/ostia/kv/over/there" % first.ip)
+    browser.run('await page.waitForFunction(() => document.querySelector("main textarea")?.value === "far away")')
+    put(second, "kv/over/there", b"changed there")
+    browser.run("""
+        await page.waitForFunction(() => document.querySelector("main textarea")?.value === "changed there");
+        await page.getByLabel("Value of over/there").fill("changed from here");
+        await page.getByRole("button", {name: "Save"}).click();
+        await page.getByText("Saved", {exact: true}).waitFor();""")
+    assert second.get("/v1/kv/over/there?raw").body == b"changed from here"
+    assert first.get("/v1/kv/over/there").status == 404
+    browser.open("http://%s:8500/ui/roma/cluster?tab=wan" % first.ip)
+    browser.run('await page.getByRole("cell", {name: "ostia.ostia"}).waitFor()')
+
+
+def test_links_of_the_other_page(browser, cluster):
+    """Bookmarks of Consul's own page lead somewhere sensible."""
+    for path, heading in {"services": "Services", "services/postgres": "postgres", "nodes/web-1": "web-1", "kv": "Keys and values", "kv/config/": "Keys and values",
+                          "acls/tokens": "Access control"}.items():
+        browser.open(cluster.url + "dc1/" + path)
+        browser.run("await page.getByRole('heading', {level: 1, name: args.heading}).waitFor()", heading=heading)

@@ -54,3 +54,9 @@ export const kinds: Record<string, string> = {
   "terminating-gateway": "terminating gateway",
   "ingress-gateway": "ingress gateway",
 };
+
+// "172.801297ms", as the API has durations, in three digits.
+export function duration(text: string): string {
+  const match = /^([\d.]+)(ns|µs|ms|s)$/.exec(text);
+  return match ? `${+Number(match[1]).toPrecision(3)} ${match[2]}` : text;
+}

@@ -17,6 +17,26 @@ interface Props<T> {
   follow?: boolean; // stays at the end
 }
 
+// Which element shows which row: a row keeps its element as long as it is in sight, and one that comes into sight takes over the
+// element of one that went, so that scrolling makes no elements.
+interface Pool {
+  slots: Map<string, number>;
+  made: number;
+}
+
+function assignSlots(pool: Pool, keys: string[]): number[] {
+  const here = new Set(keys);
+  const free = [...pool.slots].filter(([key]) => !here.has(key)).map(([, slot]) => slot);
+  const next = new Map<string, number>();
+  const out = keys.map((key) => {
+    const slot = next.has(key) ? pool.made++ : (pool.slots.get(key) ?? free.shift() ?? pool.made++);
+    next.set(key, slot);
+    return slot;
+  });
+  pool.slots = next;
+  return out;
+}
+
 const narrow = window.matchMedia("(max-width: 640px)");
 
 export function useNarrow(): boolean {
@@ -34,6 +54,7 @@ export function VirtualList<T>(p: Props<T>): JSX.Element {
   const height = useNarrow() ? (p.narrowHeight ?? p.height) : p.height;
   const [view, setView] = useState({ first: 0, last: 60, scrolls: false });
   const drawn = useRef<{ of: Props<T> | null; height: number; rows: Map<number, JSX.Element> }>({ of: null, height: 0, rows: new Map() });
+  const pool = useRef<Pool>({ slots: new Map(), made: 0 });
   const wanted = useRef(-1); // the row that gets the focus when it is drawn
 
   const measure = (): void => {
@@ -87,10 +108,12 @@ export function VirtualList<T>(p: Props<T>): JSX.Element {
   if (drawn.current.of !== p || drawn.current.height !== height) drawn.current = { of: p, height, rows: new Map() };
   const rows: JSX.Element[] = [];
   const kept = new Map<number, JSX.Element>();
-  for (let i = Math.min(view.first, Math.max(0, end - 1)); i < end; i++) {
+  const begin = Math.min(view.first, Math.max(0, end - 1));
+  const slots = assignSlots(pool.current, p.items.slice(begin, end).map((item, i) => p.keyOf(item, begin + i)));
+  for (let i = begin; i < end; i++) {
     const item = p.items[i]!;
     const row = drawn.current.rows.get(i) ?? (
-      <div key={p.keyOf(item, i)} role="row" aria-rowindex={i + 1} data-row={i} class={`row ${p.columns}`} style={{ top: `${i * height}px`, height: `${height}px` }}>
+      <div key={slots[i - begin]} role="row" aria-rowindex={i + 1} data-row={i} class={`row ${p.columns}`} style={{ top: `${i * height}px`, height: `${height}px` }}>
         {p.row(item, i)}
       </div>
     );

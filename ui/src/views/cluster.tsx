@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { usePoll } from "../lib/api";
 import { Commands } from "../lib/commands";
-import { count, plural, seconds } from "../lib/format";
+import { count, duration, plural, seconds } from "../lib/format";
 import { Icon, Sign, type Level } from "../lib/icons";
 import { place, to } from "../lib/router";
 import { useStore } from "../lib/store";
@@ -72,7 +72,7 @@ function Servers({ health }: { health: AutopilotHealth }): JSX.Element {
                 <dt>Term</dt>
                 <dd>{count(s.LastTerm)}</dd>
                 <dt>Last contact</dt>
-                <dd>{s.Leader ? "leads" : s.LastContact === "-1ns" ? "none" : s.LastContact}</dd>
+                <dd>{s.Leader ? "leads" : s.LastContact === "-1ns" ? "none" : duration(s.LastContact)}</dd>
                 <dt>Gossip</dt>
                 <dd>{s.SerfStatus || "unknown"}</dd>
                 <dt>{s.Healthy ? "Stable for" : "Changed"}</dt>

@@ -186,7 +186,7 @@ export function Kv(): JSX.Element {
             <span class="dim nowrap">{q ? `${count(shown.length)} of ${count(all.length)}` : plural(all.length, "name")}</span>
           </div>
           {live.data === undefined && <Waiting live={live} what="the keys" />}
-          {live.data !== undefined && all.length === 0 && <Empty title={prefix ? "This folder is empty." : "No keys yet."}>Folders exist as long as there are keys in them.</Empty>}
+          {live.data !== undefined && all.length === 0 && <Empty title={prefix ? "Nothing is in this folder, or nothing that you may see." : "No keys, or none that you may see."}>Folders exist as long as there are keys in them.</Empty>}
           {all.length > 0 && shown.length === 0 && <Empty title="Nothing matches." />}
           {shown.length > 0 && <VirtualList label="Keys" items={shown} keyOf={(k) => k} row={row} columns="g-kv" height={32} narrowHeight={40} />}
         </div>

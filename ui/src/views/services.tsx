@@ -118,7 +118,7 @@ export function Services(): JSX.Element {
       </div>
       {live.error && live.data && <Trouble error={live.error} />}
       {!live.data && <Waiting live={live} what="the services" />}
-      {live.data && all.length === 0 && <Empty title="No services yet.">Register one with “consul services register” or a service definition in the agent’s configuration.</Empty>}
+      {live.data && all.length === 0 && <Empty title="No services, or none that you may see.">Register one with “consul services register” or a service definition in the agent’s configuration.</Empty>}
       {all.length > 0 && shown.length === 0 && <Empty title="Nothing matches.">Of {count(all.length)} services none fits the filters above.</Empty>}
       {shown.length > 0 && (
         <VirtualList
