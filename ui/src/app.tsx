@@ -1,8 +1,8 @@
 // The frame around all views: where one is, the datacenter, search, the state of the connection; and which view an address means.
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { link, retryNow, useLive, usePoll } from "./lib/api";
-import { ApiError } from "./lib/errors";
+import { leaderless, link, retryNow, useLive, usePoll } from "./lib/api";
+import { ApiError, inWords } from "./lib/errors";
 import { Icon, Sign } from "./lib/icons";
 import { Help, helpShown } from "./lib/keyboard";
 import { LoginButton, LoginDialog } from "./lib/login";
@@ -12,7 +12,7 @@ import { href, navigate, place, to } from "./lib/router";
 import { toggleTheme, theme } from "./lib/session";
 import { useStore } from "./lib/store";
 import type { ServiceSummary } from "./lib/types";
-import { Empty, Link, Toasts, Trouble, Waiting } from "./lib/widgets";
+import { Empty, Link, Toasts, Waiting } from "./lib/widgets";
 import { Cluster } from "./views/cluster";
 import { Kv } from "./views/kv";
 import { Logs } from "./views/logs";
@@ -114,25 +114,48 @@ function Datacenters({ list }: { list: string[] }): JSX.Element {
 }
 
 // Waiting queries do not notice that there is no leader any more; so it is asked for.
-function useLeaderless(): boolean {
+function useLeader(): void {
   const { dc } = useStore(place);
   const leader = usePoll<string>("status/leader", 4000, { dc });
   const lost = leader.data === "" && !leader.error;
   useEffect(() => {
+    leaderless.set(lost);
     if (!lost) retryNow();
   }, [lost]);
-  return lost;
 }
 
-function Connection({ leaderless }: { leaderless: boolean }): JSX.Element {
+function Connection(): JSX.Element {
   const { state, error } = useStore(link);
-  const trouble = state === "trouble" || leaderless;
-  const words = state === "connecting" ? "connecting" : !trouble ? "live" : leaderless || error?.kind === "no-leader" ? "no leader" : "agent gone";
+  const headless = useStore(leaderless);
+  const trouble = state === "trouble" || headless;
+  const words = state === "connecting" ? "connecting" : !trouble ? "live" : headless || error?.kind === "no-leader" ? "no leader" : "agent gone";
   return (
     <button type="button" class={`connection ${trouble ? "trouble" : state}`} aria-live="polite" onClick={retryNow} title="Whether what you see is kept up to date; press to ask at once">
       <Sign level={trouble ? "critical" : state === "connecting" ? "none" : "passing"} label="" />
       <span>{words}</span>
     </button>
+  );
+}
+
+// What concerns the whole page.
+function Banner(): JSX.Element | null {
+  const { state, error } = useStore(link);
+  const headless = useStore(leaderless);
+  const what = headless ? noLeader : state === "trouble" ? error : null;
+  if (!what) return null;
+  const plain = inWords(what, false);
+  return (
+    <div class="banner">
+      <div class="notice bad" role="alert">
+        <Sign level="warning" label="" />
+        <div class="grow">
+          <strong>{plain.title}</strong> {plain.detail}
+        </div>
+        <button type="button" class="quiet" onClick={retryNow}>
+          Try again
+        </button>
+      </div>
+    </div>
   );
 }
 
@@ -154,7 +177,7 @@ export function App(): JSX.Element {
   useStore(theme);
   const [menu, setMenu] = useState(false);
   const datacenters = usePoll<string[]>("catalog/datacenters", 20_000);
-  const leaderless = useLeaderless();
+  useLeader();
   const services = useLive<ServiceSummary[]>(at.dc ? "internal/ui/services" : null);
   useTitle();
   useEffect(() => {
@@ -185,7 +208,7 @@ export function App(): JSX.Element {
         {at.dc && <Datacenters list={datacenters.data ?? []} />}
         <Navigation close={() => setMenu(false)} />
         <div class="sidefoot">
-          <Connection leaderless={leaderless} />
+          <Connection />
         </div>
       </aside>
       <div class="stage">
@@ -207,11 +230,7 @@ export function App(): JSX.Element {
           </button>
           <LoginButton />
         </div>
-        {leaderless && (
-          <div class="banner">
-            <Trouble error={noLeader} />
-          </div>
-        )}
+        <Banner />
         <main>{at.dc && at.view ? <Shown /> : <Waiting live={datacenters} what="the agent" />}</main>
       </div>
       <Palette />

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import os
 
 import pytest
 
@@ -47,19 +48,33 @@ SCROLL = """
     });"""
 
 
+def measured_scroll(browser):
+    """One round: wall times of frames, and the processor's time that the page took for one, which others cannot lengthen much."""
+    return browser.run("""
+        globalThis.devtools ??= await context.browser().newBrowserCDPSession();
+        const cpu = async () => (await devtools.send("SystemInfo.getProcessInfo")).processInfo.filter((p) => p.type === "renderer").reduce((sum, p) => sum + p.cpuTime, 0);
+        await page.evaluate(() => { document.querySelector(".scroller").scrollTop = 0; });
+        await page.waitForTimeout(300);
+        const before = await cpu();
+        const got = await (async () => {%s})();
+        return {...got, cpu: (await cpu() - before) * 1000 / 240};""" % SCROLL)
+
+
 def smooth(browser, record_property, what):
-    """The best of three rounds: others load the machine. Sixty frames a second, with room for a stumble."""
+    """The best of three rounds. A frame's work must fit into a frame (60 a second). That it is on time as well is asserted when the
+    machine is not loaded beyond its processors by others."""
     rounds = []
     for _ in range(3):
-        browser.run("await page.evaluate(() => { document.querySelector('.scroller').scrollTop = 0; }); await page.waitForTimeout(300)")
-        rounds.append(browser.run(SCROLL))
+        rounds.append(measured_scroll(browser))
         if rounds[-1]["p95"] < 34:
             break
     best = min(rounds, key=lambda r: r["p95"])
     record(record_property, what, best)
-    assert best["median"] < 25 and best["p95"] < 60, rounds
+    assert min(r["cpu"] for r in rounds) < 1000 / 60, rounds
     assert best["holes"] == 0, "rows were missing while scrolling"
     assert best["rows"] < 120, "only what is in sight may be in the document"
+    if os.getloadavg()[0] < 1.5 * os.cpu_count():
+        assert best["median"] < 25 and best["p95"] < 60, rounds
 
 
 def record(record_property, what, got):

@@ -63,7 +63,7 @@ def test_leader_dies(browser, shared_agents, praetor, shots):
     until("saved by the next leader", saved, 20)
     assert browser.seen()["dialogs"] == []
     browser.open(url + "cluster")
-    browser.run('await page.getByText("No server may fail").waitFor({timeout: 30000})', seconds=60)
+    browser.run('await page.getByText("No further server may fail").waitFor({timeout: 30000})', seconds=60)
     browser.run('await page.screenshot({path: args.path})', path=shots + "/cluster-one-failed.png")
 
     # Another one: no quorum, no leader.
@@ -85,8 +85,8 @@ def test_agent_gone_and_back(browser, agents, praetor, shots):
     browser.open("http://%s:8500/ui/dc1/kv/note" % agent.ip)
     browser.run('await page.getByLabel("Value of note").fill("typed, not saved")')
     agent.kill()
-    browser.run('await page.getByText("The agent does not answer.").first().waitFor({timeout: 20000})')
-    browser.run('await page.locator("main").getByRole("button", {name: "Save"}).click(); await page.waitForTimeout(500)')
+    browser.run('await page.getByText("The agent does not answer.").waitFor({timeout: 20000})')  # said once
+    browser.run('await page.locator("main").getByRole("button", {name: "Save"}).click(); await page.getByText("This was not done. What you typed is kept").waitFor()')
     browser.run('await page.screenshot({path: args.path})', path=shots + "/agent-gone.png")
     assert browser.run('return await page.getByLabel("Value of note").inputValue()') == "typed, not saved"
     agent.start()

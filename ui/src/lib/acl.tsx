@@ -252,7 +252,7 @@ export function AclEditor(p: EditorProps): JSX.Element {
         }}
       >
         {p.children}
-        {error && <Trouble error={error} />}
+        {error && <Trouble error={error} own />}
         <div class="entryfoot">
           <button type="submit" class="primary" disabled={busy || (!p.dirty && !p.isNew)}>
             {p.isNew ? "Create" : "Save"}

@@ -97,6 +97,8 @@ export interface Link {
   error: ApiError | null;
 }
 export const link = new Store<Link>({ state: "connecting", error: null });
+// No leader is known, as the agent says when it is asked for one.
+export const leaderless = new Store<boolean>(false);
 
 function linkIsUp(): void {
   if (link.value.state !== "live") link.set({ state: "live", error: null });

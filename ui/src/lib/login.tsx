@@ -67,7 +67,7 @@ function LoginBox({ close }: { close: () => void }): JSX.Element {
         <label class="checkline">
           <input type="checkbox" checked={remember} onChange={(event) => setRemember(event.currentTarget.checked)} /> Remember on this device (otherwise until this tab is closed)
         </label>
-        {error && <Trouble error={error} />}
+        {error && <Trouble error={error} own />}
         <div class="buttons">
           <button type="button" onClick={close}>
             Cancel

@@ -35,8 +35,8 @@ export function RoundTrips({ node, all }: { node: string; all: Coordinate[] }): 
       </p>
       <svg viewBox={`0 0 ${W} 122`} class="dots" role="img" aria-label={`Round-trip times from ${node}: nearest ${seconds(others[0]!.time)}, median ${seconds(median)}, farthest ${seconds(others[others.length - 1]!.time)}`}>
         <path class="axisline" d={`M16 100H${W - 16}`} />
-        <path class="medianline" d={`M${x(median)} 8V106`} />
-        <text x={x(median)} y="118" text-anchor="middle">
+        <path class="medianline" d={`M${x(median)} 16V106`} />
+        <text x={x(median)} y="11" text-anchor={x(median) > W * 0.8 ? "end" : x(median) < W * 0.2 ? "start" : "middle"}>
           median
         </text>
         <text x="16" y="118">

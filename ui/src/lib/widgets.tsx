@@ -1,7 +1,7 @@
 // The parts that all views are made of: links, errors in words, tabs, dialogs, messages, copying, fields.
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { retryNow, type Live } from "./api";
+import { leaderless, link, retryNow, type Live } from "./api";
 import { asApiError, inWords, type ApiError } from "./errors";
 import { Icon, Sign, type IconName, type Level } from "./icons";
 import { navigate, setQuery } from "./router";
@@ -71,8 +71,12 @@ export function Toasts(): JSX.Element {
 
 export const loginWanted = new Store<boolean>(false);
 
-export function Trouble({ error }: { error: ApiError }): JSX.Element {
+// own: something that the user did has failed. Otherwise what concerns the whole page is said once, above all views.
+export function Trouble({ error, own }: { error: ApiError; own?: boolean }): JSX.Element | null {
   const secret = useStore(token);
+  const { state } = useStore(link);
+  const headless = useStore(leaderless);
+  if (!own && (error.kind === "gone" || error.kind === "no-leader") && (state === "trouble" || headless)) return null;
   const plain = inWords(error, secret !== "");
   const asks = error.kind === "denied" || error.kind === "unknown-token";
   const off = error.kind === "acl-off" || error.kind === "missing";
@@ -80,7 +84,7 @@ export function Trouble({ error }: { error: ApiError }): JSX.Element {
     <div class={off ? "notice" : "notice bad"} role="alert">
       <Sign level={off ? "none" : error.kind === "other" || asks ? "critical" : "warning"} label="" />
       <div class="grow">
-        <strong>{plain.title}</strong> {plain.detail}
+        <strong>{plain.title}</strong> {own && (error.kind === "gone" || error.kind === "no-leader") ? "This was not done. What you typed is kept; do it again when the connection is back." : plain.detail}
         {error.text && error.kind !== "other" && error.kind !== "missing" && <div class="said">The agent said: {error.text}</div>}
       </div>
       {asks && (
@@ -88,7 +92,7 @@ export function Trouble({ error }: { error: ApiError }): JSX.Element {
           Log in
         </button>
       )}
-      {!off && (
+      {!off && !own && (
         <button type="button" class="quiet" onClick={retryNow}>
           Try again
         </button>
@@ -104,8 +108,8 @@ export function Waiting({ live, what }: { live: Live<unknown>; what: string }): 
     const timer = setTimeout(() => setLate(true), 400);
     return () => clearTimeout(timer);
   }, []);
-  if (live.error) return <Trouble error={live.error} />;
-  return late && live.loading ? <p class="dim pad">Waiting for {what}…</p> : null;
+  if (live.error && live.error.kind !== "gone" && live.error.kind !== "no-leader") return <Trouble error={live.error} />;
+  return late && live.data === undefined ? <p class="dim pad">Waiting for {what}…</p> : null;
 }
 
 export function Empty({ title, children }: { title: string; children?: ComponentChildren }): JSX.Element {
@@ -287,7 +291,7 @@ export function Confirm({ title, action, close, run, children, ready = true }: C
     <Dialog title={title} close={close}>
       <form onSubmit={(event) => void go(event)}>
         <div class="dialogtext">{children}</div>
-        {error && <Trouble error={error} />}
+        {error && <Trouble error={error} own />}
         <div class="buttons">
           <button type="button" onClick={close}>
             Cancel

@@ -16,7 +16,7 @@ interface RaftConfiguration {
 
 const ago = (since: string): string => {
   const ms = Date.now() - new Date(since).getTime();
-  return since.startsWith("0001") || isNaN(ms) ? "–" : seconds(Math.max(0, ms) / 1000);
+  return since.startsWith("0001") || isNaN(ms) ? "unknown" : seconds(Math.max(0, ms) / 1000);
 };
 
 // What the cluster survives, as one would say it.
@@ -25,7 +25,8 @@ function verdict(health: AutopilotHealth): { level: Level; title: string; detail
   const voters = servers.filter((s) => s.Voter);
   const sick = servers.filter((s) => !s.Healthy);
   const may = Math.max(0, health.FailureTolerance);
-  const survives = may === 0 ? "No server may fail" : `${may} of ${voters.length} may fail`;
+  const further = sick.length > 0 && may === 0 ? "No further server may fail" : "";
+  const survives = further ? further : may === 0 ? "No server may fail" : `${may} ${sick.length > 0 ? "more " : ""}of ${voters.length} may fail`;
   if (!servers.some((s) => s.Leader)) return { level: "critical", title: "No leader", detail: "Nothing can be written until the servers have elected one." };
   const names = sick.map((s) => s.Name).join(", ");
   if (sick.length > 0) return { level: may === 0 ? "critical" : "warning", title: survives, detail: `${plural(sick.length, "server")} of ${servers.length} not healthy: ${names}. ${may === 0 ? "One more failure and there is no quorum: nothing could be written." : ""}` };
@@ -48,6 +49,7 @@ function Servers({ health }: { health: AutopilotHealth }): JSX.Element {
       </div>
       <div class="cards">
         {servers.map((s) => {
+          const known = s.LastIndex > 0; // it has answered since the leader leads
           const behind = top - s.LastIndex;
           return (
             <article key={s.ID} class={`card server ${s.Healthy ? "" : "sick"}`} aria-label={`Server ${s.Name}`}>
@@ -67,10 +69,10 @@ function Servers({ health }: { health: AutopilotHealth }): JSX.Element {
               <dl class="facts2">
                 <dt>Last index</dt>
                 <dd>
-                  <b>{count(s.LastIndex)}</b> {behind > 0 && s.LastIndex > 0 ? <span class="dim">{count(behind)} behind</span> : <span class="dim">up to date</span>}
+                  {known ? <b>{count(s.LastIndex)}</b> : "unknown"} {known && <span class="dim">{behind > 0 ? `${count(behind)} behind` : "up to date"}</span>}
                 </dd>
                 <dt>Term</dt>
-                <dd>{count(s.LastTerm)}</dd>
+                <dd>{known ? count(s.LastTerm) : "unknown"}</dd>
                 <dt>Last contact</dt>
                 <dd>{s.Leader ? "leads" : s.LastContact === "-1ns" ? "none" : duration(s.LastContact)}</dd>
                 <dt>Gossip</dt>
@@ -86,7 +88,7 @@ function Servers({ health }: { health: AutopilotHealth }): JSX.Element {
               </dl>
               <svg class="progress" viewBox="0 0 100 4" preserveAspectRatio="none" role="img" aria-label={`${s.Name} has ${s.LastIndex} of ${top} entries`}>
                 <rect class="all" width="100" height="4" />
-                <rect class="part" width={top ? Math.max(1, 100 - Math.min(100, behind)) : 0} height="4" />
+                <rect class="part" width={known ? Math.max(1, 100 - Math.min(100, behind)) : 0} height="4" />
               </svg>
             </article>
           );

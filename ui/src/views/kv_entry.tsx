@@ -163,7 +163,7 @@ export function KvEntryView({ name, back }: { name: string; back: string }): JSX
       </header>
       {entry?.Session && <LockNote session={entry.Session} />}
       {live.error && <Trouble error={live.error} />}
-      {error && <Trouble error={error} />}
+      {error && <Trouble error={error} own />}
       {(conflict || (refused && dirty && draft !== null && draft.basis !== index)) && (
         <Conflict
           entry={entry}
@@ -195,7 +195,7 @@ export function KvEntryView({ name, back }: { name: string; back: string }): JSX
             Undo changes
           </button>
         )}
-        {typeof shown === "string" && <Select label="Colours" value={kind} set={(v) => setLanguage(v as Language)} options={languages} />}
+        {typeof shown === "string" && <Select bare label="Colours" value={kind} set={(v) => setLanguage(v as Language)} options={languages} />}
         <label class="flags">
           <span>Flags</span>
           <input type="number" min="0" value={flags ?? flagsNow} onInput={(e) => setFlags(e.currentTarget.value)} />
@@ -282,7 +282,7 @@ export function NewKey({ prefix }: { prefix: string }): JSX.Element {
           This key exists already. <Link href={to("kv", full.split("/"))}>Open it</Link>, or choose another name.
         </p>
       )}
-      {error && <Trouble error={error} />}
+      {error && <Trouble error={error} own />}
       <Editor label="Value" value={value} set={setValue} language={kind} save={() => void save()} />
       <div class="entryfoot">
         <button type="submit" class="primary" disabled={name === ""} aria-describedby={hint}>
@@ -291,7 +291,7 @@ export function NewKey({ prefix }: { prefix: string }): JSX.Element {
         <button type="button" onClick={() => setQuery({ new: undefined })}>
           Cancel
         </button>
-        <Select label="Colours" value={kind} set={(v) => setLanguage(v as Language)} options={languages} />
+        <Select bare label="Colours" value={kind} set={(v) => setLanguage(v as Language)} options={languages} />
       </div>
       <p id={hint} class="facts">
         {fault(value, kind) && <span class="wrong">This is not valid JSON: {fault(value, kind)}.</span>}

@@ -103,7 +103,7 @@ export function NetworkMap(): JSX.Element {
                 <circle class="body" cx={d.x} cy={d.y} r={d === own ? 8 : 6} />
                 {d.level === "critical" && <path class="mark" d={`M${d.x - 3} ${d.y - 3}l6 6m0-6l-6 6`} />}
                 {(labels || d === own) && (
-                  <text x={d.x} y={d.y - 12} text-anchor="middle">
+                  <text x={d.x} y={dots.some((o) => o !== d && Math.abs(o.x - d.x) < 70 && o.y <= d.y && d.y - o.y < 42) ? d.y + 22 : d.y - 12} text-anchor="middle">
                     {d.c.Node}
                   </text>
                 )}
