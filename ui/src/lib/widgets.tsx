@@ -79,6 +79,7 @@ export function Trouble({ error, own }: { error: ApiError; own?: boolean }): JSX
   if (!own && (error.kind === "gone" || error.kind === "no-leader") && (state === "trouble" || headless)) return null;
   const plain = inWords(error, secret !== "");
   const asks = error.kind === "denied" || error.kind === "unknown-token";
+  const mayLogIn = asks && !loginWanted.value; // the box is not open already
   const off = error.kind === "acl-off" || error.kind === "missing";
   return (
     <div class={off ? "notice" : "notice bad"} role="alert">
@@ -87,7 +88,7 @@ export function Trouble({ error, own }: { error: ApiError; own?: boolean }): JSX
         <strong>{plain.title}</strong> {own && (error.kind === "gone" || error.kind === "no-leader") ? "This was not done. What you typed is kept; do it again when the connection is back." : plain.detail}
         {error.text && error.kind !== "other" && error.kind !== "missing" && <div class="said">The agent said: {error.text}</div>}
       </div>
-      {asks && (
+      {mayLogIn && (
         <button type="button" onClick={() => loginWanted.set(true)}>
           Log in
         </button>

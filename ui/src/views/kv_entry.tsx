@@ -5,7 +5,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { arg, keyArg, request, useLive } from "../lib/api";
 import { Editor } from "../lib/editor";
 import { asApiError, type ApiError } from "../lib/errors";
-import { bytes as size } from "../lib/format";
+import { bytes as size, plural } from "../lib/format";
 import { fault, guess, type Language } from "../lib/highlight";
 import { Icon } from "../lib/icons";
 import { asText, fromBase64, hexDump, toBytes } from "../lib/bytes";
@@ -160,6 +160,12 @@ export function KvEntryView({ name, back }: { name: string; back: string }): JSX
         <h2>
           <code>{name}</code> <CopyButton text={name} what="key" />
         </h2>
+        <ActionButton icon="down" kind="quiet" act={() => download(name.split("/").pop() || "value", now, "application/octet-stream")}>
+          Download
+        </ActionButton>
+        <ActionButton icon="trash" kind="quiet" act={() => setDeleting(true)}>
+          Delete
+        </ActionButton>
       </header>
       {entry?.Session && <LockNote session={entry.Session} />}
       {live.error && <Trouble error={live.error} />}
@@ -200,19 +206,12 @@ export function KvEntryView({ name, back }: { name: string; back: string }): JSX
           <span>Flags</span>
           <input type="number" min="0" value={flags ?? flagsNow} onInput={(e) => setFlags(e.currentTarget.value)} />
         </label>
-        <span class="grow" />
-        <ActionButton icon="down" act={() => download(name.split("/").pop() || "value", now, "application/octet-stream")}>
-          Download
-        </ActionButton>
-        <ActionButton icon="trash" act={() => setDeleting(true)}>
-          Delete
-        </ActionButton>
       </div>
       <p class="facts" aria-live="polite">
         {dirty ? <b>Not saved yet. </b> : ""}
         {wrong && <span class="wrong">This is not valid JSON: {wrong}. </span>}
         {size(now.length)}
-        {text?.crlf ? " · lines end with CR LF" : ""} · created at index {entry?.CreateIndex ?? 0} · changed at index {index} · locked {entry?.LockIndex ?? 0} times
+        {text?.crlf ? " · lines end with CR LF" : ""} · created at index {entry?.CreateIndex ?? 0} · changed at index {index} · locked {plural(entry?.LockIndex ?? 0, "time")}
       </p>
       {deleting && (
         <Confirm
@@ -283,6 +282,9 @@ export function NewKey({ prefix }: { prefix: string }): JSX.Element {
         </p>
       )}
       {error && <Trouble error={error} own />}
+      <span class="label" aria-hidden="true">
+        Value
+      </span>
       <Editor label="Value" value={value} set={setValue} language={kind} save={() => void save()} />
       <div class="entryfoot">
         <button type="submit" class="primary" disabled={name === ""} aria-describedby={hint}>
