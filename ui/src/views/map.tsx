@@ -101,6 +101,7 @@ export function NetworkMap(): JSX.Element {
               >
                 <circle class="height" cx={d.x} cy={d.y} r={Math.min(48, 8 + d.c.Coord.Height * perUnit)} />
                 <circle class="body" cx={d.x} cy={d.y} r={d === own ? 8 : 6} />
+                {d.level === "warning" && <path class="mark" d={`M${d.x} ${d.y - 3.5}v3.500M${d.x} ${d.y + 2.2}v0.800`} />}
                 {d.level === "critical" && <path class="mark" d={`M${d.x - 3} ${d.y - 3}l6 6m0-6l-6 6`} />}
                 {(labels || d === own) && (
                   <text x={d.x} y={dots.some((o) => o !== d && Math.abs(o.x - d.x) < 70 && o.y <= d.y && d.y - o.y < 42) ? d.y + 22 : d.y - 12} text-anchor="middle">
