@@ -1,5 +1,11 @@
 // Where the page begins.
-import "./style.css";
+import "./style/base.css";
+import "./style/frame.css";
+import "./style/controls.css";
+import "./style/lists.css";
+import "./style/views.css";
+import "./style/forms.css";
+import "./style/narrow.css";
 import { render } from "preact";
 import { App } from "./app";
 import { startKeyboard } from "./lib/keyboard";
