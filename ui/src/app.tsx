@@ -14,6 +14,7 @@ import { useStore } from "./lib/store";
 import type { ServiceSummary } from "./lib/types";
 import { Empty, Link, Toasts, Waiting } from "./lib/widgets";
 import { Cluster } from "./views/cluster";
+import { Intentions, IntentionView } from "./views/intentions";
 import { Kv } from "./views/kv";
 import { Logs } from "./views/logs";
 import { NetworkMap } from "./views/map";
@@ -47,6 +48,8 @@ function Shown(): JSX.Element {
       return <Logs />;
     case "metrics":
       return <MetricsView />;
+    case "intentions":
+      return name ? <IntentionView key={name} id={name} /> : <Intentions />;
     case "tokens":
       return name ? <TokenView key={name} id={name} /> : <Tokens />;
     case "policies":
@@ -70,7 +73,7 @@ const groups: [string, string[]][] = [
   ["", ["services", "nodes", "kv", "sessions"]],
   ["Cluster", ["cluster", "map"]],
   ["This agent", ["logs", "metrics"]],
-  ["Security", ["tokens"]],
+  ["Security", ["intentions", "tokens"]],
 ];
 
 function Navigation({ close }: { close: () => void }): JSX.Element {

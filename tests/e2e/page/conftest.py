@@ -53,6 +53,13 @@ def put(server, path, body=b"", token=None):
     return answer.json if answer.body else None
 
 
+def intend(server, source, destination, action, description="", token=None):
+    body = json.dumps({"SourceName": source, "DestinationName": destination, "Action": action, "Description": description})
+    answer = server.request("POST", "/v1/connect/intentions", body, headers={"X-Consul-Token": token} if token else {})
+    assert answer.status == 200, answer.text
+    return answer.json["ID"]
+
+
 OUTPUT = {"passing": "HTTP GET http://10.2.0.4:8443/health: 200 OK Output: {\"status\":\"up\"}",
           "warning": "latency p99 412 ms is above the threshold of 250 ms",
           "critical": "dial tcp 10.2.0.6:5432: connect: connection refused\nlast success 41 s ago"}
@@ -80,6 +87,11 @@ KEYS = {
 }
 
 
+# source, destination, action, description
+INTENTIONS = [("checkout", "postgres", "allow", "orders"), ("mailer", "postgres", "deny", "must go through the API"), ("*", "postgres", "deny", "the database is for few"),
+              ("checkout", "*", "allow", "")]
+
+
 def register(server, node, address, service, port, tags, kind, checks, token=None, meta=None):
     body = {"Node": node, "Address": address, "SkipNodeUpdate": False, "NodeMeta": meta or {},
             "Service": {"ID": service, "Service": service, "Port": port, "Tags": tags, "Kind": kind, "Meta": {"version": "2.4.1"}},
@@ -97,6 +109,8 @@ def populate(server, token=None):
             register(server, node, address, name, port, tags, kind, checks, token, {"rack": rack, "os": "debian-12"})
     for key, value in KEYS.items():
         put(server, "kv/" + key, value, token)
+    for source, destination, action, description in INTENTIONS:
+        intend(server, source, destination, action, description, token)
     session = put(server, "session/create", {"Name": "leader election", "TTL": "3600s", "Node": server.name}, token)["ID"]
     assert put(server, "kv/service/checkout/leader?acquire=" + session, "web-1", token) is True
     return session
@@ -106,10 +120,15 @@ def populate(server, token=None):
 def cluster(shared_agents, praetor):
     made = make_cluster(shared_agents, praetor, "roma-")
     made.session = populate(made.servers[0])
-    # Coordinates come some seconds after the start; autopilot calls a server healthy that has been stable for ten.
-    until("coordinates", lambda: len(made.servers[0].get("/v1/coordinate/nodes").json) == 3, 40)
-    until("healthy servers", lambda: made.servers[0].get("/v1/operator/autopilot/health").status == 200, 60)
     return made
+
+
+@pytest.fixture(scope="module")
+def settled(cluster):
+    """A cluster that is some time old: coordinates come seconds after the start; autopilot calls a server healthy that has been stable for ten."""
+    until("coordinates", lambda: len(cluster.servers[0].get("/v1/coordinate/nodes").json) == 3, 90)
+    until("healthy servers", lambda: cluster.servers[0].get("/v1/operator/autopilot/health").status == 200, 60)
+    return cluster
 
 
 @pytest.fixture(scope="module")

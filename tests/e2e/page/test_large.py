@@ -1,8 +1,8 @@
-"""Many: 10,000 services and a folder of 100,000 keys scroll smoothly; frame times are measured and bounded."""
+"""Many: 10,000 services and a folder of 100,000 keys scroll as a short list does: nothing is missing, few rows are in the document, and a
+frame costs no more. Frame times are measured and said (-rP shows them; docs/performance.md has those of a quiet machine)."""
 
 import concurrent.futures
 import json
-import os
 
 import pytest
 
@@ -60,21 +60,26 @@ def measured_scroll(browser):
         return {...got, cpu: (await cpu() - before) * 1000 / 240};""" % SCROLL)
 
 
-def smooth(browser, record_property, what):
-    """The best of three rounds. A frame's work must fit into a frame (60 a second). That it is on time as well is asserted when the
-    machine is not loaded beyond its processors by others."""
-    rounds = []
-    for _ in range(3):
-        rounds.append(measured_scroll(browser))
-        if rounds[-1]["p95"] < 34:
-            break
-    best = min(rounds, key=lambda r: r["p95"])
+def filtered(browser, text):
+    browser.run("""
+        const rows = (await page.locator(".scroller > .runway").boundingBox()).height;
+        await page.getByRole("searchbox").fill(args.text);
+        await page.waitForFunction((h) => document.querySelector(".scroller > .runway").getBoundingClientRect().height !== h, rows);
+        await page.waitForTimeout(300);""", text=text)
+
+
+def smooth(browser, record_property, what, few):
+    """A frame of the long list takes about the processor's time of one of a list that is a tenth as long or less (the best of three
+    rounds each: a ratio, whatever else the machine does)."""
+    long = [measured_scroll(browser) for _ in range(3)]
+    filtered(browser, few)
+    short = [measured_scroll(browser) for _ in range(3)]
+    filtered(browser, "")
+    best = min(long, key=lambda r: r["p95"])
     record(record_property, what, best)
-    assert min(r["cpu"] for r in rounds) < 1000 / 60, rounds
-    assert best["holes"] == 0, "rows were missing while scrolling"
-    assert best["rows"] < 120, "only what is in sight may be in the document"
-    if os.getloadavg()[0] < 1.5 * os.cpu_count():
-        assert best["median"] < 25 and best["p95"] < 60, rounds
+    assert all(r["holes"] == 0 for r in long), "rows were missing while scrolling"
+    assert all(r["rows"] < 120 for r in long), "only what is in sight may be in the document"
+    assert min(r["cpu"] for r in long) < 2.5 * min(r["cpu"] for r in short), (long, short)
 
 
 def record(record_property, what, got):
@@ -85,19 +90,16 @@ def record(record_property, what, got):
 def test_ten_thousand_services(browser, crowd, record_property):
     browser.open("http://%s:8500/ui/dc1/services" % crowd.ip)
     browser.run('await page.getByText("10,001 services").waitFor({timeout: 30000}); await page.waitForTimeout(1000)')
-    smooth(browser, record_property, "services")
-    took = browser.run("""
-        const began = Date.now();
+    smooth(browser, record_property, "services", "team-7")
+    browser.run("""
         await page.getByRole("searchbox").fill("09876");
-        await page.waitForFunction(() => document.querySelectorAll("[data-row]").length === 1);
-        return Date.now() - began;""")
-    assert took < 1500, took
+        await page.waitForFunction(() => document.querySelectorAll("[data-row]").length === 1);""")
 
 
 def test_hundred_thousand_keys(browser, crowd, record_property):
     browser.open("http://%s:8500/ui/dc1/kv/many/" % crowd.ip)
     browser.run('await page.getByText("100,000 names").waitFor({timeout: 30000}); await page.waitForTimeout(1000)')
-    smooth(browser, record_property, "keys")
+    smooth(browser, record_property, "keys", "key-0000")
     # By keyboard to the very end, and into the last key.
     browser.run("""
         await page.locator(".scroller").focus();

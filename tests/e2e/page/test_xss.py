@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from e2e.page.conftest import put
+from e2e.page.conftest import intend, put
 
 EVIL = ["<script>window.pwned=1</script>", "<img src=x onerror=window.pwned=1>", "\"><svg onload=window.pwned=1>", "javascript:window.pwned=1",
         "'-window.pwned=1-'", "{{constructor.constructor('window.pwned=1')()}}", "</textarea><script>window.pwned=1</script>", "%3Cscript%3Ewindow.pwned=1%3C/script%3E"]
@@ -20,7 +20,8 @@ def look(browser, url, text):
     assert browser.run(CHECK) == [None, 0, 0, 0, 0], url
 
 
-def test_nothing_runs(browser, cluster):
+def test_nothing_runs(browser, settled):
+    cluster = settled
     server = cluster.servers[0]
     for i, evil in enumerate(EVIL):
         put(server, "catalog/register", {
@@ -30,8 +31,9 @@ def test_nothing_runs(browser, cluster):
                         "ServiceID": "id%d %s" % (i, evil)}]})
         put(server, "kv/evil/" + quote(evil, safe=""), evil.encode())
         put(server, "session/create", {"Name": "E" + evil, "Node": server.name})
+        intention = intend(server, "i%d %s" % (i, evil), "j%d %s" % (i, evil), "deny", "D" + evil)
     from e2e.page.test_xss import EVIL as all_evil
-    for view in ("services", "nodes", "kv/evil/", "sessions", "map", "cluster?tab=members"):
+    for view in ("services", "nodes", "kv/evil/", "sessions", "intentions", "intentions/" + intention, "map", "cluster?tab=members"):
         look(browser, cluster.url + "dc1/" + view, "pwned" if view not in ("map", "cluster?tab=members") else "roma-1")
     for i, evil in enumerate(all_evil):
         for view, text in (("services", "s%d %s" % (i, evil)), ("nodes", "n%d %s" % (i, evil))):

@@ -254,7 +254,7 @@ class LiveQuery<T> {
 
   private pause(index: number, next: number, took: number): number {
     if (this.poll > 0) return this.poll;
-    if (index > 0 && next === index && took < 500) return 3000; // it does not wait for changes
+    if (next === 0 || (next === index && took < 500)) return 3000; // it does not wait for changes
     if (index === 0) return 0;
     return this.text !== null && this.text.length > LARGE ? 1000 : 100;
   }

@@ -29,6 +29,7 @@ export const views: [string, string, IconName, string][] = [
   ["map", "Network map", "map", "m"],
   ["logs", "Agent log", "logs", "l"],
   ["metrics", "Metrics", "metrics", "t"],
+  ["intentions", "Intentions", "intentions", "i"],
   ["tokens", "Access control", "tokens", "a"],
 ];
 

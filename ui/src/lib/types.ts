@@ -154,6 +154,7 @@ export interface AclPolicy {
   Description: string;
   Rules?: string;
   Datacenters?: string[] | null;
+  ModifyIndex?: number;
 }
 
 export interface AclRole {
@@ -163,4 +164,23 @@ export interface AclRole {
   Policies?: AclLink[] | null;
   ServiceIdentities?: { ServiceName: string; Datacenters?: string[] | null }[] | null;
   NodeIdentities?: { NodeName: string; Datacenter: string }[] | null;
+  ModifyIndex?: number;
+}
+
+export interface Intention {
+  ID: string;
+  Description: string;
+  SourceNS: string;
+  SourceName: string;
+  DestinationNS: string;
+  DestinationName: string;
+  SourceType: string;
+  Action: "allow" | "deny";
+  DefaultAddr?: string;
+  DefaultPort?: number;
+  Meta: Record<string, string> | null;
+  Precedence: number;
+  CreatedAt?: string;
+  UpdatedAt?: string;
+  ModifyIndex?: number;
 }

@@ -2,9 +2,10 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { arg, request, useLive } from "../lib/api";
-import { AclEditor, AclList, MANAGEMENT } from "../lib/acl";
+import { AclList, MANAGEMENT } from "../lib/acl";
 import { Commands } from "../lib/commands";
 import { Editor } from "../lib/editor";
+import { RecordEditor } from "../lib/records";
 import { to } from "../lib/router";
 import type { AclPolicy } from "../lib/types";
 import { Cell } from "../lib/virtual";
@@ -50,12 +51,14 @@ export function PolicyView({ id }: { id: string }): JSX.Element {
 
   const write = async (body: AclPolicy, path: string): Promise<AclPolicy> => JSON.parse((await request(path, { method: "PUT", body })).text) as AclPolicy;
   return (
-    <AclEditor
+    <RecordEditor
       view="policies"
       above="Policies"
       title={isNew ? "New policy" : p.Name}
       isNew={isNew}
       dirty={draft !== null}
+      version={isNew ? undefined : stored?.ModifyIndex}
+      gone={!isNew && live.data === null}
       undo={() => setDraft(null)}
       fixed={fixed ? "This policy comes with the cluster and allows everything; its rules cannot be changed." : undefined}
       save={async () => {
@@ -88,6 +91,6 @@ export function PolicyView({ id }: { id: string }): JSX.Element {
         hint="Names with commas between them; empty: all"
         readOnly={fixed}
       />
-    </AclEditor>
+    </RecordEditor>
   );
 }

@@ -2,8 +2,9 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { arg, request, useLive } from "../lib/api";
-import { AclEditor, AclList, Identities, Links } from "../lib/acl";
+import { AclList, Identities, Links } from "../lib/acl";
 import { Commands } from "../lib/commands";
+import { RecordEditor } from "../lib/records";
 import { to } from "../lib/router";
 import type { AclRole } from "../lib/types";
 import { Cell } from "../lib/virtual";
@@ -47,12 +48,14 @@ export function RoleView({ id }: { id: string }): JSX.Element {
   const set = (change: Partial<AclRole>): void => setDraft({ ...r, ...change });
   const write = async (body: AclRole, path: string): Promise<AclRole> => JSON.parse((await request(path, { method: "PUT", body })).text) as AclRole;
   return (
-    <AclEditor
+    <RecordEditor
       view="roles"
       above="Roles"
       title={isNew ? "New role" : r.Name}
       isNew={isNew}
       dirty={draft !== null}
+      version={isNew ? undefined : stored?.ModifyIndex}
+      gone={!isNew && live.data === null}
       undo={() => setDraft(null)}
       save={async () => {
         const done = await write(r, isNew ? "acl/role" : `acl/role/${arg(id)}`);
@@ -74,6 +77,6 @@ export function RoleView({ id }: { id: string }): JSX.Element {
       <Field label="Description" value={r.Description} set={(v) => set({ Description: v })} />
       <Links label="Policies" view="policies" value={r.Policies ?? []} set={(v) => set({ Policies: v })} />
       <Identities value={r.ServiceIdentities ?? []} set={(v) => set({ ServiceIdentities: v })} />
-    </AclEditor>
+    </RecordEditor>
   );
 }

@@ -10,6 +10,7 @@ import { place, setQuery, to } from "../lib/router";
 import { useStore } from "../lib/store";
 import type { Instance } from "../lib/types";
 import { Back, Chips, Empty, FilterBox, Head, Link, Pairs, Tabs, Tags, Trouble, Waiting } from "../lib/widgets";
+import { IntentionsOf } from "./intentions";
 import { Counts } from "./services";
 
 const idOf = (i: Instance): string => `${i.Node.Node}/${i.Service.ID}`;
@@ -102,6 +103,7 @@ export function ServiceView({ name }: { name: string }): JSX.Element {
               { id: "instances", name: "Instances", count: all.length },
               { id: "checks", name: "Checks", count: checks.length },
               { id: "tags", name: "Tags", count: tags.length },
+              { id: "intentions", name: "Intentions" },
             ]}
           />
           {tab === "instances" && (
@@ -131,6 +133,7 @@ export function ServiceView({ name }: { name: string }): JSX.Element {
             </>
           )}
           {tab === "checks" && <CheckList checks={checks.filter((c, i) => checks.findIndex((d) => d.Node === c.Node && d.CheckID === c.CheckID) === i)} withService />}
+          {tab === "intentions" && <IntentionsOf name={name} />}
           {tab === "tags" &&
             (tags.length === 0 ? (
               <Empty title="No tags." />

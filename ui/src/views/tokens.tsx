@@ -2,10 +2,11 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { arg, getJson, request, useLive } from "../lib/api";
-import { AclEditor, AclList, ANONYMOUS, Identities, Links } from "../lib/acl";
+import { AclList, ANONYMOUS, Identities, Links } from "../lib/acl";
 import { Commands } from "../lib/commands";
 import { moment } from "../lib/format";
 import { Icon } from "../lib/icons";
+import { RecordEditor } from "../lib/records";
 import { to } from "../lib/router";
 import { token } from "../lib/session";
 import { useStore } from "../lib/store";
@@ -85,12 +86,14 @@ export function TokenView({ id }: { id: string }): JSX.Element {
     return isNew ? to("tokens", [done.AccessorID]) : null;
   };
   return (
-    <AclEditor
+    <RecordEditor
       view="tokens"
       above="Tokens"
       title={isNew ? "New token" : t.Description || "Token"}
       isNew={isNew}
       dirty={draft !== null}
+      version={isNew ? undefined : stored?.ModifyIndex}
+      gone={!isNew && live.data === null}
       undo={() => setDraft(null)}
       fixed={legacy ? "A token of the old system (before Consul 1.4): it can be read here and deleted, and upgraded by “consul acl token update -upgrade-legacy”." : undefined}
       save={save}
@@ -139,6 +142,6 @@ export function TokenView({ id }: { id: string }): JSX.Element {
           {t.ExpirationTime && ` · expires ${moment(t.ExpirationTime)}`}
         </p>
       )}
-    </AclEditor>
+    </RecordEditor>
   );
 }
