@@ -63,11 +63,21 @@ def test_from_beginning_to_end(browser, cluster, shots):
     after = stored(cluster)[("mailer", "redis")]
     assert after["Action"] == "allow" and after["Meta"] == made["Meta"] and after["ID"] == made["ID"]
     browser.run("""
+        await page.getByRole("button", {name: "Clone"}).click();
+        await page.getByRole("heading", {name: "New intention"}).waitFor();
+        if (!(await page.getByRole("radio", {name: "allow"}).isChecked())) throw new Error("another action");
+        await page.getByLabel("Source", {exact: true}).fill("vault");
+        await page.getByRole("button", {name: "Create"}).click();
+        await page.getByRole("heading", {name: "vault → redis"}).waitFor();
+        await page.getByRole("link", {name: "‹ Intentions"}).click();
+        await page.getByRole("link", {name: "mailer → redis"}).click();
+        await page.getByRole("heading", {name: "mailer → redis"}).waitFor();
         await page.getByRole("button", {name: "Delete"}).click();
         await page.getByRole("dialog").getByRole("button", {name: "Delete"}).click();
         await page.getByText("Deleted").waitFor();
         await page.getByRole("link", {name: "checkout → *"}).waitFor();""")
-    assert ("mailer", "redis") not in stored(cluster)
+    left = stored(cluster)
+    assert ("mailer", "redis") not in left and left[("vault", "redis")]["Action"] == "allow"
 
 
 def test_somebody_else_is_quicker(browser, cluster):

@@ -109,7 +109,8 @@ interface EditorProps {
   gone?: boolean; // somebody else has deleted it
   save: () => Promise<string | null>; // the address to go to then
   remove?: { text: ComponentChildren; run: () => Promise<void> };
-  clone?: () => Promise<string>;
+  clone?: () => Promise<string>; // the address of the copy
+  cloned?: string; // what is said then
   undo: () => void;
   commands?: JSX.Element;
   children: ComponentChildren;
@@ -144,7 +145,7 @@ export function RecordEditor(p: EditorProps): JSX.Element {
     <section class="view">
       <Head title={p.title} above={<Back href={to(p.view)}>{p.above}</Back>}>
         {p.clone && (
-          <ActionButton icon="copy" act={() => void attempt(p.clone!, "Cloned: this is the copy")}>
+          <ActionButton icon="copy" act={() => void attempt(p.clone!, p.cloned ?? "Cloned: this is the copy")}>
             Clone
           </ActionButton>
         )}

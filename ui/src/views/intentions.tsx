@@ -187,6 +187,15 @@ function ServiceInput({ label, value, set }: { label: string; value: string; set
 
 const fresh: Intention = { ID: "", Description: "", SourceNS: "default", SourceName: "", DestinationNS: "default", DestinationName: "", SourceType: "consul", Action: "deny", Meta: {}, Precedence: 0 };
 
+// A new one can be given with the address: from a service, and as the copy of another.
+const begun = (query: URLSearchParams): Intention => ({
+  ...fresh,
+  SourceName: query.get("source") ?? "",
+  DestinationName: query.get("destination") ?? "",
+  Action: query.get("action") === "allow" ? "allow" : "deny",
+  Description: query.get("description") ?? "",
+});
+
 // "name=value", one a line. A line without "=" is a name with an empty value.
 const toLines = (meta: Record<string, string>): string => Object.entries(meta).map(([k, v]) => `${k}=${v}`).join("\n");
 function fromLines(text: string): Record<string, string> {
@@ -220,7 +229,7 @@ export function IntentionView({ id }: { id: string }): JSX.Element {
   const live = useLive<Intention[]>(isNew ? null : LIST);
   const [draft, setDraft] = useState<Intention | null>(null);
   const [meta, setMeta] = useState<string | null>(null); // as it is typed
-  const stored = isNew ? { ...fresh, DestinationName: query.get("destination") ?? "", SourceName: query.get("source") ?? "" } : live.data?.find((i) => i.ID === id);
+  const stored = isNew ? begun(query) : live.data?.find((i) => i.ID === id);
   if (!stored && !draft) return live.data ? <Empty title="There is no such intention.">It may have been deleted, or your token may not see it.</Empty> : <Waiting live={live} what="the intention" />;
   const i = draft ?? stored!;
   const set = (change: Partial<Intention>): void => setDraft({ ...i, ...change });
@@ -247,6 +256,8 @@ export function IntentionView({ id }: { id: string }): JSX.Element {
         undo();
         return null;
       }}
+      clone={isNew ? undefined : () => Promise.resolve(to("intentions", ["new"], { source: i.SourceName, destination: i.DestinationName, action: i.Action, description: i.Description }))}
+      cloned="A copy: give it another source or destination"
       remove={
         isNew
           ? undefined
