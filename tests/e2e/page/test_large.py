@@ -90,7 +90,7 @@ def record(record_property, what, got):
 def test_ten_thousand_services(browser, crowd, record_property):
     browser.open("http://%s:8500/ui/dc1/services" % crowd.ip)
     browser.run('await page.getByText("10,001 services").waitFor({timeout: 30000}); await page.waitForTimeout(1000)')
-    smooth(browser, record_property, "services", "team-7")
+    smooth(browser, record_property, "services", "v3")
     browser.run("""
         await page.getByRole("searchbox").fill("09876");
         await page.waitForFunction(() => document.querySelectorAll("[data-row]").length === 1);""")
@@ -99,7 +99,7 @@ def test_ten_thousand_services(browser, crowd, record_property):
 def test_hundred_thousand_keys(browser, crowd, record_property):
     browser.open("http://%s:8500/ui/dc1/kv/many/" % crowd.ip)
     browser.run('await page.getByText("100,000 names").waitFor({timeout: 30000}); await page.waitForTimeout(1000)')
-    smooth(browser, record_property, "keys", "key-0000")
+    smooth(browser, record_property, "keys", "key-000")
     # By keyboard to the very end, and into the last key.
     browser.run("""
         await page.locator(".scroller").focus();
