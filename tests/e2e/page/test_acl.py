@@ -154,7 +154,7 @@ def test_token_from_beginning_to_end(browser, secured):
         await page.getByLabel("Service name").press("Enter");
         await page.getByLabel("Expires after").fill("2h");
         await page.getByRole("button", {name: "Create"}).click();
-        await page.getByText("expires").waitFor();""")
+        await page.getByRole("heading", {name: "made by hand"}).waitFor();""")
     made = [t for t in read(secured, "acl/tokens") if t["Description"] == "made by hand"][0]
     assert [p["Name"] for p in made["Policies"]] == ["checkout-write"] and [r["Name"] for r in made["Roles"]] == ["developers"]
     assert made["ServiceIdentities"][0]["ServiceName"] == "billing" and made["ExpirationTime"]
