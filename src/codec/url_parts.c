@@ -59,6 +59,20 @@ struct str url_host(struct str url) {
     return authority;
 }
 
+struct str url_path(struct str url) {
+    size_t start, end;
+    if (!find_authority(url, &start, &end)) {
+        size_t scheme = url_scheme(url).len;
+        end = scheme > 0 ? scheme + 1 : 0;
+        if (scheme > 0 && !str_has_prefix(str_sub(url, end, url.len), STR("/")))
+            return STR("");
+    }
+    size_t stop = end;
+    while (stop < url.len && url.data[stop] != '?' && url.data[stop] != '#')
+        stop++;
+    return str_sub(url, end, stop - end);
+}
+
 struct str url_port(struct str url) {
     struct str authority = url_authority(url);
     ptrdiff_t colon = port_colon(authority);
@@ -67,17 +81,107 @@ struct str url_port(struct str url) {
 
 /* ---- what is refused ---- */
 
-static bool is_hex(char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+static int hex_value(char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
-/* The first '%' that no two hexadecimal digits follow, with what follows; absent: none. */
-static struct str bad_escape(struct str s) {
-    for (size_t i = 0; i < s.len; i++)
-        if (s.data[i] == '%' &&
-            (i + 2 >= s.len || !is_hex(s.data[i + 1]) || !is_hex(s.data[i + 2])))
-            return str_sub(s, i, 3);
+static bool is_alphanumeric(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_one_of(char c, const char *set) {
+    return c != '\0' && strchr(set, c) != NULL;
+}
+
+/* ASCII that stands for itself in a host. */
+static bool is_of_host(char c) {
+    return is_alphanumeric(c) || is_one_of(c, "-_.~!$&'()*+,;=:[]<>\"");
+}
+
+enum part { PART_OTHER, PART_HOST, PART_ZONE /* of an IPv6 address */ };
+
+/* In a host only what is not ASCII can be escaped, and "%"; in a zone what could stand there. */
+static bool may_be_escaped(enum part part, int value) {
+    switch (part) {
+    case PART_HOST:
+        return value >= 0x80 || value == '%';
+    case PART_ZONE:
+        return value == '%' || value == ' ' || (value < 0x80 && is_of_host((char)value));
+    default:
+        return true;
+    }
+}
+
+/* What is wrong with a part's characters and escapes; absent: nothing. */
+static struct str fault_in(struct str s, enum part part, struct arena *arena) {
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.data[i];
+        if (c == '%') {
+            int high = i + 1 < s.len ? hex_value(s.data[i + 1]) : -1;
+            int low = i + 2 < s.len ? hex_value(s.data[i + 2]) : -1;
+            if (high < 0 || low < 0 || !may_be_escaped(part, high * 16 + low)) {
+                struct str quoted = str_quote(arena, str_sub(s, i, 3));
+                return str_format(arena, "invalid URL escape " STR_FMT, STR_ARG(quoted));
+            }
+            i += 2;
+        } else if (part != PART_OTHER && (unsigned char)c < 0x80 && !is_of_host(c)) {
+            struct str quoted = str_quote(arena, str_sub(s, i, 1));
+            return str_format(arena, "invalid character " STR_FMT " in host name", STR_ARG(quoted));
+        }
+    }
     return STR_NONE;
+}
+
+/* `port` with its colon; there may be none, or only the colon. */
+static struct str fault_of_port(struct str port, struct arena *arena) {
+    bool ok = port.len == 0 || port.data[0] == ':';
+    for (size_t i = 1; i < port.len; i++)
+        ok = ok && port.data[i] >= '0' && port.data[i] <= '9';
+    if (ok)
+        return STR_NONE;
+    struct str quoted = str_quote(arena, port);
+    return str_format(arena, "invalid port " STR_FMT " after host", STR_ARG(quoted));
+}
+
+static ptrdiff_t find_last(struct str s, char c) {
+    ptrdiff_t i = (ptrdiff_t)s.len - 1;
+    while (i >= 0 && s.data[i] != c)
+        i--;
+    return i;
+}
+
+static struct str fault_of_authority(struct str authority, struct arena *arena) {
+    bool bracketed = authority.len > 0 && authority.data[0] == '[';
+    ptrdiff_t end = find_last(authority, bracketed ? ']' : ':');
+    if (bracketed && end < 0)
+        return STR("missing ']' in host");
+    size_t port = end < 0 ? authority.len : (size_t)end + (bracketed ? 1 : 0);
+    struct str fault = fault_of_port(str_sub(authority, port, authority.len), arena);
+    if (fault.data != NULL)
+        return fault;
+    struct str address = bracketed ? str_sub(authority, 0, (size_t)end) : STR("");
+    ptrdiff_t zone = str_find(address, STR("%25"), 0);
+    if (zone < 0)
+        return fault_in(authority, PART_HOST, arena);
+    fault = fault_in(str_sub(address, 0, (size_t)zone), PART_HOST, arena);
+    return fault.data != NULL
+               ? fault
+               : fault_in(str_sub(address, (size_t)zone, address.len), PART_ZONE, arena);
+}
+
+static struct str fault_of_user(struct str url, struct arena *arena) {
+    size_t start, end;
+    if (!find_authority(url, &start, &end))
+        return STR_NONE;
+    ptrdiff_t at = find_last(str_sub(url, start, end - start), '@');
+    struct str user = at < 0 ? STR("") : str_sub(url, start, (size_t)at);
+    for (size_t i = 0; i < user.len; i++)
+        if (!is_alphanumeric(user.data[i]) && !is_one_of(user.data[i], "-._:~!$&'()*+,;=%@"))
+            return STR("net/url: invalid userinfo");
+    return fault_in(user, PART_OTHER, arena);
 }
 
 static bool has_controls(struct str url) {
@@ -87,44 +191,19 @@ static bool has_controls(struct str url) {
     return false;
 }
 
-static struct str path_of(struct str url) {
-    size_t start, end;
-    if (!find_authority(url, &start, &end)) {
-        if (url_scheme(url).len > 0)
-            return STR("");
-        end = 0;
-    }
-    size_t stop = end;
-    while (stop < url.len && strchr("?#", url.data[stop]) == NULL)
-        stop++;
-    return str_sub(url, end, stop - end);
-}
-
-static struct str fault_of(struct str url, struct str scheme, struct arena *arena) {
+/* Without its fragment. */
+static struct str fault_of(struct str url, struct arena *arena) {
     if (has_controls(url))
         return STR("net/url: invalid control character in URL");
     if (url.len > 0 && url.data[0] == ':')
         return STR("missing protocol scheme");
-    struct str path = url, first = str_cut(&path, '/');
-    if (scheme.len == 0 && str_find_char(first, ':') >= 0)
+    struct str rest = url, path = str_cut(&rest, '?'), first = str_cut(&path, '/');
+    if (url_scheme(url).len == 0 && str_find_char(first, ':') >= 0)
         return STR("first path segment in URL cannot contain colon");
-    struct str authority = url_authority(url), port = url_port(url);
-    if (authority.len > 0 && authority.data[0] == '[' && str_find_char(authority, ']') < 0)
-        return STR("missing ']' in host");
-    for (size_t i = 0; i < port.len; i++)
-        if (port.data[i] < '0' || port.data[i] > '9') {
-            struct str shown = str_format(arena, ":" STR_FMT, STR_ARG(port));
-            struct str quoted = str_quote(arena, shown);
-            return str_format(arena, "invalid port " STR_FMT " after host", STR_ARG(quoted));
-        }
-    struct str escape = bad_escape(path_of(url));
-    if (escape.data != NULL) {
-        struct str quoted = str_quote(arena, escape);
-        return str_format(arena, "invalid URL escape " STR_FMT, STR_ARG(quoted));
-    }
-    if (str_find_char(authority, ' ') >= 0)
-        return STR("invalid character \" \" in host name");
-    return STR_NONE;
+    struct str fault = fault_of_authority(url_authority(url), arena);
+    if (fault.data == NULL)
+        fault = fault_of_user(url, arena);
+    return fault.data != NULL ? fault : fault_in(url_path(url), PART_OTHER, arena);
 }
 
 /* ---- how it is written ---- */
@@ -142,10 +221,15 @@ static void add_escaped(struct buf *out, struct str s, bool path) {
 }
 
 bool url_valid(struct str url, struct arena *arena, struct error *e) {
-    struct str fault = fault_of(url, url_scheme(url), arena);
+    struct str fragment = url, rest = str_cut(&fragment, '#');
+    struct str fault = fault_of(rest, arena), shown = rest;
+    if (fault.data == NULL) {
+        fault = fault_in(fragment, PART_OTHER, arena);
+        shown = url;
+    }
     if (fault.data == NULL)
         return true;
-    struct str quoted = str_quote(arena, url);
+    struct str quoted = str_quote(arena, shown);
     return error_set(e, ERROR_BAD_REQUEST, "parse " STR_FMT ": " STR_FMT, STR_ARG(quoted),
                      STR_ARG(fault));
 }
@@ -158,7 +242,7 @@ bool url_normal(struct str url, struct str *out, struct arena *arena, struct err
     buf_add_str(&text, str_lower(arena, scheme));
     size_t start, end;
     if (find_authority(url, &start, &end)) {
-        struct str path = path_of(url);
+        struct str path = url_path(url);
         buf_add(&text, url.data + scheme.len, end - scheme.len);
         add_escaped(&text, path, true);
         add_escaped(&text, str_sub(url, end + path.len, url.len), false);

@@ -28,6 +28,26 @@ static void test_normal(void **state) {
         {"http://h:1 /", "parse \"http://h:1 /\": invalid port \":1 \" after host"},
         {"http://h/%zz", "parse \"http://h/%zz\": invalid URL escape \"%zz\""},
         {"http://h/%1", "parse \"http://h/%1\": invalid URL escape \"%1\""},
+        {"http:/%zz", "parse \"http:/%zz\": invalid URL escape \"%zz\""},
+        {"mailto:a%zz", "mailto:a%zz"},
+        {"a?b:c", "a?b:c"},
+        {"http://h/?%zz", "http://h/?%zz"},
+        {"http://h/#%zz", "parse \"http://h/#%zz\": invalid URL escape \"%zz\""},
+        {"http://h^/#x", "parse \"http://h^/\": invalid character \"^\" in host name"},
+        {"http://h%41/", "parse \"http://h%41/\": invalid URL escape \"%41\""},
+        {"http://h%C3%A4%25<>\"\xc3\xa4/", "http://h%C3%A4%25<>\"\xc3\xa4/"},
+        {"http://[::1/", "parse \"http://[::1/\": missing ']' in host"},
+        {"http://[::1]x/", "parse \"http://[::1]x/\": invalid port \"x\" after host"},
+        {"http://a[::1]/", "parse \"http://a[::1]/\": invalid port \":1]\" after host"},
+        {"http://h:80:90/", "http://h:80:90/"},
+        {"http://h:/", "http://h:/"},
+        {"http://[fe80::1%25%41]:1/", "http://[fe80::1%25%41]:1/"},
+        {"http://[fe80::1%25%2f]/",
+         "parse \"http://[fe80::1%25%2f]/\": invalid URL escape \"%2f\""},
+        {"http://[fe80::1%41]/", "parse \"http://[fe80::1%41]/\": invalid URL escape \"%41\""},
+        {"http://u:p%40@h/", "http://u:p%40@h/"},
+        {"http://u:%@h/", "parse \"http://u:%@h/\": invalid URL escape \"%\""},
+        {"http://u^@h/", "parse \"http://u^@h/\": net/url: invalid userinfo"},
         {"http://h/\n", "parse \"http://h/\\n\": net/url: invalid control character in URL"},
     };
     struct arena arena = ARENA_INIT;
@@ -51,6 +71,10 @@ static void test_parts(void **state) {
     assert_true(str_is(url_host(STR("http://h?x:1")), "h"));
     assert_true(str_is(url_port(STR("http://h?x:1")), ""));
     assert_true(str_is(url_host(STR("mailto:h")), ""));
+    assert_true(str_is(url_path(url), "/x@y:1"));
+    assert_true(str_is(url_path(STR("http:/a%20b#/")), "/a%20b"));
+    assert_true(str_is(url_path(STR("mailto:h")), ""));
+    assert_true(str_is(url_path(STR("a/b?c")), "a/b"));
     struct arena arena = ARENA_INIT;
     assert_true(str_is(url_shown(STR("http://u:pw@h:1/"), &arena), "http://u:***@h:1/"));
     assert_true(str_is(url_shown(STR("http://u@h:1/"), &arena), "http://u@h:1/"));
