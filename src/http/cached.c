@@ -21,6 +21,7 @@ struct http_cached {
     int64_t age;
     uint64_t asked_index;
     http_reply_writer *write;
+    http_answer_done *done;      /* instead of it, without meta headers; or NULL */
     struct agent_cache_ask *ask; /* a client agent's, while it is under way */
 };
 
@@ -99,6 +100,7 @@ static void count(const struct http_request *r, const char *what) {
         {"Catalog.ListServices", "catalog-list-services"},
         {"Catalog.ServiceNodes", "catalog-services"},
         {"Health.ServiceNodes", "health-services"},
+        {"Intention.Match", "intention-match"},
         {"PreparedQuery.Execute", "prepared-query"},
     };
     char name[96];
@@ -119,14 +121,17 @@ static void count_answer(const struct http_request *r, bool hit) {
 }
 
 static void answer_cached(struct http_request *r, struct answer *a, bool hit, int64_t age) {
-    if (r->call.endpoint->meta >= 0)
+    if (r->call.endpoint->meta >= 0 && r->cached->done == NULL)
         http_set_meta(r, &a->meta);
     count_answer(r, hit);
     http_set_header(r, "X-Cache", hit ? STR("HIT") : STR("MISS"));
     if (hit)
         http_set_header(r, "Age",
                         str_format(&r->arena, "%lld", (long long)((age + SECOND / 2) / SECOND)));
-    http_answer_shared(r, a, 200, r->cached->write);
+    if (r->cached->done != NULL)
+        r->cached->done(r, a);
+    else
+        http_answer_shared(r, a, 200, r->cached->write);
 }
 
 /* ---- on a server ---- */
@@ -178,6 +183,21 @@ bool http_cached_gone(struct http_request *r) {
 
 /* ---- for handlers ---- */
 
+static void start(struct http_request *r, const struct endpoint *endpoint, void *request,
+                  struct query_options *options, struct http_cached *c, uint32_t variant) {
+    c->asked_index = options->min_query_index;
+    r->cached = c;
+    if (agent_cache_is_used(r->server)) {
+        ask_agent_cache(r, endpoint, request, c->kind, variant);
+        return;
+    }
+    c->hit = remember(entry_key(r, endpoint, request, options), options, c->kind, &c->age);
+    if (c->kind == HTTP_CACHE_REFRESHED)
+        options->allow_stale = true; /* the cache is filled by stale reads */
+    r->call.variant = variant;
+    http_call(r, endpoint, request, answered);
+}
+
 void http_call_cached(struct http_request *r, const struct endpoint *endpoint, void *request,
                       struct query_options *options, enum http_cache_kind kind, uint32_t variant,
                       http_reply_writer *write) {
@@ -188,15 +208,13 @@ void http_call_cached(struct http_request *r, const struct endpoint *endpoint, v
     struct http_cached *c = ARENA_NEW(&r->arena, struct http_cached);
     c->kind = kind;
     c->write = write;
-    c->asked_index = options->min_query_index;
-    r->cached = c;
-    if (agent_cache_is_used(r->server)) {
-        ask_agent_cache(r, endpoint, request, kind, variant);
-        return;
-    }
-    c->hit = remember(entry_key(r, endpoint, request, options), options, kind, &c->age);
-    if (kind == HTTP_CACHE_REFRESHED)
-        options->allow_stale = true; /* the cache is filled by stale reads */
-    r->call.variant = variant;
-    http_call(r, endpoint, request, answered);
+    start(r, endpoint, request, options, c, variant);
+}
+
+void http_call_through_cache(struct http_request *r, const struct endpoint *endpoint, void *request,
+                             struct query_options *options, http_answer_done *done) {
+    struct http_cached *c = ARENA_NEW(&r->arena, struct http_cached);
+    c->kind = HTTP_CACHE_REFRESHED;
+    c->done = done;
+    start(r, endpoint, request, options, c, 0);
 }

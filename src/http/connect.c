@@ -1,9 +1,13 @@
-/* /v1/connect/ca and /v1/agent/connect: the certificate authority, and what agents hold of it
- * (connect.md 3.3, 3.10; agent.md 1.14).
+/* /v1/connect/ca and /v1/agent/connect: the certificate authority, what agents hold of it, and what
+ * they say of a connection (connect.md 2.3, 3.3, 3.10; agent.md 1.14).
  */
 #include "base/time.h"
+#include "http/authorize.h"
 #include "http/records.h"
 #include "http/room.h"
+#include "schema/intention_rules.h"
+#include "schema/requests_intention.h"
+#include "server/ca_name.h"
 #include "server/leaf.h"
 
 static void refuse(struct http_request *r, enum error_kind kind, const char *text) {
@@ -159,10 +163,79 @@ static void agent_leaf(struct http_request *r) {
                         leaf_came, r);
 }
 
-/* ---- of later issues ---- */
+/* ---- whether a connection may be ---- */
 
+struct authorize_wish {
+    struct str target;
+    struct spiffe_id source;
+};
+
+/* By the intentions of the target; where none speaks of the source it is as without intentions:
+ * access control's default, and everything without access control. */
+static void decide(struct http_request *r, struct answer *a) {
+    const struct authorize_wish *wish = r->state;
+    const struct list *matches = &((const struct indexed_intention_matches *)a->reply)->matches;
+    const struct intention *x = matches->len == 0
+                                    ? NULL
+                                    : intention_deciding(&LIST_AT(*matches, struct list, 0),
+                                                         wish->source.namespace, wish->source.name);
+    bool controlled = http_may(r) != NULL;
+    bool allowed = x != NULL ? intention_allows(x)
+                             : !controlled || server_options(r->server)->acl.default_allow;
+    struct str reason = x != NULL    ? str_format(&r->arena, "Matched intention: " STR_FMT,
+                                                  STR_ARG(intention_describe(x, &r->arena)))
+                        : controlled ? STR("Default behavior configured by ACLs")
+                                     : STR("ACLs disabled, access is allowed by default");
+    struct json_writer *w = http_json_begin(r);
+    json_open_object(w);
+    json_key(w, STR("Authorized"));
+    json_bool(w, allowed);
+    json_key(w, STR("Reason"));
+    json_str(w, reason);
+    json_close_object(w);
+    http_answer_json_written(r, 200);
+}
+
+static void authorize_permitted(struct http_request *r) {
+    const struct authorize_wish *wish = r->state;
+    if (!http_permit(r, ACL_SERVICE, ACL_WRITE, wish->target))
+        return;
+    struct intention_query_request *q = ARENA_NEW(&r->arena, struct intention_query_request);
+    q->match = ARENA_NEW(&r->arena, struct intention_query_match);
+    q->match->type = STR("destination");
+    q->match->entries = LIST_NEW(&r->arena, struct intention_match_entry, 1);
+    LIST_AT(q->match->entries, struct intention_match_entry, 0) = (struct intention_match_entry){
+        .name_space = STR(INTENTION_NAMESPACE), .name = wish->target};
+    q->options.token = http_token(r);
+    http_call_through_cache(r, &endpoint_intention_match, q, &q->options, decide);
+}
+
+/* What is wrong with the body is told to anybody. */
+static void authorize_body(struct http_request *r) {
+    struct connect_authorize_request *body = ARENA_NEW(&r->arena, struct connect_authorize_request);
+    struct authorize_wish *wish = ARENA_NEW(&r->arena, struct authorize_wish);
+    struct json_options options = {.go_type = "structs.ConnectAuthorizeRequest"};
+    struct error e = ERROR_IN(&r->arena), unread = ERROR_IN(&r->arena);
+    if (!http_body_from_json(r, &connect_authorize_request_shape, body, &options, &e)) {
+        error_prefix(&e, "Bad request: Request decode failed: ");
+        http_answer_error(r, &e);
+    } else if (body->target.len == 0) {
+        refuse(r, ERROR_BAD_REQUEST, "Bad request: Target service must be specified");
+    } else if (!spiffe_parse(body->client_cert_uri, &wish->source, &r->arena, &unread)) {
+        refuse(r, ERROR_BAD_REQUEST, "Bad request: ClientCertURI not a valid Connect identifier");
+    } else if (wish->source.kind != SPIFFE_SERVICE) {
+        refuse(r, ERROR_BAD_REQUEST, "Bad request: ClientCertURI not a valid Service identifier");
+    } else {
+        wish->target = body->target;
+        r->state = wish;
+        http_authorize(r, authorize_permitted);
+    }
+}
+
+/* Of all other parameters only the token counts; whether the mesh is on does not. */
 static void agent_authorize(struct http_request *r) {
-    http_answer_text(r, 500, STR("Connect must be enabled in order to use this endpoint"));
+    if (http_check_namespace(r))
+        http_read_body(r, 0, authorize_body);
 }
 
 const struct http_route http_routes_connect[] = {

@@ -285,6 +285,10 @@ enum http_cache_kind { HTTP_CACHE_PLAIN, HTTP_CACHE_REFRESHED };
 void http_call_cached(struct http_request *r, const struct endpoint *endpoint, void *request,
                       struct query_options *options, enum http_cache_kind kind, uint32_t variant,
                       http_reply_writer *write);
+/* The same without having been asked for ?cached, and without meta headers: done answers, with
+ * X-Cache and Age set. Whether anything is awaited or how old it may be is not asked. */
+void http_call_through_cache(struct http_request *r, const struct endpoint *endpoint, void *request,
+                             struct query_options *options, http_answer_done *done);
 /* The second half of http_call_json, for a done function. */
 void http_answer_shared(struct http_request *r, struct answer *a, int status,
                         http_reply_writer *write);

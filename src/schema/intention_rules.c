@@ -73,7 +73,32 @@ bool intention_validate(const struct intention *x, struct arena *arena, struct e
     return problems_end(&p, e);
 }
 
-bool intention_covers_source(const struct intention *x, struct str ns, struct str name) {
+static bool covers_source(const struct intention *x, struct str ns, struct str name) {
     return (is_wildcard(x->source_ns) || str_eq(x->source_ns, ns)) &&
            (is_wildcard(x->source_name) || str_eq(x->source_name, name));
+}
+
+const struct intention *intention_deciding(const struct list *intentions, struct str ns,
+                                           struct str name) {
+    for (uint32_t i = 0; i < intentions->len; i++) {
+        const struct intention *x = LIST_AT(*intentions, struct intention *, i);
+        if (x != NULL && covers_source(x, ns, name))
+            return x;
+    }
+    return NULL;
+}
+
+bool intention_allows(const struct intention *x) {
+    return str_is(x->action, "allow");
+}
+
+struct str intention_describe(const struct intention *x, struct arena *arena) {
+    char *action = str_terminated(arena, x->action);
+    for (char *c = action; *c != 0; c++)
+        *c = *c >= 'a' && *c <= 'z' ? (char)(*c - ('a' - 'A')) : *c;
+    return str_format(
+        arena,
+        "%s " STR_FMT "/" STR_FMT " => " STR_FMT "/" STR_FMT " (ID: " STR_FMT ", Precedence: %lld)",
+        action, STR_ARG(x->source_ns), STR_ARG(x->source_name), STR_ARG(x->destination_ns),
+        STR_ARG(x->destination_name), STR_ARG(x->id), (long long)x->precedence);
 }

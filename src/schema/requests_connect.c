@@ -32,3 +32,12 @@ static const struct field auto_encrypt_reply_fields[] = {
 };
 #undef OF
 SHAPE(auto_encrypt_reply, "SignedResponse");
+
+#define OF struct connect_authorize_request
+static const struct field connect_authorize_request_fields[] = {
+    F_STR("Target", target),
+    F_STR("ClientCertURI", client_cert_uri),
+    F_STR("ClientCertSerial", client_cert_serial),
+};
+#undef OF
+SHAPE(connect_authorize_request, "ConnectAuthorizeRequest");

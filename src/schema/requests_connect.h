@@ -30,6 +30,14 @@ struct auto_encrypt_reply {
     bool verify_server_hostname;
 };
 
-extern const struct shape ca_sign_request_shape, indexed_ca_roots_shape, auto_encrypt_reply_shape;
+/* The body of POST /v1/agent/connect/authorize (agent.md 1.14). */
+struct connect_authorize_request {
+    struct str target; /* a service's name */
+    struct str client_cert_uri;
+    struct str client_cert_serial; /* nobody looks at it */
+};
+
+extern const struct shape ca_sign_request_shape, indexed_ca_roots_shape, auto_encrypt_reply_shape,
+    connect_authorize_request_shape;
 
 #endif

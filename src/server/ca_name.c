@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "codec/url.h"
+#include "codec/url_parts.h"
 
 #define AGENT_NAME_MOST 43
 #define SERVICE_NAME_MOST 36 /* beside the namespace "default" */
@@ -13,11 +14,11 @@
 
 /* ---- URIs ---- */
 
-/* The next part of a path "/a/b": behind its slash, decoded. False: there is none, or it is empty.
- */
-static bool take_part(struct str *path, struct str *out, struct arena *arena) {
+/* The next part of a path "/a/b": behind its slash, as it is written. Absent: there is none, or it
+ * is empty. */
+static struct str next_part(struct str *path) {
     if (path->len == 0 || path->data[0] != '/') {
-        return false;
+        return STR_NONE;
     }
     size_t end = 1;
     while (end < path->len && path->data[end] != '/') {
@@ -25,44 +26,49 @@ static bool take_part(struct str *path, struct str *out, struct arena *arena) {
     }
     struct str part = str_sub(*path, 1, end - 1);
     *path = str_sub(*path, end, path->len);
-    return part.len > 0 && url_decode(part, false, arena, out);
+    return part.len > 0 ? part : STR_NONE;
 }
 
-static bool take_word(struct str *path, const char *word, struct arena *arena) {
-    struct str part;
-    return take_part(path, &part, arena) && str_is(part, word);
+static bool take_part(struct str *path, struct str *out, struct arena *arena) {
+    struct str part = next_part(path);
+    return part.data != NULL && url_decode(part, false, arena, out);
+}
+
+static bool take_word(struct str *path, const char *word) {
+    struct str part = next_part(path);
+    return part.data != NULL && str_is(part, word);
 }
 
 static bool parse_service(struct str path, struct spiffe_id *out, struct arena *arena) {
     out->kind = SPIFFE_SERVICE;
-    return take_word(&path, "ns", arena) && take_part(&path, &out->namespace, arena) &&
-           take_word(&path, "dc", arena) && take_part(&path, &out->datacenter, arena) &&
-           take_word(&path, "svc", arena) && take_part(&path, &out->name, arena) && path.len == 0;
+    return take_word(&path, "ns") && take_part(&path, &out->namespace, arena) &&
+           take_word(&path, "dc") && take_part(&path, &out->datacenter, arena) &&
+           take_word(&path, "svc") && take_part(&path, &out->name, arena) && path.len == 0;
 }
 
 static bool parse_agent(struct str path, struct spiffe_id *out, struct arena *arena) {
     out->kind = SPIFFE_AGENT;
     out->namespace = STR("");
-    return take_word(&path, "agent", arena) && take_word(&path, "client", arena) &&
-           take_word(&path, "dc", arena) && take_part(&path, &out->datacenter, arena) &&
-           take_word(&path, "id", arena) && take_part(&path, &out->name, arena) && path.len == 0;
+    return take_word(&path, "agent") && take_word(&path, "client") && take_word(&path, "dc") &&
+           take_part(&path, &out->datacenter, arena) && take_word(&path, "id") &&
+           take_part(&path, &out->name, arena) && path.len == 0;
 }
 
 bool spiffe_parse(struct str uri, struct spiffe_id *out, struct arena *arena, struct error *e) {
-    struct str scheme = STR("spiffe://"), path;
     *out = (struct spiffe_id){.namespace = STR(""), .datacenter = STR(""), .name = STR("")};
-    if (uri.len < scheme.len || !str_eq_fold(str_sub(uri, 0, scheme.len), scheme)) {
+    if (!str_eq_fold(url_scheme(uri), STR("spiffe"))) {
         return error_set(e, ERROR_INTERNAL, "SPIFFE ID must have 'spiffe' scheme");
     }
-    struct str rest = str_sub(uri, scheme.len, uri.len);
-    ptrdiff_t slash = str_find_char(rest, '/');
-    out->host = slash < 0 ? rest : str_sub(rest, 0, (size_t)slash);
-    path = slash < 0 ? STR("") : str_sub(rest, (size_t)slash, rest.len);
+    if (!url_valid(uri, arena, e)) {
+        return false;
+    }
+    struct str path = url_path(uri);
+    out->host = url_authority(uri);
     if (parse_service(path, out, arena) || parse_agent(path, out, arena)) {
         return true;
     }
     out->kind = SPIFFE_SIGNING;
-    return (path.len == 0 && str_find_char(out->host, '.') >= 0) ||
+    return (path.len == 0 && str_find_char(out->host, '.') > 0) ||
            error_set(e, ERROR_INTERNAL, "SPIFFE ID is not in the expected format: " STR_FMT,
                      STR_ARG(uri));
 }

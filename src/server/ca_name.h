@@ -10,14 +10,15 @@ enum spiffe_kind { SPIFFE_SERVICE, SPIFFE_AGENT, SPIFFE_SIGNING };
 
 struct spiffe_id {
     enum spiffe_kind kind;
-    struct str host;      /* the trust domain, as written */
+    struct str host;      /* the trust domain, as written, perhaps with a port */
     struct str namespace; /* services */
     struct str datacenter;
     struct str name; /* of the service, or of the agent's node */
 };
 
-/* Errors are the peer's: "SPIFFE ID must have 'spiffe' scheme", "SPIFFE ID is not in the expected
- * format: <uri>". Strings are views of the text, or in the arena. */
+/* A user, a query and a fragment play no part. Errors are the peer's: "SPIFFE ID must have 'spiffe'
+ * scheme", "SPIFFE ID is not in the expected format: <uri>", and url_valid's. Strings are views of
+ * the text, or in the arena. */
 bool spiffe_parse(struct str uri, struct spiffe_id *out, struct arena *arena, struct error *e);
 /* The id as a URI. A service's name is escaped; a node's is written as it is. */
 struct str spiffe_format(const struct spiffe_id *id, struct arena *arena);

@@ -194,12 +194,8 @@ static bool is_allowed(struct call_context *c, const struct intention_query_chec
     const struct acl_options *acl = &server_options(c->server)->acl;
     struct list matches;
     intention_match(c->store, false, check->destination_ns, check->destination_name, &matches);
-    for (uint32_t i = 0; i < matches.len; i++) {
-        const struct intention *x = LIST_AT(matches, struct intention *, i);
-        if (intention_covers_source(x, check->source_ns, check->source_name))
-            return str_is(x->action, "allow");
-    }
-    return !acl->enabled || acl->default_allow;
+    const struct intention *x = intention_deciding(&matches, check->source_ns, check->source_name);
+    return x != NULL ? intention_allows(x) : !acl->enabled || acl->default_allow;
 }
 
 static bool check_read(struct call_context *c, const void *request, void *reply, struct error *e) {

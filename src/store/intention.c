@@ -2,11 +2,11 @@
  */
 #include <stdlib.h>
 
+#include "schema/intention_rules.h"
 #include "store/apply.h"
 #include "store/connect.h"
 
 #define INDEX_NAME "connect-intentions"
-#define WILDCARD "*"
 
 /* ---- keys ---- */
 
@@ -98,10 +98,10 @@ uint64_t intention_list(struct store_read *r, struct list *intentions) {
 uint64_t intention_match(struct store_read *r, bool by_source, struct str ns, struct str name,
                          struct list *intentions) {
     enum store_table table = by_source ? TABLE_INTENTIONS_SOURCE : TABLE_INTENTIONS_DESTINATION;
-    const struct str namespaces[] = {STR(WILDCARD), ns, ns};
-    const struct str names[] = {STR(WILDCARD), STR(WILDCARD), name};
+    const struct str namespaces[] = {STR(INTENTION_WILDCARD), ns, ns};
+    const struct str names[] = {STR(INTENTION_WILDCARD), STR(INTENTION_WILDCARD), name};
     /* What covers a wildcard is only what is at least as wide. */
-    size_t count = str_is(ns, WILDCARD) ? 1 : str_is(name, WILDCARD) ? 2 : 3;
+    size_t count = str_is(ns, INTENTION_WILDCARD) ? 1 : str_is(name, INTENTION_WILDCARD) ? 2 : 3;
     uint32_t cap = 0;
     *intentions = LIST_NIL;
     watch_name(r, WATCH_TABLE, STR(INDEX_NAME));
@@ -145,22 +145,12 @@ static void intention_store(struct store_batch *b, struct str key, const struct 
 
 /* 0: exact, 1: any name of a namespace, 2: any namespace. */
 static int64_t wildness(struct str ns, struct str name) {
-    return str_is(ns, WILDCARD) ? 2 : str_is(name, WILDCARD) ? 1 : 0;
+    return str_is(ns, INTENTION_WILDCARD) ? 2 : str_is(name, INTENTION_WILDCARD) ? 1 : 0;
 }
 
 static int64_t precedence(const struct intention *x) {
     return 9 - 3 * wildness(x->destination_ns, x->destination_name) -
            wildness(x->source_ns, x->source_name);
-}
-
-/* "DENY default/web => default/db (ID: 67e0d2bc-…, Precedence: 9)" */
-static struct str describe(struct arena *arena, const struct intention *x) {
-    char *action = str_terminated(arena, x->action);
-    for (char *c = action; *c != 0; c++)
-        *c = *c >= 'a' && *c <= 'z' ? (char)(*c - ('a' - 'A')) : *c;
-    return str_format(arena, "%s %.*s/%.*s => %.*s/%.*s (ID: %.*s, Precedence: %lld)", action,
-                      STR_ARG(x->source_ns), STR_ARG(x->source_name), STR_ARG(x->destination_ns),
-                      STR_ARG(x->destination_name), STR_ARG(x->id), (long long)x->precedence);
 }
 
 static bool intention_upsert(struct store_batch *b, struct intention *x, struct error *e) {
@@ -173,7 +163,7 @@ static bool intention_upsert(struct store_batch *b, struct intention *x, struct 
     x->precedence = precedence(x);
     if (table_get(&b->read, TABLE_INTENTIONS_NAMES, names_key(&b->read, x), &other) &&
         !str_eq(other, key) && fetch(&b->read, str_copy(b->read.arena, other), &same)) {
-        struct str text = describe(b->read.arena, &same);
+        struct str text = intention_describe(&same, b->read.arena);
         return error_set(e, ERROR_INTERNAL, "duplicate intention found: %.*s", STR_ARG(text));
     }
     x->create_index = x->modify_index = b->index;

@@ -14,6 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         url_shown(out, &arena);
         url_host(out);
         url_port(out);
+        struct str path = url_path(out);
+        ASSERT(path.len <= out.len);
         struct str to = url_resolve(&arena, out, rest);
         struct error e3 = ERROR_IN(&arena);
         url_normal(to, &again, &arena, &e3);

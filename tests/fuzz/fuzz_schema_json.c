@@ -5,6 +5,7 @@
 #include "codec/json.h"
 #include "codec/msgpack.h"
 #include "schema/entries.h"
+#include "schema/requests_connect.h"
 #include "schema/txn_body.h"
 
 static const struct shape *const shapes[] = {
@@ -12,6 +13,7 @@ static const struct shape *const shapes[] = {
     &session_shape,          &prepared_query_shape,     &coordinate_update_request_shape,
     &autopilot_config_shape, &deregister_request_shape, &intention_shape,
     &acl_token_shape,        &acl_auth_method_shape,    &service_router_shape,
+    &connect_authorize_request_shape,
 };
 
 static struct buf print(const struct shape *shape, const void *object) {

@@ -43,6 +43,12 @@ static void test_spiffe(void **state) {
         {"spiffe://x.consul/ns/default/dc/dc1/svc/web", NULL, SPIFFE_SERVICE, "web", NULL},
         {"SPIFFE://x.consul/ns/default/dc/dc1/svc/a%20b", NULL, SPIFFE_SERVICE, "a b",
          "spiffe://x.consul/ns/default/dc/dc1/svc/a%20b"},
+        {"spiffe://u:p@x:80/ns/default/dc/dc1/svc/web?q#f", NULL, SPIFFE_SERVICE, "web",
+         "spiffe://x:80/ns/default/dc/dc1/svc/web"},
+        {"spiffe:/ns/default/dc/dc1/svc/%77eb%2541", NULL, SPIFFE_SERVICE, "web%41",
+         "spiffe:///ns/default/dc/dc1/svc/web%2541"},
+        {"spiffe://x/ns/default/dc/dc1/svc/a%2Fb", NULL, SPIFFE_SERVICE, "a/b",
+         "spiffe://x/ns/default/dc/dc1/svc/a/b"},
         {"spiffe://x/agent/client/dc/dc1/id/N1", NULL, SPIFFE_AGENT, "N1", NULL},
         {"spiffe://x.consul", NULL, SPIFFE_SIGNING, "", NULL},
         {"http://x/agent/client/dc/dc1/id/n", "SPIFFE ID must have 'spiffe' scheme"},
@@ -51,6 +57,15 @@ static void test_spiffe(void **state) {
         {"spiffe://x", "SPIFFE ID is not in the expected format: spiffe://x"},
         {"spiffe://x/agent/client/dc//id/n",
          "SPIFFE ID is not in the expected format: spiffe://x/agent/client/dc//id/n"},
+        {"spiffe://.consul", "SPIFFE ID is not in the expected format: spiffe://.consul"},
+        {"spiffe:x.consul", "SPIFFE ID is not in the expected format: spiffe:x.consul"},
+        {"spiffe://x/%6es/default/dc/dc1/svc/web",
+         "SPIFFE ID is not in the expected format: spiffe://x/%6es/default/dc/dc1/svc/web"},
+        {"spiffe://x:y/ns/default/dc/dc1/svc/web",
+         "parse \"spiffe://x:y/ns/default/dc/dc1/svc/web\": invalid port \":y\" after host"},
+        {"spiffe://x/ns/default/dc/dc1/svc/a\nb",
+         "parse \"spiffe://x/ns/default/dc/dc1/svc/a\\nb\": net/url: invalid control character in "
+         "URL"},
         {"", "SPIFFE ID must have 'spiffe' scheme"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
