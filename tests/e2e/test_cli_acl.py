@@ -20,6 +20,7 @@ COMMANDS = (["acl bootstrap", "acl set-agent-token", "acl translate-rules", "acl
 UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 NOBODY = "11111111-2222-3333-4444-555555555555"
 UNREAL = [(re.compile(r"(?!0001)\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?"), "TIME"),
+          (re.compile(r"\w+day, \d\d-\w{3}-\d\d \d\d:\d\d:\d\d UTC"), "TIME"),
           (re.compile(r"\b[0-9a-f]{64}\b|(?<=\")[A-Za-z0-9+/]{43}=(?=\")"), "HASH"),
           (re.compile(r"((?:Create|Modify) ?Index\"?: +)\d+"), r"\1N")]
 

@@ -399,6 +399,101 @@ def test_by_token(agents, peer, praetor_asan, policy):
     assert statuses >= {200, 400, 403, 404, 500}
 
 
+# ---- whether a connection may be ----
+
+AUTHORIZE = "/v1/agent/connect/authorize"
+# Who asks, the target, the source (a whole URI, or the service); "" is a body that is none.
+AUTHORIZED = """
+root db web
+root db web
+root db api
+root db none
+root DB web
+root other api
+root other web
+root * api
+root db spiffe://h.consul
+root db x
+none db web
+none db x
+nobody db web
+svc-write db web
+svc-write db api
+svc-write db none
+svc-write other web
+svc-read db web
+int-deny db web
+prefix-write other api
+prefix-write other web
+"""
+
+
+def authorize(side, who, target, source):
+    uri = source if "/" in source or source == "x" else "spiffe://h.consul/ns/default/dc/dc1/svc/" + source
+    headers = {"X-Consul-Token": side.secrets[who]} if who in side.secrets else {}
+    body = json.dumps({"Target": target, "ClientCertURI": uri}).encode()
+    return side.agent.request("POST", AUTHORIZE, body, headers=headers)
+
+
+def told(answer):
+    shown = {k: v for k, v in answer.headers.items() if k in ("Content-Type", "X-Cache", "Age") or k.startswith("X-Consul-")}
+    return answer.status, shown, UUID.sub("<uuid>", answer.text)
+
+
+def settled(side):
+    """The peer's client agents know no token at first."""
+    text = side.agent.get("/v1/agent/self").text
+    return "ACL not found" not in text
+
+
+@pytest.mark.parametrize("access", [{}, acl("deny")], ids=["open", "deny"])
+def test_authorize(agents, peer, praetor_asan, access):
+    """Servers and client agents of both kinds, the clients with servers of both: by the agent's cache, which follows what changes and goes on
+    without servers."""
+    binaries, servers, clients = {"peer": peer, "ours": praetor_asan}, [], []
+    for kind in binaries:
+        servers.append(Asked(agents(binaries[kind], name=kind, config=dict(access, performance={"raft_multiplier": 1}))))
+        servers[-1].agent.launch()
+    for server in servers:
+        until("an API", lambda: answers(server.agent), 40)
+        for name, source, destination, action in (("web-db", "web", "db", "allow"), ("api-db", "api", "db", "deny"), ("api-any", "api", "*", "allow")):
+            server.make(name, source, destination, action)
+        for name in TOKENS if access else ():
+            root = {"X-Consul-Token": ROOT}
+            server.agent.put("/v1/acl/policy", {"Name": name, "Rules": TOKENS[name]}, headers=root)
+            server.secrets[name] = server.agent.put("/v1/acl/token", {"Policies": [{"Name": name}]}, headers=root).json["SecretID"]
+        for kind in binaries:
+            config = dict(access, server=False, bootstrap_expect=0, retry_join=[server.agent.ip], retry_interval="1s")
+            clients.append(Asked(agents(binaries[kind], name="%s-by-%s" % (kind, server.agent.name), config=config)))
+            clients[-1].secrets = server.secrets
+            clients[-1].agent.launch()
+    for client in clients:
+        until("a client", lambda: answers(client.agent) and settled(client), 40)
+
+    def compare(asks, sides, lost=False):
+        statuses = set()
+        for line, _ in lines(asks):
+            got = [told(authorize(side, *line.split())) for side in sides]
+            for side, seen in zip(sides, got):
+                if lost:
+                    seen[1].pop("Age", None)  # since when the server is lost
+                assert seen == got[0], (line, side.agent.name)
+            statuses.add(got[0][0])
+        return statuses
+    expected = {200, 400, 403} if access else {200, 400}
+    assert compare(AUTHORIZED, servers) == compare(AUTHORIZED, clients) == expected
+    for side in servers:
+        side.make("late", "late", "db", "allow")
+    for side in servers + clients:
+        until("the change", lambda: "ALLOW default/late" in authorize(side, "root", "db", "late").text, 10)
+    for side in servers:
+        side.agent.kill()
+    for side in clients:
+        until("the loss", lambda: authorize(side, "root", "fresh", "web").status == 500, 20)
+    assert compare("root db late\nroot db api\nroot other web" + "\nsvc-write db web" * bool(access), clients, lost=True) == {200}
+    assert compare("none db x", clients) == {400}
+
+
 RPC = [
     ("Apply", {"Op": "x", "Intention": {"SourceName": "a", "DestinationName": "b"}}),
     ("Apply", {"Op": "", "Intention": {"ID": "x"}}),

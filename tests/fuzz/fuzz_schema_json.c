@@ -9,10 +9,18 @@
 #include "schema/txn_body.h"
 
 static const struct shape *const shapes[] = {
-    &register_request_shape, &service_definition_shape, &check_definition_shape,
-    &session_shape,          &prepared_query_shape,     &coordinate_update_request_shape,
-    &autopilot_config_shape, &deregister_request_shape, &intention_shape,
-    &acl_token_shape,        &acl_auth_method_shape,    &service_router_shape,
+    &register_request_shape,
+    &service_definition_shape,
+    &check_definition_shape,
+    &session_shape,
+    &prepared_query_shape,
+    &coordinate_update_request_shape,
+    &autopilot_config_shape,
+    &deregister_request_shape,
+    &intention_shape,
+    &acl_token_shape,
+    &acl_auth_method_shape,
+    &service_router_shape,
     &connect_authorize_request_shape,
 };
 
