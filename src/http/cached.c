@@ -9,11 +9,13 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/time.h"
+#include "codec/blake2b.h"
 #include "http/room.h"
 #include "server/agent_cache.h"
 
 #define ENTRIES_MAX 65536
 #define ENTRY_LIFE (72 * HOUR)
+#define KEY_MOST ((size_t)1024)
 
 struct http_cached {
     enum http_cache_kind kind;
@@ -43,7 +45,7 @@ static void forget_all(void) {
     memory.entries = (struct map)MAP_INIT;
 }
 
-/* Who asks what, without how long to wait. */
+/* Who asks what, without how long to wait; what is long is remembered by its digest. */
 static struct str entry_key(struct http_request *r, const struct endpoint *endpoint, void *request,
                             struct query_options *options) {
     struct query_options kept = *options;
@@ -52,7 +54,16 @@ static struct str entry_key(struct http_request *r, const struct endpoint *endpo
     buf_add_text(&text, endpoint->name);
     schema_encode(&text, endpoint->request, request);
     *options = kept;
-    struct str key = str_copy(&r->arena, buf_str(&text));
+    uint8_t digest[BLAKE2B_BYTES];
+    struct str key = buf_str(&text);
+    if (key.len > KEY_MOST) {
+        struct blake2b h;
+        blake2b_start(&h);
+        blake2b_add(&h, key);
+        blake2b_end(&h, digest);
+        key = str_of(digest, sizeof digest);
+    }
+    key = str_copy(&r->arena, key);
     buf_free(&text);
     return key;
 }

@@ -216,6 +216,11 @@ static void entry_freed(void *owner) {
     loop_timer_close(&e->retry, entry_closed);
 }
 
+/* What it holds beside its value: the key, the map's copy of it, and the request. */
+static size_t size_of_question(const struct entry *e) {
+    return 3 * e->key.len;
+}
+
 static void entry_set(struct entry *e, struct blob *value) {
     struct agent_cache *c = e->cache;
     c->bytes -= e->value != NULL ? e->value->len : 0;
@@ -231,6 +236,7 @@ static void entry_drop(struct entry *e) {
     entry_set(e, NULL);
     entry_unlink(e);
     map_remove(&e->cache->entries, e->key);
+    e->cache->bytes -= size_of_question(e);
     loop_timer_stop(&e->retry);
     e->gone = true;
     if (e->fetching)
@@ -370,7 +376,7 @@ static void fetch_worked(struct entry *e, const struct answer *a) {
             ask_answer(ask, false);
     }
     struct agent_cache *c = e->cache;
-    if (value->len > AGENT_CACHE_BYTES / 4 && e->first == NULL) {
+    if (value->len + size_of_question(e) > AGENT_CACHE_BYTES / 4 && e->first == NULL) {
         entry_drop(e); /* too large to be kept */
         return;
     }
@@ -423,6 +429,7 @@ static struct entry *entry_new(struct agent_cache *c, struct agent_cache_ask *as
     }
     loop_timer_init(c->thread->loop, &e->retry, retry, e);
     map_put(&c->entries, e->key, e);
+    c->bytes += size_of_question(e);
     entry_use(e, true);
     if (!c->sweeping)
         loop_timer_set(&c->sweep, SWEEP_INTERVAL);
