@@ -2,8 +2,8 @@
  * raft_driver.c: the core's loop and proposals; raft_driver_apply.c: entries into the store;
  * raft_driver_network.c: messages to and
  * from other servers; raft_driver_install.c: a leader's snapshot that replaces the state;
- * raft_driver_recover.c: peers.json; raft_driver_snapshot.c: snapshots and restores;
- * raft_driver_info.c: what other threads may ask.
+ * raft_driver_recover.c: peers.json; raft_driver_snapshot.c: snapshots; raft_driver_restore.c: a
+ * user's snapshot that replaces the state; raft_driver_info.c: what other threads may ask.
  */
 #ifndef PRAETOR_SERVER_RAFT_DRIVER_INTERNAL_H
 #define PRAETOR_SERVER_RAFT_DRIVER_INTERNAL_H
@@ -226,6 +226,14 @@ void driver_snapshot_tick(struct raft_driver *d); /* starts what was asked for, 
 void driver_snapshot_timer(struct loop_timer *t);
 void driver_snapshot_timer_set(struct raft_driver *d);
 void driver_snapshot_stop(struct raft_driver *d);
+/* Dev mode: this is the newest snapshot now. fd is copied. */
+void driver_dev_snapshot_set(struct raft_driver *d, const struct snapshot_meta *meta, int fd);
+/* A file for state.bin without a name; -1 with an error. */
+int driver_memory_file(struct error *e);
+bool driver_memory_add(const struct raft_driver *d, int fd, uint64_t at, struct str bytes,
+                       struct error *e);
+
+/* raft_driver_restore.c */
 void driver_restore_begin(struct raft_driver *d, struct raft_proposal *p);
 void driver_restore_action(struct raft_driver *d, const struct raft_action *a);
 void driver_restore_stop(struct raft_driver *d);
@@ -250,9 +258,6 @@ bool driver_recover_look(struct raft_driver *d, const char *raft_dir, bool has_s
 /* Log, snapshots and store are open, and the store is what snapshot and log say. */
 bool driver_recover(struct raft_driver *d, const char *raft_dir, struct raft_configuration *c,
                     struct error *e);
-
-/* Dev mode: this is the newest snapshot now. fd is copied. */
-void driver_dev_snapshot_set(struct raft_driver *d, const struct snapshot_meta *meta, int fd);
 
 /* raft_driver_metrics.c */
 /* An entry has been applied since `began`; returns the time now. */

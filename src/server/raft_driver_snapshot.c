@@ -1,5 +1,5 @@
-/* Snapshots of the local state, written by a thread of their own from a read transaction; and a
- * user's archive that replaces the state (raft.md 4.8, 4.9).
+/* Snapshots of the local state, written by a thread of their own from a read transaction (raft.md
+ * 4.8); and what it takes to have one in memory, for dev mode.
  */
 #include "server/raft_driver_internal.h"
 
@@ -15,14 +15,14 @@
 
 /* ---- state.bin in memory, for dev mode ---- */
 
-static int memory_file(struct error *e) {
+int driver_memory_file(struct error *e) {
     int fd = memfd_create("state.bin", MFD_CLOEXEC);
     if (fd < 0)
         error_set_errno(e, errno, "failed to create a memory file");
     return fd;
 }
 
-static bool memory_add(const struct raft_driver *d, int fd, uint64_t at, struct str bytes,
+bool driver_memory_add(const struct raft_driver *d, int fd, uint64_t at, struct str bytes,
                        struct error *e) {
     int code = d->io.pwrite(d->io.owner, fd, bytes.data, bytes.len, at);
     if (code < 0)
@@ -119,7 +119,7 @@ static bool task_sink(void *owner, struct str bytes, struct error *e) {
         return error_set(e, ERROR_INTERNAL, "%s", raft_error_text(RAFT_ERROR_SHUTDOWN));
     if (t->writer != NULL)
         return snapshot_writer_add(t->writer, bytes, e);
-    if (!memory_add(t->driver, t->fd, t->size, bytes, e))
+    if (!driver_memory_add(t->driver, t->fd, t->size, bytes, e))
         return false;
     t->crc = crc64_ecma(t->crc, bytes.data, bytes.len);
     t->size += bytes.len;
@@ -128,7 +128,7 @@ static bool task_sink(void *owner, struct str bytes, struct error *e) {
 
 static bool task_open(struct snapshot_task *t, struct error *e) {
     if (t->driver->dev) {
-        t->fd = memory_file(e);
+        t->fd = driver_memory_file(e);
         return t->fd >= 0;
     }
     t->writer = snapshot_writer_new(t->driver->snapshots, "local", e);
@@ -344,273 +344,4 @@ void driver_snapshot_stop(struct raft_driver *d) {
     d->requests_end = &d->requests;
     answer_requests(requests, NULL, -1, &e);
     arena_free(&arena);
-}
-
-/* ---- restoring an archive: reading it, on any thread ---- */
-
-static bool restore_sink(void *owner, struct str bytes, struct error *e) {
-    struct raft_driver_restore *r = owner;
-    bool kept = r->writer != NULL ? snapshot_writer_add(r->writer, bytes, e)
-                                  : memory_add(r->driver, r->fd, r->size, bytes, e);
-    r->size += bytes.len;
-    if (kept && !r->state_bad)
-        r->state_bad = !store_restore_feed(r->state, bytes, &r->state_error);
-    return kept; /* what is wrong with the state is told after what is wrong with the archive */
-}
-
-static bool restore_open(struct raft_driver_restore *r, struct error *e) {
-    struct raft_driver *d = r->driver;
-    r->locked = !atomic_exchange(&d->restoring, true);
-    if (!r->locked)
-        return error_set(e, ERROR_INTERNAL, "a restore is under way already");
-    if (d->dev) {
-        r->fd = memory_file(e);
-        if (r->fd < 0)
-            return false;
-    } else {
-        r->writer = snapshot_writer_new(d->snapshots, "restore", e);
-        if (r->writer == NULL)
-            return false;
-    }
-    r->state = store_restore_begin(d->store, e);
-    return r->state != NULL;
-}
-
-static bool check_meta(const struct archive_content *content, struct error *e) {
-    static const char raft[] = "Raft error when restoring snapshot";
-    int64_t version = content->meta.version, size = content->meta.size;
-    if (version == 0)
-        return error_set(e, ERROR_INTERNAL,
-                         "%s: failed to create snapshot: unsupported snapshot version 0", raft);
-    if (version != 1)
-        return error_set(e, ERROR_INTERNAL, "%s: unsupported snapshot version %lld", raft,
-                         (long long)version);
-    if (size < 0 || (uint64_t)size != content->state_size)
-        return error_set(e, ERROR_INTERNAL,
-                         "%s: failed to write snapshot, size didn't match (%llu != %lld)", raft,
-                         (unsigned long long)content->state_size, (long long)size);
-    return true;
-}
-
-/* The archive's own faults come first, then what its meta says, then whether the state can be read:
- * the peer learns the last only when it is too late, and dies (fsm.md 8). */
-static bool restore_read(struct raft_driver_restore *r, archive_source *source, void *owner,
-                         struct error *e) {
-    struct archive_content content;
-    if (!archive_read(source, owner, restore_sink, r, &content, &r->arena, e))
-        return false;
-    bool ok = check_meta(&content, e);
-    r->archive_index = content.meta.index;
-    snapshot_meta_free(&content.meta);
-    if (!ok)
-        return false;
-    if (!r->state_bad)
-        r->state_bad = !store_restore_finish(r->state, &r->state_error);
-    if (!r->state_bad)
-        return true;
-    error_copy(e, &r->state_error);
-    return error_prefix(e, "Raft error when restoring snapshot: failed to restore snapshot: ");
-}
-
-struct raft_driver_restore *
-raft_driver_restore_read(struct raft_driver *d,
-                         ptrdiff_t (*source)(void *owner, char *out, size_t max, struct error *e),
-                         void *owner, struct error *e) {
-    struct raft_driver_restore *r = MEM_NEW(struct raft_driver_restore);
-    r->driver = d;
-    r->arena = ARENA_INIT;
-    r->error = r->state_error = ERROR_IN(&r->arena);
-    r->fd = -1;
-    if (restore_open(r, e) && restore_read(r, source, owner, e))
-        return r;
-    raft_driver_restore_free(r);
-    return NULL;
-}
-
-void raft_driver_restore_free(struct raft_driver_restore *r) {
-    if (r == NULL)
-        return;
-    if (r->state != NULL)
-        store_restore_abort(r->state);
-    snapshot_writer_abort(r->writer);
-    if (r->fd >= 0)
-        close(r->fd);
-    if (r->locked)
-        atomic_store(&r->driver->restoring, false);
-    snapshot_meta_free(&r->meta);
-    arena_free(&r->arena);
-    mem_free(r);
-}
-
-/* ---- restoring: on the core ---- */
-
-void raft_driver_restore(struct raft_driver *d, struct raft_driver_restore *r,
-                         struct raft_proposal *p) {
-    p->entry = BUF_INIT;
-    p->work = r;
-    p->kind = PROPOSAL_RESTORE;
-    p->index = p->term = 0;
-    r->proposal = p;
-    r->started = time_now_monotonic();
-    metric_count("raft.restore", 1);
-    proposal_list_add(&d->queued, p);
-    if (!d->running)
-        driver_wake(d);
-}
-
-/* The error of raft, with what the caller sees before it. */
-static void restore_fail(struct raft_driver *d, struct raft_driver_restore *r,
-                         enum raft_error error, struct str text) {
-    struct raft_proposal *p = r->proposal;
-    struct arena arena = ARENA_INIT;
-    if (error != RAFT_ERROR_MESSAGE)
-        text = str_from(raft_error_text(error));
-    struct str whole =
-        str_format(&arena, "Raft error when restoring snapshot: " STR_FMT, STR_ARG(text));
-    p->work = NULL;
-    driver_answer(d, p, RAFT_ERROR_MESSAGE, whole);
-    arena_free(&arena);
-    raft_driver_restore_free(r);
-}
-
-void driver_restore_begin(struct raft_driver *d, struct raft_proposal *p) {
-    struct raft_driver_restore *r = p->work;
-    ASSERT(d->restore == NULL);
-    d->restore = r; /* the action comes inside the step */
-    struct raft_event event = {.kind = RAFT_EVENT_RESTORE, .restore = {r->archive_index}};
-    driver_step(d, &event);
-    if (event.error == RAFT_OK)
-        return;
-    d->restore = NULL;
-    restore_fail(d, r, event.error, event.text);
-}
-
-void driver_restore_action(struct raft_driver *d, const struct raft_action *a) {
-    struct raft_driver_restore *r = d->restore;
-    ASSERT(r != NULL);
-    const struct raft_configuration *c = a->restore.configuration;
-    r->meta = (struct snapshot_meta){
-        .index = a->index,
-        .term = a->restore.term,
-        .configuration = raft_configuration_new(c->servers, c->len),
-        .configuration_index = a->restore.configuration_index,
-    };
-    d->restore_ready = true;
-}
-
-static void restore_end(struct raft_driver *d, bool ok) {
-    struct raft_driver_restore *r = d->restore;
-    struct raft_proposal *p = r->proposal;
-    d->restore = NULL;
-    if (ok) {
-        d->snapshot_index = r->meta.index;
-        d->snapshot_term = r->meta.term;
-        d->applied = d->apply_target = r->meta.index;
-        d->applied_term = r->meta.term;
-        d->command_index = 0;
-    }
-    struct raft_event event = {.kind = RAFT_EVENT_RESTORED,
-                               .restored = {ok, r->meta.index, r->meta.term}};
-    p->work = NULL;
-    if (ok) { /* it waits for the no-op, which the step below appends */
-        p->kind = PROPOSAL_VERIFY;
-        p->index = r->meta.index + 1;
-        proposal_list_add(&d->waiting, p);
-    }
-    driver_step(d, &event);
-    if (ok && event.error != RAFT_OK) {
-        proposal_list_remove(&d->waiting, p);
-        restore_fail(d, r, event.error, STR_NONE);
-    } else if (!ok) {
-        p->kind = PROPOSAL_RESTORE;
-        restore_fail(d, r, RAFT_ERROR_MESSAGE, r->error.text);
-    } else {
-        raft_driver_restore_free(r);
-    }
-}
-
-/* Everything before it is applied and the snapshot is durable: now the store may follow. */
-static void restore_commit(struct raft_driver *d, struct raft_driver_restore *r) {
-    struct watch_touched *touched = NULL;
-    struct store_restore *state = r->state;
-    int64_t began = time_now_monotonic();
-    r->state = NULL;
-    if (!store_restore_commit(state, r->meta.index, r->meta.term, &touched, &r->error)) {
-        /* The snapshot is in place and the store is not: only a restart can put that right. */
-        driver_fatal(d, r->error.text);
-        return;
-    }
-    if (touched != NULL && d->options.on_touched != NULL)
-        d->options.on_touched(d->options.owner, touched);
-    else if (touched != NULL)
-        watch_touched_release(touched);
-    metric_since("raft.fsm.restore", began);
-    metric_since("raft.restoreUserSnapshot", r->started);
-    log_at(LOG_INFO, DRIVER_LOG, "restored user snapshot", LOG_I("index", r->meta.index));
-    restore_end(d, true);
-}
-
-static void publish_call(struct raft_disk_job *job) {
-    struct raft_driver_restore *r = job->owner;
-    struct snapshot_writer *writer = r->writer;
-    r->writer = NULL;
-    job->ok = snapshot_writer_finish(writer, &r->meta, time_now_wall() / MILLISECOND, &r->arena,
-                                     &r->error);
-    struct error ignored = ERROR_IN(&job->arena);
-    if (job->ok)
-        (void)snapshots_reap(r->driver->snapshots, &ignored);
-}
-
-static void publish_done(struct raft_disk_job *job) {
-    struct raft_driver_restore *r = job->owner;
-    struct raft_driver *d = r->driver;
-    bool ok = job->ok;
-    raft_disk_job_free(job);
-    if (d->stopping || d->dead) { /* the caller was told; the next start takes the snapshot up */
-        raft_driver_restore_free(r);
-        return;
-    }
-    d->restore_finishing = false;
-    if (ok)
-        restore_commit(d, r);
-    else
-        restore_end(d, false);
-}
-
-static void restore_in_memory(struct raft_driver *d, struct raft_driver_restore *r) {
-    r->meta.version = 1;
-    r->meta.id = str_format(&r->arena, "%llu-%llu-0", (unsigned long long)r->meta.term,
-                            (unsigned long long)r->meta.index);
-    r->meta.size = (int64_t)r->size;
-    driver_dev_snapshot_set(d, &r->meta, r->fd);
-    restore_commit(d, r);
-}
-
-void driver_restore_tick(struct raft_driver *d) {
-    if (!d->restore_ready || driver_state_is_used(d) || d->applied < d->apply_target)
-        return;
-    d->restore_ready = false;
-    struct raft_driver_restore *r = d->restore;
-    if (d->dev) {
-        restore_in_memory(d, r);
-        return;
-    }
-    struct raft_disk_job *job = raft_disk_job_new(RAFT_DISK_CALL);
-    job->call = publish_call;
-    job->done = publish_done;
-    job->owner = r;
-    d->restore_finishing = true;
-    raft_disk_submit(d->disk, job);
-}
-
-/* The disk thread has ended: what it still had to do for a restore is done, and on its way here. */
-void driver_restore_stop(struct raft_driver *d) {
-    struct raft_driver_restore *r = d->restore;
-    if (r == NULL)
-        return;
-    d->restore = NULL;
-    r->proposal->work = NULL;
-    driver_answer(d, r->proposal, RAFT_ERROR_SHUTDOWN, STR_NONE);
-    if (!d->restore_finishing)
-        raft_driver_restore_free(r);
 }
