@@ -450,7 +450,7 @@ static void set_timer(struct raft_driver *d) {
 
 static bool work_is_left(const struct raft_driver *d) {
     return (d->queued.first != NULL && d->restore == NULL) || d->state_dirty || d->tick ||
-           driver_may_apply(d);
+           driver_may_apply(d) || driver_restored_is_due(d);
 }
 
 static void on_idle(uv_idle_t *idle) {
@@ -475,6 +475,7 @@ static void driver_run(struct raft_driver *d) {
         struct raft_event event = {.kind = RAFT_EVENT_TICK};
         driver_step(d, &event);
     }
+    driver_restored_tick(d);
     give_queued(d);
     driver_apply_some(d);
     driver_restore_tick(d);

@@ -207,10 +207,10 @@ struct raft_driver_restore *
 raft_driver_restore_read(struct raft_driver *d,
                          ptrdiff_t (*source)(void *owner, char *out, size_t max, struct error *e),
                          void *owner, struct error *e);
-/* Core thread: replaces the state of the cluster (raft.md 4.9) and commits a no-op behind it.
- * In-flight proposals end with "snapshot restored while committing log". Takes over the restore.
- * outcome->index is that of the no-op; errors have the text of fsm.md 8 ("Raft error when restoring
- * snapshot: ..."). */
+/* Core thread: replaces the state of the cluster (raft.md 4.9) and commits a no-op behind it. Until
+ * that is committed the leader's store keeps the state of before. In-flight proposals end with
+ * "snapshot restored while committing log". Takes over the restore. outcome->index is that of the
+ * no-op; errors have the text of fsm.md 8 ("Raft error when restoring snapshot: ..."). */
 void raft_driver_restore(struct raft_driver *d, struct raft_driver_restore *r,
                          struct raft_proposal *p);
 /* For one that is not used after all. Any thread. */

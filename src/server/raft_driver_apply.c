@@ -296,7 +296,7 @@ static size_t cached_from(struct raft_driver *d, uint64_t first, struct raft_ent
 
 bool driver_may_apply(const struct raft_driver *d) {
     return d->applying == NULL && !d->reading && !d->dead && !d->apply_waits && !d->installing &&
-           d->applied < d->apply_target;
+           d->restored == NULL && d->applied < d->apply_target;
 }
 
 static void apply_here(struct raft_driver *d, struct raft_entry **entries, size_t count) {

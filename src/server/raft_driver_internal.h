@@ -188,6 +188,8 @@ struct raft_driver {
     struct raft_driver_snapshot *dev_snapshot;
     struct raft_driver_restore *restore; /* under way in the core */
     bool restore_ready, restore_finishing;
+    /* In the log's place, but not in the store yet: `applied` is ahead of the store. */
+    struct raft_driver_restore *restored;
     _Atomic bool cancel_snapshot;
     struct prng jitter;
     struct driver_metrics metrics;
@@ -238,6 +240,8 @@ void driver_restore_begin(struct raft_driver *d, struct raft_proposal *p);
 void driver_restore_action(struct raft_driver *d, const struct raft_action *a);
 void driver_restore_stop(struct raft_driver *d);
 void driver_restore_tick(struct raft_driver *d); /* goes on when everything before it is applied */
+bool driver_restored_is_due(const struct raft_driver *d);
+void driver_restored_tick(struct raft_driver *d); /* then the store takes it over */
 
 /* Entries read for the applier that are not to be applied. */
 void driver_older_drop(struct raft_driver *d);

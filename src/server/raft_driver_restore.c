@@ -1,4 +1,8 @@
-/* A user's archive that replaces the state of the cluster (raft.md 4.9). */
+/* A user's archive that replaces the state of the cluster (raft.md 4.9): read and decoded on any
+ * thread, then made a snapshot that takes the log's place. The store takes it over last, when the
+ * no-op behind it is committed: until then the restore may be lost with this server's leadership,
+ * and nobody whom a leader answers may have seen what never was. (The peer's store has it before.)
+ */
 #include "server/raft_driver_internal.h"
 
 #include <unistd.h>
@@ -119,9 +123,8 @@ void raft_driver_restore(struct raft_driver *d, struct raft_driver_restore *r,
 }
 
 /* The error of raft, with what the caller sees before it. */
-static void restore_fail(struct raft_driver *d, struct raft_driver_restore *r,
-                         enum raft_error error, struct str text) {
-    struct raft_proposal *p = r->proposal;
+static void restore_answer(struct raft_driver *d, struct raft_proposal *p, enum raft_error error,
+                           struct str text) {
     struct arena arena = ARENA_INIT;
     if (error != RAFT_ERROR_MESSAGE)
         text = str_from(raft_error_text(error));
@@ -130,6 +133,11 @@ static void restore_fail(struct raft_driver *d, struct raft_driver_restore *r,
     p->work = NULL;
     driver_answer(d, p, RAFT_ERROR_MESSAGE, whole);
     arena_free(&arena);
+}
+
+static void restore_fail(struct raft_driver *d, struct raft_driver_restore *r,
+                         enum raft_error error, struct str text) {
+    restore_answer(d, r->proposal, error, text);
     raft_driver_restore_free(r);
 }
 
@@ -158,39 +166,40 @@ void driver_restore_action(struct raft_driver *d, const struct raft_action *a) {
     d->restore_ready = true;
 }
 
-static void restore_end(struct raft_driver *d, bool ok) {
+/* The snapshot is in the log's place. */
+static void restore_published(struct raft_driver *d) {
     struct raft_driver_restore *r = d->restore;
     struct raft_proposal *p = r->proposal;
+    ASSERT(d->restored == NULL);
     d->restore = NULL;
-    if (ok) {
-        d->snapshot_index = r->meta.index;
-        d->snapshot_term = r->meta.term;
-        d->applied = d->apply_target = r->meta.index;
-        d->applied_term = r->meta.term;
-        d->command_index = 0;
-    }
+    d->restored = r;
+    d->snapshot_index = r->meta.index;
+    d->snapshot_term = r->meta.term;
+    d->applied = d->apply_target = r->meta.index;
+    d->applied_term = r->meta.term;
+    d->command_index = 0;
     struct raft_event event = {.kind = RAFT_EVENT_RESTORED,
-                               .restored = {ok, r->meta.index, r->meta.term}};
+                               .restored = {true, r->meta.index, r->meta.term}};
     p->work = NULL;
-    if (ok) { /* it waits for the no-op, which the step below appends */
-        p->kind = PROPOSAL_VERIFY;
-        p->index = r->meta.index + 1;
-        proposal_list_add(&d->waiting, p);
-    }
+    p->kind = PROPOSAL_VERIFY; /* it waits for the no-op, which the step below appends */
+    p->index = r->meta.index + 1;
+    proposal_list_add(&d->waiting, p);
     driver_step(d, &event);
-    if (ok && event.error != RAFT_OK) {
+    if (event.error != RAFT_OK) {
         proposal_list_remove(&d->waiting, p);
-        restore_fail(d, r, event.error, STR_NONE);
-    } else if (!ok) {
-        p->kind = PROPOSAL_RESTORE;
-        restore_fail(d, r, RAFT_ERROR_MESSAGE, r->error.text);
-    } else {
-        raft_driver_restore_free(r);
+        restore_answer(d, p, event.error, STR_NONE);
     }
 }
 
-/* Everything before it is applied and the snapshot is durable: now the store may follow. */
-static void restore_commit(struct raft_driver *d, struct raft_driver_restore *r) {
+static void restore_failed(struct raft_driver *d) {
+    struct raft_driver_restore *r = d->restore;
+    struct raft_event event = {.kind = RAFT_EVENT_RESTORED, .restored = {false, 0, 0}};
+    d->restore = NULL;
+    driver_step(d, &event);
+    restore_fail(d, r, RAFT_ERROR_MESSAGE, r->error.text);
+}
+
+static void store_take_over(struct raft_driver *d, struct raft_driver_restore *r) {
     struct watch_touched *touched = NULL;
     struct store_restore *state = r->state;
     int64_t began = time_now_monotonic();
@@ -207,7 +216,26 @@ static void restore_commit(struct raft_driver *d, struct raft_driver_restore *r)
     metric_since("raft.fsm.restore", began);
     metric_since("raft.restoreUserSnapshot", r->started);
     log_at(LOG_INFO, DRIVER_LOG, "restored user snapshot", LOG_I("index", r->meta.index));
-    restore_end(d, true);
+}
+
+/* What is behind the snapshot is committed, or this server no longer leads and its owner knows it:
+ * then a leader's history decides what becomes of it, as on any other server. */
+bool driver_restored_is_due(const struct raft_driver *d) {
+    const struct raft_driver_restore *r = d->restored;
+    if (r == NULL || d->dead)
+        return false;
+    bool leads = d->told_leader && d->told_term == r->meta.term;
+    return !leads || d->apply_target > r->meta.index;
+}
+
+void driver_restored_tick(struct raft_driver *d) {
+    struct raft_driver_restore *r = d->restored;
+    if (!driver_restored_is_due(d))
+        return;
+    ASSERT(!driver_state_is_used(d));
+    d->restored = NULL;
+    store_take_over(d, r);
+    raft_driver_restore_free(r);
 }
 
 static void publish_call(struct raft_disk_job *job) {
@@ -232,9 +260,9 @@ static void publish_done(struct raft_disk_job *job) {
     }
     d->restore_finishing = false;
     if (ok)
-        restore_commit(d, r);
+        restore_published(d);
     else
-        restore_end(d, false);
+        restore_failed(d);
 }
 
 static void restore_in_memory(struct raft_driver *d, struct raft_driver_restore *r) {
@@ -243,7 +271,7 @@ static void restore_in_memory(struct raft_driver *d, struct raft_driver_restore 
                             (unsigned long long)r->meta.index);
     r->meta.size = (int64_t)r->size;
     driver_dev_snapshot_set(d, &r->meta, r->fd);
-    restore_commit(d, r);
+    restore_published(d);
 }
 
 void driver_restore_tick(struct raft_driver *d) {
@@ -266,6 +294,8 @@ void driver_restore_tick(struct raft_driver *d) {
 /* The disk thread has ended: what it still had to do for a restore is done, and on its way here. */
 void driver_restore_stop(struct raft_driver *d) {
     struct raft_driver_restore *r = d->restore;
+    raft_driver_restore_free(d->restored); /* its caller is among those who wait */
+    d->restored = NULL;
     if (r == NULL)
         return;
     d->restore = NULL;

@@ -276,9 +276,13 @@ static bool task_start(struct raft_driver *d, struct snapshot_request *requests,
     return true;
 }
 
+static bool may_start(const struct raft_driver *d) {
+    return !driver_state_is_used(d) && d->restore == NULL && d->restored == NULL &&
+           !d->installing && !d->dead;
+}
+
 void driver_snapshot_tick(struct raft_driver *d) {
-    if (d->requests == NULL || driver_state_is_used(d) || d->restore != NULL || d->installing ||
-        d->dead)
+    if (d->requests == NULL || !may_start(d))
         return;
     struct snapshot_request *requests = d->requests;
     d->requests = NULL;
@@ -317,7 +321,7 @@ void driver_snapshot_timer(struct loop_timer *timer) {
     struct raft_driver *d = timer->owner;
     uint64_t last = raft_log_last_index(raft_get_log(d->raft));
     bool due = last - d->snapshot_index >= d->options.snapshot_threshold;
-    if (due && !driver_state_is_used(d) && d->restore == NULL && !d->installing && !d->dead) {
+    if (due && may_start(d)) {
         struct arena arena = ARENA_INIT;
         struct error e = ERROR_IN(&arena);
         if (!task_start(d, NULL, &e) && d->command_index > 0)

@@ -122,6 +122,8 @@ MUTATIONS = [
     ("io-thread-loses-changes", "tests/sim/cluster/apply.c", "    if (touched != NULL)\n        io_push(n, touched);\n    for",
      "    if (touched != NULL && first % 16 == 0)\n        watch_touched_release(touched);\n    else if (touched != NULL)\n"
      "        io_push(n, touched);\n    for"),
+    ("restore-shown-before-commit", "tests/sim/cluster/snapshot.c", "    return r != NULL &&\n           (!n->told_leader ||",
+     "    return r != NULL &&\n           (true || !n->told_leader ||"),
     ("read-without-barrier", "tests/sim/cluster/apply.c", "(n->told_leader && n->ready)", "n->told_leader"),
 ]
 
@@ -229,6 +231,7 @@ def main():
 EXTRA = {
     "lost-restore-kept": ["--with", "restores"],
     "driver-takes-newest-snapshot": ["--with", "restores"],
+    "restore-shown-before-commit": ["--with", "restores"],
     "driver-keeps-other-snapshots": ["--with", "restores"],
     "late-install-taken": ["--with", "request twice"],
     "store-cas-ignored": ["--with", "store"],

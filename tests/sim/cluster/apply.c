@@ -184,7 +184,8 @@ static void read_older(struct node *n, uint64_t first) {
 }
 
 bool apply_may(const struct node *n) {
-    return n->up && !n->reading && !n->raft_broken && n->applied < n->apply_target;
+    return n->up && !n->reading && !n->raft_broken && n->restored == NULL &&
+           n->applied < n->apply_target;
 }
 
 void apply_some(struct node *n) {

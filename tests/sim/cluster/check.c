@@ -394,16 +394,20 @@ void check_applied(struct node *n, const struct raft_entry *e, uint64_t hash) {
                  (unsigned long long)e->index);
 }
 
-void check_replaced(struct node *n, uint64_t index, uint64_t term, bool restored) {
+void check_restored(struct node *n, uint64_t index, uint64_t term, uint64_t hash) {
+    struct sim *s = n->sim;
+    struct written *w = written_find(s->check, index, term);
+    SIM_CHECK(s, w->index == 0);
+    *w = (struct written){index, term, hash, 0, false, true};
+    s->check->written_count++;
+}
+
+void check_replaced(struct node *n, uint64_t index, uint64_t term) {
     struct sim *s = n->sim;
     struct fact *f = fact_of(s->check, index);
     struct written *w = written_find(s->check, index, term);
     uint64_t hash = machine_hash(n->machine);
-    if (restored) {
-        SIM_CHECK(s, w->index == 0);
-        *w = (struct written){index, term, hash, 0, false, true};
-        s->check->written_count++;
-    } else if (w->index != 0 && w->restored) {
+    if (w->index != 0 && w->restored) {
         if (w->entry != hash)
             sim_fail(s, "%s takes a restored snapshot at %llu with another state", n->id,
                      (unsigned long long)index);

@@ -417,6 +417,7 @@ static void wake_fire(struct sim *s, struct sim_event *e) {
 static void round_fire(struct sim *s, struct sim_event *e) {
     (void)s;
     struct node *n = e->node;
+    restored_tick(n);
     propose_queued(n);
     apply_some(n);
     snapshot_tick(n);

@@ -300,6 +300,7 @@ struct node {
     bool forgetting;    /* the core wants the state to become empty */
     bool install_taken; /* the core said INSTALL in this step */
     struct restoring *restoring;
+    struct restoring *restored; /* in the log's place, but not in the state machine yet */
 
     struct io_item *io_queue, **io_end;
     struct sim_event io_event;
@@ -367,6 +368,7 @@ struct blob *snapshot_newest(struct node *n, struct raft_message *m);
 void install_begin(struct node *n, const struct raft_message *m, struct blob *blob);
 void restore_begin(struct node *n, struct proposal *p, int archive);
 void restore_action(struct node *n, const struct raft_action *a);
+void restored_tick(struct node *n);
 
 /* ---- client.c ---- */
 
@@ -465,8 +467,10 @@ void check_became_leader(struct node *n);
 void check_committed(struct node *n, uint64_t index);
 /* hash: of the state behind the entry. */
 void check_applied(struct node *n, const struct raft_entry *e, uint64_t hash);
-/* The whole state was replaced by that at index. restored: by a user, on the leader. */
-void check_replaced(struct node *n, uint64_t index, uint64_t term, bool restored);
+/* A leader has put a user's state into the log's place. */
+void check_restored(struct node *n, uint64_t index, uint64_t term, uint64_t hash);
+/* The whole state was replaced by that at index, which the leader had sent. */
+void check_replaced(struct node *n, uint64_t index, uint64_t term);
 /* A request, or a result with the ticket of its request. */
 void check_sent(struct node *n, const struct raft_message *m, const struct ticket *t);
 void check_log_written(struct node *n, const struct job *jobs);

@@ -1,6 +1,6 @@
-/* Snapshots, as server/raft_driver_snapshot.c has them: of the local state, written while entries
- * go on being applied; a leader's, which replaces everything; a user's, which replaces the
- * cluster's state. All are real snapshot directories on the simulated disk.
+/* Snapshots, as server/raft_driver_{snapshot,install,restore}.c have them: of the local state,
+ * written while entries go on being applied; a leader's, which replaces everything; a user's, which
+ * replaces the cluster's state. All are real snapshot directories on the simulated disk.
  */
 #include "sim/cluster/sim.h"
 
@@ -221,7 +221,7 @@ static void take_over(struct node *n) {
     n->command_index = 0;
     n->sim->totals.installs++;
     SIM_TRACE(n->sim, "%s installed %llu", n->id, (unsigned long long)index);
-    check_replaced(n, index, term, false);
+    check_replaced(n, index, term);
     installed(n, true);
 }
 
@@ -247,8 +247,8 @@ static void finish_done(struct node *n, struct job *j) {
 /* What is being applied, written or read comes to its end first. */
 static void incoming_tick(struct node *n) {
     struct incoming *in = n->incoming;
-    if (in == NULL || !in->taken || in->finishing || n->task != NULL || n->reading ||
-        n->applied < n->apply_target || n->raft_broken)
+    if (in == NULL || !in->taken || in->finishing || n->restored != NULL || n->task != NULL ||
+        n->reading || n->applied < n->apply_target || n->raft_broken)
         return;
     in->finishing = true;
     struct job *j = job_new(JOB_CALL);
@@ -317,9 +317,7 @@ struct restoring {
     bool ready, finishing;
 };
 
-static void restoring_free(struct node *n) {
-    struct restoring *r = n->restoring;
-    n->restoring = NULL;
+static void restoring_free(struct restoring *r) {
     if (r->writer != NULL)
         snapshot_writer_abort(r->writer);
     snapshot_meta_free(&r->meta);
@@ -337,7 +335,8 @@ void restore_begin(struct node *n, struct proposal *p, int archive) {
     node_step(n, &event);
     if (event.error == RAFT_OK)
         return;
-    restoring_free(n);
+    n->restoring = NULL;
+    restoring_free(r);
     p->done(n, p, event.error, false);
 }
 
@@ -370,14 +369,17 @@ static void restore_end(struct node *n, bool ok) {
     struct restoring *r = n->restoring;
     struct proposal *p = r->proposal;
     uint64_t index = r->meta.index, term = r->meta.term;
-    restoring_free(n);
-    if (ok) {
+    n->restoring = NULL;
+    if (!ok) {
+        restoring_free(r);
+    } else {
+        n->restored = r;
         n->snapshot_index = n->applied = n->apply_target = index;
         n->snapshot_term = n->applied_term = term;
         n->command_index = 0;
         p->index = index + 1;
         waiting_add(n, p);
-        check_replaced(n, index, term, true);
+        check_restored(n, index, term, r->content->hash);
         n->sim->totals.restores++;
     }
     SIM_TRACE(n->sim, "%s restored %llu: %d", n->id, (unsigned long long)index, ok);
@@ -394,17 +396,31 @@ static void restore_end(struct node *n, bool ok) {
 static void restore_done(struct node *n, struct job *j) {
     bool ok = j->ok;
     job_free(j);
-    if (n->raft_broken)
+    if (!n->raft_broken)
+        restore_end(n, ok);
+}
+
+/* It is committed, or another leader decides what becomes of it: now the store may follow. */
+static bool restored_is_due(const struct node *n) {
+    const struct restoring *r = n->restored;
+    return r != NULL &&
+           (!n->told_leader || n->told_term != r->meta.term || n->apply_target > r->meta.index);
+}
+
+void restored_tick(struct node *n) {
+    struct restoring *r = n->restored;
+    if (!n->up || n->raft_broken || !restored_is_due(n))
         return;
-    struct restoring *r = n->restoring;
     char why[200];
-    struct watch_touched *touched = NULL;
-    if (ok && !machine_restore(n->machine, buf_str(&r->content->state), r->meta.index, r->meta.term,
-                               &touched, why))
+    struct watch_touched *touched;
+    if (!machine_restore(n->machine, buf_str(&r->content->state), r->meta.index, r->meta.term,
+                         &touched, why))
         sim_fail(n->sim, "%s: %s", n->id, why);
+    SIM_CHECK(n->sim, machine_hash(n->machine) == r->content->hash);
     if (touched != NULL)
         io_push(n, touched);
-    restore_end(n, ok);
+    n->restored = NULL;
+    restoring_free(r);
 }
 
 static void restoring_tick(struct node *n) {
@@ -422,7 +438,7 @@ static void restoring_tick(struct node *n) {
 /* ---- what never was ---- */
 
 static void forget_tick(struct node *n) {
-    if (!n->forgetting || n->reading || n->task != NULL || n->raft_broken)
+    if (!n->forgetting || n->restored != NULL || n->reading || n->task != NULL || n->raft_broken)
         return;
     n->forgetting = false;
     machine_clear(n->machine);
@@ -445,8 +461,8 @@ void snapshot_tick(struct node *n) {
     incoming_tick(n);
     restoring_tick(n);
     forget_tick(n);
-    bool busy =
-        n->restoring != NULL || n->forgetting || (n->incoming != NULL && n->incoming->taken);
+    bool busy = n->restoring != NULL || n->restored != NULL || n->forgetting ||
+                (n->incoming != NULL && n->incoming->taken);
     if (n->snapshot_wanted && n->task == NULL && !busy && !n->raft_broken) {
         n->snapshot_wanted = false;
         task_start(n);
@@ -470,7 +486,11 @@ void snapshot_forget(struct node *n, bool torn) {
     }
     if (n->restoring != NULL) {
         struct proposal *p = n->restoring->proposal;
-        restoring_free(n);
+        restoring_free(n->restoring);
+        n->restoring = NULL;
         p->done(n, p, RAFT_ERROR_SHUTDOWN, false);
     }
+    if (n->restored != NULL)
+        restoring_free(n->restored);
+    n->restored = NULL;
 }

@@ -79,9 +79,17 @@ static void leader_known(int leader) {
     }
 }
 
-static int begin(void **state) {
+static void start(int i) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
+    struct server_options o = options_of(i);
+    all[i].s = server_new(&o, &e);
+    if (all[i].s == NULL || !server_start(all[i].s, &e))
+        fail_msg("server: %.*s", STR_ARG(e.text));
+    arena_free(&arena);
+}
+
+static int begin(void **state) {
     log_set_level(LOG_ERROR);
     snprintf(directory, sizeof directory, "/tmp/praetor-three-XXXXXX");
     assert_non_null(mkdtemp(directory));
@@ -90,10 +98,7 @@ static int begin(void **state) {
         snprintf(all[i].id, sizeof all[i].id, "adf4238a-882b-9ddc-4a9d-5b6758e4159%d", i);
         snprintf(all[i].name, sizeof all[i].name, "n%d", i + 1);
         snprintf(all[i].directory, sizeof all[i].directory, "%s/%d", directory, i);
-        struct server_options o = options_of(i);
-        all[i].s = server_new(&o, &e);
-        if (all[i].s == NULL || !server_start(all[i].s, &e))
-            fail_msg("server: %.*s", STR_ARG(e.text));
+        start(i);
     }
     struct bootstrap_task task = {.ok = false};
     sem_init(&task.done, 0, 0);
@@ -101,7 +106,6 @@ static int begin(void **state) {
     sem_wait(&task.done);
     sem_destroy(&task.done);
     assert_true(task.ok);
-    arena_free(&arena);
     int leader = leader_wait();
     assert_true(leader >= 0);
     leader_known(leader);
@@ -245,18 +249,28 @@ static void snap_run(struct message *m) {
     (s->call.archive >= 0 ? server_snapshot_restore : server_snapshot_save)(s->server, &s->call);
 }
 
-static void snap(struct snap *s, int archive, bool stale) {
+static void snap_start(struct snap *s, int archive, bool stale) {
     *s = (struct snap){
         .message = {.run = snap_run},
         .server = server,
         .call = {.archive = archive, .allow_stale = stale, .done = snap_done, .owner = s}};
     sem_init(&s->done, 0, 0);
     loop_post_reply(server_io(server, 0), &s->message);
+}
+
+/* error: what it ends with; "": well. */
+static void snap_wait(struct snap *s, const char *error) {
     assert_true(sem_wait_ms(&s->done, 30000));
     sem_destroy(&s->done);
-    if (error_is_set(&s->call.error))
-        fail_msg("%.*s", STR_ARG(s->call.error.text));
+    char got[256];
+    snprintf(got, sizeof got, "%.*s", STR_ARG(s->call.error.text));
     arena_free(&s->call.arena);
+    assert_string_equal(got, error);
+}
+
+static void snap(struct snap *s, int archive, bool stale) {
+    snap_start(s, archive, stale);
+    snap_wait(s, "");
 }
 
 static void test_snapshots(void **state) {
@@ -278,6 +292,149 @@ static void test_snapshots(void **state) {
     close(archive);
     kv_read(0, "snap", value);
     assert_string_equal(value, "before");
+}
+
+/* ---- a restore that no majority has yet ---- */
+
+struct archive_file {
+    int fd;
+    off_t at;
+};
+
+static ptrdiff_t archive_file_read(void *owner, char *out, size_t max, struct error *e) {
+    struct archive_file *file = owner;
+    ssize_t n = pread(file->fd, out, max, file->at);
+    file->at += n > 0 ? n : 0;
+    return n;
+}
+
+static struct raft_driver_restore *read_by[COUNT];
+
+/* The followers take no snapshot from the leader, being busy with this archive, but listen. */
+static void followers_busy(int leader, int archive) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    for (int n = 0; n < COUNT - 1; n++) {
+        int i = other(leader, n);
+        struct archive_file file = {.fd = archive};
+        read_by[i] =
+            raft_driver_restore_read(server_driver(all[i].s), archive_file_read, &file, &e);
+        assert_non_null(read_by[i]);
+    }
+    arena_free(&arena);
+}
+
+static void followers_free(void) {
+    for (int i = 0; i < COUNT; i++) {
+        raft_driver_restore_free(read_by[i]);
+        read_by[i] = NULL;
+    }
+}
+
+static int snapshot_index(struct server *s) {
+    struct raft_driver_stat stats[RAFT_DRIVER_STATS];
+    struct arena arena = ARENA_INIT;
+    raft_driver_stats(server_driver(s), &arena, stats);
+    int index = -1;
+    for (size_t i = 0; i < RAFT_DRIVER_STATS; i++) {
+        if (strcmp(stats[i].key, "last_snapshot_index") == 0)
+            index = atoi(str_terminated(&arena, stats[i].value));
+    }
+    arena_free(&arena);
+    assert_true(index >= 0);
+    return index;
+}
+
+/* What was saved has the key as "before"; it has "after" now. The leader has put it into the log's
+ * place when this returns, and waits for a majority to follow. */
+static void restore_start(struct snap *s, int leader) {
+    server = all[leader].s;
+    kv_put(0, "snap", "before", "set");
+    snap(s, -1, false);
+    kv_put(0, "snap", "after", "set");
+    int archive = s->call.result;
+    followers_busy(leader, archive);
+    int index = snapshot_index(server);
+    snap_start(s, archive, false);
+    for (int round = 0; round < 15000 && snapshot_index(server) == index; round++)
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    assert_true(snapshot_index(server) > index);
+}
+
+/* For want of a majority it may be lost: nobody has seen it. */
+static void test_restore_not_committed(void **state) {
+    char value[64];
+    int leader = leader_wait();
+    struct snap s;
+    restore_start(&s, leader);
+    struct key_request r = {.key = STR("snap")};
+    struct key_request consistent = {.key = STR("snap"), .options = {.require_consistent = true}};
+    struct ask waiting[2], a;
+    for (unsigned thread = 0; thread < 2; thread++) {
+        r.options.min_query_index = kv_read(thread, "snap", value);
+        assert_string_equal(value, "after");
+        ask_start(&waiting[thread], thread, &endpoint_kvs_get, &r);
+        struct answer *answer = ask(&a, thread, &endpoint_kvs_get, &consistent);
+        const struct indexed_dir_entries *reply = answer->reply;
+        assert_true(str_is(LIST_AT(reply->entries, struct dir_entry *, 0)->value, "after"));
+        ask_end(&a);
+        assert_null(ask_wait(&waiting[thread], 50));
+    }
+    assert_int_not_equal(sem_trywait(&s.done), 0);
+    followers_free();
+    snap_wait(&s, "");
+    close(s.call.archive);
+    for (unsigned thread = 0; thread < 2; thread++) {
+        kv_read(thread, "snap", value);
+        assert_string_equal(value, "before");
+        assert_non_null(ask_wait(&waiting[thread], 5000));
+        ask_end(&waiting[thread]);
+    }
+}
+
+/* Until a stale read has the value, which nothing else would show. */
+static void stale_wait(const char *value) {
+    struct key_request r = {.key = STR("snap"), .options = {.allow_stale = true}};
+    bool there = false;
+    for (int round = 0; round < 15000 && !there; round++) {
+        struct ask a;
+        struct answer *answer = ask(&a, 0, &endpoint_kvs_get, &r);
+        const struct indexed_dir_entries *reply = answer->reply;
+        there = reply->entries.len == 1 &&
+                str_is(LIST_AT(reply->entries, struct dir_entry *, 0)->value, value);
+        ask_end(&a);
+        if (!there)
+            nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
+    assert_true(there);
+}
+
+/* Who no longer leads has it, as a follower has what comes from the leader; and gives it up when
+ * the next leader knows nothing of it. */
+static void test_restore_lost(void **state) {
+    char value[64];
+    int leader = leader_wait();
+    struct snap s;
+    restore_start(&s, leader);
+    for (int n = 0; n < COUNT - 1; n++)
+        server_stop(all[other(leader, n)].s);
+    followers_free();
+    for (int n = 0; n < COUNT - 1; n++)
+        stop(other(leader, n));
+    snap_wait(&s, "leadership lost while committing log");
+    close(s.call.archive);
+    stale_wait("before");
+    stop(leader);
+    for (int n = 0; n < COUNT - 1; n++)
+        start(other(leader, n));
+    assert_true(leader_wait() >= 0);
+    server = all[other(leader, 0)].s;
+    kv_read(0, "snap", value);
+    assert_string_equal(value, "after");
+    start(leader);
+    server = all[leader].s;
+    stale_wait("after");
+    leader_known(leader_wait());
 }
 
 /* ---- when the leader goes ---- */
@@ -352,7 +509,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_writes_anywhere), cmocka_unit_test(test_who_answers),
         cmocka_unit_test(test_prefixes),        cmocka_unit_test(test_blocking_on_a_follower),
-        cmocka_unit_test(test_snapshots),       cmocka_unit_test(test_the_leader_goes),
+        cmocka_unit_test(test_snapshots),       cmocka_unit_test(test_restore_not_committed),
+        cmocka_unit_test(test_restore_lost),    cmocka_unit_test(test_the_leader_goes),
         cmocka_unit_test(test_no_quorum),
     };
     return cmocka_run_group_tests(tests, begin, end);
