@@ -570,6 +570,20 @@ void question_evaluate_dirty(struct server_thread *t) {
 
 static void verify_send(struct server_thread *t);
 
+/* What this server has when it no longer leads may be a restore that is lost: its leadership was
+ * verified for a read of before. The store changes only after the server says that it is over. */
+static bool verified_read_begin(struct server_thread *t, struct store_read *read,
+                                struct arena *arena, struct error *e) {
+    if (!store_read_begin(t->store, read, arena, NULL, e)) {
+        return false;
+    }
+    if (server_is_leader(t->server)) {
+        return true;
+    }
+    store_read_end(read);
+    return error_set(e, ERROR_NO_LEADER, "node is not the leader");
+}
+
 static void question_verified(struct message *m) {
     struct server_thread *t = CONTAINER_OF(m, struct server_thread, verify_message);
     t->verify_sent = false;
@@ -585,7 +599,7 @@ static void question_verified(struct message *m) {
     bool open = false;
     if (t->verify_ok) {
         thread_drain(t);
-        open = store_read_begin(t->store, &read, &arena, NULL, &e);
+        open = verified_read_begin(t, &read, &arena, &e);
     } else {
         error_copy(&e, &t->verify_error);
     }

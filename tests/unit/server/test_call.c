@@ -466,6 +466,47 @@ static void test_consistent_reads(void **state) {
     ask_end(&a);
 }
 
+struct standstill {
+    struct message message;
+    sem_t begun, over;
+};
+
+static void standstill_run(struct message *m) {
+    struct standstill *s = CONTAINER_OF(m, struct standstill, message);
+    sem_post(&s->begun);
+    sem_wait(&s->over);
+}
+
+/* The leadership goes between its verification and the read: what is there by then need not be of
+ * a leader's history. */
+static void test_verified_too_long_ago(void **state) {
+    struct key_request r = {.key = STR("consistent"), .options = {.require_consistent = true}};
+    struct standstill s = {.message = {.run = standstill_run}};
+    struct ask a;
+    sem_init(&s.begun, 0, 0);
+    sem_init(&s.over, 0, 0);
+    fake_set_hold(true);
+    ask_start(&a, 0, &endpoint_kvs_get, &r);
+    assert_null(ask_wait(&a, 50)); /* the driver has the question */
+    loop_post_reply(server_io(server, 0), &s.message);
+    sem_wait(&s.begun);
+    int batches = atomic_load(&fake->batches);
+    fake_set_hold(false);
+    while (atomic_load(&fake->batches) == batches) /* it is answered: the leader leads */
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    fake_set_leader(false);
+    wait_for_leader(false);
+    sem_post(&s.over);
+    struct answer *answer = ask_wait(&a, 5000);
+    assert_non_null(answer);
+    assert_true(str_is(answer->error.text, "node is not the leader"));
+    ask_end(&a);
+    sem_destroy(&s.begun);
+    sem_destroy(&s.over);
+    fake_set_leader(true);
+    wait_for_leader(true);
+}
+
 static void test_calls_on_the_core(void **state) {
     char value[64];
     kv_put(99, "core", "1", "set");
@@ -520,6 +561,7 @@ int main(void) {
         cmocka_unit_test(test_waits_for_a_leader),
         cmocka_unit_test(test_no_leader),
         cmocka_unit_test(test_consistent_reads),
+        cmocka_unit_test(test_verified_too_long_ago),
         cmocka_unit_test(test_calls_on_the_core),
     };
     int failed = cmocka_run_group_tests(tests, begin, end);
