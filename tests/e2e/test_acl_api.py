@@ -657,10 +657,11 @@ def test_in_a_cluster_of_both_kinds(agents, praetor_asan, peer, kinds):
             token = [t for p, t in things.items() if "/token/" in p][0]
             mine = server.get("/v1/acl/token/self", headers={"X-Consul-Token": token["SecretID"]})
             assert mine.json == token
-    lists = [[s.get(p + "?stale", headers=root).json for s in cluster.servers]
-             for p in ("/v1/acl/tokens", "/v1/acl/policies", "/v1/acl/roles", "/v1/acl/binding-rules", "/v1/acl/list")]
-    for answers_ in lists:
-        assert all(a == answers_[0] for a in answers_)
+    for path in ("/v1/acl/tokens", "/v1/acl/policies", "/v1/acl/roles", "/v1/acl/binding-rules", "/v1/acl/list"):
+        def alike():  # the leader goes on to write: it upgrades old tokens
+            got = [s.get(path + "?stale", headers=root).json for s in cluster.servers]
+            return all(a == got[0] for a in got)
+        until("the same %s everywhere" % path, alike)
     same_state(cluster.servers, token=ROOT)
 
 

@@ -1,10 +1,11 @@
-// Debian's Chromium for the tests in Python: reads one JSON object a line, {"id", "code", "args"}, runs the code (the body of
-// an async function of page, context, args and the helpers below) and answers {"id", "value"} or {"id", "error"}. What the page
-// says on its console, errors that nothing caught and requests that failed to be made are kept for the test to judge.
+// Debian's Chromium for the tests in Python (its shell without windows, which has half the processes): reads one JSON object a
+// line, {"id", "code", "args"}, runs the code (the body of an async function of page, context, args and the helpers below) and
+// answers {"id", "value"} or {"id", "error"}. What the page says on its console, errors that nothing caught and requests that
+// failed to be made are kept for the test to judge.
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium-headless-shell", args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
 let context, page, seen;
 
 async function fresh(options = {}) {

@@ -69,11 +69,11 @@ def filtered(browser, text):
 
 
 def smooth(browser, record_property, what, few):
-    """A frame of the long list takes about the processor's time of one of a list that is a tenth as long or less (the best of three
+    """A frame of the long list takes about the processor's time of one of a list that is a tenth as long or less (the best of two
     rounds each: a ratio, whatever else the machine does)."""
-    long = [measured_scroll(browser) for _ in range(3)]
+    long = [measured_scroll(browser) for _ in range(2)]
     filtered(browser, few)
-    short = [measured_scroll(browser) for _ in range(3)]
+    short = [measured_scroll(browser) for _ in range(2)]
     filtered(browser, "")
     best = min(long, key=lambda r: r["p95"])
     record(record_property, what, best)
