@@ -207,6 +207,18 @@ def size_of_files(agent):
     return total
 
 
+def send_without_end(ip, path):
+    """An archive of 13 MB by somebody without a token; the connection, which is to be closed by the caller."""
+    link = socket.create_connection((ip, PORTS["http"]), timeout=20)
+    link.sendall(b"PUT %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" % path.encode())
+    try:
+        for _ in range(200):
+            link.sendall(b"10000\r\n" + b"z" * 65536 + b"\r\n")
+    except OSError:
+        pass  # has been told, and is not listened to any more
+    return link
+
+
 def test_archives_of_strangers_are_not_kept(agents, praetor_asan, peer):
     """An archive to restore goes to disk: not before its sender may restore it. Over HTTP the answers are the peer's (which
     leaves the archive of a stranger on its server port unread, so that its answer is lost more often than not)."""
@@ -220,15 +232,9 @@ def test_archives_of_strangers_are_not_kept(agents, praetor_asan, peer):
         request = encode({"Datacenter": "dc1", "Token": headers.get("X-Consul-Token", ""), "Op": 1})
         assert snapshot(ours.ip, request, b"x" * 1000)[0].get(b"Error") == got.text.encode(), headers
     before = size_of_files(ours)
-    link = connect(ours)
-    link.sendall(b"PUT /v1/snapshot HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
     rpc = connect(ours, PORTS["server"])
     rpc.sendall(b"\x05" + encode({"Datacenter": "dc1", "Token": "", "Op": 1}))
-    try:
-        for _ in range(200):
-            link.sendall(b"10000\r\n" + b"z" * 65536 + b"\r\n")
-    except OSError:
-        pass  # has been told, and is not listened to any more
+    link = send_without_end(ours.ip, "/v1/snapshot")
     for _ in range(200):
         rpc.sendall(b"z" * 65536)
     assert size_of_files(ours) - before < 1 << 20
