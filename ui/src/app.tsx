@@ -1,6 +1,6 @@
 // The frame around all views: where one is, the datacenter, search, the state of the connection; and which view an address means.
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { leaderless, link, retryNow, useLive, usePoll } from "./lib/api";
 import { ApiError, inWords } from "./lib/errors";
 import { Icon, Sign } from "./lib/icons";
@@ -170,7 +170,11 @@ function skip(): void {
 function useTitle(): void {
   const at = useStore(place);
   const what = [at.view, ...at.rest.filter(Boolean)].join(" / ");
+  const first = useRef(true);
   useEffect(() => {
+    // Where the link that was followed is gone, nothing has the focus.
+    if (!first.current && (document.activeElement ?? document.body) === document.body) skip();
+    if (at.view) first.current = false;
     document.title = `${what || "Praetor"} · ${at.dc || "Praetor"}`;
   }, [what, at.dc]);
 }

@@ -23,7 +23,7 @@ function watch(p) {
   p.on("console", (m) => seen.console.push(`${m.type()}: ${m.text()}`));
   p.on("dialog", (d) => {
     seen.dialogs.push(`${d.type()}: ${d.message()}`);
-    void d.accept().catch(() => undefined);
+    void (seen.refuse ? d.dismiss() : d.accept()).catch(() => undefined);
   });
   p.on("request", (r) => {
     const url = new URL(r.url());

@@ -200,3 +200,33 @@ def test_changes_by_others_appear(browser, secured):
     browser.run('await page.getByRole("link", {name: "checkout-write"}).waitFor()')
     put(secured.servers[0], "acl/policy", {"Name": "by-somebody-else"}, "root")
     browser.run('await page.getByRole("link", {name: "by-somebody-else"}).waitFor({timeout: 8000})')
+
+
+def test_deleted_elsewhere_is_said(browser, secured):
+    """The agent says “ACL not found” of a token that is gone: that is not the token that one is logged in with."""
+    first = secured.servers[0]
+    one = put(first, "acl/token", {"Description": "for a while"}, "root")["AccessorID"]
+    open_as(browser, secured, "tokens/" + one)
+    browser.run('await page.getByLabel("Description").fill("typed")')
+    assert first.delete("/v1/acl/token/" + one, headers={"X-Consul-Token": "root"}).status == 200
+    browser.run("""
+        await page.getByText("Somebody else has deleted this.").waitFor();
+        if (await page.getByLabel("Description").inputValue() !== "typed") throw new Error("lost");
+        await page.reload();
+        await page.getByText("There is no such token.").waitFor();""")
+
+
+def test_tokens_that_no_header_can_carry(browser, secured):
+    browser.open(secured.url + "dc1/services")
+    log_in(browser, "tök€n")
+    browser.run('await page.getByText("This token is not known.").waitFor()')
+
+
+def test_a_denied_import_is_said_in_words(browser, secured):
+    open_as(browser, secured, "kv/forbidden/", secured.limited["SecretID"])
+    browser.run("""
+        await page.getByRole("button", {name: "Import"}).click();
+        await page.getByLabel("or its text").fill('[{"key": "x", "value": "dw=="}]');
+        await page.getByRole("button", {name: "Import"}).last().click();
+        await page.getByText("Your token does not allow this.").waitFor();
+        if (await page.getByText("OpIndex").count()) throw new Error("raw answer");""")

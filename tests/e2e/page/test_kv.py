@@ -202,6 +202,100 @@ def test_unsaved_text_is_asked_about(browser, cluster):
     assert browser.seen()["dialogs"] == ["confirm: What you have typed is not saved. Leave it?"]
 
 
+def test_back_asks_too(browser, cluster):
+    put(cluster.servers[0], "kv/back/here", b"stored")
+    browser.open(cluster.url + "dc1/kv/back/")
+    browser.run("""
+        seen.refuse = true;
+        await page.getByRole("link", {name: "here", exact: true}).click();
+        const field = page.getByLabel("Value of back/here");
+        await field.fill("half a thought");
+        await page.getByText("Not saved yet").waitFor();
+        await page.goBack();
+        await page.waitForFunction(() => location.pathname.endsWith("/back/here"));
+        if (await field.inputValue() !== "half a thought") throw new Error("lost");
+        seen.refuse = false;
+        await page.goBack();
+        await field.waitFor({state: "detached"});
+        await page.goForward();
+        await page.waitForFunction(() => document.querySelector("main textarea")?.value === "stored");""")
+    assert browser.seen()["dialogs"] == ["confirm: What you have typed is not saved. Leave it?"] * 2
+
+
+def test_typing_goes_on_after_a_save(browser, cluster):
+    server = cluster.servers[0]
+    put(server, "kv/on", b"")
+    open_key(browser, cluster, "on")
+    browser.run("""
+        const field = page.getByLabel("Value of on");
+        await field.press("Control+s"); // nothing to save: it must not wait for a change that never comes
+        await page.waitForTimeout(200);
+        await field.fill("one");
+        await page.getByText("Not saved yet").waitFor();
+        await field.press("Control+s");
+        await page.keyboard.type("two"); // before the news of the save is here
+        await page.getByText("Saved", {exact: true}).waitFor();
+        await page.waitForFunction(() => /Not saved yet/.test(document.querySelector("main .facts").textContent));
+        if (await field.inputValue() !== "onetwo") throw new Error(await field.inputValue());
+        await page.getByRole("button", {name: "Save"}).click();
+        await page.waitForFunction(() => !/Not saved yet/.test(document.querySelector("main .facts").textContent));
+        if (await page.locator("[data-conflict]").count()) throw new Error("one's own save is no conflict");""")
+    assert value(cluster, "on") == b"onetwo"
+
+
+def test_flags_have_64_bits(browser, cluster, tmp_path):
+    server = cluster.servers[0]
+    most = 2 ** 64 - 1
+    put(server, "kv/wide/flag?flags=%d" % most, b"v")
+    open_key(browser, cluster, "wide/flag")
+    browser.run("""
+        await page.getByLabel("Value of wide/flag").fill("w");
+        await page.getByRole("button", {name: "Save"}).click();
+        await page.getByText("Saved", {exact: true}).waitFor();""")
+    assert (server.get("/v1/kv/wide/flag").json[0]["Flags"], value(cluster, "wide/flag")) == (most, b"w")
+    path = str(tmp_path / "export.json")
+    browser.run("""
+        const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", {name: "Export"}).click()]);
+        await file.saveAs(args.path);""", path=path)
+    assert json.load(open(path)) == [{"key": "wide/flag", "flags": most, "value": base64.b64encode(b"w").decode()}]
+    imported = [{"key": "again", "flags": most, "value": "dw=="}, {"key": "large", "flags": 7, "value": base64.b64encode(b"z" * 500000).decode()}]
+    browser.run("""
+        await page.getByRole("button", {name: "Import"}).click();
+        const field = page.getByLabel("or its text");
+        const send = page.getByRole("button", {name: "Import"}).last();
+        await field.fill('[{"key": "x", "value": "dw==", "flags": "many"}]');
+        await send.click();
+        await page.getByText("The flags of “x” are no number.").waitFor();
+        // A selection that ends beside the box does not close it.
+        const box = await field.boundingBox();
+        await page.mouse.move(box.x + 40, box.y + 10);
+        await page.mouse.down();
+        await page.mouse.move(4, box.y + 10, {steps: 3});
+        await page.mouse.up();
+        await field.fill(args.text);
+        await send.click();
+        await page.getByText("2 keys imported").waitFor();""", text=json.dumps(imported))
+    assert server.get("/v1/kv/wide/again").json[0]["Flags"] == most
+    assert (server.get("/v1/kv/wide/large").json[0]["Flags"], value(cluster, "wide/large")) == (7, b"z" * 500000)
+
+
+def test_names_that_the_api_redirects(browser, cluster):
+    """The agent's API sends "/lead" to "lead": another key, which must be neither shown nor written."""
+    server = cluster.servers[0]
+    put(server, "kv/lead", b"another")
+    put(server, "txn", [{"KV": {"Verb": "set", "Key": "/lead", "Value": "b2Rk"}}])
+    browser.open(cluster.url + "dc1/kv/~/lead")
+    browser.run('await page.getByText("The agent redirects this name").first().waitFor()')
+    assert browser.run('return await page.locator("main textarea").count()') == 0
+    for name in ["/made", "a//b", "a/../b", ".."]:
+        browser.open(cluster.url + "dc1/kv?new=1")
+        browser.run("""
+            await page.getByLabel("Name, below /").fill(args.name);
+            await page.getByRole("button", {name: "Create"}).click();
+            await page.getByText("The agent redirects this name").waitFor();""", name=name)
+    assert [value(cluster, k) for k in ("made", "a/b", "b", "lead")] == [None, None, None, b"another"]
+
+
 def test_session_ends_by_hand(browser, cluster):
     server = cluster.servers[0]
     session = put(server, "session/create", {"Name": "to be ended", "Node": server.name})["ID"]

@@ -45,6 +45,27 @@ def test_waits_are_few(browser, cluster):
     assert 1 <= most <= 4, most
 
 
+def test_windows_share_the_connections(browser, cluster):
+    """Two windows side by side, all of whose queries wait: a save must not wait with them (a browser has six connections to a host)."""
+    put(cluster.servers[0], "kv/both", b"one")
+    open_both = """
+        globalThis.second = await context.newPage();
+        watch(second);
+        for (const p of [page, second]) await p.goto(args.url);
+        for (const p of [page, second]) await p.getByLabel("Value of both").waitFor();
+        await page.waitForTimeout(1500);"""
+    browser.run(open_both, url=cluster.url + "dc1/kv/both")
+    browser.run("""
+        await page.getByLabel("Value of both").fill("mine");
+        await second.getByLabel("Value of both").fill("other");
+        await page.getByRole("button", {name: "Save"}).click();
+        await page.getByText("Saved", {exact: true}).waitFor({timeout: 3000});
+        await second.getByText("Somebody else has changed this key meanwhile.").waitFor({timeout: 10000});
+        if (await second.getByLabel("Value of both").inputValue() !== "other") throw new Error("lost");
+        await second.close();""")
+    assert cluster.servers[0].get("/v1/kv/both?raw").body == b"mine"
+
+
 def test_leader_dies(browser, shared_agents, praetor, shots):
     cluster = make_cluster(shared_agents, praetor, "ostia-")
     leader = cluster.leader()
@@ -93,6 +114,13 @@ def test_agent_gone_and_back(browser, agents, praetor, shots):
     browser.run("""await page.waitForFunction(() => document.querySelector(".connection").textContent.includes("live"), null, {timeout: 30000})""")
     browser.run('await page.getByRole("button", {name: "Save"}).click(); await page.getByText("Saved", {exact: true}).waitFor()')
     assert agent.get("/v1/kv/note?raw").body == b"typed, not saved"
+    # The log says nothing more of it when the agent is back, although at this level nothing is logged.
+    browser.open("http://%s:8500/ui/dc1/logs?level=err" % agent.ip)
+    browser.run('await page.getByText("Waiting for the agent to log something.").waitFor()')
+    agent.kill()
+    browser.run('await page.getByText("The agent does not answer.").first().waitFor({timeout: 20000})')
+    agent.start()
+    browser.run('await page.getByText("The agent does not answer.").first().waitFor({state: "detached", timeout: 30000})', seconds=40)
 
 
 def test_log_follows(browser, cluster):
@@ -159,6 +187,23 @@ def test_two_datacenters(browser, agents, praetor, shots):
     assert first.get("/v1/kv/over/there").status == 404
     browser.open("http://%s:8500/ui/roma/cluster?tab=wan" % first.ip)
     browser.run('await page.getByRole("cell", {name: "ostia.ostia"}).waitFor()')
+    # Gossip is this agent's: in the other datacenter it is said whose members these are, and they lead to their own datacenter.
+    browser.open("http://%s:8500/ui/ostia/cluster?tab=members" % first.ip)
+    browser.run("""
+        await page.getByText("These are the members of roma").waitFor();
+        await page.getByRole("cell").getByRole("link", {name: "roma"}).click();
+        await page.getByRole("heading", {level: 1, name: "roma"}).waitFor();""")
+    assert browser.run("return page.url()").endswith("/ui/roma/nodes/roma")
+
+
+def test_client_agent(browser, agents, praetor):
+    """The page of an agent that is no server: what servers know comes through it, and it has no gossip over datacenters."""
+    server = agents(praetor, name="caput").start()
+    client = agents(praetor, config={"ui": True, "server": False, "retry_join": [server.ip], "bootstrap_expect": 0}, name="membrum").start()
+    browser.open("http://%s:8500/ui/dc1/cluster" % client.ip)
+    browser.run('await page.getByRole("article", {name: "Server caput"}).waitFor()')
+    browser.open("http://%s:8500/ui/dc1/cluster?tab=wan" % client.ip)
+    browser.run('await page.getByText("No members: this agent is no server.").waitFor()')
 
 
 def test_links_of_the_other_page(browser, cluster):

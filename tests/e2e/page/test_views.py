@@ -176,6 +176,48 @@ def test_search_box_and_keys(browser, settled, shots):
         await page.getByRole("dialog").waitFor({state: "detached"});""")
 
 
+def test_focus_goes_along(browser, settled):
+    """What is typed right after Ctrl-K is typed there; where a view that had the focus is gone, the next one's heading has it."""
+    show(browser, settled, *VIEWS["services"])
+    browser.run("""
+        await page.evaluate(() => {
+          const press = (key, more) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, ...more}));
+          press("k", {ctrlKey: true});
+          return Promise.resolve().then(() => { if (document.activeElement.getAttribute("role") !== "combobox") throw new Error("the box opens too late"); });
+        });
+        await page.keyboard.type("web-2");
+        await page.getByRole("option", {name: /web-2/}).waitFor();
+        await page.keyboard.press("Enter");
+        await page.waitForFunction(() => document.activeElement.matches("h1") && document.activeElement.textContent.includes("web-2"));
+        await page.goBack();
+        await page.locator("[data-row] a", {hasText: "postgres"}).focus();
+        await page.keyboard.press("Enter");
+        await page.waitForFunction(() => document.activeElement.matches("h1") && document.activeElement.textContent.includes("postgres"));""")
+
+
+def test_letters_twice_as_large(browser, settled):
+    """As the browser's own setting has them: nothing is cut off or lies over another."""
+    show(browser, settled, *VIEWS["services"])
+    browser.run("""
+        const cdp = await context.newCDPSession(page);
+        await cdp.send("Page.setFontSizes", {fontSizes: {standard: 32, fixed: 26}});""")
+    for path in ("services", "kv/config/checkout/settings.json", "cluster"):
+        browser.open(settled.url + "dc1/" + path)
+        wrong = browser.run("""
+            await page.locator("main h1").waitFor();
+            await page.waitForTimeout(400);
+            return await page.evaluate(() => {
+              const out = [];
+              const h1 = document.querySelector("main h1").getBoundingClientRect();
+              if (h1.height > 150) out.push("heading " + h1.height);
+              for (const row of document.querySelectorAll("[data-row]")) {
+                for (const cell of row.children) if (cell.getBoundingClientRect().bottom > row.getBoundingClientRect().bottom + 1) out.push(cell.textContent);
+              }
+              return out;
+            });""")
+        assert wrong == [], path
+
+
 def test_commands_to_copy(browser, settled, shots):
     """What is shown, as curl: the command, run, gives it."""
     import subprocess

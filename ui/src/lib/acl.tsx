@@ -1,11 +1,11 @@
 // What the views of access control share: their tabs, links to policies and roles, and service identities.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { useLive } from "./api";
+import { useLive, type Live } from "./api";
 import { Icon, type IconName } from "./icons";
 import { RecordList, type ListProps } from "./records";
 import { to } from "./router";
-import type { AclLink } from "./types";
+import type { AclLink, AclToken } from "./types";
 import { Link } from "./widgets";
 
 export const MANAGEMENT = "00000000-0000-0000-0000-000000000001"; // the policy global-management
@@ -31,6 +31,16 @@ export function AclTabs({ current }: { current: string }): JSX.Element {
 
 export function AclList<T>(p: Omit<ListProps<T>, "head" | "tabs">): JSX.Element {
   return <RecordList<T> {...p} head="Access control" tabs={<AclTabs current={p.view} />} />;
+}
+
+// One of them. The agent says “ACL not found” of a record that is gone, and also of a token that is not known any more; who can
+// read his own token has asked for the former.
+export function useRecord<T>(path: string | null): Live<T | null> & { gone: boolean } {
+  const live = useLive<T>(path);
+  const unknown = live.error?.kind === "unknown-token";
+  const self = useLive<AclToken>(unknown ? "acl/token/self" : null);
+  const gone = live.data === null || (unknown && !!self.data && !self.error);
+  return { ...live, error: gone ? null : live.error, gone };
 }
 
 // ---- choosing ----

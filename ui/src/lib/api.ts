@@ -1,14 +1,14 @@
 // The agent's HTTP API: requests with the token in a header, and live queries that wait on the server for a change.
 //
 // A browser has six connections to one host (HTTP/1.1), for all tabs together. So at most MAX_WAITING queries wait at once and take
-// turns when there are more; a tab that nobody looks at waits for nothing.
+// turns when there are more; tabs in sight share the places, and a tab that nobody looks at waits for nothing.
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, asApiError, classify } from "./errors";
 import { base, place } from "./router";
 import { token } from "./session";
 import { Store, useStore } from "./store";
 
-const MAX_WAITING = 4;
+const MAX_WAITING = 4; // of all tabs in sight together
 const TURN = 3000; // ms that a query may wait undisturbed while others want its place
 const WAIT = "55s";
 const LARGE = 200_000; // characters; so large an answer is not asked for more than about once a second
@@ -45,23 +45,33 @@ export function apiUrl(path: string, query: Record<string, string | undefined> =
 export async function open(path: string, options: Options = {}): Promise<Response> {
   const headers: Record<string, string> = {};
   const secret = options.token ?? token.value;
+  if (secret && !/^[\x21-\x7e]+$/.test(secret)) throw new ApiError("unknown-token", 0, ""); // no header can carry it
   if (secret) headers["X-Consul-Token"] = secret;
   const { body } = options;
   const raw = body === undefined || typeof body === "string" || body instanceof Uint8Array;
+  let response: Response;
   try {
-    return await fetch(apiUrl(path, options.query), {
+    response = await fetch(apiUrl(path, options.query), {
       method: options.method ?? "GET",
       headers,
       body: raw ? (body as BodyInit | undefined) : JSON.stringify(body),
       signal: options.signal,
       cache: "no-store",
       credentials: "same-origin",
+      redirect: "manual",
     });
   } catch (thrown) {
     if (options.signal?.aborted) throw thrown;
     throw new ApiError("gone", 0, "");
   }
+  // What lies at the other address is something else, which must be neither shown nor written as if it were this.
+  if (response.type === "opaqueredirect") throw new ApiError("other", 0, UNREACHABLE);
+  return response;
 }
+
+// Flags of keys have 64 bits, of which a number here holds 53: greater ones stay text. (Within strings the quotes have a "\".)
+export const parseJson = <T>(text: string): T => JSON.parse(text.replace(/("flags":\s*)(\d{16,})/gi, '$1"$2"')) as T;
+export const writeJson = (value: unknown, indent?: string): string => JSON.stringify(value, null, indent).replace(/("flags":\s*)"(\d+)"/gi, "$1$2");
 
 // Any status is an answer here.
 async function ask(path: string, options: Options): Promise<Answer> {
@@ -81,12 +91,14 @@ export async function request(path: string, options: Options = {}): Promise<Answ
 }
 
 export async function getJson<T>(path: string, options: Options = {}): Promise<T> {
-  return JSON.parse((await request(path, options)).text) as T;
+  return parseJson<T>((await request(path, options)).text);
 }
 
 // A path's argument: a name, or a key, of which "/" stays where it separates. Keys that a browser would tidy ("a/../b") go
 // as one piece.
 export const arg = (name: string): string => encodeURIComponent(name);
+export const UNREACHABLE = "The agent redirects this name to another one: names that begin with “/”, or with an empty part or a part of dots, are reached by transactions (/v1/txn) only.";
+export const isReachable = (key: string): boolean => !/(^|\/)\.{0,2}\//.test(key) && !/(^|\/)\.{1,2}$/.test(key);
 export const keyArg = (key: string): string =>
   /(^|\/)\.{0,2}\//.test(key) || /\/\.{1,2}$/.test(key) ? encodeURIComponent(key) : key.split("/").map(encodeURIComponent).join("/");
 
@@ -116,9 +128,38 @@ interface Turn {
 const waiting = new Set<Turn>();
 const queue: (() => void)[] = [];
 
+// Other tabs of this page that are in sight, and when they last said so.
+const others = new Map<number, number>();
+const me = Math.random() + 1;
+const channel = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel("praetor");
+const SAID = 4000; // ms
+const tell = (): void => channel?.postMessage(document.hidden ? -me : me);
+channel?.addEventListener("message", (event: MessageEvent<number>) => {
+  if (event.data < 0) {
+    others.delete(-event.data);
+    return;
+  }
+  const isNew = !others.has(event.data);
+  others.set(event.data, Date.now());
+  if (isNew) tell();
+  [...waiting].slice(0, Math.max(0, waiting.size - places())).forEach((turn) => turn.giveUp());
+});
+document.addEventListener("visibilitychange", tell);
+window.addEventListener("pagehide", () => channel?.postMessage(-me));
+setInterval(() => document.hidden || tell(), SAID);
+tell();
+
+// The agent's log takes a place as long as it is followed.
+export const streams = new Set<AbortSignal>();
+
+function places(): number {
+  for (const [id, at] of others) if (Date.now() - at > 3 * SAID) others.delete(id);
+  return Math.max(1, Math.floor(MAX_WAITING / (others.size + 1)) - streams.size);
+}
+
 function nudge(): void {
   if (queue.length === 0) return;
-  if (waiting.size < MAX_WAITING) {
+  if (waiting.size < places()) {
     queue.shift()!();
     return;
   }
@@ -129,7 +170,7 @@ function nudge(): void {
 }
 
 async function takeTurn(signal: AbortSignal, giveUp: () => void): Promise<() => void> {
-  if (waiting.size >= MAX_WAITING || queue.length > 0) {
+  if (waiting.size >= places() || queue.length > 0) {
     await new Promise<void>((resolve, reject) => {
       const go = (): void => {
         signal.removeEventListener("abort", leave);
@@ -287,7 +328,7 @@ class LiveQuery<T> {
       if (index !== before.index) this.state.set({ ...before, index });
       return;
     }
-    const data = text === this.text ? before.data : (JSON.parse(text) as T);
+    const data = text === this.text ? before.data : parseJson<T>(text);
     this.text = text;
     this.state.set({ data, error: null, index, loading: false, at: Date.now() });
   }

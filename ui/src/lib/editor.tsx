@@ -2,7 +2,7 @@
 // editing (selection, undo, input methods, screen readers) stays as it is.
 import type { JSX } from "preact";
 import { useRef } from "preact/hooks";
-import { pieces, type Language } from "./highlight";
+import { LIMIT, pieces, type Language } from "./highlight";
 
 interface Props {
   label: string;
@@ -22,6 +22,7 @@ export function Coloured({ text, language }: { text: string; language: Language 
 
 export function Editor({ label, value, set, language, save }: Props): JSX.Element {
   const under = useRef<HTMLPreElement>(null);
+  const plain = value.length > LIMIT; // laid out once only
   const scroll = (event: Event): void => {
     const area = event.currentTarget as HTMLTextAreaElement;
     under.current!.scrollTop = area.scrollTop;
@@ -34,9 +35,9 @@ export function Editor({ label, value, set, language, save }: Props): JSX.Elemen
     }
   };
   return (
-    <div class="editor">
+    <div class={plain ? "editor plain" : "editor"}>
       <pre ref={under} aria-hidden="true">
-        <Coloured text={value} language={language} />
+        {!plain && <Coloured text={value} language={language} />}
         {"\n"}
       </pre>
       <textarea

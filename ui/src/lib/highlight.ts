@@ -7,7 +7,7 @@ export interface Piece {
   kind: "" | "key" | "string" | "number" | "word" | "comment" | "mark";
 }
 
-const LIMIT = 200_000; // longer texts stay plain: colouring each keystroke would be slow
+export const LIMIT = 100_000; // longer texts stay plain: colouring each keystroke would be slow
 
 // In order; the first that matches at a place wins.
 const rules: Record<Exclude<Language, "text">, [RegExp, Piece["kind"]][]> = {

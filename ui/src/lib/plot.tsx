@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Store } from "./store";
 import type { ServiceSummary } from "./types";
+import { useNarrow } from "./virtual";
 
 // ---- health over the time that the page is open ----
 
@@ -81,7 +82,6 @@ export interface Series {
   points: [number, number][]; // time in ms, value
 }
 
-const PW = 480;
 const PH = 150;
 const LEFT = 58;
 const BOTTOM = 20;
@@ -106,8 +106,9 @@ interface PlotProps {
 }
 
 export function Plot({ title, series, unit, note, binary = false }: PlotProps): JSX.Element {
+  const PW = useNarrow() ? 300 : 480; // the letters keep their size
   const points = series.flatMap((s) => s.points);
-  const last = Math.max(...points.map((p) => p[0]), 0);
+  const last = points.length > 0 ? Math.max(...points.map((p) => p[0])) : Date.now();
   const first = Math.min(...points.map((p) => p[0]), last - 60_000);
   const top = ceilNice(Math.max(...points.map((p) => p[1]), 0), binary);
   const x = (t: number): number => LEFT + ((t - first) / Math.max(1, last - first)) * (PW - LEFT - 8);

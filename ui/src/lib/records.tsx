@@ -1,7 +1,7 @@
 // Records that are kept by hand (tokens, policies, roles, intentions): a list of them with search, and the frame of an editor that
 // keeps what was typed until it is saved.
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { useLive } from "./api";
 import { asApiError, type ApiError } from "./errors";
 import { count } from "./format";
@@ -81,11 +81,12 @@ export function RecordList<T>(p: ListProps<T>): JSX.Element {
   );
 }
 
-// Whether what is stored became another while something was typed.
-function useOvertaken(dirty: boolean, version: number | undefined): boolean {
+// Whether what is stored became another while something was typed. mine: the next version is of one's own save.
+function useOvertaken(dirty: boolean, version: number | undefined, mine: { current: boolean }): boolean {
   const [begun, setBegun] = useState(version);
   useEffect(() => {
-    if (!dirty) setBegun(version);
+    if (!dirty || mine.current) setBegun(version);
+    if (version !== begun) mine.current = false;
   }, [dirty, version]);
   return dirty && version !== undefined && begun !== undefined && version !== begun;
 }
@@ -106,6 +107,7 @@ interface EditorProps {
   dirty: boolean;
   fixed?: string; // why it cannot be changed
   version?: number; // of what is stored, to tell when somebody else changes it
+  error: ApiError | null; // why what is stored is not known now
   gone?: boolean; // somebody else has deleted it
   save: () => Promise<string | null>; // the address to go to then
   remove?: { text: ComponentChildren; run: () => Promise<void> };
@@ -125,18 +127,21 @@ export function RecordEditor(p: EditorProps): JSX.Element {
     return () => setGuard(null);
   }, [p.dirty]);
 
-  const overtaken = useOvertaken(p.dirty, p.version);
+  const mine = useRef(false);
+  const overtaken = useOvertaken(p.dirty, p.version, mine);
 
-  const attempt = async (what: () => Promise<string | null>, done: string): Promise<void> => {
+  const attempt = async (what: () => Promise<string | null>, done: string, leaves: boolean): Promise<void> => {
     setError(null);
     setBusy(true);
+    mine.current = !leaves;
     try {
       const next = await what();
       say(done);
-      setGuard(null);
+      if (!leaves) setGuard(null);
       if (next) navigate(next);
     } catch (thrown) {
       setError(asApiError(thrown));
+      mine.current = false;
     }
     setBusy(false);
   };
@@ -145,7 +150,7 @@ export function RecordEditor(p: EditorProps): JSX.Element {
     <section class="view">
       <Head title={p.title} above={<Back href={to(p.view)}>{p.above}</Back>}>
         {p.clone && (
-          <ActionButton icon="copy" act={() => void attempt(p.clone!, p.cloned ?? "Cloned: this is the copy")}>
+          <ActionButton icon="copy" act={() => void attempt(p.clone!, p.cloned ?? "Cloned: this is the copy", true)}>
             Clone
           </ActionButton>
         )}
@@ -158,12 +163,13 @@ export function RecordEditor(p: EditorProps): JSX.Element {
       </Head>
       {p.fixed && <p class="notice">{p.fixed}</p>}
       {p.gone && <Overtaken>Somebody else has deleted this. What you typed is kept; it cannot be saved any more.</Overtaken>}
-      {overtaken && !p.gone && <Overtaken>Somebody else has changed this since you began. Saving writes over it; “Undo changes” shows it.</Overtaken>}
+      {p.error && !p.gone && <Trouble error={p.error} />}
+      {overtaken && !busy && !p.gone && <Overtaken>Somebody else has changed this since you began. Saving writes over it; “Undo changes” shows it.</Overtaken>}
       <form
         class="aclform"
         onSubmit={(event) => {
           event.preventDefault();
-          void attempt(p.save, p.isNew ? "Created" : "Saved");
+          void attempt(p.save, p.isNew ? "Created" : "Saved", false);
         }}
       >
         {p.children}

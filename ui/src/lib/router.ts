@@ -10,6 +10,7 @@ export interface Place {
   view: string;
   rest: string[]; // decoded; a last "" when the path ended with "/"
   folder: boolean; // it did
+  path: string; // as it is in the address
   query: URLSearchParams;
 }
 
@@ -17,11 +18,10 @@ function read(): Place {
   const path = location.pathname.startsWith(base.pathname) ? location.pathname.slice(base.pathname.length) : "";
   const [dc = "", view = "", ...rest] = path.split("/");
   const parts = rest.map((part, i) => (part === "" && i === rest.length - 1 ? "" : decodeSegment(part)));
-  return { dc: decodeSegment(dc || "~"), view, rest: parts, folder: path.endsWith("/"), query: new URLSearchParams(location.search) };
+  return { path, dc: decodeSegment(dc || "~"), view, rest: parts, folder: path.endsWith("/"), query: new URLSearchParams(location.search) };
 }
 
 export const place = new Store<Place>(read());
-window.addEventListener("popstate", () => place.set(read()));
 
 export type Query = Record<string, string | undefined>;
 
@@ -52,11 +52,42 @@ window.addEventListener("beforeunload", (event) => {
   if (guard && !guard()) event.preventDefault();
 });
 
-export function navigate(address: string, replace = false): void {
-  if (guard && !guard() && !window.confirm("What you have typed is not saved. Leave it?")) return;
+function mayLeave(): boolean {
+  if (guard && !guard() && !window.confirm("What you have typed is not saved. Leave it?")) return false;
   guard = null;
-  history[replace ? "replaceState" : "pushState"](null, "", address);
+  return true;
+}
+
+// Entries of the history are numbered, so that a step that is refused can be taken back.
+let here = (history.state as number | null) ?? 0;
+history.replaceState(here, "");
+let returning = false;
+
+function write(address: string, push: boolean): void {
+  if (push) here++;
+  history[push ? "pushState" : "replaceState"](here, "", address);
   place.set(read());
+}
+
+window.addEventListener("popstate", (event) => {
+  const there = (event.state as number | null) ?? 0;
+  const next = read();
+  // Filters and tabs of the same view take nothing away.
+  const same = next.path === place.value.path && next.query.get("new") === place.value.query.get("new");
+  if (returning) {
+    returning = false;
+  } else if (same || mayLeave()) {
+    here = there;
+    place.set(next);
+  } else if (there !== here) {
+    returning = true;
+    history.go(here - there);
+  }
+});
+
+export function navigate(address: string, replace = false): void {
+  if (!mayLeave()) return;
+  write(address, !replace);
   if (!replace) document.querySelector("main")?.scrollTo(0, 0);
 }
 
@@ -65,6 +96,5 @@ export function navigate(address: string, replace = false): void {
 export function setQuery(change: Query, push = false): void {
   const query: Query = Object.fromEntries(place.value.query);
   const address = location.pathname + search({ ...query, ...change });
-  history[push ? "pushState" : "replaceState"](null, "", address);
-  place.set(read());
+  write(address, push);
 }

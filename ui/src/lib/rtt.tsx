@@ -1,7 +1,7 @@
 // Round-trip times from one node to the others: a dot for each on a scale of time, and the nearest and farthest by name.
 import type { JSX } from "preact";
 import { roundTrip } from "./coordinates";
-import { seconds } from "./format";
+import { plural, seconds } from "./format";
 import { to } from "./router";
 import type { Coordinate } from "./types";
 import { useNarrow } from "./virtual";
@@ -31,7 +31,7 @@ export function RoundTrips({ node, all }: { node: string; all: Coordinate[] }): 
   return (
     <div class="rtt">
       <p class="facts">
-        Nearest <b>{seconds(others[0]!.time)}</b> · median <b>{seconds(median)}</b> · farthest <b>{seconds(others[others.length - 1]!.time)}</b> · to {others.length} nodes
+        Nearest <b>{seconds(others[0]!.time)}</b> · median <b>{seconds(median)}</b> · farthest <b>{seconds(others[others.length - 1]!.time)}</b> · to {plural(others.length, "node")}
       </p>
       <svg viewBox={`0 0 ${W} 122`} class="dots" role="img" aria-label={`Round-trip times from ${node}: nearest ${seconds(others[0]!.time)}, median ${seconds(median)}, farthest ${seconds(others[others.length - 1]!.time)}`}>
         <path class="axisline" d={`M16 100H${W - 16}`} />

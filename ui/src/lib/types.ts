@@ -80,7 +80,7 @@ export interface Coordinate {
 export interface KvEntry {
   LockIndex: number;
   Key: string;
-  Flags: number;
+  Flags: number | string; // text when there are more than 53 bits
   Value: string | null; // base64
   Session?: string;
   CreateIndex: number;

@@ -37,7 +37,9 @@ function assignSlots(pool: Pool, keys: string[]): number[] {
   return out;
 }
 
-const narrow = window.matchMedia("(max-width: 640px)");
+const LETTERS = 14; // px, which the heights of rows are made for (base.css)
+
+const narrow = window.matchMedia("(max-width: 40em)");
 
 export function useNarrow(): boolean {
   const [is, setIs] = useState(narrow.matches);
@@ -51,7 +53,9 @@ export function useNarrow(): boolean {
 
 export function VirtualList<T>(p: Props<T>): JSX.Element {
   const scroller = useRef<HTMLDivElement>(null);
-  const height = useNarrow() ? (p.narrowHeight ?? p.height) : p.height;
+  // Rows grow with the size of letters that the browser is set to.
+  const [zoom] = useState(() => Math.max(1, parseFloat(getComputedStyle(document.documentElement).fontSize) / LETTERS));
+  const height = Math.round((useNarrow() ? (p.narrowHeight ?? p.height) : p.height) * zoom);
   const [view, setView] = useState({ first: 0, last: 60, scrolls: false });
   const drawn = useRef<{ of: Props<T> | null; height: number; rows: Map<number, JSX.Element> }>({ of: null, height: 0, rows: new Map() });
   const pool = useRef<Pool>({ slots: new Map(), made: 0 });

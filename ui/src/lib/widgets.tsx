@@ -1,6 +1,6 @@
 // The parts that all views are made of: links, errors in words, tabs, dialogs, messages, copying, fields.
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { leaderless, link, retryNow, type Live } from "./api";
 import { asApiError, inWords, type ApiError } from "./errors";
 import { Icon, Sign, type IconName, type Level } from "./icons";
@@ -227,10 +227,12 @@ interface DialogProps {
   wide?: boolean;
 }
 
-// The browser's own dialog: it keeps the focus inside, closes on Escape and gives the focus back.
+// The browser's own dialog: it keeps the focus inside, closes on Escape and gives the focus back. It opens at once, so that what
+// is typed right after goes there.
 export function Dialog({ title, close, children, wide }: DialogProps): JSX.Element {
   const ref = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  const pressed = useRef(false); // beside the box: a selection that only ends there closes nothing
+  useLayoutEffect(() => {
     const dialog = ref.current!;
     const before = document.activeElement as HTMLElement | null;
     dialog.showModal();
@@ -248,8 +250,9 @@ export function Dialog({ title, close, children, wide }: DialogProps): JSX.Eleme
         event.preventDefault();
         close();
       }}
+      onPointerDown={(event) => (pressed.current = event.target === ref.current)}
       onClick={(event) => {
-        if (event.target === ref.current) close();
+        if (event.target === ref.current && pressed.current) close();
       }}
     >
       <div class="dialogbox">

@@ -4,7 +4,7 @@ import { usePoll } from "../lib/api";
 import { Commands } from "../lib/commands";
 import { count, duration, plural, seconds } from "../lib/format";
 import { Icon, Sign, type Level } from "../lib/icons";
-import { place, to } from "../lib/router";
+import { href, place, to } from "../lib/router";
 import { useStore } from "../lib/store";
 import type { AgentSelf, AutopilotHealth, Member } from "../lib/types";
 import { Empty, FilterBox, Head, Link, Pairs, Tabs, Trouble, Waiting } from "../lib/widgets";
@@ -135,17 +135,23 @@ function Configuration({ raft }: { raft: RaftConfiguration }): JSX.Element {
 const states: Record<number, [string, Level]> = { 0: ["unknown", "none"], 1: ["alive", "passing"], 2: ["leaving", "warning"], 3: ["left", "none"], 4: ["failed", "critical"] };
 
 function Members({ wan }: { wan: boolean }): JSX.Element {
-  const { query } = useStore(place);
+  const { query, dc } = useStore(place);
   const live = usePoll<Member[]>("agent/members", 2500, wan ? { wan: "1" } : {});
   const q = (query.get("q") ?? "").toLowerCase();
   const all = live.data ?? [];
   const shown = all
     .filter((m) => !q || `${m.Name}\n${m.Addr}\n${states[m.Status]?.[0] ?? ""}\n${m.Tags.role ?? ""}`.toLowerCase().includes(q))
     .sort((a, b) => Number(b.Status === 4) - Number(a.Status === 4) || (a.Name < b.Name ? -1 : 1));
-  if (!live.data) return <Waiting live={live} what="the members" />;
+  const own = all.find((m) => m.Tags.dc)?.Tags.dc ?? dc;
+  if (live.loading || (!live.data && live.error)) return <Waiting live={live} what="the members" />;
   return (
     <>
       {live.error && <Trouble error={live.error} />}
+      {!wan && own !== dc && (
+        <p class="notice">
+          These are the members of {own}, where this agent is. The servers of {dc} are among those of <Link href={to("cluster", [], { tab: "wan" })}>the other datacenters</Link>, its nodes are <Link href={to("nodes")}>listed</Link>.
+        </p>
+      )}
       <div class="toolbar">
         <FilterBox name="q" value={query.get("q") ?? ""} label="Search members, addresses, states" />
         <span class="dim">{Object.values(states).map(([name], i) => [name, all.filter((m) => m.Status === i).length] as const).filter(([, n]) => n > 0).map(([name, n]) => `${n} ${name}`).join(" · ")}</span>
@@ -169,7 +175,7 @@ function Members({ wan }: { wan: boolean }): JSX.Element {
                 const [word, level] = states[m.Status] ?? states[0]!;
                 return (
                   <tr key={m.Name}>
-                    <td>{wan ? m.Name : <Link href={to("nodes", [m.Name])}>{m.Name}</Link>}</td>
+                    <td>{wan ? m.Name : <Link href={href(m.Tags.dc ?? dc, "nodes", [m.Name])}>{m.Name}</Link>}</td>
                     <td>
                       <Sign level={level} label="" /> {word}
                     </td>
@@ -188,6 +194,7 @@ function Members({ wan }: { wan: boolean }): JSX.Element {
           </table>
         </div>
       )}
+      {shown.length > 2000 && <p class="dim pad">The first 2,000 of {count(shown.length)}; search to see others.</p>}
     </>
   );
 }

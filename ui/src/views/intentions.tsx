@@ -1,6 +1,6 @@
 // Intentions: which service may connect to which. List, read, create, edit, clone, delete, and the question what holds between two.
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { arg, getJson, request, useLive } from "../lib/api";
 import { Commands } from "../lib/commands";
 import { asApiError, type ApiError } from "../lib/errors";
@@ -229,6 +229,8 @@ export function IntentionView({ id }: { id: string }): JSX.Element {
   const live = useLive<Intention[]>(isNew ? null : LIST);
   const [draft, setDraft] = useState<Intention | null>(null);
   const [meta, setMeta] = useState<string | null>(null); // as it is typed
+  const latest = useRef(draft);
+  latest.current = draft;
   const stored = isNew ? begun(query) : live.data?.find((i) => i.ID === id);
   if (!stored && !draft) return live.data ? <Empty title="There is no such intention.">It may have been deleted, or your token may not see it.</Empty> : <Waiting live={live} what="the intention" />;
   const i = draft ?? stored!;
@@ -249,11 +251,12 @@ export function IntentionView({ id }: { id: string }): JSX.Element {
       dirty={draft !== null}
       version={isNew ? undefined : stored?.ModifyIndex}
       gone={!isNew && !stored}
+      error={live.error}
       undo={undo}
       save={async () => {
         if (isNew) return create(written(i));
         await request(`${LIST}/${arg(id)}`, { method: "PUT", body: written(i) });
-        undo();
+        if (latest.current === draft) undo(); // typed meanwhile: kept
         return null;
       }}
       clone={isNew ? undefined : () => Promise.resolve(to("intentions", ["new"], { source: i.SourceName, destination: i.DestinationName, action: i.Action, description: i.Description }))}

@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { getJson, keyArg, request, useLive } from "../lib/api";
-import { asApiError } from "../lib/errors";
+import { asApiError, type ApiError } from "../lib/errors";
 import { Commands } from "../lib/commands";
 import { count, plural } from "../lib/format";
 import { Icon } from "../lib/icons";
@@ -39,9 +39,9 @@ function DeleteFolder({ prefix, close }: { prefix: string; close: () => void }):
   return (
     <Confirm
       title={prefix ? "Delete this folder?" : "Delete all keys?"}
-      action={all.loading ? "Counting…" : `Delete ${plural(n, "key")}`}
+      action={all.data === undefined ? "Counting…" : `Delete ${plural(n, "key")}`}
       close={close}
-      ready={!all.loading && n > 0}
+      ready={n > 0}
       run={async () => {
         await request(`kv/${keyArg(prefix)}`, { method: "DELETE", query: { recurse: "" } });
         say(`${plural(n, "key")} deleted`);
@@ -49,8 +49,9 @@ function DeleteFolder({ prefix, close }: { prefix: string; close: () => void }):
         navigate(folderHref(prefix.split("/").slice(0, -2).concat("").join("/")));
       }}
     >
+      {all.error && <Trouble error={all.error} />}
       <p>
-        {all.loading ? "Counting the keys" : <b>{plural(n, "key")}</b>} below <code>{prefix || "/"}</code>. This cannot be undone; an export first keeps a copy.
+        {all.data === undefined ? "Counting the keys" : <b>{plural(n, "key")}</b>} below <code>{prefix || "/"}</code>. This cannot be undone; an export first keeps a copy.
       </p>
     </Confirm>
   );
@@ -59,11 +60,11 @@ function DeleteFolder({ prefix, close }: { prefix: string; close: () => void }):
 function Import({ prefix, close }: { prefix: string; close: () => void }): JSX.Element {
   const [state, setState] = useState("");
   const [busy, setBusy] = useState(false);
-  const [error, setError] = useState("");
+  const [error, setError] = useState<ApiError | null>(null);
   const [text, setText] = useState("");
   const go = async (event: Event): Promise<void> => {
     event.preventDefault();
-    setError("");
+    setError(null);
     setBusy(true);
     try {
       const entries = readImport(text);
@@ -71,7 +72,7 @@ function Import({ prefix, close }: { prefix: string; close: () => void }): JSX.E
       say(`${plural(entries.length, "key")} imported`);
       close();
     } catch (thrown) {
-      setError(asApiError(thrown).text || "The agent does not answer.");
+      setError(asApiError(thrown));
       setBusy(false);
     }
   };
@@ -87,11 +88,7 @@ function Import({ prefix, close }: { prefix: string; close: () => void }): JSX.E
           <span>or its text</span>
           <textarea class="mono" rows={8} value={text} onInput={(event) => setText(event.currentTarget.value)} spellcheck={false} />
         </label>
-        {error && (
-          <p class="notice bad" role="alert">
-            {error}
-          </p>
-        )}
+        {error && <Trouble error={error} own />}
         <div class="buttons">
           <span class="grow dim" aria-live="polite">
             {state}

@@ -2,13 +2,13 @@
 // says on which version of the key it is based (cas).
 import type { JSX } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { arg, keyArg, request, useLive } from "../lib/api";
+import { arg, isReachable, keyArg, request, UNREACHABLE, useLive } from "../lib/api";
 import { Editor } from "../lib/editor";
-import { asApiError, type ApiError } from "../lib/errors";
+import { ApiError, asApiError } from "../lib/errors";
 import { bytes as size, plural } from "../lib/format";
 import { fault, guess, type Language } from "../lib/highlight";
 import { Icon } from "../lib/icons";
-import { asText, fromBase64, hexDump, toBytes } from "../lib/bytes";
+import { asText, fromBase64, hexDump, toBase64, toBytes } from "../lib/bytes";
 import { download, put } from "../lib/kv";
 import { navigate, setGuard, setQuery, to } from "../lib/router";
 import type { KvEntry, Session } from "../lib/types";
@@ -39,6 +39,14 @@ function LockNote({ session }: { session: string }): JSX.Element {
       </div>
     </div>
   );
+}
+
+// A save that was accepted, until its result is here.
+interface Sent {
+  value: string | Uint8Array;
+  raw: string; // the same, as the API has it
+  flags: string;
+  basis: number;
 }
 
 interface Draft {
@@ -89,7 +97,7 @@ export function KvEntryView({ name, back }: { name: string; back: string }): JSX
   const entry = live.data?.[0];
   const [draft, setDraft] = useState<Draft | null>(null);
   const [flags, setFlags] = useState<string | null>(null);
-  const [saved, setSaved] = useState(0); // the basis of a save that was accepted, until its result is here
+  const [sent, setSent] = useState<Sent | null>(null);
   const [refused, setRefused] = useState(false);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<ApiError | null>(null);
@@ -102,17 +110,18 @@ export function KvEntryView({ name, back }: { name: string; back: string }): JSX
   const shown = draft ? draft.value : (text?.text ?? now);
   const same = draft === null || (typeof draft.value === "string" ? draft.value === text?.text : false);
   const flagsNow = String(entry?.Flags ?? 0);
-  const dirty = (!same || (flags !== null && flags !== flagsNow)) && saved === 0;
-  const conflict = draft !== null && saved === 0 && !live.loading && draft.basis !== index && !same;
+  const changed = !same || (flags !== null && flags !== flagsNow);
+  const dirty = changed && !(sent && shown === sent.value && (flags ?? flagsNow) === sent.flags);
+  const conflict = draft !== null && !sent && !live.loading && draft.basis !== index && !same;
 
   useEffect(() => {
-    if (saved && index > saved) {
-      setDraft(null);
-      setFlags(null);
-      setSaved(0);
-      setRefused(false);
-    }
-  }, [saved, index]);
+    if (!sent || index <= sent.basis) return;
+    const mine = sent.raw === (entry?.Value ?? ""); // else somebody was quicker still
+    setDraft((d) => (!d || d.value === sent.value ? null : mine ? { ...d, basis: index } : d)); // typed meanwhile: kept
+    setFlags((f) => (f === sent.flags ? null : f));
+    setSent(null);
+    setRefused(false);
+  }, [sent, index]);
   useEffect(() => {
     setGuard(dirty ? () => false : null);
     return () => setGuard(null);
@@ -123,13 +132,16 @@ export function KvEntryView({ name, back }: { name: string; back: string }): JSX
     setError(null);
   };
   const save = async (basis: number): Promise<void> => {
+    if (!dirty || busy || sent) return;
     const value = typeof shown === "string" ? toBytes(shown, text?.crlf ?? false) : shown;
+    const bits = flags || flagsNow;
     setBusy(true);
     setError(null);
     try {
-      if (await put(name, value, basis, Number(flags ?? flagsNow))) {
-        setSaved(Math.max(basis, index));
-        if (!draft) setDraft({ value: shown, basis });
+      if (await put(name, value, basis, bits)) {
+        setSent({ value: shown, raw: toBase64(value), flags: bits, basis: Math.max(basis, index) });
+        setDraft((d) => d ?? { value: shown, basis });
+        setFlags((f) => f || bits);
         say("Saved");
       } else {
         setRefused(true);
@@ -187,7 +199,7 @@ export function KvEntryView({ name, back }: { name: string; back: string }): JSX
         <Binary bytes={shown} name={name} replace={edit} />
       )}
       <div class="entryfoot">
-        <button type="button" class="primary" disabled={!dirty || busy || conflict} onClick={() => void save(draft?.basis ?? index)}>
+        <button type="button" class="primary" disabled={!dirty || busy || conflict || sent !== null} onClick={() => void save(draft?.basis ?? index)}>
           {busy ? "Saving…" : "Save"}
         </button>
         {dirty && (
@@ -253,8 +265,12 @@ export function NewKey({ prefix }: { prefix: string }): JSX.Element {
   const save = async (): Promise<void> => {
     setError(null);
     setExists(false);
+    if (!isReachable(full)) {
+      setError(new ApiError("other", 0, UNREACHABLE));
+      return;
+    }
     try {
-      if (await put(full, toBytes(value, false), 0, 0)) {
+      if (await put(full, toBytes(value, false), 0, "0")) {
         setGuard(null);
         say("Key created");
         navigate(to("kv", full.replace(/\/$/, "").split("/"), {}, full.endsWith("/")));

@@ -1,7 +1,7 @@
 // What the agent logs, as it happens (/v1/agent/monitor), with a level, a search and a stop.
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { open } from "../lib/api";
+import { open, streams } from "../lib/api";
 import { Commands } from "../lib/commands";
 import { asApiError, classify, type ApiError } from "../lib/errors";
 import { count } from "../lib/format";
@@ -32,6 +32,7 @@ function parse(raw: string): Line {
 async function follow(level: string, signal: AbortSignal, got: (lines: Line[]) => void): Promise<void> {
   const response = await open("agent/monitor", { query: { loglevel: level }, signal });
   if (!response.ok) throw classify(response.status, (await response.text()).trim());
+  got([]);
   const reader = response.body!.pipeThrough(new TextDecoderStream() as unknown as ReadableWritablePair<string, Uint8Array>).getReader();
   let rest = "";
   let batch: Line[] = [];
@@ -66,12 +67,14 @@ export function Logs(): JSX.Element {
 
   useEffect(() => {
     const stop = new AbortController();
+    streams.add(stop.signal);
     const run = async (): Promise<void> => {
       for (let tries = 0; !stop.signal.aborted; tries++) {
         try {
           await follow(level, stop.signal, (more) => {
             tries = 0;
             setError(null);
+            if (more.length === 0) return; // it answers
             if (stopped.current) held.current = [...held.current, ...more].slice(-KEPT);
             else setLines((before) => [...before, ...more].slice(-KEPT));
           });
@@ -83,7 +86,10 @@ export function Logs(): JSX.Element {
       }
     };
     void run();
-    return () => stop.abort();
+    return () => {
+      streams.delete(stop.signal);
+      stop.abort();
+    };
   }, [level, secret]);
 
   const resume = (): void => {

@@ -9,9 +9,9 @@ import { worst } from "../lib/format";
 import { place, setQuery, to } from "../lib/router";
 import { useStore } from "../lib/store";
 import type { Coordinate, NodeInfo } from "../lib/types";
+import { useNarrow } from "../lib/virtual";
 import { Empty, Head, Link, Select, Trouble, Waiting } from "../lib/widgets";
 
-const W = 900;
 const H = 520;
 const EDGE = 70;
 
@@ -23,7 +23,7 @@ interface Dot {
 }
 
 // The picture's scale is the same in both directions; a bar tells what a length means.
-function layout(list: Coordinate[], levels: Map<string, string>): { dots: Dot[]; perUnit: number } {
+function layout(list: Coordinate[], levels: Map<string, string>, W: number): { dots: Dot[]; perUnit: number } {
   const flat = project(list.map((c) => c.Coord.Vec));
   const xs = flat.map((p) => p[0]);
   const ys = flat.map((p) => p[1]);
@@ -45,6 +45,7 @@ function niceTime(s: number): number {
 
 export function NetworkMap(): JSX.Element {
   const { query } = useStore(place);
+  const W = useNarrow() ? 400 : 900; // the letters keep their size
   const live = useLive<Coordinate[]>("coordinate/nodes");
   const nodes = useLive<NodeInfo[]>("internal/ui/nodes");
   const chosen = query.get("node") ?? "";
@@ -53,10 +54,10 @@ export function NetworkMap(): JSX.Element {
   const segments = [...new Set(all.map((c) => c.Segment))].sort();
   const { dots, perUnit } = useMemo(() => {
     const levels = new Map((nodes.data ?? []).map((n) => [n.Node, worst(n.Checks) as string]));
-    return layout(all.filter((c) => c.Segment === segment).sort((a, b) => (a.Node < b.Node ? -1 : 1)), levels);
-  }, [live.data, nodes.data, segment]);
+    return layout(all.filter((c) => c.Segment === segment).sort((a, b) => (a.Node < b.Node ? -1 : 1)), levels, W);
+  }, [live.data, nodes.data, segment, W]);
   const own = dots.find((d) => d.c.Node === chosen);
-  const bar = perUnit > 0 && isFinite(perUnit) ? niceTime(160 / perUnit) : 0;
+  const bar = perUnit > 0 && 160 / perUnit > 1e-6 ? niceTime(160 / perUnit) : 0; // no scale where all is in one place
   const others = own ? dots.filter((d) => d !== own).map((d) => ({ d, time: roundTrip(own.c.Coord, d.c.Coord) })).sort((a, b) => a.time - b.time) : [];
   const labels = dots.length <= 60;
 

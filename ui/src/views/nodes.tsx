@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { useLive, usePoll } from "../lib/api";
 import { Commands } from "../lib/commands";
-import { count, tally, worst } from "../lib/format";
+import { count, plural, tally, worst } from "../lib/format";
 import { Icon, Sign } from "../lib/icons";
 import { place, to } from "../lib/router";
 import { useStore } from "../lib/store";
@@ -103,7 +103,7 @@ export function Nodes(): JSX.Element {
           head={
             <>
               <HeadCell class="c-sign" />
-              <HeadCell class="c-name">{shown.length === all.length ? `${count(all.length)} nodes` : `${count(shown.length)} of ${count(all.length)} nodes`}</HeadCell>
+              <HeadCell class="c-name">{shown.length === all.length ? plural(all.length, "node") : `${count(shown.length)} of ${plural(all.length, "node")}`}</HeadCell>
               <HeadCell class="c-addr">Address</HeadCell>
               <HeadCell class="c-num">Services</HeadCell>
               <HeadCell class="c-counts">Checks</HeadCell>

@@ -1,8 +1,8 @@
 // Policies of access control: list, read, create, edit, clone, delete.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { arg, request, useLive } from "../lib/api";
-import { AclList, MANAGEMENT } from "../lib/acl";
+import { arg, request } from "../lib/api";
+import { AclList, MANAGEMENT, useRecord } from "../lib/acl";
 import { Commands } from "../lib/commands";
 import { Editor } from "../lib/editor";
 import { RecordEditor } from "../lib/records";
@@ -40,11 +40,11 @@ const fresh: AclPolicy = { ID: "", Name: "", Description: "", Rules: "" };
 
 export function PolicyView({ id }: { id: string }): JSX.Element {
   const isNew = id === "new";
-  const live = useLive<AclPolicy>(isNew ? null : `acl/policy/${arg(id)}`);
+  const live = useRecord<AclPolicy>(isNew ? null : `acl/policy/${arg(id)}`);
   const [draft, setDraft] = useState<AclPolicy | null>(null);
   const stored = isNew ? fresh : live.data;
-  if (live.error && !draft && !stored) return <Waiting live={live} what="the policy" />;
-  if (!stored && !draft) return live.data === null ? <Empty title="There is no such policy." /> : <Waiting live={live} what="the policy" />;
+  if (live.gone && !draft) return <Empty title="There is no such policy.">It may have been deleted.</Empty>;
+  if (!stored && !draft) return <Waiting live={live} what="the policy" />;
   const p = draft ?? stored!;
   const set = (change: Partial<AclPolicy>): void => setDraft({ ...p, ...change });
   const fixed = p.ID === MANAGEMENT;
@@ -58,12 +58,13 @@ export function PolicyView({ id }: { id: string }): JSX.Element {
       isNew={isNew}
       dirty={draft !== null}
       version={isNew ? undefined : stored?.ModifyIndex}
-      gone={!isNew && live.data === null}
+      gone={live.gone}
+      error={live.error}
       undo={() => setDraft(null)}
       fixed={fixed ? "This policy comes with the cluster and allows everything; its rules cannot be changed." : undefined}
       save={async () => {
         const done = await write(p, isNew ? "acl/policy" : `acl/policy/${arg(id)}`);
-        setDraft(null);
+        setDraft((d) => (d === p ? null : d)); // typed meanwhile: kept
         return isNew ? to("policies", [done.ID]) : null;
       }}
       clone={

@@ -1,8 +1,8 @@
 // Roles of access control: list, read, create, edit, clone, delete.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { arg, request, useLive } from "../lib/api";
-import { AclList, Identities, Links } from "../lib/acl";
+import { arg, request } from "../lib/api";
+import { AclList, Identities, Links, useRecord } from "../lib/acl";
 import { Commands } from "../lib/commands";
 import { RecordEditor } from "../lib/records";
 import { to } from "../lib/router";
@@ -39,11 +39,11 @@ const fresh: AclRole = { ID: "", Name: "", Description: "", Policies: [], Servic
 
 export function RoleView({ id }: { id: string }): JSX.Element {
   const isNew = id === "new";
-  const live = useLive<AclRole>(isNew ? null : `acl/role/${arg(id)}`);
+  const live = useRecord<AclRole>(isNew ? null : `acl/role/${arg(id)}`);
   const [draft, setDraft] = useState<AclRole | null>(null);
   const stored = isNew ? fresh : live.data;
-  if (live.error && !draft && !stored) return <Waiting live={live} what="the role" />;
-  if (!stored && !draft) return live.data === null ? <Empty title="There is no such role." /> : <Waiting live={live} what="the role" />;
+  if (live.gone && !draft) return <Empty title="There is no such role.">It may have been deleted.</Empty>;
+  if (!stored && !draft) return <Waiting live={live} what="the role" />;
   const r = draft ?? stored!;
   const set = (change: Partial<AclRole>): void => setDraft({ ...r, ...change });
   const write = async (body: AclRole, path: string): Promise<AclRole> => JSON.parse((await request(path, { method: "PUT", body })).text) as AclRole;
@@ -55,11 +55,12 @@ export function RoleView({ id }: { id: string }): JSX.Element {
       isNew={isNew}
       dirty={draft !== null}
       version={isNew ? undefined : stored?.ModifyIndex}
-      gone={!isNew && live.data === null}
+      gone={live.gone}
+      error={live.error}
       undo={() => setDraft(null)}
       save={async () => {
         const done = await write(r, isNew ? "acl/role" : `acl/role/${arg(id)}`);
-        setDraft(null);
+        setDraft((d) => (d === r ? null : d)); // typed meanwhile: kept
         return isNew ? to("roles", [done.ID]) : null;
       }}
       clone={

@@ -132,7 +132,7 @@ export function ServiceView({ name }: { name: string }): JSX.Element {
               {shown.length > 500 && <p class="dim pad">The first 500 of {shown.length}; search to see others.</p>}
             </>
           )}
-          {tab === "checks" && <CheckList checks={checks.filter((c, i) => checks.findIndex((d) => d.Node === c.Node && d.CheckID === c.CheckID) === i)} withService />}
+          {tab === "checks" && <CheckList checks={[...new Map(checks.map((c) => [`${c.Node}\n${c.CheckID}`, c])).values()]} withService />}
           {tab === "intentions" && <IntentionsOf name={name} />}
           {tab === "tags" &&
             (tags.length === 0 ? (

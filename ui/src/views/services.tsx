@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { useLive } from "../lib/api";
 import { Commands } from "../lib/commands";
-import { count, kinds } from "../lib/format";
+import { count, kinds, plural } from "../lib/format";
 import { Sign, type Level } from "../lib/icons";
 import { Spark } from "../lib/plot";
 import { place, setQuery, to } from "../lib/router";
@@ -132,7 +132,7 @@ export function Services(): JSX.Element {
           head={
             <>
               <HeadCell class="c-sign" />
-              <HeadCell class="c-name">{shown.length === all.length ? `${count(all.length)} services` : `${count(shown.length)} of ${count(all.length)} services`}</HeadCell>
+              <HeadCell class="c-name">{shown.length === all.length ? plural(all.length, "service") : `${count(shown.length)} of ${plural(all.length, "service")}`}</HeadCell>
               <HeadCell class="c-num">Instances</HeadCell>
               <HeadCell class="c-counts">Checks</HeadCell>
               <HeadCell class="c-spark">Since opened</HeadCell>

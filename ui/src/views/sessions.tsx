@@ -49,6 +49,7 @@ export function SessionTable({ sessions }: { sessions: Session[] }): JSX.Element
           ))}
         </tbody>
       </table>
+      {sessions.length > 1000 && <p class="dim pad">The first 1,000 of {plural(sessions.length, "session")}; search to see others.</p>}
       {ending && (
         <Confirm
           title="End this session?"

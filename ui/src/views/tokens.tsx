@@ -1,8 +1,8 @@
 // Tokens of access control: list, read, create, edit, clone, delete.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { arg, getJson, request, useLive } from "../lib/api";
-import { AclList, ANONYMOUS, Identities, Links } from "../lib/acl";
+import { arg, getJson, request } from "../lib/api";
+import { AclList, ANONYMOUS, Identities, Links, useRecord } from "../lib/acl";
 import { Commands } from "../lib/commands";
 import { moment } from "../lib/format";
 import { Icon } from "../lib/icons";
@@ -68,13 +68,13 @@ const fresh: AclToken = { AccessorID: "", Description: "", Policies: [], Roles: 
 
 export function TokenView({ id }: { id: string }): JSX.Element {
   const isNew = id === "new";
-  const live = useLive<AclToken>(isNew ? null : `acl/token/${arg(id)}`);
+  const live = useRecord<AclToken>(isNew ? null : `acl/token/${arg(id)}`);
   const own = useStore(token);
   const [draft, setDraft] = useState<AclToken | null>(null);
   const [ttl, setTtl] = useState("");
   const stored = isNew ? fresh : live.data;
-  if (live.error && !draft && !stored) return <Waiting live={live} what="the token" />;
-  if (!stored && !draft) return live.data === null ? <Empty title="There is no such token." /> : <Waiting live={live} what="the token" />;
+  if (live.gone && !draft) return <Empty title="There is no such token.">It may have been deleted.</Empty>;
+  if (!stored && !draft) return <Waiting live={live} what="the token" />;
   const t = draft ?? stored!;
   const set = (change: Partial<AclToken>): void => setDraft({ ...t, ...change });
   const legacy = t.Legacy === true;
@@ -82,7 +82,7 @@ export function TokenView({ id }: { id: string }): JSX.Element {
   const save = async (): Promise<string | null> => {
     const body = { ...t, ...(isNew && ttl ? { ExpirationTTL: ttl } : {}) };
     const done = JSON.parse((await request(isNew ? "acl/token" : `acl/token/${arg(id)}`, { method: "PUT", body })).text) as AclToken;
-    setDraft(null);
+    setDraft((d) => (d === t ? null : d)); // typed meanwhile: kept
     return isNew ? to("tokens", [done.AccessorID]) : null;
   };
   return (
@@ -93,7 +93,8 @@ export function TokenView({ id }: { id: string }): JSX.Element {
       isNew={isNew}
       dirty={draft !== null}
       version={isNew ? undefined : stored?.ModifyIndex}
-      gone={!isNew && live.data === null}
+      gone={live.gone}
+      error={live.error}
       undo={() => setDraft(null)}
       fixed={legacy ? "A token of the old system (before Consul 1.4): it can be read here and deleted, and upgraded by “consul acl token update -upgrade-legacy”." : undefined}
       save={save}
