@@ -10,6 +10,7 @@ CODE = r"""
 import { encodeSegment, decodeSegment } from "./lib/segments";
 import { asText, fromBase64, toBase64, toBytes, hexDump } from "./lib/bytes";
 import { pieces, guess, type Language } from "./lib/highlight";
+import { classify } from "./lib/errors";
 
 let seed = Number(process.argv[2]);
 const random = (n: number): number => { seed = (seed * 1103515245 + 12345) & 0x7fffffff; return (seed >> 8) % n; };
@@ -39,6 +40,8 @@ for (let i = 0; i < 20000; i++) {
 const kinds = (t: string, l: Language): string => pieces(t, l).filter((p) => p.kind).map((p) => `${p.kind}:${p.text}`).join(" ");
 console.log(JSON.stringify({ wrong: wrong.slice(0, 5), count: wrong.length, changed,
   json: kinds('{"a": [1, true, "x\\"y"]}', "json"), yaml: kinds("# c\na b: 12\n- 'x'\n", "yaml"), hcl: kinds('key "a/" { policy = "read" } # c', "hcl"),
+  errors: [[500, "rpc error making call: rpc error getting client: failed to get conn: dial tcp 127.0.0.1:0->127.0.0.2:8300: connect: connection refused"], [500, "No cluster leader"], [500, "rpc error making call: EOF"],
+    [500, "rpc error making call: Permission denied"], [403, "ACL not found"], [500, "No path to datacenter"], [503, "<html>"], [500, "rpc error making call: Invalid Policy: no EOF here"]].map(([s, t]) => classify(s as number, t as string).kind),
   guesses: [guess("a.yml", ""), guess("x", '{"a":1}'), guess("x", 'a = "b"'), guess("x", "hello"), guess("x", "a: b"), guess("x.json", "no")] }));
 """
 
@@ -58,3 +61,4 @@ def test_parts(tmp_path):
     assert got["yaml"] == "comment:# c key:a b mark:: number:12 mark:- string:'x'"
     assert got["hcl"] == 'key:key string:"a/" mark:{ key:policy mark:= string:"read" mark:} comment:# c'
     assert got["guesses"] == ["yaml", "json", "hcl", "text", "yaml", "json"]
+    assert got["errors"] == ["no-leader", "no-leader", "no-leader", "denied", "unknown-token", "other", "gone", "other"]

@@ -18,7 +18,8 @@ export function classify(status: number, text: string): ApiError {
   else if (/ACL support disabled/.test(text)) kind = "acl-off";
   else if (/ACL not found/.test(text)) kind = "unknown-token";
   else if (/Permission denied/.test(text) || status === 403) kind = "denied";
-  else if (/No cluster leader|not the leader|leadership lost|No known Consul servers/i.test(text)) kind = "no-leader";
+  // An agent that still calls a leader that is gone says how that failed.
+  else if (/No cluster leader|not the leader|leadership lost|No known Consul servers|rpc error.*(dial tcp|failed to get conn|EOF$|connection reset|broken pipe|i\/o deadline|session shutdown|stream closed)/i.test(text)) kind = "no-leader";
   else if (status === 429) kind = "busy";
   else if (status === 404) kind = "missing";
   return new ApiError(kind, status, text);
