@@ -8,7 +8,7 @@ import { Help, helpShown } from "./lib/keyboard";
 import { LoginButton, LoginDialog } from "./lib/login";
 import { Palette, paletteShown, views } from "./lib/palette";
 import { remember } from "./lib/plot";
-import { href, navigate, place, to } from "./lib/router";
+import { href, navigate, ownDc, place, to } from "./lib/router";
 import { toggleTheme, theme } from "./lib/session";
 import { useStore } from "./lib/store";
 import type { ServiceSummary } from "./lib/types";
@@ -105,7 +105,11 @@ function Datacenters({ list }: { list: string[] }): JSX.Element {
   return (
     <label class="dcselect">
       <span aria-hidden="true">Datacenter</span>
-      <select aria-label="Datacenter" value={dc} onChange={(event) => navigate(href(event.currentTarget.value, view || "services"))}>
+      <select aria-label="Datacenter" value={dc} onChange={(event) => {
+          navigate(href(event.currentTarget.value, view || "services"));
+          event.currentTarget.value = place.value.dc; // also when it is not left
+        }}
+      >
         {all.map((name) => (
           <option key={name} value={name}>
             {name}
@@ -189,6 +193,7 @@ export function App(): JSX.Element {
   useTitle();
   useEffect(() => {
     const own = datacenters.data?.[0];
+    if (own) ownDc.set(own);
     if (own && (!at.dc || !at.view)) navigate(href(at.dc || own, "services"), true);
     else if (at.view === "acls") navigate(href(at.dc, at.rest[0] || "tokens", at.rest.slice(1)), true); // links made for the peer's page
   }, [datacenters.data, at]);

@@ -131,6 +131,22 @@ def test_log_follows(browser, cluster):
         await page.getByRole("searchbox").fill("needle-in-the-log");
         await page.locator(".logtext", {hasText: "needle-in-the-log"}).first().waitFor({timeout: 8000});
         await page.getByRole("button", {name: "Pause"}).click();""")
+    # Who has gone back to read is left there.
+    for i in range(40):
+        cluster.servers[0].get("/v1/kv/filling-%d" % i)
+    browser.run("""
+        await page.getByRole("button", {name: "Go on"}).click();
+        await page.getByRole("searchbox").fill("");
+        await page.waitForFunction(() => { const s = document.querySelector(".scroller"); return s.scrollHeight > s.clientHeight + 300; });
+        await page.locator(".scroller").evaluate((s) => (s.scrollTop = 40));
+        await page.waitForTimeout(100);""")
+    cluster.servers[0].get("/v1/kv/another-in-the-log")
+    browser.run("""
+        await page.waitForTimeout(600);
+        const top = await page.locator(".scroller").evaluate((s) => s.scrollTop);
+        if (top !== 40) throw new Error("moved to " + top);
+        await page.getByRole("searchbox").fill("needle-in-the-log");
+        await page.getByRole("button", {name: "Pause"}).click();""")
     before = browser.run('return await page.locator("[data-row]").count()')
     cluster.servers[0].get("/v1/kv/needle-in-the-log")
     browser.run("await page.waitForTimeout(700)")
@@ -187,6 +203,21 @@ def test_two_datacenters(browser, agents, praetor, shots):
     assert first.get("/v1/kv/over/there").status == 404
     browser.open("http://%s:8500/ui/roma/cluster?tab=wan" % first.ip)
     browser.run('await page.getByRole("cell", {name: "ostia.ostia"}).waitFor()')
+    # The command line's commands say which datacenter they are about, and do what is shown.
+    browser.open("http://%s:8500/ui/ostia/kv/over/there" % first.ip)
+    commands = browser.run("""
+        await page.getByLabel("Value of over/there").fill("not yet left");
+        await page.getByText("Not saved yet").waitFor();
+        seen.refuse = true;
+        await page.getByLabel("Datacenter").selectOption("roma");
+        if (await page.getByLabel("Datacenter").inputValue() !== "ostia") throw new Error("it says what is not so");
+        seen.refuse = false;
+        await page.getByRole("button", {name: "Undo changes"}).click();
+        await page.getByRole("button", {name: /curl/}).click();
+        return await page.locator(".commandline code").allInnerTexts();""")
+    words = "consul kv get -datacenter=ostia over/there"
+    assert words in commands
+    assert first.cli(*words.split()[1:]).stdout.strip() == b"changed from here"
     # Gossip is this agent's: in the other datacenter it is said whose members these are, and they lead to their own datacenter.
     browser.open("http://%s:8500/ui/ostia/cluster?tab=members" % first.ip)
     browser.run("""

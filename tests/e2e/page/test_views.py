@@ -211,7 +211,11 @@ def test_letters_twice_as_large(browser, settled):
               const h1 = document.querySelector("main h1").getBoundingClientRect();
               if (h1.height > 150) out.push("heading " + h1.height);
               for (const row of document.querySelectorAll("[data-row]")) {
-                for (const cell of row.children) if (cell.getBoundingClientRect().bottom > row.getBoundingClientRect().bottom + 1) out.push(cell.textContent);
+                const cells = [...row.children].map((c) => [c.getBoundingClientRect(), c.textContent]).filter(([r, text]) => text && r.height);
+                for (const [a, text] of cells) {
+                  if (a.bottom > row.getBoundingClientRect().bottom + 1) out.push(text);
+                  for (const [b, other] of cells) if (b.left > a.left - 1 && b.left < a.right - 2 && b.top > a.top && b.top < a.bottom - 3) out.push(text + " lies over " + other);
+                }
               }
               return out;
             });""")

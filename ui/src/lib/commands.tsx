@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { apiUrl } from "./api";
 import { Icon } from "./icons";
+import { ownDc, place } from "./router";
 import { token } from "./session";
 import { useStore } from "./store";
 import { CopyButton, Dialog } from "./widgets";
@@ -28,7 +29,16 @@ function curl(c: Command, withToken: boolean): string {
   return words.join(" ") + head + " " + shellWord(apiUrl(c.path!, c.query).href);
 }
 
-const line = (c: Command): string => "consul " + c.cli!.map(shellWord).join(" ");
+// How many words name a command, where it is not two; its options come after them. Commands about the agent itself take no
+// datacenter.
+const names: Record<string, number> = { acl: 3, operator: 3, rtt: 1, members: 0, info: 0, monitor: 0 };
+
+function line(c: Command): string {
+  const words = [...c.cli!];
+  const n = names[words[0]!] ?? 2;
+  if (n > 0 && place.value.dc !== (ownDc.value || place.value.dc)) words.splice(n, 0, `-datacenter=${place.value.dc}`);
+  return "consul " + words.map(shellWord).join(" ");
+}
 
 function Row({ text, what }: { text: string; what: string }): JSX.Element {
   return (

@@ -22,6 +22,8 @@ function read(): Place {
 }
 
 export const place = new Store<Place>(read());
+// The datacenter of the agent that serves the page; "" until it is known.
+export const ownDc = new Store<string>("");
 
 export type Query = Record<string, string | undefined>;
 

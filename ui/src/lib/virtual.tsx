@@ -14,7 +14,7 @@ interface Props<T> {
   columns: string; // a class that sets the grid's columns
   height: number;
   narrowHeight?: number; // when cells stand in two lines
-  follow?: boolean; // stays at the end
+  follow?: boolean; // stays at the end, unless who reads has gone back
 }
 
 // Which element shows which row: a row keeps its element as long as it is in sight, and one that comes into sight takes over the
@@ -59,6 +59,7 @@ export function VirtualList<T>(p: Props<T>): JSX.Element {
   const [view, setView] = useState({ first: 0, last: 60, scrolls: false });
   const drawn = useRef<{ of: Props<T> | null; height: number; rows: Map<number, JSX.Element> }>({ of: null, height: 0, rows: new Map() });
   const pool = useRef<Pool>({ slots: new Map(), made: 0 });
+  const atEnd = useRef(true);
   const wanted = useRef(-1); // the row that gets the focus when it is drawn
 
   const measure = (): void => {
@@ -71,6 +72,13 @@ export function VirtualList<T>(p: Props<T>): JSX.Element {
     setView((v) => (v.first === first && v.last === last && v.scrolls === scrolls ? v : { first, last, scrolls }));
   };
 
+  const scrolled = (): void => {
+    const box = scroller.current;
+    if (!box) return;
+    atEnd.current = box.scrollHeight - box.scrollTop - box.clientHeight < 2 * height;
+    measure();
+  };
+
   useLayoutEffect(() => {
     measure();
     const watch = new ResizeObserver(measure);
@@ -79,7 +87,11 @@ export function VirtualList<T>(p: Props<T>): JSX.Element {
   }, [height]);
 
   useLayoutEffect(() => {
-    if (p.follow) scroller.current!.scrollTop = scroller.current!.scrollHeight;
+    atEnd.current = true;
+  }, [p.follow]);
+
+  useLayoutEffect(() => {
+    if (p.follow && atEnd.current) scroller.current!.scrollTop = scroller.current!.scrollHeight;
     measure();
   }, [p.items, p.follow]);
 
@@ -134,7 +146,7 @@ export function VirtualList<T>(p: Props<T>): JSX.Element {
           </div>
         </div>
       )}
-      <div role="rowgroup" ref={scroller} class="scroller" tabIndex={0} aria-label={p.label} onScroll={measure} onKeyDown={keys}>
+      <div role="rowgroup" ref={scroller} class="scroller" tabIndex={0} aria-label={p.label} onScroll={scrolled} onKeyDown={keys}>
         <div role="presentation" class="runway" style={{ height: `${p.items.length * height}px` }}>
           {rows}
         </div>
