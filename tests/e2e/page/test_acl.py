@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from e2e.harness import until
 from e2e.page.conftest import put
 from e2e.page.test_views import AUDIT, shoot, show
 
@@ -230,3 +231,16 @@ def test_a_denied_import_is_said_in_words(browser, secured):
         await page.getByRole("button", {name: "Import"}).last().click();
         await page.getByText("Your token does not allow this.").waitFor();
         if (await page.getByText("OpIndex").count()) throw new Error("raw answer");""")
+
+
+def test_a_token_of_the_old_system_is_only_read(browser, secured):
+    first = secured.servers[0]
+    put(first, "acl/create", json.dumps({"Name": "from long ago", "Type": "client", "Rules": 'key "x" { policy = "read" }'}).encode(), "root")
+    until("its accessor", lambda: [t for t in read(secured, "acl/tokens") if t["Description"] == "from long ago" and t["AccessorID"]], 10)
+    open_as(browser, secured, "tokens?q=long+ago")
+    browser.run("""
+        await page.getByRole("link", {name: "from long ago"}).click();
+        await page.getByText("A token of the old system").waitFor();
+        if (!(await page.getByLabel("Rules").inputValue()).includes("policy")) throw new Error("its rules are not shown");
+        if (await page.getByLabel("Description").isEditable()) throw new Error("the agent would refuse this");
+        if (await page.getByRole("button", {name: "Clone"}).count()) throw new Error("the agent would refuse a clone");""")

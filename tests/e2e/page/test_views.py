@@ -152,6 +152,10 @@ def test_search_box_and_keys(browser, settled, shots):
         await page.keyboard.press("Control+k");
         await page.getByRole("combobox", {name: "Search everything"}).fill("config/ch");
         await page.getByRole("option", {name: /config\\/checkout\\//}).waitFor();
+        for (const [typed, name] of [["leader el", /leader election.*Sessions/], ["mailer →", /mailer → postgres.*Intentions/], ["dc1", /dc1.*Datacenters/]]) {
+          await page.getByRole("combobox", {name: "Search everything"}).fill(typed);
+          await page.getByRole("option", {name}).waitFor();
+        }
         await page.getByRole("combobox", {name: "Search everything"}).fill("web");
         await page.getByRole("option", {name: /web-2/}).waitFor();""")
     shoot(browser, shots, "search")

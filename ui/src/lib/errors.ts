@@ -22,7 +22,7 @@ export function classify(status: number, text: string): ApiError {
   else if (/No cluster leader|not the leader|leadership lost|No known Consul servers|rpc error.*(dial tcp|failed to get conn|EOF$|connection reset|broken pipe|i\/o deadline|session shutdown|stream closed)/i.test(text)) kind = "no-leader";
   else if (status === 429) kind = "busy";
   else if (status === 404) kind = "missing";
-  return new ApiError(kind, status, text);
+  return new ApiError(kind, status, text.replace(/^(rpc error making call: )+/, "")); // how many agents it came through says nothing
 }
 
 export interface Plain {

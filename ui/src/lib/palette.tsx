@@ -1,12 +1,13 @@
-// One box for everything (Ctrl-K): views, services, nodes, keys, and what of access control the token may see.
+// One box for everything (Ctrl-K): views, services, nodes, keys, sessions, intentions,
+// datacenters, and what of access control the token may see.
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { getJson, useLive } from "./api";
 import { Icon, type IconName } from "./icons";
-import { navigate, to } from "./router";
+import { href, navigate, to } from "./router";
 import { toggleTheme } from "./session";
 import { Store, useStore } from "./store";
-import type { AclPolicy, AclToken, NodeInfo, ServiceSummary } from "./types";
+import type { AclPolicy, AclRole, AclToken, Intention, NodeInfo, ServiceSummary, Session } from "./types";
 import { findKeys, folderHref, keyHref } from "../views/kv";
 import { Dialog, loginWanted } from "./widgets";
 
@@ -89,6 +90,10 @@ function Box(): JSX.Element {
   const nodes = useOnce<NodeInfo>("internal/ui/nodes");
   const tokens = useOnce<AclToken>("acl/tokens");
   const policies = useOnce<AclPolicy>("acl/policies");
+  const roles = useOnce<AclRole>("acl/roles");
+  const intentions = useOnce<Intention>("connect/intentions");
+  const sessions = useOnce<Session>("session/list");
+  const datacenters = useOnce<string>("catalog/datacenters");
   const keys = useKeys(typed.trim());
   const list = useRef<HTMLUListElement>(null);
 
@@ -99,6 +104,10 @@ function Box(): JSX.Element {
       for (const s of best(services, (s) => s.Name, q, 8)) out.push({ group: "Services", icon: "services", name: s.Name, more: `${s.InstanceCount} instances`, go: () => navigate(to("services", [s.Name])) });
       for (const n of best(nodes, (n) => n.Node, q, 8)) out.push({ group: "Nodes", icon: "nodes", name: n.Node, more: n.Address, go: () => navigate(to("nodes", [n.Node])) });
       for (const k of keys) out.push({ group: "Keys", icon: k.endsWith("/") ? "folder" : "file", name: k, go: () => navigate(k.endsWith("/") ? folderHref(k) : keyHref(k)) });
+      for (const s of best(sessions, (s) => `${s.Name} ${s.ID}`, q, 5)) out.push({ group: "Sessions", icon: "sessions", name: s.Name || s.ID, more: s.Node, go: () => navigate(to("sessions", [], { q: s.ID })) });
+      for (const i of best(intentions, (i) => `${i.SourceName} → ${i.DestinationName}`, q, 5)) out.push({ group: "Intentions", icon: "intentions", name: `${i.SourceName} → ${i.DestinationName}`, more: i.Action, go: () => navigate(to("intentions", [i.ID])) });
+      for (const d of best(datacenters, (d) => d, q, 5)) out.push({ group: "Datacenters", icon: "cluster", name: d, go: () => navigate(href(d, "services")) });
+      for (const r of best(roles, (r) => r.Name, q, 5)) out.push({ group: "Roles", icon: "roles", name: r.Name, more: r.Description, go: () => navigate(to("roles", [r.ID])) });
       for (const p of best(policies, (p) => p.Name, q, 5)) out.push({ group: "Policies", icon: "policies", name: p.Name, more: p.Description, go: () => navigate(to("policies", [p.ID])) });
       for (const t of best(tokens, (t) => `${t.Description} ${t.AccessorID}`, q, 5)) out.push({ group: "Tokens", icon: "tokens", name: t.Description || t.AccessorID, go: () => navigate(to("tokens", [t.AccessorID])) });
     }
@@ -109,7 +118,7 @@ function Box(): JSX.Element {
     ];
     out.push(...best(actions, (a) => a.name, q, 3));
     return out;
-  }, [q, services, nodes, keys, tokens, policies]);
+  }, [q, services, nodes, keys, tokens, policies, roles, intentions, sessions, datacenters]);
 
   const chosen = Math.min(at, entries.length - 1);
   useEffect(() => {

@@ -144,7 +144,8 @@ export interface AclToken {
   ExpirationTime?: string;
   ExpirationTTL?: string;
   CreateTime?: string;
-  Legacy?: boolean;
+  Legacy?: boolean; // in lists
+  Rules?: string; // of legacy ones, by themselves
   ModifyIndex?: number;
 }
 

@@ -149,7 +149,9 @@ function Members({ wan }: { wan: boolean }): JSX.Element {
       {live.error && <Trouble error={live.error} />}
       {!wan && own !== dc && (
         <p class="notice">
-          These are the members of {own}, where this agent is. The servers of {dc} are among those of <Link href={to("cluster", [], { tab: "wan" })}>the other datacenters</Link>, its nodes are <Link href={to("nodes")}>listed</Link>.
+          <span>
+            These are the members of {own}, where this agent is. The servers of {dc} are among those of <Link href={to("cluster", [], { tab: "wan" })}>the other datacenters</Link>; <Link href={to("nodes")}>its nodes</Link> are listed.
+          </span>
         </p>
       )}
       <div class="toolbar">

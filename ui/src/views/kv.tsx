@@ -1,6 +1,6 @@
 // Keys and values: folders at the left, the key that is open at the right. The parts of a key's name are the address.
 import type { JSX } from "preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useState } from "preact/hooks";
 import { getJson, keyArg, request, useLive } from "../lib/api";
 import { asApiError, type ApiError } from "../lib/errors";
 import { Commands } from "../lib/commands";
@@ -113,7 +113,7 @@ export function Kv(): JSX.Element {
   const prefix = isFolder ? path : path.slice(0, path.lastIndexOf("/") + 1);
   const live = useLive<string[]>(`kv/${keyArg(prefix)}`, { keys: "", separator: "/" });
   const [asking, setAsking] = useState<"" | "delete" | "import">("");
-  useEffect(() => setAsking((a) => (a === "delete" ? "" : a)), [prefix]); // it was about another folder
+  useLayoutEffect(() => setAsking((a) => (a === "delete" ? "" : a)), [prefix]); // it was about another folder
   const q = query.get("q") ?? "";
   const making = query.get("new") === "1";
   const all = useMemo(() => live.data ?? [], [live.data]);

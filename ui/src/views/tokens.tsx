@@ -4,6 +4,7 @@ import { useState } from "preact/hooks";
 import { arg, getJson, request } from "../lib/api";
 import { AclList, ANONYMOUS, Identities, Links, useRecord } from "../lib/acl";
 import { Commands } from "../lib/commands";
+import { Editor } from "../lib/editor";
 import { moment } from "../lib/format";
 import { Icon } from "../lib/icons";
 import { RecordEditor } from "../lib/records";
@@ -77,7 +78,7 @@ export function TokenView({ id }: { id: string }): JSX.Element {
   if (!stored && !draft) return <Waiting live={live} what="the token" />;
   const t = draft ?? stored!;
   const set = (change: Partial<AclToken>): void => setDraft({ ...t, ...change });
-  const legacy = t.Legacy === true;
+  const legacy = !!t.Rules; // lists say so, a single one is known by its rules
 
   const save = async (): Promise<string | null> => {
     const body = { ...t, ...(isNew && ttl ? { ExpirationTTL: ttl } : {}) };
@@ -124,10 +125,19 @@ export function TokenView({ id }: { id: string }): JSX.Element {
         </div>
       )}
       {t.SecretID && <Secret secret={t.SecretID} />}
-      <Field label="Description" value={t.Description} set={(v) => set({ Description: v })} focus={isNew} />
-      <Links label="Policies" view="policies" value={t.Policies ?? []} set={(v) => set({ Policies: v })} />
-      <Links label="Roles" view="roles" value={t.Roles ?? []} set={(v) => set({ Roles: v })} />
-      <Identities value={t.ServiceIdentities ?? []} set={(v) => set({ ServiceIdentities: v })} />
+      <Field label="Description" value={t.Description} set={(v) => set({ Description: v })} focus={isNew} readOnly={legacy} />
+      {legacy ? (
+        <div class="field">
+          <span class="label">Rules</span>
+          <Editor label="Rules" value={t.Rules!} language="hcl" />
+        </div>
+      ) : (
+        <>
+          <Links label="Policies" view="policies" value={t.Policies ?? []} set={(v) => set({ Policies: v })} />
+          <Links label="Roles" view="roles" value={t.Roles ?? []} set={(v) => set({ Roles: v })} />
+          <Identities value={t.ServiceIdentities ?? []} set={(v) => set({ ServiceIdentities: v })} />
+        </>
+      )}
       {isNew ? (
         <>
           <label class="checkline">
@@ -139,7 +149,7 @@ export function TokenView({ id }: { id: string }): JSX.Element {
         <p class="facts">
           {t.Local ? "Only in this datacenter" : "In all datacenters"}
           {t.AuthMethod && ` · by the auth method ${t.AuthMethod}`}
-          {t.CreateTime && ` · made ${moment(t.CreateTime)}`}
+          {moment(t.CreateTime) && ` · made ${moment(t.CreateTime)}`}
           {t.ExpirationTime && ` · expires ${moment(t.ExpirationTime)}`}
         </p>
       )}
