@@ -6,7 +6,7 @@ import { useLive } from "./api";
 import { asApiError, type ApiError } from "./errors";
 import { count } from "./format";
 import { Sign } from "./icons";
-import { navigate, place, setGuard, to } from "./router";
+import { navigate, place, setGuard, to, useGuard } from "./router";
 import { useStore } from "./store";
 import { HeadCell, VirtualList } from "./virtual";
 import { ActionButton, Back, Confirm, Empty, FilterBox, Head, say, Trouble, Waiting } from "./widgets";
@@ -122,10 +122,7 @@ export function RecordEditor(p: EditorProps): JSX.Element {
   const [error, setError] = useState<ApiError | null>(null);
   const [busy, setBusy] = useState(false);
   const [deleting, setDeleting] = useState(false);
-  useEffect(() => {
-    setGuard(p.dirty ? () => false : null);
-    return () => setGuard(null);
-  }, [p.dirty]);
+  useGuard(p.dirty);
 
   const mine = useRef(false);
   const overtaken = useOvertaken(p.dirty, p.version, mine);

@@ -1,5 +1,6 @@
 // Addresses. The page lies in a folder that the server names by <base>; a view is a path below it: <datacenter>/<view>/<what>,
 // and what else there is to a view (filters, tabs, what is open) is in the query, so that each state has its link.
+import { useLayoutEffect } from "preact/hooks";
 import { decodeSegment, encodeSegment } from "./segments";
 import { Store } from "./store";
 
@@ -49,6 +50,13 @@ export function to(view: string, segments: string[] = [], query: Query = {}, fol
 let guard: (() => boolean) | null = null;
 export function setGuard(next: (() => boolean) | null): void {
   guard = next;
+}
+// The same for as long as a component has input that is not saved; before anything else can be pressed.
+export function useGuard(dirty: boolean): void {
+  useLayoutEffect(() => {
+    setGuard(dirty ? () => false : null);
+    return () => setGuard(null);
+  }, [dirty]);
 }
 window.addEventListener("beforeunload", (event) => {
   if (guard && !guard()) event.preventDefault();

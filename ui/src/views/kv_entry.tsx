@@ -10,7 +10,7 @@ import { fault, guess, type Language } from "../lib/highlight";
 import { Icon } from "../lib/icons";
 import { asText, fromBase64, hexDump, toBase64, toBytes } from "../lib/bytes";
 import { download, put } from "../lib/kv";
-import { navigate, setGuard, setQuery, to } from "../lib/router";
+import { navigate, setGuard, setQuery, to, useGuard } from "../lib/router";
 import type { KvEntry, Session } from "../lib/types";
 import { ActionButton, Back, Confirm, CopyButton, Empty, Field, Link, say, Select, Trouble, useId, Waiting } from "../lib/widgets";
 
@@ -122,10 +122,7 @@ export function KvEntryView({ name, back }: { name: string; back: string }): JSX
     setSent(null);
     setRefused(false);
   }, [sent, index]);
-  useEffect(() => {
-    setGuard(dirty ? () => false : null);
-    return () => setGuard(null);
-  }, [dirty]);
+  useGuard(dirty);
 
   const edit = (value: string | Uint8Array): void => {
     setDraft({ value, basis: draft?.basis ?? index });
@@ -258,10 +255,7 @@ export function NewKey({ prefix }: { prefix: string }): JSX.Element {
   const full = prefix + name;
   const kind = language || guess(name, value);
   const dirty = name !== "" || value !== "";
-  useEffect(() => {
-    setGuard(dirty ? () => false : null);
-    return () => setGuard(null);
-  }, [dirty]);
+  useGuard(dirty);
   const save = async (): Promise<void> => {
     setError(null);
     setExists(false);
