@@ -61,8 +61,8 @@ static bool consider(struct verdict *v, const struct health_check *c) {
     if (!critical && !warning)
         return true;
     v->status = critical ? STR("critical") : STR("warning");
-    v->output = str_format(v->arena, "Aliased check \"" STR_FMT "\" failing: " STR_FMT,
-                           STR_ARG(c->name), STR_ARG(c->output));
+    v->output = str_format(v->arena, "Aliased check " STR_FMT " failing: " STR_FMT,
+                           STR_ARG(str_quote(v->arena, c->name)), STR_ARG(c->output));
     return !critical;
 }
 

@@ -304,8 +304,6 @@ void config_inputs_free(struct config_inputs *in);
  * ". *help: -h was given. *rest: how many arguments at the end of argv are no flags. */
 bool config_parse_flags(struct config_inputs *in, int argc, char **argv, bool *help, int *rest,
                         struct error *e);
-/* 1 t T TRUE true True, 0 f F FALSE false False. */
-bool config_parse_bool(struct str text, bool *out);
 /* "Usage:" and the list of all flags, as printed after a flag error; and the help of the command.
  */
 void config_print_flags(FILE *out);

@@ -161,18 +161,6 @@ static void list_append(struct list *list, struct str text, struct arena *arena)
     *list = longer;
 }
 
-bool config_parse_bool(struct str s, bool *out) {
-    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
-    static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
-    for (size_t i = 0; i < COUNT_OF(yes); i++) {
-        if (str_is(s, yes[i]) || str_is(s, no[i])) {
-            *out = str_is(s, yes[i]);
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool set_int(struct config_inputs *in, const struct flag *f, struct str text,
                     struct error *e) {
     const char *copy = str_terminated(&in->arena, text);
@@ -196,7 +184,7 @@ static bool set_int(struct config_inputs *in, const struct flag *f, struct str t
 static bool set_bool(struct config_inputs *in, const struct flag *f, struct str text,
                      struct error *e) {
     bool on;
-    if (!config_parse_bool(text, &on))
+    if (!str_to_bool(text, &on))
         return error_set(e, ERROR_BAD_REQUEST,
                          "invalid boolean value \"" STR_FMT
                          "\" for -%s: strconv.ParseBool: parsing \"" STR_FMT "\": invalid syntax",

@@ -222,6 +222,18 @@ bool str_to_i64(struct str s, int64_t *out) {
     return true;
 }
 
+bool str_to_bool(struct str s, bool *out) {
+    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
+    static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
+    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
+        if (str_is(s, yes[i]) || str_is(s, no[i])) {
+            *out = str_is(s, yes[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
 uint64_t str_hash(struct str s) {
     uint64_t hash = 0xcbf29ce484222325u;
     for (size_t i = 0; i < s.len; i++) {

@@ -72,6 +72,8 @@ struct str str_quote(struct arena *arena, struct str s);
  * number or does not fit; *out is then unchanged. */
 bool str_to_u64(struct str s, uint64_t *out);
 bool str_to_i64(struct str s, int64_t *out);
+/* 1 t T TRUE true True, 0 f F FALSE false False. */
+bool str_to_bool(struct str s, bool *out);
 
 /* A stable 64-bit hash (FNV-1a), for tables in memory only: never stored, never on the wire. */
 uint64_t str_hash(struct str s);

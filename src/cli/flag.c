@@ -10,18 +10,6 @@ static void *field(void *options, const struct flag *f) {
     return (char *)options + f->offset;
 }
 
-bool flag_parse_bool(struct str text, bool *out) {
-    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
-    static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
-    for (size_t i = 0; i < COUNT_OF(yes); i++) {
-        if (str_is(text, yes[i]) || str_is(text, no[i])) {
-            *out = str_is(text, yes[i]);
-            return true;
-        }
-    }
-    return false;
-}
-
 /* ---- numbers ---- */
 
 enum number { NUMBER_OK, NUMBER_SYNTAX, NUMBER_RANGE };
@@ -124,7 +112,7 @@ static bool bad_strconv(const struct flag *f, struct str value, const char *func
 
 static bool set_bool(const struct flag *f, bool *out, struct str value, struct arena *arena,
                      struct error *e) {
-    if (flag_parse_bool(value, out))
+    if (str_to_bool(value, out))
         return true;
     struct str quoted = str_quote(arena, value);
     if (f->kind == FLAG_BOOL)

@@ -79,7 +79,4 @@ void flags_describe(const struct flag *const *sorted, size_t count, struct buf *
 const struct flag **flags_sorted(const struct flag_group *groups, size_t group_count, size_t *count,
                                  struct arena *arena);
 
-/* Booleans as the peer reads them: 1 t T TRUE true True 0 f F FALSE false False. */
-bool flag_parse_bool(struct str text, bool *out);
-
 #endif

@@ -30,7 +30,7 @@ static struct str flag_or_env(const struct flag_set_string *flag, const char *na
 static bool env_bool(struct cli *cli, const char *name, bool otherwise, struct buf *warnings) {
     struct str text = env(name);
     bool value = false;
-    if (text.len == 0 || flag_parse_bool(text, &value))
+    if (text.len == 0 || str_to_bool(text, &value))
         return text.len == 0 ? otherwise : value;
     struct timestamp now = timestamp_from_unix_ns(time_now_wall() / MILLISECOND * MILLISECOND);
     struct str at = timestamp_format(cli->arena, now);

@@ -164,7 +164,7 @@ static bool check_params(struct plan *plan, struct error *e) {
 static bool build(struct plan *plan, struct error *e) {
     const struct options *options = plan->options;
     struct str passing = options->passing_only;
-    if (passing.len > 0 && !flag_parse_bool(passing, &plan->passing_only))
+    if (passing.len > 0 && !str_to_bool(passing, &plan->passing_only))
         return error_set(e, ERROR_BAD_REQUEST,
                          "Failed to parse passingonly flag: strconv.ParseBool: parsing " STR_FMT
                          ": invalid syntax",

@@ -363,21 +363,16 @@ static void service_authorized(struct http_request *r) {
 }
 
 void agent_service(struct http_request *r) {
-    if (!http_check_namespace(r))
-        return;
     struct service_wait *wait = ARENA_NEW(&r->arena, struct service_wait);
     wait->r = r;
     wait->local = agent_local(r->agent);
     wait->id = r->argument;
     wait->hash = http_param(r, "hash");
     wait->waits = wait->hash.len > 0;
-    int64_t time = WAIT_DEFAULT;
-    struct str text = http_param(r, "wait");
-    struct error e = ERROR_IN(&r->arena);
-    if (text.len > 0 && !duration_parse(text, &time, &e)) {
-        http_answer_text(r, 400, STR("Invalid wait time"));
+    struct query_options blocking = {0};
+    if (!http_read_blocking(r, &blocking) || !http_check_namespace(r))
         return;
-    }
+    int64_t time = blocking.max_query_time;
     wait->time = time <= 0 ? WAIT_DEFAULT : time > WAIT_MAX ? WAIT_MAX : time;
     r->state = wait;
     http_authorize(r, service_authorized);
@@ -555,7 +550,7 @@ static struct maintenance *read_maintenance(struct http_request *r) {
         bad_text(r, "Missing value for enable");
         return NULL;
     }
-    if (!config_parse_bool(enable, &m->enable)) {
+    if (!str_to_bool(enable, &m->enable)) {
         http_answer_format(r, 400, "Invalid value for enable: " STR_FMT,
                            STR_ARG(str_quote(&r->arena, enable)));
         return NULL;

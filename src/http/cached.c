@@ -194,8 +194,19 @@ bool http_cached_gone(struct http_request *r) {
 
 /* ---- for handlers ---- */
 
+/* Whether the own datacenter is named or not, it is the same question. */
+static void name_datacenter(const struct http_request *r, const struct endpoint *endpoint,
+                            void *request) {
+    if (endpoint->datacenter < 0)
+        return;
+    struct str *datacenter = (struct str *)((char *)request + endpoint->datacenter);
+    if (datacenter->len == 0)
+        *datacenter = r->config->datacenter;
+}
+
 static void start(struct http_request *r, const struct endpoint *endpoint, void *request,
                   struct query_options *options, struct http_cached *c, uint32_t variant) {
+    name_datacenter(r, endpoint, request);
     c->asked_index = options->min_query_index;
     r->cached = c;
     if (agent_cache_is_used(r->server)) {

@@ -8,6 +8,7 @@
 #include "schema/intention_rules.h"
 #include "schema/requests_intention.h"
 #include "server/ca_name.h"
+#include "schema/table.h"
 #include "server/leaf.h"
 
 static void refuse(struct http_request *r, enum error_kind kind, const char *text) {
@@ -54,7 +55,7 @@ static void ca_roots(struct http_request *r) {
     bool as_pem = false;
     if (q == NULL)
         return;
-    if (pem.len > 0 && !http_parse_bool(pem, &as_pem))
+    if (pem.len > 0 && !str_to_bool(pem, &as_pem))
         refuse(r, ERROR_BAD_REQUEST,
                "Bad request: The 'pem' query parameter must be a boolean value");
     else if (as_pem)
@@ -75,6 +76,28 @@ static void agent_roots(struct http_request *r) {
 
 /* ---- the configuration ---- */
 
+/* The body: also by the name that the peer once had for its last field. */
+struct ca_body {
+    bool force_old_name;
+    struct ca_configuration config;
+};
+
+#define CA_BODY_TYPE                                                                               \
+    "struct { ForceWithoutCrossSigningSnake bool \"json:\\\"force_without_cross_signing\\\"\"; "   \
+    "*structs.Alias }"
+#define OF struct ca_body
+static const struct field ca_body_fields[] = {
+    F_BOOL("force_without_cross_signing", force_old_name),
+    F_STR("Provider", config.provider),
+    F_ANY("Config", config.config, .flags = FIELD_MAP_ONLY),
+    F_MAP("State", config.state, OF_STR),
+    F_BOOL("ForceWithoutCrossSigning", config.force_without_cross_signing),
+    F_UINT("CreateIndex", config.create_index),
+    F_UINT("ModifyIndex", config.modify_index),
+};
+#undef OF
+SHAPE(ca_body, "");
+
 static void configuration_got(struct http_request *r, struct answer *a) {
     http_answer_json(r, 200, &ca_configuration_shape, a->reply);
 }
@@ -87,14 +110,16 @@ static void configuration_set(struct http_request *r, struct answer *a) {
 static void configuration_body(struct http_request *r) {
     struct ca_request *q = ARENA_NEW(&r->arena, struct ca_request);
     struct error e = ERROR_IN(&r->arena);
-    struct json_options options = {.go_type = "structs.CAConfiguration"};
-    q->config = ARENA_NEW(&r->arena, struct ca_configuration);
-    if (!http_body_from_json(r, &ca_configuration_shape, q->config, &options, &e)) {
+    struct json_options options = {.go_type = CA_BODY_TYPE};
+    struct ca_body *body = ARENA_NEW(&r->arena, struct ca_body);
+    if (!http_body_from_json(r, &ca_body_shape, body, &options, &e)) {
         e.kind = ERROR_BAD_REQUEST;
         error_prefix(&e, "Bad request: Request decode failed: ");
         http_answer_error(r, &e);
         return;
     }
+    body->config.force_without_cross_signing |= body->force_old_name;
+    q->config = &body->config;
     q->datacenter = http_datacenter(r);
     q->write.token = http_token(r);
     http_call(r, &endpoint_connect_ca_configuration_set, q, configuration_set);
@@ -147,7 +172,7 @@ static void leaf_given_up(struct http_request *r) {
 }
 
 static void agent_leaf(struct http_request *r) {
-    struct dc_request *q = question(r);
+    struct dc_request *q = http_check_namespace(r) ? question(r) : NULL;
     if (q == NULL)
         return;
     if (r->argument.len == 0) {
@@ -239,7 +264,7 @@ static void agent_authorize(struct http_request *r) {
 }
 
 const struct http_route http_routes_connect[] = {
-    {"/v1/connect/ca/roots", "GET", ca_roots, 0},
+    {"/v1/connect/ca/roots", "GET", ca_roots, ROUTE_META},
     {"/v1/connect/ca/configuration", "GET,PUT", ca_configuration, 0},
     {"/v1/agent/connect/authorize", "POST", agent_authorize, 0},
     {"/v1/agent/connect/ca/roots", "GET", agent_roots, 0},

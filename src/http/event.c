@@ -200,7 +200,7 @@ static void list_authorized(struct http_request *r) {
 static void event_list(struct http_request *r) {
     struct list_wait *w = ARENA_NEW(&r->arena, struct list_wait);
     struct query_options options = {0};
-    if (!http_read_options(r, &options))
+    if (!http_read_blocking(r, &options))
         return;
     w->r = r;
     w->name = http_param(r, "name");

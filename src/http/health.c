@@ -81,38 +81,31 @@ static void write_instances(struct http_request *r, const void *reply, struct js
     json_close_array(w);
 }
 
-/* strconv.ParseBool. */
-bool http_parse_bool(struct str text, bool *out) {
-    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
-    static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
-    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
-        if (str_is(text, yes[i]) || str_is(text, no[i])) {
-            *out = str_is(text, yes[i]);
-            return true;
-        }
-    }
-    return false;
-}
-
-/* False: answered. */
-static bool read_passing(struct http_request *r, uint32_t *variant) {
+static bool read_passing(const struct http_request *r, uint32_t *variant) {
     struct str text = http_param(r, "passing");
     bool passing = text.data != NULL;
-    if (text.len > 0 && !http_parse_bool(text, &passing)) {
-        http_answer_text(r, 400, STR("Invalid value for ?passing"));
+    if (text.len > 0 && !str_to_bool(text, &passing))
         return false;
-    }
     *variant = passing ? VARIANT_PASSING : VARIANT_ALL;
     return true;
+}
+
+static void passing_unknown(struct http_request *r, struct answer *a) {
+    (void)a;
+    http_answer_text(r, 400, STR("Invalid value for ?passing"));
 }
 
 static void instances(struct http_request *r, bool connect, bool ingress) {
     struct service_request *q = http_read_instances(r);
     uint32_t variant;
-    if (q == NULL || !read_passing(r, &variant))
+    if (q == NULL)
         return;
     q->connect = connect;
     q->ingress = ingress;
+    if (!read_passing(r, &variant)) { /* it is looked at last: what else is wrong comes first */
+        http_call(r, &endpoint_health_service_nodes, q, passing_unknown);
+        return;
+    }
     http_call_cached(r, &endpoint_health_service_nodes, q, &q->options, HTTP_CACHE_REFRESHED,
                      variant, write_instances);
 }

@@ -201,12 +201,13 @@ struct str http_token(struct http_request *r);
 struct str http_datacenter(const struct http_request *r);
 /* Consistency, index, wait, Cache-Control, token, filter: 6.1, 6.3, 6.4, 6.5, 6.7. */
 bool http_read_options(struct http_request *r, struct query_options *out);
+/* Of these only index and wait. */
+bool http_read_blocking(struct http_request *r, struct query_options *out);
 /* The part of it that catalog/datacenters looks at; returns the text of a 400, or the absent
  * string. */
 struct str http_cache_problem(struct http_request *r, struct query_options *out);
 /* A number as strconv.ParseUint reads it; the error is the peer's (a 500). */
 bool http_read_u64(struct http_request *r, const char *name, uint64_t *out, struct error *e);
-bool http_parse_bool(struct str text, bool *out); /* strconv.ParseBool */
 /* Refuses ?ns= and X-Consul-Namespace: 6.2. */
 bool http_check_namespace(struct http_request *r);
 /* near= (6.6). */

@@ -131,7 +131,7 @@ static void add_instance(struct summary *s, const struct instance *i) {
     struct str *source = str_map_get(&service->meta, STR("external-source"));
     if (source != NULL && source->len > 0)
         s->sources[s->source_count++] = *source;
-    if (service->proxy.destination_service_name.len > 0)
+    if (str_is(service->kind, "connect-proxy") && service->proxy.destination_service_name.len > 0)
         s->proxied[s->proxied_count++] = service->proxy.destination_service_name;
     count_checks(s, i->checks);
 }

@@ -106,7 +106,7 @@ static bool read_local_only(struct http_request *r, bool list, bool *out) {
     struct str text = http_param(r, "local-only");
     if (text.len == 0)
         return true;
-    if (!http_parse_bool(text, out))
+    if (!str_to_bool(text, out))
         return refuse(r, str_format(&r->arena,
                                     "Error parsing local-only: strconv.ParseBool: parsing " STR_FMT
                                     ": invalid syntax",

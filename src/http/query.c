@@ -189,7 +189,7 @@ static bool read_limit(struct http_request *r, int64_t *limit) {
 
 static bool read_connect(struct http_request *r, bool *connect) {
     struct str text = http_param(r, "connect");
-    if (text.len == 0 || http_parse_bool(text, connect))
+    if (text.len == 0 || str_to_bool(text, connect))
         return true;
     struct error e = ERROR_IN(&r->arena);
     error_set(&e, ERROR_INTERNAL,
@@ -212,8 +212,7 @@ static struct prepared_query_execute_request *question(struct http_request *r, s
     http_read_source(r, &q->source);
     q->source.ip = client_ip(r);
     q->source.datacenter = r->config->datacenter;
-    if (!http_read_options(r, &q->options) || !read_limit(r, &q->limit) ||
-        !read_connect(r, &q->connect))
+    if (!http_read_options(r, &q->options) || !read_limit(r, &q->limit))
         return NULL;
     q->options.filter = STR("");
     return q;
@@ -221,7 +220,7 @@ static struct prepared_query_execute_request *question(struct http_request *r, s
 
 static void execute(struct http_request *r, struct str name) {
     struct prepared_query_execute_request *q = question(r, name);
-    if (q != NULL)
+    if (q != NULL && read_connect(r, &q->connect))
         http_call_cached(r, &endpoint_prepared_query_execute, q, &q->options, HTTP_CACHE_PLAIN, 0,
                          write_executed);
 }

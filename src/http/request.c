@@ -174,29 +174,40 @@ static struct str blocking_problem(struct http_request *r, struct query_options 
     return STR_NONE;
 }
 
+#define BAD_CACHE_CONTROL "Invalid Cache-Control header."
+
 struct str http_cache_problem(struct http_request *r, struct query_options *out) {
     out->token = http_token(r);
     struct str problem = consistency_problem(r, out);
-    if (problem.data == NULL && !cache_control_valid(r, out))
-        problem = STR("Invalid Cache-Control header.");
-    return problem;
+    if (cache_control_valid(r, out))
+        return problem;
+    return str_format(&r->arena, STR_FMT BAD_CACHE_CONTROL, STR_ARG(problem));
+}
+
+bool http_read_blocking(struct http_request *r, struct query_options *out) {
+    struct str problem = blocking_problem(r, out);
+    if (problem.data == NULL)
+        return true;
+    http_answer_text(r, 400, problem);
+    return false;
 }
 
 bool http_read_options(struct http_request *r, struct query_options *out) {
     struct str problem = STR_NONE;
+    bool bare = r->param_count == 0; /* as most requests are */
     out->token = http_token(r);
     out->filter = STR("");
-    /* Most requests have neither parameters nor that header. */
-    if (r->param_count > 0 || may_be_stale_by_default(r)) {
+    if (!bare) {
         struct str filter = http_param(r, "filter");
         if (filter.data != NULL)
             out->filter = filter;
-        problem = consistency_problem(r, out);
-        if (problem.data == NULL)
-            problem = blocking_problem(r, out);
     }
+    if (!bare || may_be_stale_by_default(r))
+        problem = consistency_problem(r, out);
     if (problem.data == NULL && !cache_control_valid(r, out))
-        problem = STR("Invalid Cache-Control header.");
+        problem = STR(BAD_CACHE_CONTROL);
+    if (problem.data == NULL && !bare)
+        problem = blocking_problem(r, out);
     if (problem.data == NULL)
         return true;
     http_answer_text(r, 400, problem);

@@ -22,7 +22,7 @@ static const struct field session_body_fields[] = {
     F_STR("ID", session.id),
     F_STR("Name", session.name),
     F_STR("Node", session.node),
-    F_STR("Behavior", session.behavior),
+    F_STR("Behavior", session.behavior, .go = "structs.SessionBehavior"),
     F_STR("TTL", session.ttl, .go = "string"),
     F_LIST("NodeChecks", session.node_checks, OF_STR),
     F_LIST("ServiceChecks", session.service_checks, OF_STRUCT(service_check)),

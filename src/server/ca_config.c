@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 
-#define ERRORS_MOST 8 /* fields that can be wrong */
+#define ERRORS_MOST 14 /* fields that can be wrong */
 
 struct reading {
     const struct value *config;
@@ -41,52 +41,102 @@ static int64_t whole(double number) {
     return fabs(number) < 9e18 ? (int64_t)number : 0;
 }
 
+/* Numbers and truth are written for each other, and as text; lists and maps for nothing. */
+static void note_type(struct reading *r, const char *name, const char *type,
+                      const struct value *v) {
+    note(r, str_format(r->arena, "'%s' expected type '%s', got unconvertible type '%s'", name, type,
+                       v->kind == VALUE_LIST ? "[]interface {}" : "map[string]interface {}"));
+}
+
+static void note_text(struct reading *r, const char *name, const char *type, const char *parser,
+                      struct str text) {
+    note(r,
+         str_format(r->arena,
+                    "cannot parse '%s' as %s: strconv.Parse%s: parsing " STR_FMT ": invalid syntax",
+                    name, type, parser, STR_ARG(str_quote(r->arena, text))));
+}
+
+/* Of a number or truth. */
+static bool number_of(const struct value *v, double *out) {
+    switch (v->kind) {
+    case VALUE_BOOL:
+        *out = v->boolean;
+        return true;
+    case VALUE_INT:
+        *out = (double)v->integer;
+        return true;
+    case VALUE_UINT:
+        *out = (double)v->uinteger;
+        return true;
+    case VALUE_FLOAT:
+        *out = v->number;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_nested(const struct value *v) {
+    return v->kind == VALUE_LIST || v->kind == VALUE_MAP;
+}
+
 static void read_duration(struct reading *r, const char *name, int64_t *out) {
     const struct value *v = find(r, name);
     struct error e = ERROR_IN(r->arena);
+    double number;
     if (v == NULL) {
         return;
     }
     if (v->kind == VALUE_INT) {
         *out = v->integer;
-    } else if (v->kind == VALUE_UINT) {
-        *out = v->uinteger <= INT64_MAX ? (int64_t)v->uinteger : 0;
-    } else if (v->kind == VALUE_FLOAT) {
-        *out = whole(v->number);
+    } else if (number_of(v, &number)) {
+        *out = whole(number);
+    } else if (is_nested(v)) {
+        note_type(r, name, "time.Duration", v);
     } else if (v->kind == VALUE_STRING && !duration_parse(v->string, out, &e)) {
         note(r, str_format(r->arena, "error decoding '%s': " STR_FMT, name, STR_ARG(e.text)));
     }
 }
 
-/* Numbers may be written as text. */
 static void read_number(struct reading *r, const char *name, bool is_whole, double *out) {
     const struct value *v = find(r, name);
+    double number;
     if (v == NULL) {
         return;
     }
-    if (v->kind == VALUE_INT) {
-        *out = (double)v->integer;
-    } else if (v->kind == VALUE_UINT) {
-        *out = (double)v->uinteger;
-    } else if (v->kind == VALUE_FLOAT) {
-        *out = is_whole ? (double)whole(v->number) : v->number;
+    if (is_nested(v)) {
+        note_type(r, name, is_whole ? "int" : "float32", v);
     } else if (v->kind == VALUE_STRING) {
         char *end;
         const char *text = str_terminated(r->arena, v->string);
-        double number = strtod(text, &end);
+        number = strtod(text, &end);
         if (*end == '\0' && end != text) {
             *out = is_whole ? (double)whole(number) : number;
             return;
         }
-        note(r, str_format(r->arena,
-                           "cannot parse '%s' as %s: strconv.Parse%s: parsing " STR_FMT
-                           ": invalid syntax",
-                           name, is_whole ? "int" : "float", is_whole ? "Int" : "Float",
-                           STR_ARG(str_quote(r->arena, v->string))));
+        note_text(r, name, is_whole ? "int" : "float", is_whole ? "Int" : "Float", v->string);
+    } else if (number_of(v, &number)) {
+        *out = is_whole ? (double)whole(number) : number;
     }
 }
 
 static void read_string(struct reading *r, const char *name, struct str *out) {
+    const struct value *v = find(r, name);
+    double number;
+    if (v == NULL) {
+        return;
+    }
+    if (is_nested(v)) {
+        note_type(r, name, "string", v);
+    } else if (v->kind == VALUE_STRING) {
+        *out = v->string;
+    } else if (number_of(v, &number)) {
+        *out = str_format(r->arena, "%.17g", number);
+    }
+}
+
+/* What only other providers have: this one does not look at it. */
+static void peek_string(struct reading *r, const char *name, struct str *out) {
     const struct value *v = find(r, name);
     if (v != NULL && v->kind == VALUE_STRING) {
         *out = v->string;
@@ -95,8 +145,18 @@ static void read_string(struct reading *r, const char *name, struct str *out) {
 
 static void read_bool(struct reading *r, const char *name, bool *out) {
     const struct value *v = find(r, name);
-    if (v != NULL && v->kind == VALUE_BOOL) {
-        *out = v->boolean;
+    double number;
+    if (v == NULL) {
+        return;
+    }
+    if (is_nested(v)) {
+        note_type(r, name, "bool", v);
+    } else if (v->kind == VALUE_STRING) {
+        if (v->string.len > 0 && !str_to_bool(v->string, out)) {
+            note_text(r, name, "bool", "Bool", v->string);
+        }
+    } else if (number_of(v, &number)) {
+        *out = number != 0;
     }
 }
 
@@ -136,9 +196,9 @@ bool ca_config_read(const struct value *config, struct ca_settings *out, struct 
     read_string(&r, "PrivateKeyType", &out->key_type);
     read_string(&r, "PrivateKey", &out->private_key);
     read_string(&r, "RootCert", &out->root_cert);
-    read_string(&r, "Token", &out->vault_token);
-    read_string(&r, "RootPKIPath", &out->root_path);
-    read_string(&r, "IntermediatePKIPath", &out->intermediate_path);
+    peek_string(&r, "Token", &out->vault_token);
+    peek_string(&r, "RootPKIPath", &out->root_path);
+    peek_string(&r, "IntermediatePKIPath", &out->intermediate_path);
     read_bool(&r, "SkipValidate", &out->skip_validate);
     read_bool(&r, "DisableCrossSigning", &out->disable_cross_signing);
     out->key_bits = whole(bits);

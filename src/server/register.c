@@ -89,7 +89,7 @@ static bool permit_check(const struct call_context *c, const struct register_req
         return true; /* permit_instance's */
     }
     const struct node_service *other = catalog_service(c->store, r->node, check->service_id);
-    if (other == NULL) {
+    if (other == NULL || !str_eq(other->id, check->service_id)) { /* here letter cases differ */
         return error_set(e, ERROR_INTERNAL, "Unknown service '" STR_FMT "' for check '" STR_FMT "'",
                          STR_ARG(check->service_id), STR_ARG(check->check_id));
     }
