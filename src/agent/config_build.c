@@ -472,6 +472,8 @@ static bool check_cache(struct config_builder *b) {
 bool config_build(struct config_builder *b) {
     struct config *c = b->c;
     config_build_definitions(b);
+    /* A source's block replaces that of the defaults, but what it leaves out is as there. */
+    c->dns.soa = (struct config_dns_soa){.refresh = 3600, .retry = 600, .expire = 86400};
     struct texts later = {.arena = b->arena}; /* durations are told in an order of their own */
     config_fill(&config_root, &b->tree, c, STR(""), &later, b->arena);
     build_names(b);

@@ -38,7 +38,6 @@ const char config_source_default[] =
     "dns_config {\n"
     "  allow_stale = true a_record_limit = 0 udp_answer_limit = 3 max_stale = \"87600h\"\n"
     "  recursor_timeout = \"2s\" enable_additional_node_meta_txt = true\n"
-    "  soa { refresh = 3600 retry = 600 expire = 86400 min_ttl = 0 }\n"
     "}\n"
     "gossip_lan { gossip_interval = \"200ms\" gossip_nodes = 3 probe_interval = \"1s\"\n"
     "             probe_timeout = \"500ms\" suspicion_mult = 4 retransmit_mult = 4 }\n"

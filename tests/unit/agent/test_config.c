@@ -97,6 +97,22 @@ static void test_defaults(void **state) {
     teardown(&l);
 }
 
+/* Later sources replace the whole block; what it leaves out is the default. */
+static void test_part_of_soa(void **state) {
+    struct loaded l;
+    setup(&l);
+    add_fragment(&l, BASE);
+    add_fragment(&l, "dns_config { soa { retry = 1 expire = 2 } }");
+    add_fragment(&l, "dns_config { soa { min_ttl = 9 } }");
+    load(&l);
+    assert_non_null(l.c);
+    assert_int_equal(l.c->dns.soa.refresh, 3600);
+    assert_int_equal(l.c->dns.soa.retry, 600);
+    assert_int_equal(l.c->dns.soa.expire, 86400);
+    assert_int_equal(l.c->dns.soa.min_ttl, 9);
+    teardown(&l);
+}
+
 static void test_dev(void **state) {
     struct loaded l;
     setup(&l);
@@ -492,12 +508,13 @@ static void test_files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),     cmocka_unit_test(test_dev),
-        cmocka_unit_test(test_merge),        cmocka_unit_test(test_types),
-        cmocka_unit_test(test_unknown_keys), cmocka_unit_test(test_validation),
-        cmocka_unit_test(test_durations),    cmocka_unit_test(test_services),
-        cmocka_unit_test(test_later),        cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_flags),        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_part_of_soa),
+        cmocka_unit_test(test_dev),        cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_types),      cmocka_unit_test(test_unknown_keys),
+        cmocka_unit_test(test_validation), cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_services),   cmocka_unit_test(test_later),
+        cmocka_unit_test(test_addresses),  cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
