@@ -198,10 +198,31 @@ static const char *resolve(struct sources *s, const char *path) {
     return path;
 }
 
+/* "./a//b/../c" and "x" are "a/c/x", as the texts of errors spell it. */
+static const char *join(const char *directory, const char *name, struct arena *arena) {
+    struct str rest = str_from(directory);
+    struct str path = str_from(rest.len > 0 && rest.data[0] == '/' ? "/" : "");
+    size_t root = path.len, parts = 0; /* that ".." can take away */
+    while (rest.data != NULL) {
+        struct str part = str_cut(&rest, '/');
+        if (part.len == 0 || str_is(part, "."))
+            continue;
+        if (str_is(part, "..") && (parts > 0 || root > 0)) {
+            while (path.len > root && path.data[path.len - 1] != '/')
+                path.len--;
+            path.len -= path.len > root;
+            parts -= parts > 0;
+            continue;
+        }
+        parts += !str_is(part, "..");
+        path = str_format(arena, STR_FMT "%s" STR_FMT, STR_ARG(path), path.len > root ? "/" : "",
+                          STR_ARG(part));
+    }
+    return str_format(arena, STR_FMT "%s%s", STR_ARG(path), path.len > root ? "/" : "", name).data;
+}
+
 static bool add_entry(struct sources *s, const char *directory, const char *name) {
-    size_t len = strlen(directory);
-    const char *separator = len > 0 && directory[len - 1] == '/' ? "" : "/";
-    const char *path = str_format(s->arena, "%s%s%s", directory, separator, name).data;
+    const char *path = join(directory, name, s->arena);
     struct stat info;
     if (lstat(path, &info) != 0)
         return error_set(s->e, ERROR_INTERNAL, "lstat %s: %s", path, agent_os_error(errno));

@@ -277,10 +277,20 @@ static size_t on_body(char *data, size_t size, size_t count, void *owner) {
     return len;
 }
 
+/* Elsewhere, most of these say, is what a GET finds: a write is not repeated there. */
+static void turn_into_get(struct call_state *state) {
+    long status = 0;
+    curl_easy_getinfo(state->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status >= 301 && status <= 303)
+        curl_easy_setopt(state->easy, CURLOPT_CUSTOMREQUEST, NULL);
+}
+
 static size_t on_header(char *data, size_t size, size_t count, void *owner) {
     static const char name[] = "X-Consul-Index:";
     struct call_state *state = owner;
     struct str line = str_of(data, size * count);
+    if (str_has_prefix(line, STR("HTTP/")))
+        turn_into_get(state);
     if (line.len > sizeof name && strncasecmp(data, name, sizeof name - 1) == 0) {
         uint64_t index = 0;
         if (str_to_u64(str_trim(str_sub(line, sizeof name - 1, line.len)), &index))

@@ -149,15 +149,17 @@ static int run(struct cli *cli, const void *given) {
     const struct options *options = given;
     if (cli->arg_count < 1 || cli->arg_count > 2)
         return cli_usage_error(cli, "One or two node names must be specified");
-    for (size_t i = 0; options->wan && i < cli->arg_count; i++) {
-        if (count_dots(cli->args[i]) != 1)
-            return cli_fail(cli,
-                            "Node names must be specified as <node name>.<datacenter> with -wan");
-    }
     struct client *c = client_open(cli);
     if (c == NULL)
         return CLI_FAILED;
-    int exit_code = estimate(cli, c, options->wan);
+    int exit_code = CLI_OK;
+    for (size_t i = 0; options->wan && exit_code == CLI_OK && i < cli->arg_count; i++) {
+        if (count_dots(cli->args[i]) != 1)
+            exit_code =
+                cli_fail(cli, "Node names must be specified as <node name>.<datacenter> with -wan");
+    }
+    if (exit_code == CLI_OK)
+        exit_code = estimate(cli, c, options->wan);
     client_free(c);
     return exit_code;
 }

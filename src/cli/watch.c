@@ -369,11 +369,11 @@ static int run(struct cli *cli, const void *given) {
     plan->options = given;
     if (plan->options->type.len == 0)
         return cli_usage_error(cli, "Watch type must be specified");
-    if (!build(plan, &e))
+    struct client *c = client_new(cli, &e);
+    if (c == NULL || !build(plan, &e)) {
+        client_free(c);
         return cli_fail(cli, STR_FMT, STR_ARG(e.text));
-    struct client *c = client_open(cli);
-    if (c == NULL)
-        return CLI_FAILED;
+    }
     client_catch_signals();
     int exit_code = CLI_FAILED;
     if (client_get(c, STR("/v1/agent/self"), &self, cli->arena, &e))

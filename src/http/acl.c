@@ -75,7 +75,12 @@ bool acl_same_id(struct http_request *r, struct str *id, const char *text) {
 }
 
 bool acl_read_begin(struct http_request *r, struct query_options *options, struct str *datacenter) {
-    if (!http_read_options(r, options) || !http_check_namespace(r))
+    return acl_read_anywhere(r, options, datacenter) && http_check_namespace(r);
+}
+
+bool acl_read_anywhere(struct http_request *r, struct query_options *options,
+                       struct str *datacenter) {
+    if (!http_read_options(r, options))
         return false;
     options->filter = STR("");
     *datacenter = http_datacenter(r);

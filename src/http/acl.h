@@ -29,6 +29,9 @@ bool acl_same_id(struct http_request *r, struct str *id, const char *text);
 
 /* A common beginning of reads: namespace, options, datacenter. False: answered. */
 bool acl_read_begin(struct http_request *r, struct query_options *options, struct str *datacenter);
+/* The same without the namespace, of which the own token and rules/translate ask nothing. */
+bool acl_read_anywhere(struct http_request *r, struct query_options *options,
+                       struct str *datacenter);
 /* And of writes. */
 bool acl_write_begin(struct http_request *r);
 

@@ -51,7 +51,7 @@ static void got_token(struct http_request *r, struct answer *a) {
 
 static void token_get(struct http_request *r, bool self) {
     struct acl_token_get_request *q = ARENA_NEW(&r->arena, struct acl_token_get_request);
-    if (!acl_read_begin(r, &q->options, &q->datacenter))
+    if (!(self ? acl_read_anywhere : acl_read_begin)(r, &q->options, &q->datacenter))
         return;
     q->token_id = self ? q->options.token : r->argument;
     q->token_id_type = self ? STR("secret") : STR("accessor");

@@ -48,7 +48,7 @@ static void got_token(struct http_request *r, struct answer *a) {
 static void translate_token(struct http_request *r) {
     struct acl_token_get_request *q = ARENA_NEW(&r->arena, struct acl_token_get_request);
     if (!acl_enabled(r) || !acl_need_argument(r, "Missing token ID") ||
-        !acl_read_begin(r, &q->options, &q->datacenter))
+        !acl_read_anywhere(r, &q->options, &q->datacenter))
         return;
     q->token_id = r->argument;
     q->token_id_type = STR("accessor");
