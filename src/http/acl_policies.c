@@ -19,12 +19,21 @@ static const struct field policy_body_fields[] = {
 #undef OF
 SHAPE_OVER(policy_body, acl_policy, "");
 
+/* Links of a role are told by another name than those of a token. */
+#define OF struct acl_link
+static const struct field role_policy_link_fields[] = {
+    F_STR("ID", id),
+    F_STR("Name", name),
+};
+#undef OF
+SHAPE_OVER(role_policy_link, acl_link, "ACLRolePolicyLink");
+
 #define OF struct acl_role
 static const struct field role_body_fields[] = {
     F_STR("ID", id),
     F_STR("Name", name),
     F_STR("Description", description),
-    F_LIST("Policies", policies, OF_STRUCT(acl_link)),
+    F_LIST("Policies", policies, OF_STRUCT(role_policy_link)),
     F_LIST("ServiceIdentities", service_identities, OF_PTR(service_identity)),
     F_LIST("NodeIdentities", node_identities, OF_PTR(node_identity)),
     F_STR("Hash", hash),

@@ -348,7 +348,7 @@ SHAPE(acl_logout_request, "ACLLogoutRequest");
 
 #define OF struct acl_authorization_request
 static const struct field acl_authorization_request_fields[] = {
-    F_STR("Resource", resource),
+    F_STR("Resource", resource, .go = "acl.Resource"),
     F_STR("Segment", segment, .flags = FIELD_OMIT_EMPTY),
     F_STR("Access", access),
 };

@@ -670,21 +670,39 @@ static void on_resolved(void *owner, const struct resolved_address *addresses, s
         join_go(j);
 }
 
-/* "host", "host:port", "[ip]", "[ip]:port", a bare IPv6 address. False: the port is no port. */
-static bool host_split(struct str text, struct str *host, uint16_t *port) {
-    ptrdiff_t first = str_find_char(text, ':');
+static bool no_such_host(struct str text, struct error *e) {
+    return error_set(e, ERROR_IO, "lookup " STR_FMT ": no such host", STR_ARG(text));
+}
+
+static bool read_port(struct str text, uint16_t *port, struct error *e) {
     uint64_t number = 0;
+    bool digits = text.len > 0;
+    for (size_t i = 0; i < text.len; i++)
+        digits &= text.data[i] >= '0' && text.data[i] <= '9';
+    if (!digits || !str_to_u64(text, &number) || number > UINT16_MAX)
+        return error_set(e, ERROR_IO, "strconv.ParseUint: parsing " STR_FMT ": %s",
+                         STR_ARG(str_quote(e->arena, text)),
+                         digits ? "value out of range" : "invalid syntax");
+    *port = (uint16_t)number;
+    return true;
+}
+
+/* "host", "host:port", "[ip]", "[ip]:port", a bare IPv6 address. */
+static bool host_split(struct str text, struct str *host, uint16_t *port, struct error *e) {
+    ptrdiff_t first = str_find_char(text, ':');
+    struct str whole = text;
     *host = text;
     if (text.len > 0 && text.data[0] == '[') {
         ptrdiff_t end = str_find_char(text, ']');
         if (end < 0)
-            return false;
+            return error_set(e, ERROR_IO, "address " STR_FMT ": missing ']' in address",
+                             STR_ARG(text));
         *host = str_sub(text, 1, (size_t)end - 1);
         text = str_sub(text, (size_t)end + 1, text.len);
         if (text.len == 0)
             return true;
         if (text.data[0] != ':')
-            return false;
+            return no_such_host(whole, e);
         text = str_sub(text, 1, text.len);
     } else if (first >= 0 && str_find(text, STR(":"), (size_t)first + 1) < 0) {
         *host = str_sub(text, 0, (size_t)first);
@@ -692,15 +710,13 @@ static bool host_split(struct str text, struct str *host, uint16_t *port) {
     } else {
         return true;
     }
-    if (!str_to_u64(text, &number) || number > UINT16_MAX)
-        return false;
-    *port = (uint16_t)number;
-    return true;
+    return read_port(text, port, e);
 }
 
 static void part_start(struct join_part *p, struct str text, struct loop *core) {
     struct gossip_join *j = p->join;
     struct gossip_address address;
+    struct error e = ERROR_IN(&j->arena);
     struct str host;
     p->text = str_copy(&j->arena, text);
     p->port = gossip_driver_port(j->driver);
@@ -712,8 +728,9 @@ static void part_start(struct join_part *p, struct str text, struct loop *core) 
     }
     if (slash == 0) {
         part_failed(p, STR("empty node name provided"));
-    } else if (!host_split(rest, &host, &p->port) || host.len == 0) {
-        part_failed(p, str_format(&j->arena, "lookup " STR_FMT ": no such host", STR_ARG(rest)));
+    } else if (!host_split(rest, &host, &p->port, &e) ||
+               (host.len == 0 && !no_such_host(host, &e))) {
+        part_failed(p, e.text);
     } else if (gossip_address_parse_ip(&address, host, p->port)) {
         p->targets = ARENA_NEW(&j->arena, struct gossip_target);
         *p->targets = (struct gossip_target){.name = p->name, .address = address};
