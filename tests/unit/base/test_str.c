@@ -204,17 +204,25 @@ static void test_utf8_invalid(void **state) {
     assert_int_equal(utf8_decode("abc", 3, &rune), 1);
 }
 
+static void test_bool(void **state) {
+    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
+    static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
+    static const char *const neither[] = {"", "2", "tRUE", "yes", "true ", "fALSE"};
+    for (size_t i = 0; i < 6; i++) {
+        bool value = false;
+        assert_true(str_to_bool(str_from(yes[i]), &value) && value);
+        assert_true(str_to_bool(str_from(no[i]), &value) && !value);
+        assert_false(str_to_bool(str_from(neither[i]), &value));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compare),
-        cmocka_unit_test(test_find),
-        cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_format),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_quote),
-        cmocka_unit_test(test_print),
-        cmocka_unit_test(test_utf8_every_rune),
+        cmocka_unit_test(test_bool),         cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_find),         cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_copies),       cmocka_unit_test(test_format),
+        cmocka_unit_test(test_numbers),      cmocka_unit_test(test_quote),
+        cmocka_unit_test(test_print),        cmocka_unit_test(test_utf8_every_rune),
         cmocka_unit_test(test_utf8_invalid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
