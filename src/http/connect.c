@@ -7,8 +7,8 @@
 #include "http/room.h"
 #include "schema/intention_rules.h"
 #include "schema/requests_intention.h"
-#include "server/ca_name.h"
 #include "schema/table.h"
+#include "server/ca_name.h"
 #include "server/leaf.h"
 
 static void refuse(struct http_request *r, enum error_kind kind, const char *text) {
