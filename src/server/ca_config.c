@@ -24,12 +24,17 @@ static const struct value *find(const struct reading *r, const char *name) {
     if (r->config == NULL || r->config->kind != VALUE_MAP) {
         return NULL;
     }
+    const struct value *found = NULL;
     for (size_t i = 0; i < r->config->map.len; i++) {
-        if (str_eq_fold(r->config->map.pairs[i].key, str_from(name))) {
-            return &r->config->map.pairs[i].value;
+        const struct value_pair *pair = &r->config->map.pairs[i];
+        if (str_is(pair->key, name)) {
+            return &pair->value; /* this very spelling wins */
+        }
+        if (found == NULL && str_eq_fold(pair->key, str_from(name))) {
+            found = &pair->value;
         }
     }
-    return NULL;
+    return found;
 }
 
 static void note(struct reading *r, struct str text) {
