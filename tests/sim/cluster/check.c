@@ -29,7 +29,7 @@ struct written {
 struct vote {
     uint64_t term; /* 0: free */
     unsigned identity;
-    int candidate;
+    char candidate[32];
 };
 
 struct check {
@@ -431,15 +431,14 @@ void check_acknowledged(struct node *n, uint64_t index, uint64_t term) {
 
 static void check_vote(struct node *n, uint64_t term, const struct ticket *t) {
     struct sim *s = n->sim;
-    int candidate = t->connection->from;
     struct vote *v = vote_find(s->check, n->identity, term);
-    if (v->term != 0 && v->candidate != candidate)
+    if (v->term != 0 && strcmp(v->candidate, t->candidate) != 0)
         sim_fail(s, "%s votes twice in term %llu", n->id, (unsigned long long)term);
     s->check->vote_count += v->term == 0;
-    *v = (struct vote){term, n->identity, candidate};
+    *v = (struct vote){.term = term, .identity = n->identity};
+    snprintf(v->candidate, sizeof v->candidate, "%s", t->candidate);
     const struct durable *d = &n->durable;
-    if (d->vote_term < term ||
-        (d->vote_term == term && strcmp(d->vote, s->nodes[candidate]->address) != 0))
+    if (d->vote_term < term || (d->vote_term == term && strcmp(d->vote, t->candidate) != 0))
         sim_fail(s, "%s gives a vote that is not on its disk", n->id);
 }
 

@@ -244,6 +244,8 @@ static void request_arrives(struct sim *s, struct packet *p) {
         t->last = m.append.previous_index + count;
         t->last_term = count > 0 ? m.append.entries[count - 1]->term : m.append.previous_term;
     }
+    if (m.kind == RAFT_VOTE)
+        snprintf(t->candidate, sizeof t->candidate, STR_FMT, STR_ARG(m.vote.candidate));
     m.reply = t;
     s->totals.messages++;
     sim_note(s, p->number);

@@ -136,6 +136,7 @@ struct ticket {
     uint64_t number, generation;
     enum raft_message_kind kind;
     uint64_t last, last_term; /* of an append: what its success promises; 0: nothing */
+    char candidate[32];       /* who asks for a vote: by now another may be in his slot */
     bool dead;                /* its connection is gone, or nobody waits: the answer goes nowhere */
     bool done;
     struct buf answer;
