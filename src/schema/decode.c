@@ -443,6 +443,9 @@ static bool decode_struct(struct decoder *d, const struct shape *shape, void *ob
         error_set(d->e, ERROR_BAD_REQUEST, "nested deeper than %d", MSGPACK_MAX_DEPTH);
         return false;
     }
+    if (shape->wire != NULL) {
+        return shape->wire->decode(d->in, object, d->arena, d->e);
+    }
     struct msgpack_token token;
     if (!next(d, &token)) {
         return false;

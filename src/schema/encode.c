@@ -119,6 +119,10 @@ static void encode_type(struct buf *out, const struct type *type, unsigned flags
 }
 
 void schema_encode(struct buf *out, const struct shape *shape, const void *object) {
+    if (shape->wire != NULL) {
+        shape->wire->encode(out, object);
+        return;
+    }
     const struct shape_plan *plan = shape_plan_of(shape);
     put(out, plan->wire_open);
     for (uint32_t i = 0; i < plan->wire_count; i++) {

@@ -5,9 +5,6 @@
 
 /* Bytes. */
 #define DESCRIPTION_MAX 512
-#define META_PAIRS_MAX 64
-#define META_KEY_MAX 128
-#define META_VALUE_MAX 512
 
 void intention_set_defaults(struct intention *x) {
     if (x->source_ns.len == 0)
@@ -42,21 +39,6 @@ static void check_wildcards(struct problems *p, const char *side, struct str ns,
         problem(p, "%sName: exact value cannot follow wildcard namespace", side);
 }
 
-static void check_meta(struct problems *p, const struct list *meta) {
-    if (meta->len > META_PAIRS_MAX)
-        problem(p, "Meta exceeds maximum element count %d", META_PAIRS_MAX);
-    for (uint32_t i = 0; i < meta->len; i++) {
-        const struct str_pair *pair = &LIST_AT(*meta, struct str_pair, i);
-        struct str key = str_quote(p->arena, pair->key);
-        if (pair->key.len > META_KEY_MAX)
-            problem(p, "Meta key " STR_FMT " exceeds maximum length %d", STR_ARG(key),
-                    META_KEY_MAX);
-        if (pair->value.len > META_VALUE_MAX)
-            problem(p, "Meta value for key " STR_FMT " exceeds maximum length %d", STR_ARG(key),
-                    META_VALUE_MAX);
-    }
-}
-
 bool intention_validate(const struct intention *x, struct arena *arena, struct error *e) {
     struct problems p = {.arena = arena};
     check_set(&p, "Source", x->source_ns, x->source_name);
@@ -65,7 +47,7 @@ bool intention_validate(const struct intention *x, struct arena *arena, struct e
     check_wildcards(&p, "Destination", x->destination_ns, x->destination_name);
     if (x->description.len > DESCRIPTION_MAX)
         problem(&p, "Description exceeds maximum length %d", DESCRIPTION_MAX);
-    check_meta(&p, &x->meta);
+    meta_problems(&p, &x->meta);
     if (!str_is(x->action, "allow") && !str_is(x->action, "deny"))
         problem(&p, "Action must be set to 'allow' or 'deny'");
     if (!str_is(x->source_type, INTENTION_SOURCE_TYPE))

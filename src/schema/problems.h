@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "schema/schema.h"
 
 struct problems {
     struct arena *arena; /* of the lines, until problems_end */
@@ -15,6 +16,8 @@ struct problems {
 };
 
 void problem(struct problems *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* What is wrong with a record's Meta, a map: str to str. */
+void meta_problems(struct problems *p, const struct list *meta);
 /* True: there was none. False: sets the error (ERROR_INTERNAL). Frees the text either way. */
 bool problems_end(struct problems *p, struct error *e);
 

@@ -129,6 +129,13 @@ struct shape_cache {
     _Atomic(struct shape_plan *) plan;
 };
 
+/* How a structure travels that is no map of its fields (rpc.md 3.5). decode: the object is clear.
+ */
+struct shape_wire {
+    void (*encode)(struct buf *out, const void *object);
+    bool (*decode)(struct msgpack_reader *in, void *object, struct arena *arena, struct error *e);
+};
+
 /* Written with the macros of schema/table.h only. */
 struct shape {
     const char *name; /* as error texts spell it: "RegisterRequest" */
@@ -139,6 +146,7 @@ struct shape {
     unsigned flags;                   /* enum shape_flag */
     const char *go;                   /* whole type in error texts; NULL: "structs." and the name */
     const struct json_alias *aliases; /* ended by {NULL, NULL}; or NULL */
+    const struct shape_wire *wire;    /* NULL: a map of the fields */
 };
 
 /* msgpack out: a map of all fields in ascending byte order (rpc.md 3.2). */

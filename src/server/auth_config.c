@@ -2,8 +2,6 @@
  * See auth_config.h. */
 #include "server/auth_config.h"
 
-#include <float.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -48,19 +46,6 @@ static const char *type_name(const struct value *v) {
     }
 }
 
-/* All digits that a float needs, without an exponent. */
-static struct str float_text(struct arena *arena, double n) {
-    char text[DBL_MAX_10_EXP + 64];
-    for (int decimals = 0; decimals <= 340; decimals++) {
-        int len = snprintf(text, sizeof(text), "%.*f", decimals, n);
-        if (len < 0 || (size_t)len >= sizeof(text))
-            break;
-        if (strtod(text, NULL) == n)
-            break;
-    }
-    return str_copy(arena, str_from(text));
-}
-
 static struct str text_of(struct decoder *d, const struct value *v, struct str name) {
     switch (v->kind) {
     case VALUE_NULL:
@@ -74,7 +59,7 @@ static struct str text_of(struct decoder *d, const struct value *v, struct str n
     case VALUE_UINT:
         return str_format(d->arena, "%llu", (unsigned long long)v->uinteger);
     case VALUE_FLOAT:
-        return float_text(d->arena, v->number);
+        return number_f64_text(d->arena, v->number);
     default:
         problem(d, "'" STR_FMT "' expected type 'string', got unconvertible type '%s'",
                 STR_ARG(name), type_name(v));
