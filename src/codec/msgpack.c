@@ -395,6 +395,32 @@ static bool skip_at(struct msgpack_reader *in, int depth, struct error *e) {
     return true;
 }
 
+bool msgpack_read_str(struct msgpack_reader *in, struct str *out, struct error *e) {
+    struct msgpack_token token;
+    unsigned tag = in->at < in->end ? *in->at : 0;
+    if (!msgpack_next(in, &token, e)) {
+        return false;
+    }
+    *out = STR_NONE;
+    if (token.type == MSGPACK_RAW || token.type == MSGPACK_BIN) {
+        *out = token.str;
+    } else if (token.type != MSGPACK_NIL) {
+        return error_set(e, ERROR_BAD_REQUEST,
+                         "readContainerLen: Unrecognized descriptor byte: hex: %x, dec: %u", tag,
+                         tag);
+    }
+    return true;
+}
+
+bool msgpack_read_raw(struct msgpack_reader *in, struct msgpack_reader *content, struct error *e) {
+    struct str text;
+    if (!msgpack_read_str(in, &text, e)) {
+        return false;
+    }
+    *content = msgpack_read(text);
+    return true;
+}
+
 bool msgpack_skip(struct msgpack_reader *in, struct error *e) {
     return skip_at(in, 1, e);
 }

@@ -60,6 +60,10 @@ struct msgpack_token {
  * wrong) when the input ends or is no msgpack. Array and map lengths above the bytes that are left
  * fail. */
 bool msgpack_next(struct msgpack_reader *in, struct msgpack_token *token, struct error *e);
+/* A string (nil: absent); and the content of one as a reader of its own. Anything else is refused
+ * with the text of the peer's decoder. */
+bool msgpack_read_str(struct msgpack_reader *in, struct str *out, struct error *e);
+bool msgpack_read_raw(struct msgpack_reader *in, struct msgpack_reader *content, struct error *e);
 /* Skips one whole object (bounded depth). */
 bool msgpack_skip(struct msgpack_reader *in, struct error *e);
 /* One object as a tree: rpc.md 3.2 `any`. Strings are copied into the arena. */

@@ -82,6 +82,7 @@ extern const struct http_route http_routes_acl_tokens[];
 extern const struct http_route http_routes_acl_translate[];
 extern const struct http_route http_routes_agent[];
 extern const struct http_route http_routes_catalog[];
+extern const struct http_route http_routes_config_entry[];
 extern const struct http_route http_routes_connect[];
 extern const struct http_route http_routes_coordinate[];
 extern const struct http_route http_routes_event[];

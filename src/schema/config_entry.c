@@ -264,19 +264,6 @@ bool config_entry_encode(struct buf *out, struct str kind, const struct config_e
     return true;
 }
 
-/* The content of a raw string as a reader of its own. */
-static bool open_raw(struct msgpack_reader *in, struct msgpack_reader *content, struct error *e) {
-    struct msgpack_token token;
-    if (!msgpack_next(in, &token, e)) {
-        return false;
-    }
-    if (token.type != MSGPACK_RAW && token.type != MSGPACK_BIN) {
-        return error_set(e, ERROR_BAD_REQUEST, "expected a raw string");
-    }
-    *content = msgpack_read(token.str);
-    return true;
-}
-
 struct config_entry *config_entry_decode(struct msgpack_reader *in, struct str kind,
                                          struct arena *arena, struct error *e) {
     const struct shape *shape = config_entry_shape(kind);
@@ -287,7 +274,7 @@ struct config_entry *config_entry_decode(struct msgpack_reader *in, struct str k
     void *entry = arena_zalloc(arena, 1, shape->size);
     struct msgpack_reader content;
     if (is_wrapped(shape)) {
-        if (!open_raw(in, &content, e)) {
+        if (!msgpack_read_raw(in, &content, e)) {
             return NULL;
         }
         in = &content;
@@ -331,31 +318,17 @@ void config_entry_request_encode(struct buf *out, const struct config_entry_requ
     buf_free(&content);
 }
 
-static bool read_text(struct msgpack_reader *in, struct str *out, struct error *e) {
-    struct msgpack_token token;
-    if (!msgpack_next(in, &token, e)) {
-        return false;
-    }
-    *out = STR_NONE;
-    if (token.type == MSGPACK_RAW) {
-        *out = token.str;
-    } else if (token.type != MSGPACK_NIL) {
-        return error_set(e, ERROR_BAD_REQUEST, "expected a string");
-    }
-    return true;
-}
-
 static bool read_member(struct msgpack_reader *in, struct str name,
                         struct config_entry_request *request, struct arena *arena,
                         struct error *e) {
     if (str_is(name, "Datacenter")) {
-        return read_text(in, &request->datacenter, e);
+        return msgpack_read_str(in, &request->datacenter, e);
     }
     if (str_is(name, "Op")) {
-        return read_text(in, &request->op, e);
+        return msgpack_read_str(in, &request->op, e);
     }
     if (str_is(name, "Token")) {
-        return read_text(in, &request->token, e);
+        return msgpack_read_str(in, &request->token, e);
     }
     if (str_is(name, "Entry")) {
         request->entry = config_entry_decode(in, request->kind, arena, e);
@@ -369,7 +342,7 @@ bool config_entry_request_decode(struct msgpack_reader *in, struct config_entry_
     struct msgpack_reader content;
     struct msgpack_token token;
     *request = (struct config_entry_request){0};
-    if (!open_raw(in, &content, e) || !read_text(&content, &request->kind, e)) {
+    if (!msgpack_read_raw(in, &content, e) || !msgpack_read_str(&content, &request->kind, e)) {
         return false;
     }
     const struct shape *shape = config_entry_shape(request->kind);
@@ -382,11 +355,14 @@ bool config_entry_request_decode(struct msgpack_reader *in, struct config_entry_
         return false;
     }
     if (token.type != MSGPACK_MAP) {
-        return error_set(e, ERROR_BAD_REQUEST, "expected a map");
+        return token.type == MSGPACK_NIL ||
+               error_set(e, ERROR_BAD_REQUEST,
+                         "Only encoded map or array can be decoded into a struct");
     }
     for (uint32_t i = 0; i < token.len; i++) {
         struct str name;
-        if (!read_text(&content, &name, e) || !read_member(&content, name, request, arena, e)) {
+        if (!msgpack_read_str(&content, &name, e) ||
+            !read_member(&content, name, request, arena, e)) {
             return false;
         }
     }

@@ -102,6 +102,12 @@ static const struct endpoint *const all[] = {
     &endpoint_intention_list,
     &endpoint_intention_match,
     &endpoint_intention_check,
+    &endpoint_config_entry_apply,
+    &endpoint_config_entry_delete,
+    &endpoint_config_entry_get,
+    &endpoint_config_entry_list,
+    &endpoint_config_entry_list_all,
+    &endpoint_config_entry_resolve_service_config,
 };
 
 const struct endpoint *endpoint_find(struct str name) {

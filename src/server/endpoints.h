@@ -13,6 +13,7 @@
 #define PRAETOR_SERVER_ENDPOINTS_H
 
 #include "schema/requests_acl.h"
+#include "schema/requests_config.h"
 #include "schema/requests_connect.h"
 #include "schema/requests_intention.h"
 #include "server/call.h"
@@ -298,6 +299,20 @@ extern const struct endpoint endpoint_auto_encrypt_sign, endpoint_auto_config_in
  */
 extern const struct endpoint endpoint_intention_apply, endpoint_intention_get,
     endpoint_intention_list, endpoint_intention_match, endpoint_intention_check;
+
+/*
+ * config_entry_apply            config_entry_request       -> bool (false: cas missed)
+ * config_entry_delete           config_entry_request       -> empty_struct
+ * config_entry_get              config_entry_query         -> config_entry_response
+ * config_entry_list             config_entry_query         -> indexed_config_entries
+ * config_entry_list_all         dc_request                 -> indexed_generic_config_entries
+ * config_entry_resolve_service_config  service_config_request -> service_config_response
+ *
+ * Writes go to the primary, whatever datacenter the request names.
+ */
+extern const struct endpoint endpoint_config_entry_apply, endpoint_config_entry_delete,
+    endpoint_config_entry_get, endpoint_config_entry_list, endpoint_config_entry_list_all,
+    endpoint_config_entry_resolve_service_config;
 
 /* ---- snapshots: not calls, because files go in and come out (rpc.md 8, fsm.md 8) ---- */
 

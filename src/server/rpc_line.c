@@ -308,7 +308,11 @@ static void start_call(struct rpc_line *l, struct str body) {
     void *request = arena_zalloc(&r->arena, 1, request_size(endpoint));
     struct str copy = str_copy(&r->arena, body); /* strings of the request point into it */
     if (!decode_request(copy, endpoint, request, &r->arena, &e)) {
-        refuse(l, str_format(&r->arena, "codec.decoder: " STR_FMT, STR_ARG(e.text)));
+        /* What a form of its own says of its content is told bare. */
+        bool bare = endpoint->request != NULL && endpoint->request->wire != NULL &&
+                    e.kind == ERROR_INTERNAL;
+        refuse(l,
+               str_format(&r->arena, "%s" STR_FMT, bare ? "" : "codec.decoder: ", STR_ARG(e.text)));
         return;
     }
     if (!within_budget(l)) {

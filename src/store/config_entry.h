@@ -14,4 +14,9 @@ uint64_t config_entry_get(struct store_read *r, struct str kind, struct str name
 /* struct config_entry *, by name; kind absent: all, by kind and name. nil when there is none. */
 uint64_t config_entry_list(struct store_read *r, struct str kind, struct list *entries);
 
+/* The services (struct str, with repeats) that a router, splitter, resolver or ingress gateway
+ * names (fsm.md 5.7); none for other kinds. */
+struct list config_entry_links(struct store_read *r, struct str kind,
+                               const struct config_entry *entry);
+
 #endif

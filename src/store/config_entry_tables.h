@@ -15,10 +15,6 @@
 
 /* NULL when there is none. Watches nothing. */
 struct config_entry *config_entry_fetch(struct store_read *r, struct str kind, struct str name);
-/* The services (struct str, with repeats) that a router, splitter, resolver or ingress gateway
- * names (fsm.md 5.7); none for other kinds. */
-struct list config_entry_links(struct store_read *r, struct str kind,
-                               const struct config_entry *entry);
 /* The names (struct str) of entries of the kind that link to the service: routers, splitters,
  * resolvers and ingress gateways, by links as in fsm.md 5.7. Exact. */
 struct list config_entry_linking(struct store_read *r, struct str kind, struct str service);

@@ -17,6 +17,10 @@ class Map(list):
         return next((v for k, v in self if k == key), default)
 
 
+class Raw(list):
+    """Objects one after the other inside of a raw string (docs/protocol/rpc.md 3.5)."""
+
+
 class Incomplete(Exception):
     pass
 
@@ -37,6 +41,8 @@ def encode(value):
         if len(raw) < 32:
             return bytes([0xA0 | len(raw)]) + raw
         return (b"\xda" + struct.pack(">H", len(raw)) if len(raw) < 65536 else b"\xdb" + struct.pack(">I", len(raw))) + raw
+    if isinstance(value, Raw):
+        return encode(b"".join(encode(v) for v in value))
     if isinstance(value, Map):
         return b"\xde" + struct.pack(">H", len(value)) + b"".join(encode(k) + encode(v) for k, v in value)
     if isinstance(value, dict):
@@ -92,6 +98,22 @@ def decode(raw, at=0):
         count, at = _number(raw, at, 2 if tag % 2 == 0 else 4)
         return (_take, _items, _map)[(tag - 0xDA) // 2](raw, at, count)
     raise ValueError("not of the old dialect: %02x" % tag)
+
+
+def opened(value):
+    """With the raw strings that hold objects as Raw."""
+    if isinstance(value, bytes) and value:
+        inside, at = Raw(), 0
+        try:
+            while at < len(value):
+                one, at = decode(value, at)
+                inside.append(one)
+        except (Incomplete, ValueError):
+            return value
+        return Raw(opened(one) for one in inside) if any(isinstance(one, Map) for one in inside) else value
+    if isinstance(value, Map):
+        return Map((k, opened(v)) for k, v in value)
+    return [opened(v) for v in value] if isinstance(value, list) else value
 
 
 def header(method, seq=1):
