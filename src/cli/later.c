@@ -11,22 +11,6 @@ static int run(struct cli *cli, const void *options) {
 
 #define ABOUT "  Not part of this build of Praetor yet.\n"
 
-const struct command command_config_read = {
-    .name = "config read",
-    .synopsis = "Shows a configuration entry",
-    .usage = "config read [options] -kind <config kind> -name <config name>",
-    .about = ABOUT,
-    .raw = true,
-    .run = run,
-};
-const struct command command_config_write = {
-    .name = "config write",
-    .synopsis = "Writes a configuration entry",
-    .usage = "config write [options] <configuration>",
-    .about = ABOUT,
-    .raw = true,
-    .run = run,
-};
 const struct command command_connect_envoy = {
     .name = "connect envoy",
     .synopsis = "Runs or configures Envoy as a proxy",

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "schema/config_entry.h"
 
 static bool is_empty(const struct value *v, const struct shape_field *field) {
     if (v == NULL)
@@ -415,3 +416,162 @@ const struct shape_field shape_acl_auth_method_stub[] = {
     INDEXES,
     {NULL},
 };
+
+/* ---- configuration entries (cli.md 2.4) ---- */
+
+#define HEAD                                                                                       \
+    {"Kind", SHAPE_STR}, {"Name", SHAPE_STR}, {                                                    \
+        "Namespace", SHAPE_STR, .omit = true                                                       \
+    }
+#define META                                                                                       \
+    { "Meta", SHAPE_ANY, .omit = true }
+#define TARGET                                                                                     \
+    {"Service", SHAPE_STR, .omit = true}, {"ServiceSubset", SHAPE_STR, .omit = true}, {            \
+        "Namespace", SHAPE_STR, .omit = true                                                       \
+    }
+
+static const struct shape_field service_defaults[] = {
+    HEAD,
+    {"Protocol", SHAPE_STR, .omit = true},
+    {"MeshGateway", SHAPE_STRUCT, .of = mesh_gateway},
+    {"Expose", SHAPE_STRUCT, .of = expose},
+    {"ExternalSNI", SHAPE_STR, .omit = true},
+    META,
+    INDEXES,
+    {NULL},
+};
+static const struct shape_field proxy_defaults[] = {
+    HEAD,
+    {"Config", SHAPE_ANY, .omit = true},
+    {"MeshGateway", SHAPE_STRUCT, .of = mesh_gateway},
+    {"Expose", SHAPE_STRUCT, .of = expose},
+    META,
+    INDEXES,
+    {NULL},
+};
+
+static const struct shape_field match_header[] = {
+    {"Name", SHAPE_STR},
+    {"Present", SHAPE_BOOL, .omit = true},
+    {"Exact", SHAPE_STR, .omit = true},
+    {"Prefix", SHAPE_STR, .omit = true},
+    {"Suffix", SHAPE_STR, .omit = true},
+    {"Regex", SHAPE_STR, .omit = true},
+    {"Invert", SHAPE_BOOL, .omit = true},
+    {NULL},
+};
+static const struct shape_field match_query_param[] = {
+    {"Name", SHAPE_STR},
+    {"Present", SHAPE_BOOL, .omit = true},
+    {"Exact", SHAPE_STR, .omit = true},
+    {"Regex", SHAPE_STR, .omit = true},
+    {NULL},
+};
+static const struct shape_field match_http[] = {
+    {"PathExact", SHAPE_STR, .omit = true},
+    {"PathPrefix", SHAPE_STR, .omit = true},
+    {"PathRegex", SHAPE_STR, .omit = true},
+    {"Header", SHAPE_LIST, .omit = true, .of = match_header},
+    {"QueryParam", SHAPE_LIST, .omit = true, .of = match_query_param},
+    {"Methods", SHAPE_ANY, .omit = true},
+    {NULL},
+};
+static const struct shape_field route_match[] = {
+    {"HTTP", SHAPE_STRUCT, .omit = true, .of = match_http}, {NULL}};
+static const struct shape_field route_destination[] = {
+    {"RequestTimeout", SHAPE_STR, .omit = true},
+    TARGET,
+    {"PrefixRewrite", SHAPE_STR, .omit = true},
+    {"NumRetries", SHAPE_INT, .omit = true},
+    {"RetryOnConnectFailure", SHAPE_BOOL, .omit = true},
+    {"RetryOnStatusCodes", SHAPE_ANY, .omit = true},
+    {NULL},
+};
+static const struct shape_field route[] = {
+    {"Match", SHAPE_STRUCT, .omit = true, .of = route_match},
+    {"Destination", SHAPE_STRUCT, .omit = true, .of = route_destination},
+    {NULL},
+};
+static const struct shape_field service_router[] = {
+    HEAD, {"Routes", SHAPE_LIST, .omit = true, .of = route}, META, INDEXES, {NULL},
+};
+
+static const struct shape_field split[] = {{"Weight", SHAPE_INT}, TARGET, {NULL}};
+static const struct shape_field service_splitter[] = {
+    HEAD, {"Splits", SHAPE_LIST, .omit = true, .of = split}, META, INDEXES, {NULL},
+};
+
+static const struct shape_field resolver_subset[] = {
+    {"Filter", SHAPE_STR, .omit = true}, {"OnlyPassing", SHAPE_BOOL, .omit = true}, {NULL}};
+static const struct shape_field resolver_redirect[] = {
+    TARGET, {"Datacenter", SHAPE_STR, .omit = true}, {NULL}};
+static const struct shape_field resolver_failover[] = {
+    TARGET, {"Datacenters", SHAPE_ANY, .omit = true}, {NULL}};
+static const struct shape_field service_resolver[] = {
+    {"ConnectTimeout", SHAPE_STR, .omit = true},
+    HEAD,
+    {"DefaultSubset", SHAPE_STR, .omit = true},
+    {"Subsets", SHAPE_MAP, .omit = true, .of = resolver_subset},
+    {"Redirect", SHAPE_STRUCT, .omit = true, .of = resolver_redirect},
+    {"Failover", SHAPE_MAP, .omit = true, .of = resolver_failover},
+    META,
+    INDEXES,
+    {NULL},
+};
+
+static const struct shape_field gateway_tls[] = {{"Enabled", SHAPE_BOOL}, {NULL}};
+static const struct shape_field ingress_service[] = {
+    {"Name", SHAPE_STR}, {"Hosts", SHAPE_ANY}, {"Namespace", SHAPE_STR, .omit = true}, {NULL}};
+static const struct shape_field ingress_listener[] = {
+    {"Port", SHAPE_INT},
+    {"Protocol", SHAPE_STR},
+    {"Services", SHAPE_LIST, .of = ingress_service},
+    {NULL},
+};
+static const struct shape_field ingress_gateway[] = {
+    HEAD,
+    {"TLS", SHAPE_STRUCT, .of = gateway_tls},
+    {"Listeners", SHAPE_LIST, .of = ingress_listener},
+    META,
+    INDEXES,
+    {NULL},
+};
+
+static const struct shape_field linked_service[] = {
+    {"Namespace", SHAPE_STR, .omit = true},
+    {"Name", SHAPE_STR, .omit = true},
+    {"CAFile", SHAPE_STR, .omit = true},
+    {"CertFile", SHAPE_STR, .omit = true},
+    {"KeyFile", SHAPE_STR, .omit = true},
+    {"SNI", SHAPE_STR, .omit = true},
+    {NULL},
+};
+static const struct shape_field terminating_gateway[] = {
+    {"Kind", SHAPE_STR},
+    {"Name", SHAPE_STR},
+    {"Services", SHAPE_LIST, .omit = true, .of = linked_service},
+    META,
+    INDEXES,
+    {"Namespace", SHAPE_STR, .omit = true},
+    {NULL},
+};
+
+const struct shape_field *shape_config_entry(struct str kind) {
+    static const struct {
+        const char *kind;
+        const struct shape_field *fields;
+    } kinds[] = {
+        {CONFIG_SERVICE_DEFAULTS, service_defaults},
+        {CONFIG_PROXY_DEFAULTS, proxy_defaults},
+        {CONFIG_SERVICE_ROUTER, service_router},
+        {CONFIG_SERVICE_SPLITTER, service_splitter},
+        {CONFIG_SERVICE_RESOLVER, service_resolver},
+        {CONFIG_INGRESS_GATEWAY, ingress_gateway},
+        {CONFIG_TERMINATING_GATEWAY, terminating_gateway},
+    };
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        if (str_is(kind, kinds[i].kind))
+            return kinds[i].fields;
+    }
+    return NULL;
+}

@@ -38,4 +38,7 @@ extern const struct shape_field shape_kv[], shape_node[], shape_health_check[], 
     shape_acl_token_stub[], shape_acl_policy[], shape_acl_policy_stub[], shape_acl_role[],
     shape_acl_binding_rule[], shape_acl_auth_method[], shape_acl_auth_method_stub[];
 
+/* Of a kind of configuration entries; NULL: there is no such kind. */
+const struct shape_field *shape_config_entry(struct str kind);
+
 #endif

@@ -50,10 +50,8 @@ static void write_raw(struct buf *out, struct buf *content) {
 #define SHAPE_RAW(tag, text)                                                                       \
     static const struct shape_wire tag##_wire = {tag##_encode, tag##_decode};                      \
     static struct shape_cache tag##_cache;                                                         \
-    const struct shape tag##_shape = {.name = (text),                                              \
-                                      .size = sizeof(struct tag),                                  \
-                                      .cache = &tag##_cache,                                       \
-                                      .wire = &tag##_wire}
+    const struct shape tag##_shape = {                                                             \
+        .name = (text), .size = sizeof(struct tag), .cache = &tag##_cache, .wire = &tag##_wire}
 
 static void config_entry_request_write(struct buf *out, const void *object) {
     config_entry_request_encode(out, object);

@@ -15,7 +15,7 @@ struct config_entry_query { /* Get, List (which does not look at the name) */
     struct query_options options;
 };
 
-struct config_entry_response { /* Get */
+struct config_entry_response {  /* Get */
     struct config_entry *entry; /* NULL: there is none */
     struct query_meta meta;
 };

@@ -136,8 +136,7 @@ static struct value *protocol_map(struct call_context *c, const struct value *pr
 
 static const struct service_defaults *defaults_of(struct call_context *c, struct str service) {
     struct config_entry *entry;
-    uint64_t index =
-        config_entry_get(c->store, STR(CONFIG_SERVICE_DEFAULTS), service, &entry);
+    uint64_t index = config_entry_get(c->store, STR(CONFIG_SERVICE_DEFAULTS), service, &entry);
     c->meta->index = index;
     return (const void *)entry;
 }
@@ -216,8 +215,8 @@ static bool resolve_read(struct call_context *c, const void *request, void *repl
     struct config_entry *entry;
     if (!permit(c, ACL_SERVICE, ACL_READ, r->name, e))
         return false;
-    c->meta->index = config_entry_get(c->store, STR(CONFIG_PROXY_DEFAULTS),
-                                      STR(PROXY_DEFAULTS_NAME), &entry);
+    c->meta->index =
+        config_entry_get(c->store, STR(CONFIG_PROXY_DEFAULTS), STR(PROXY_DEFAULTS_NAME), &entry);
     const struct proxy_defaults *proxy = (const void *)entry;
     /* Upstreams first: they are given the general protocol, not the service's. */
     if (r->upstream_ids.len > 0)
