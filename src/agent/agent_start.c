@@ -153,6 +153,7 @@ static bool start_server(struct agent *agent, struct error *e) {
         .rpc_rate = c->limits.rpc_rate,
         .rpc_max_burst = c->limits.rpc_max_burst,
         .acl = acl_of(c),
+        .bootstrap_entries = &c->config_entry_bootstrap,
         .ca = {.enabled = c->connect_enabled,
                .allow_tls = c->auto_encrypt_allow_tls,
                .provider = c->connect_ca_provider,

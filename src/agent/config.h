@@ -237,7 +237,7 @@ struct config {
     int64_t default_query_time, max_query_time;
     int64_t discovery_max_stale;
     bool enable_central_service_config;
-    struct list config_entry_bootstrap; /* of struct value */
+    struct list config_entry_bootstrap; /* of struct config_entry *, normalised */
 
     struct config_limits limits;
     double cache_entry_fetch_rate; /* infinity: unlimited */

@@ -7,6 +7,8 @@
 
 #include "agent/config_table.h"
 #include "base/mem.h"
+#include "schema/config_entry_read.h"
+#include "schema/config_entry_rules.h"
 
 static struct str get_str(struct config_builder *b, const char *path) {
     return config_get_str(&b->tree, path);
@@ -456,6 +458,23 @@ static bool check_cidrs(struct config_builder *b, const char *key, struct list l
     return error_set(b->e, ERROR_INTERNAL, "%s: " STR_FMT, key, STR_ARG(text));
 }
 
+/* What was read as content without a table becomes entries. */
+static bool build_config_entries(struct config_builder *b) {
+    struct list given = b->c->config_entry_bootstrap;
+    struct list entries = LIST_NEW(b->arena, struct config_entry *, given.len);
+    for (uint32_t i = 0; i < given.len; i++) {
+        struct config_entry *entry =
+            config_entry_read(&LIST_AT(given, struct value, i), b->arena, b->e);
+        if (entry != NULL)
+            config_entry_normalize(entry, b->arena);
+        if (entry == NULL || !config_entry_validate(entry, b->arena, b->e))
+            return error_prefix(b->e, "config_entries.bootstrap[%u]: ", i);
+        LIST_AT(entries, struct config_entry *, i) = entry;
+    }
+    b->c->config_entry_bootstrap = entries;
+    return true;
+}
+
 static bool check_cache(struct config_builder *b) {
     struct config *c = b->c;
     if (c->cache_entry_fetch_max_burst <= 0)
@@ -497,7 +516,8 @@ bool config_build(struct config_builder *b) {
         return fail(
             b, "'connect.enable_mesh_gateway_wan_federation=true' requires 'connect.enabled=true'");
     build_acl(b);
-    if (!check_cidrs(b, "serf_lan_allowed_cidrs", c->serf_allowed_cidrs_lan) ||
+    if (!build_config_entries(b) ||
+        !check_cidrs(b, "serf_lan_allowed_cidrs", c->serf_allowed_cidrs_lan) ||
         !check_cidrs(b, "serf_wan_allowed_cidrs", c->serf_allowed_cidrs_wan))
         return false;
     config_build_rest(b);

@@ -291,7 +291,7 @@ static const struct config_key cache_keys[] = {
 static const struct config_block cache_block = {KEYS(cache_keys)};
 
 static const struct config_key config_entries_keys[] = {
-    {"bootstrap", CONFIG_FREES, AT(config_entry_bootstrap), KEY_LATER},
+    {"bootstrap", CONFIG_FREES, AT(config_entry_bootstrap)},
 };
 static const struct config_block config_entries_block = {KEYS(config_entries_keys)};
 

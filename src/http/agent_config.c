@@ -19,11 +19,11 @@ enum shown_kind {
     SHOW_DUR,
     SHOW_STRS,
     SHOW_MAP,
-    SHOW_VALUES, /* list of struct value */
-    SHOW_FREE,   /* map str to struct value */
-    SHOW_TCP,    /* list of listen_address */
-    SHOW_IPS,    /* the same, bare */
-    SHOW_CONST,  /* JSON as it is */
+    SHOW_ENTRIES, /* list of struct config_entry * */
+    SHOW_FREE,    /* map str to struct value */
+    SHOW_TCP,     /* list of listen_address */
+    SHOW_IPS,     /* the same, bare */
+    SHOW_CONST,   /* JSON as it is */
     SHOW_FUNCTION,
     SHOW_OPEN, /* begins a nested map */
     SHOW_CLOSE,
@@ -508,7 +508,7 @@ static const struct shown table[] = {
     D("CheckUpdateInterval", check_update_interval),
     F("Checks", show_checks),
     {"ClientAddrs", SHOW_IPS, AT(client_addrs)},
-    {"ConfigEntryBootstrap", SHOW_VALUES, AT(config_entry_bootstrap)},
+    {"ConfigEntryBootstrap", SHOW_ENTRIES, AT(config_entry_bootstrap)},
     {"ConnectCAConfig", SHOW_FREE, AT(connect_ca_config)},
     S("ConnectCAProvider", connect_ca_provider),
     B("ConnectEnabled", connect_enabled),
@@ -791,10 +791,10 @@ static void write_map(struct json_writer *w, const struct list *map) {
     json_close_object(w);
 }
 
-static void write_values(struct json_writer *w, const struct list *list) {
+static void write_entries(struct json_writer *w, const struct list *list) {
     json_open_array(w);
     for (uint32_t i = 0; i < list->len; i++)
-        write_value(w, &LIST_AT(*list, struct value, i), false);
+        config_entry_write_json(w, LIST_AT(*list, struct config_entry *, i));
     json_close_array(w);
 }
 
@@ -854,8 +854,8 @@ static void write_entry(struct json_writer *w, const struct shown *s, struct age
         else
             write_map(w, at);
         break;
-    case SHOW_VALUES:
-        write_values(w, at);
+    case SHOW_ENTRIES:
+        write_entries(w, at);
         break;
     case SHOW_FREE:
         write_free(w, at);

@@ -1,7 +1,7 @@
 /* What a server does when it becomes the leader, while it leads, and when it no longer does
  * (raft.md 5.4): a barrier, then tombstones, session timers, the autopilot configuration,
- * autopilot, the federation state of its own datacenter, and the members that gossip knows into the
- * catalog (reconcile.h).
+ * autopilot, the federation state of its own datacenter, configuration entries that the
+ * configuration names, and the members that gossip knows into the catalog (reconcile.h).
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "schema/entries.h"
 #include "server/autopilot.h"
+#include "server/config_bootstrap.h"
 #include "server/intention_replication.h"
 #include "server/leader_acl.h"
 #include "server/membership.h"
@@ -109,6 +110,7 @@ static void establish_state(struct leader *l) {
     if (read_begin(l, &read, &arena)) {
         autopilot_config_init(l, &read);
         federation_init(l, &read);
+        config_bootstrap(s, &read);
         store_read_end(&read);
     }
     arena_free(&arena);

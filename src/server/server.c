@@ -185,6 +185,17 @@ static void options_copy(struct server *s, const struct server_options *o) {
         schema_copy(&autopilot_config_shape, copy, o->autopilot, &s->arena);
         own->autopilot = copy;
     }
+    own->bootstrap_entries = NULL;
+    if (o->bootstrap_entries != NULL) {
+        const struct list *from = o->bootstrap_entries;
+        struct list *copies = ARENA_NEW(&s->arena, struct list);
+        *copies = LIST_NEW(&s->arena, struct config_entry *, from->len);
+        for (uint32_t i = 0; i < from->len; i++) {
+            LIST_AT(*copies, struct config_entry *, i) =
+                config_entry_copy(LIST_AT(*from, struct config_entry *, i), &s->arena);
+        }
+        own->bootstrap_entries = copies;
+    }
     own->default_query_time = o->default_query_time > 0 ? o->default_query_time : 300 * SECOND;
     own->max_query_time = o->max_query_time > 0 ? o->max_query_time : 600 * SECOND;
     own->rpc_hold_timeout = o->rpc_hold_timeout > 0 ? o->rpc_hold_timeout : 7 * SECOND;

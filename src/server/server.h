@@ -65,6 +65,8 @@ struct server_options {
     int64_t rpc_max_conns_per_client; /* 0: no limit */
     struct acl_options acl;
     struct ca_options ca;
+    /* config_entries.bootstrap, of struct config_entry *, normalised; copied. NULL: none. */
+    const struct list *bootstrap_entries;
     /* The gossip pools; NULL: none (tests). Only used until server_start returns. */
     const struct membership_options *membership;
 };

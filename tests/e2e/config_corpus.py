@@ -234,6 +234,12 @@ HCL_BYTES = [
 
 # JSON files are strict JSON.
 JSON = r'''
+{"config_entries": {"bootstrap": {"kind": "zork"}}}
+{"config_entries": {"bootstrap": [[{"kind": "service-defaults", "name": "x"}], [], null]}}
+{"config_entries": {"bootstrap": [null]}}
+{"config_entries": {"bootstrap": [{"Kind": "service-defaults", "kind": "x", "Name": "y"}]}}
+{"config_entries": {"bootstrap": [{"kind": "service-defaults", "name": "x", "bogus": 1}, {"kind": "zork"}]}}
+{"config_entries": {"bootstrap": [{"kind": "service-router", "name": "x", "routes": [{"match": {"http": {"methods": ["get", "GET"]}}}]}]}}
 {}
 null
 []
@@ -681,6 +687,24 @@ autopilot { redundancy_zone_tag = "x" upgrade_version_tag = "y" disable_upgrade_
 acl { msp_disable_bootstrap = true tokens { managed_service_provider = [{ accessor_id = "x" }] } }
 dns_config { prefer_namespace = true }
 config_entries { bootstrap = [{ kind = "service-defaults" name = "x" protocol = "http" }] }
+config_entries { bootstrap { kind = "service-defaults" name = "x" } bootstrap { kind = "zork" } }
+config_entries { bootstrap = [{ kind = "service-defaults" name = "x" mesh_gateway = 5 }] }
+config_entries { bootstrap = [{ kind = "service-defaults" name = "x" expose { paths { path = "/x" } paths = [{ path = "/y"}] } meta { a = 1 } }] }
+config_entries { bootstrap = [{ kind = "service-router" name = "" }] } data_dir = ""
+config_entries { bootstrap = [{ kind = "service-router" name = "x" routes { destination { prefix_rewrite = "/x" } } }] }
+config_entries { bootstrap = [{ kind = "service-splitter" name = "x" splits = [{ weight = 50 }] }] }
+config_entries { bootstrap = [{ kind = "ingress-gateway" name = "x" listeners { port = 1 protocol = "zork" } }] }
+config_entries { bootstrap = [{ kind = "terminating-gateway" name = "x" services { name = "a" cert_file = "b" } }] }
+config_entries { bootstrap = [{ kind = "service-resolver" name = "x" connect_timeout = "zz" }] }
+config_entries { bootstrap = [{ kind = "service-defaults" name = "x" namespace = "y" }] }
+config_entries { bootstrap = [{ name = "x" }, { kind = "zork" }] }
+config_entries { bootstrap = [{ kind = 5 }] }
+config_entries { bootstrap = [5, {}] }
+config_entries { bootstrap = [] }
+config_entries { bootstrap = "x" }
+config_entries { bootstrap = [{ kind = "proxy-defaults" name = "x" config { a { b = [1] } c = [2] d = [{ e = [3] }] } }] }
+config_entries { bootstrap = [{ kind = "zork" }] } serf_lan_allowed_cidrs = ["x"]
+config_entries { bootstrap = [{ kind = "zork" }] } performance { raft_multiplier = 0 }
 unix_sockets { user = "zork" group = "x" mode = "y" }
 skip_leave_on_interrupt = true leave_on_terminate = true
 disable_remote_exec = false disable_update_check = true disable_coordinates = true

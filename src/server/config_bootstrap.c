@@ -1,0 +1,59 @@
+/* See config_bootstrap.h. */
+#include "server/config_bootstrap.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "schema/entries.h"
+#include "schema/requests_config.h"
+#include "server/server_room.h"
+#include "store/config_entry.h"
+
+struct bootstrap_entry {
+    struct raft_proposal proposal;
+    struct server *server;
+    const struct config_entry *entry; /* of the options: lives as long as the server */
+};
+
+static void applied(struct raft_proposal *p, const struct raft_outcome *outcome) {
+    struct bootstrap_entry *b = CONTAINER_OF(p, struct bootstrap_entry, proposal);
+    const struct store_result *result = outcome->result;
+    struct str problem = STR_NONE;
+    if (error_is_set(&outcome->error))
+        problem = outcome->error.text;
+    else if (result->kind == STORE_RESULT_ERROR)
+        problem = result->error.text;
+    if (problem.data != NULL && !atomic_load(&b->server->stopping))
+        log_at(LOG_ERROR, "agent.server", "failed to apply configuration entry",
+               LOG_S("kind", b->entry->kind), LOG_S("name", b->entry->name),
+               LOG_S("error", problem));
+    server_publish(b->server, NULL);
+    mem_free(b);
+}
+
+static void propose(struct server *s, const struct config_entry *entry) {
+    struct config_entry_request request = {.kind = entry->kind,
+                                           .datacenter = s->options.datacenter,
+                                           .entry = (struct config_entry *)entry,
+                                           .op = STR("upsert-cas")};
+    struct bootstrap_entry *b = MEM_NEW(struct bootstrap_entry);
+    b->server = s;
+    b->entry = entry;
+    b->proposal.done = applied;
+    buf_add_char(&b->proposal.entry, ENTRY_CONFIG_ENTRY);
+    config_entry_request_encode(&b->proposal.entry, &request);
+    raft_driver_propose(s->driver, &b->proposal);
+}
+
+void config_bootstrap(struct server *s, struct store_read *read) {
+    const struct list *entries = s->options.bootstrap_entries;
+    struct str primary = s->options.acl.primary_datacenter;
+    if (entries == NULL || (primary.len > 0 && !str_eq(primary, s->options.datacenter)))
+        return;
+    for (uint32_t i = 0; i < entries->len; i++) {
+        const struct config_entry *entry = LIST_AT(*entries, struct config_entry *, i);
+        struct config_entry *stored;
+        config_entry_get(read, entry->kind, entry->name, &stored);
+        if (stored == NULL)
+            propose(s, entry);
+    }
+}

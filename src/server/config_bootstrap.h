@@ -1,0 +1,13 @@
+/* config_entries.bootstrap (connect.md 1.11): what a new leader of the primary datacenter writes, in
+ * order, where there is nothing of that kind and name. On the core.
+ */
+#ifndef PRAETOR_SERVER_CONFIG_BOOTSTRAP_H
+#define PRAETOR_SERVER_CONFIG_BOOTSTRAP_H
+
+struct server;
+struct store_read;
+
+/* Proposes them; one that is refused is logged, the others go on. */
+void config_bootstrap(struct server *s, struct store_read *read);
+
+#endif
