@@ -1,5 +1,5 @@
-/* config_entries.bootstrap (connect.md 1.11): what a new leader of the primary datacenter writes, in
- * order, where there is nothing of that kind and name. On the core.
+/* config_entries.bootstrap (connect.md 1.11): what a new leader of the primary datacenter writes,
+ * in order, where there is nothing of that kind and name. On the core.
  */
 #ifndef PRAETOR_SERVER_CONFIG_BOOTSTRAP_H
 #define PRAETOR_SERVER_CONFIG_BOOTSTRAP_H

@@ -10,6 +10,7 @@
 #include "schema/entries.h"
 #include "server/autopilot.h"
 #include "server/config_bootstrap.h"
+#include "server/config_replication.h"
 #include "server/intention_replication.h"
 #include "server/leader_acl.h"
 #include "server/membership.h"
@@ -138,6 +139,7 @@ static void open_for_calls(struct leader *l) {
     ca_enable(s->ca, true);
     autopilot_enable(s->autopilot, true);
     intention_replication_enable(s->intention_replication, true);
+    config_replication_enable(s->config_replication, true);
     atomic_store_explicit(&s->leading, true, memory_order_release);
     atomic_store(&s->ready, true);
     server_leader_news(s);
@@ -230,6 +232,7 @@ static void step_down(struct leader *l) {
     reconcile_enable(s->reconcile, false);
     autopilot_enable(s->autopilot, false);
     intention_replication_enable(s->intention_replication, false);
+    config_replication_enable(s->config_replication, false);
     leader_acl_enable(s->leader_acl, false);
     ca_enable(s->ca, false);
     server_verify_ready(s); /* they are told that this is not the leader */
@@ -294,6 +297,7 @@ struct leader *leader_new(struct server *s) {
     s->autopilot = autopilot_new(s);
     s->leader_acl = leader_acl_new(s);
     s->intention_replication = intention_replication_new(s);
+    s->config_replication = config_replication_new(s);
     return l;
 }
 
@@ -312,6 +316,7 @@ void leader_stop(struct leader *l) {
     leader_acl_close(l->server->leader_acl);
     ca_close(l->server->ca);
     intention_replication_close(l->server->intention_replication);
+    config_replication_close(l->server->config_replication);
 }
 
 void leader_free(struct leader *l) {
@@ -326,5 +331,6 @@ void leader_free(struct leader *l) {
     autopilot_free(l->server->autopilot);
     leader_acl_free(l->server->leader_acl);
     intention_replication_free(l->server->intention_replication);
+    config_replication_free(l->server->config_replication);
     mem_free(l);
 }
