@@ -11,6 +11,7 @@ import uuid
 from e2e.harness import until
 
 RAFT_PORT = 8300
+CONFIG_ENTRY = 22  # type of a snapshot record
 
 
 class Cluster:
@@ -172,7 +173,8 @@ def state_of(server, token=None):
     while at < len(raw):
         kind = raw[at]
         value, at = rpc_wire.decode(raw, at + 1)
-        records.append((kind, _plain(value)))
+        # configuration entries are maps in raw strings, of which each writer has its own order
+        records.append((kind, _plain(rpc_wire.opened(value) if kind == CONFIG_ENTRY else value)))
     return meta["Index"], records
 
 
