@@ -13,10 +13,10 @@ struct config_op {
     bool delete;
     struct str refused; /* why, once it was */
 };
-/* What has to be done so that `local` becomes `remote` (lists of struct config_entry *): a list of struct config_op, in an order in which the checks of discovery chains and
- * gateways mostly let them pass: what others need is written first and deleted last. last_index: up
- * to where the primary's state is here already; 0: nothing is known. What is the same is left
- * alone. Pure. */
+/* What has to be done so that `local` becomes `remote` (lists of struct config_entry *): a list of
+ * struct config_op, in an order in which the checks of discovery chains and gateways mostly let
+ * them pass: what others need is written first and deleted last. last_index: up to where the
+ * primary's state is here already; 0: nothing is known. What is the same is left alone. Pure. */
 struct list config_diff(const struct list *local, const struct list *remote, uint64_t last_index,
                         struct arena *arena);
 
