@@ -17,7 +17,7 @@
 #include "store/config_entry.h"
 
 #define LOGGER "agent.server.replication.config_entry"
-#define ROUTINE "Config Entry Replication"
+#define ROUTINE "config entry replication"
 #define PERIOD (1 * SECOND)
 #define ENTRY_PERIOD (10 * MILLISECOND) /* a hundred a second */
 #define BACKOFF_MOST (240 * SECOND)     /* halved */
@@ -151,6 +151,8 @@ static void pass_on(struct config_replication *r) {
         failed(r);
         return;
     }
+    log_at(LOG_DEBUG, LOGGER, "replication completed through remote index",
+           LOG_I("index", (int64_t)r->remote_index));
     r->last_index = r->remote_index;
     r->failures = 0;
     round_again(r, 0);
