@@ -15,6 +15,8 @@
 
 /* ---- what is told ---- */
 
+#define TOLD_MOST 1000 /* of wrong values, and of unknown keys */
+
 struct texts {
     struct str *items;
     size_t len, cap;
@@ -27,6 +29,8 @@ struct reader {
 };
 
 static void texts_add(struct reader *r, struct texts *t, struct str text) {
+    if (t->len == TOLD_MOST)
+        return;
     if (t->len == t->cap) {
         t->cap = t->cap > 0 ? 2 * t->cap : 8;
         struct str *items = ARENA_ARRAY(r->arena, struct str, t->cap);

@@ -99,6 +99,9 @@ static bool config_entry_response_decode(struct msgpack_reader *in, void *object
 }
 SHAPE_RAW(config_entry_response, "ConfigEntryResponse");
 
+/* What an entry takes: all its fields are written, so that no list makes much of few bytes. */
+#define ENTRY_BYTES_LEAST 32
+
 /* ---- List ---- */
 
 static void indexed_config_entries_encode(struct buf *out, const void *object) {
@@ -129,7 +132,7 @@ static void indexed_config_entries_encode(struct buf *out, const void *object) {
 /* Behind each kind when `kind` is absent. */
 static bool read_entries(struct msgpack_reader *in, struct str kind, uint64_t count,
                          struct list *entries, struct arena *arena, struct error *e) {
-    if (count > (size_t)(in->end - in->at)) /* an entry takes a byte at least */
+    if (count > (size_t)(in->end - in->at) / ENTRY_BYTES_LEAST)
         return error_set(e, ERROR_BAD_REQUEST, "unexpected EOF");
     *entries = LIST_NEW(arena, struct config_entry *, count);
     for (uint32_t i = 0; i < count; i++) {
