@@ -60,6 +60,16 @@ static struct intention_query_check check_web = {
 static struct intention_query_check check_db = {
     .source_name = STR("web"), .destination_name = STR("db"), .source_type = STR("consul")};
 
+/* A comparison that fails: nothing happens. What is to be deleted is not there. */
+static struct service_defaults defaults_web = {
+    .head = {.kind = STR("service-defaults"), .name = STR("web"), .modify_index = 999999}};
+static struct service_resolver resolver_web = {
+    .head = {.kind = STR("service-resolver"), .name = STR("web"), .modify_index = 999999}};
+static struct proxy_defaults defaults_of_all = {
+    .head = {.kind = STR("proxy-defaults"), .modify_index = 999999}};
+static struct service_resolver resolver_bad = {.head = {.kind = STR("service-resolver")}};
+#define NO_NAME NO_BECAUSE("Name is required")
+
 #define WEB "11111111-0000-4000-8000-000000000003"
 #define NO_ACTION NO_BECAUSE("1 error occurred:\n\t* Action must be set to 'allow' or 'deny'\n\n")
 #define NO_INTENTION                                                                               \
@@ -249,6 +259,45 @@ static bool each_row(with_row *fn, const struct endpoint *endpoint) {
         {&endpoint_intention_apply,
          REQUEST(intention_request, .op = STR("update"), .intention = &without_action), NONE, NO,
          NO, NO_INTENTION, NO_INTENTION},
+        {&endpoint_config_entry_apply,
+         REQUEST(config_entry_request, .kind = STR("service-defaults"), .entry = &defaults_web.head,
+                 .op = STR("upsert-cas")),
+         NONE, NO, NO, N(0), N(0)},
+        {&endpoint_config_entry_apply,
+         REQUEST(config_entry_request, .kind = STR("service-resolver"), .entry = &resolver_web.head,
+                 .op = STR("upsert-cas")),
+         NONE, NO, NO, N(0), N(0)},
+        {&endpoint_config_entry_apply,
+         REQUEST(config_entry_request, .kind = STR("proxy-defaults"),
+                 .entry = &defaults_of_all.head, .op = STR("upsert-cas")),
+         NONE, NO, NO, N(0), N(0)},
+        /* What is wrong with it is told to anybody. */
+        {&endpoint_config_entry_apply,
+         REQUEST(config_entry_request, .kind = STR("service-resolver"),
+                 .entry = &resolver_bad.head),
+         NONE, NO_NAME, NO_NAME, NO_NAME, NO_NAME},
+        {&endpoint_config_entry_delete,
+         REQUEST(config_entry_request, .kind = STR("service-defaults"),
+                 .entry = &defaults_web.head),
+         NONE, NO, NO, N(0), N(0)},
+        {&endpoint_config_entry_get,
+         REQUEST(config_entry_query, .kind = STR("service-defaults"), .name = STR("web")), NONE, NO,
+         N(0), N(0), N(0)},
+        {&endpoint_config_entry_get,
+         REQUEST(config_entry_query, .kind = STR("service-defaults"), .name = STR("db")), NONE, NO,
+         NO, N(0), N(0)},
+        {&endpoint_config_entry_get,
+         REQUEST(config_entry_query, .kind = STR("proxy-defaults"), .name = STR("global")), NONE,
+         N(0), N(0), N(0), N(0)},
+        {&endpoint_config_entry_list,
+         REQUEST(config_entry_query, .kind = STR("terminating-gateway")),
+         LIST_OF(indexed_config_entries, entries), N(0), N(1), N(1), N(1)},
+        {&endpoint_config_entry_list_all, REQUEST(dc_request, 0),
+         LIST_OF(indexed_generic_config_entries, entries), N(0), N(1), N(1), N(1)},
+        {&endpoint_config_entry_resolve_service_config,
+         REQUEST(service_config_request, .name = STR("web")), NONE, NO, N(0), N(0), N(0)},
+        {&endpoint_config_entry_resolve_service_config,
+         REQUEST(service_config_request, .name = STR("db")), NONE, NO, NO, N(0), N(0)},
         /* More of these two below. */
         {&endpoint_catalog_register,
          REQUEST(register_request, .node = STR("c"), .address = STR("x")), NONE, NO, NO, N(0),
