@@ -6,273 +6,15 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "codec/hcl.h"
 #include "codec/json.h"
-#include "codec/number.h"
+#include "schema/config_entry_values.h"
 #include "schema/plan.h"
 #include "schema/problems.h"
 #include "schema/table.h"
 
-/* ---- what is told ---- */
-
-#define TOLD_MOST 1000 /* of wrong values, and of unknown keys */
-
-struct texts {
-    struct str *items;
-    size_t len, cap;
-};
-
-struct reader {
-    struct arena *arena;
-    struct texts wrong;   /* values */
-    struct texts unknown; /* keys, with their paths */
-};
-
-static void texts_add(struct reader *r, struct texts *t, struct str text) {
-    if (t->len == TOLD_MOST)
-        return;
-    if (t->len == t->cap) {
-        t->cap = t->cap > 0 ? 2 * t->cap : 8;
-        struct str *items = ARENA_ARRAY(r->arena, struct str, t->cap);
-        if (t->len > 0)
-            memcpy(items, t->items, t->len * sizeof(*items));
-        t->items = items;
-    }
-    t->items[t->len++] = text;
-}
-
-/* Where a value stands; a list of parts, the innermost first, made into text only when it is told.
- */
-struct path {
-    const struct path *outer;
-    enum { PATH_FIELD, PATH_INDEX, PATH_KEY } kind;
-    struct str name;
-    size_t index;
-};
-
-static void path_write(struct buf *out, const struct path *path) {
-    if (path == NULL)
-        return;
-    path_write(out, path->outer);
-    if (path->kind == PATH_INDEX)
-        buf_add_format(out, "[%zu]", path->index);
-    else if (path->kind == PATH_KEY)
-        buf_add_format(out, "[" STR_FMT "]", STR_ARG(path->name));
-    else
-        buf_add_format(out, "%s" STR_FMT, path->outer != NULL ? "." : "", STR_ARG(path->name));
-}
-
-static struct str path_text(struct reader *r, const struct path *path) {
-    struct buf text = BUF_INIT;
-    path_write(&text, path);
-    struct str out = str_copy(r->arena, buf_str(&text));
-    buf_free(&text);
-    return out;
-}
-
-static const char *type_name(const struct value *v) {
-    switch (v->kind) {
-    case VALUE_BOOL:
-        return "bool";
-    case VALUE_INT:
-        return "int";
-    case VALUE_UINT:
-        return "uint";
-    case VALUE_FLOAT:
-        return "float64";
-    case VALUE_STRING:
-        return "string";
-    case VALUE_LIST:
-        return str_eq(v->literal, HCL_BLOCKS) ? "[]map[string]interface {}" : "[]interface {}";
-    case VALUE_MAP:
-        return "map[string]interface {}";
-    case VALUE_NULL:
-        break;
-    }
-    return "invalid";
-}
-
-static void tell_unconvertible(struct reader *r, const struct path *path, const char *wanted,
-                               const struct value *v) {
-    texts_add(r, &r->wrong,
-              str_format(r->arena, "'" STR_FMT "' expected type '%s', got unconvertible type '%s'",
-                         STR_ARG(path_text(r, path)), wanted, type_name(v)));
-}
-
-static void tell_no_map(struct reader *r, const struct path *path, const struct value *v) {
-    texts_add(r, &r->wrong,
-              str_format(r->arena, "'" STR_FMT "' expected a map, got '%s'",
-                         STR_ARG(path_text(r, path)),
-                         v->kind == VALUE_LIST ? "slice" : type_name(v)));
-}
-
-/* function: of the peer's library, "Int" for ParseInt. */
-static void tell_unparsed(struct reader *r, const struct path *path, const char *type,
-                          const char *function, struct str text, const char *why) {
-    texts_add(
-        r, &r->wrong,
-        str_format(
-            r->arena, "cannot parse '" STR_FMT "' as %s: strconv.Parse%s: parsing " STR_FMT ": %s",
-            STR_ARG(path_text(r, path)), type, function, STR_ARG(str_quote(r->arena, text)), why));
-}
-
-/* ---- scalars ---- */
-
 /* A list of one is the one. */
 static const struct value *opened(const struct value *v) {
     return v->kind == VALUE_LIST && v->list.len == 1 ? &v->list.items[0] : v;
-}
-
-/* As the processor does it. */
-static int64_t int_of_float(double n) {
-    return n >= -0x1p63 && n < 0x1p63 ? (int64_t)n : INT64_MIN;
-}
-
-static uint64_t uint_of_float(double n) {
-    if (n < 0x1p63)
-        return (uint64_t)int_of_float(n);
-    return (uint64_t)int_of_float(n - 0x1p63) ^ (uint64_t)INT64_MIN;
-}
-
-static void read_str(struct reader *r, const struct path *path, const struct value *v,
-                     struct str *out) {
-    switch (v->kind) {
-    case VALUE_STRING:
-        *out = v->string;
-        break;
-    case VALUE_BOOL:
-        *out = v->boolean ? STR("1") : STR("0");
-        break;
-    case VALUE_INT:
-        *out = str_format(r->arena, "%lld", (long long)v->integer);
-        break;
-    case VALUE_UINT:
-        *out = str_format(r->arena, "%llu", (unsigned long long)v->uinteger);
-        break;
-    case VALUE_FLOAT:
-        *out = number_f64_text(r->arena, v->number);
-        break;
-    default:
-        tell_unconvertible(r, path, "string", v);
-    }
-}
-
-static void read_bool(struct reader *r, const struct path *path, const struct value *v, bool *out) {
-    switch (v->kind) {
-    case VALUE_STRING:
-        if (v->string.len > 0 && !str_to_bool(v->string, out))
-            tell_unparsed(r, path, "bool", "Bool", v->string, "invalid syntax");
-        break;
-    case VALUE_BOOL:
-        *out = v->boolean;
-        break;
-    case VALUE_INT:
-        *out = v->integer != 0;
-        break;
-    case VALUE_UINT:
-        *out = v->uinteger != 0;
-        break;
-    case VALUE_FLOAT:
-        *out = v->number != 0;
-        break;
-    default:
-        tell_unconvertible(r, path, "bool", v);
-    }
-}
-
-static void read_int(struct reader *r, const struct path *path, const struct value *v,
-                     const char *type, int64_t *out) {
-    const char *why;
-    switch (v->kind) {
-    case VALUE_STRING:
-        why = number_parse_i64(v->string, out);
-        if (why != NULL)
-            tell_unparsed(r, path, "int", "Int", v->string, why);
-        break;
-    case VALUE_BOOL:
-        *out = v->boolean;
-        break;
-    case VALUE_INT:
-        *out = v->integer;
-        break;
-    case VALUE_UINT:
-        *out = (int64_t)v->uinteger;
-        break;
-    case VALUE_FLOAT:
-        *out = int_of_float(v->number);
-        break;
-    default:
-        tell_unconvertible(r, path, type, v);
-    }
-}
-
-/* All unsigned fields are of 32 bits: what has more loses them, a text that says more is wrong. */
-static void read_uint(struct reader *r, const struct path *path, const struct value *v,
-                      uint64_t *out) {
-    const char *why;
-    switch (v->kind) {
-    case VALUE_STRING:
-        why = number_parse_u64(v->string, out);
-        if (why == NULL && *out > UINT32_MAX)
-            why = "value out of range";
-        if (why != NULL)
-            tell_unparsed(r, path, "uint", "Uint", v->string, why);
-        break;
-    case VALUE_BOOL:
-        *out = v->boolean;
-        break;
-    case VALUE_INT:
-        *out = (uint64_t)v->integer;
-        break;
-    case VALUE_UINT:
-        *out = v->uinteger;
-        break;
-    case VALUE_FLOAT:
-        *out = uint_of_float(v->number);
-        break;
-    default:
-        tell_unconvertible(r, path, "uint32", v);
-    }
-    *out &= UINT32_MAX;
-}
-
-static void read_f32(struct reader *r, const struct path *path, const struct value *v, float *out) {
-    const char *why;
-    switch (v->kind) {
-    case VALUE_STRING:
-        why = number_parse_f32(v->string, out);
-        if (why != NULL)
-            tell_unparsed(r, path, "float", "Float", v->string, why);
-        break;
-    case VALUE_BOOL:
-        *out = v->boolean;
-        break;
-    case VALUE_INT:
-        *out = (float)v->integer;
-        break;
-    case VALUE_UINT:
-        *out = (float)v->uinteger;
-        break;
-    case VALUE_FLOAT:
-        *out = (float)v->number;
-        break;
-    default:
-        tell_unconvertible(r, path, "float32", v);
-    }
-}
-
-/* A text with units, or nanoseconds. */
-static void read_duration(struct reader *r, const struct path *path, const struct value *v,
-                          int64_t *out) {
-    struct error why = ERROR_IN(r->arena);
-    if (v->kind != VALUE_STRING) {
-        read_int(r, path, v, "time.Duration", out);
-    } else if (!duration_parse(v->string, out, &why)) {
-        *out = 0;
-        texts_add(r, &r->wrong,
-                  str_format(r->arena, "error decoding '" STR_FMT "': " STR_FMT,
-                             STR_ARG(path_text(r, path)), STR_ARG(why.text)));
-    }
 }
 
 /* ---- content without a table ---- */
@@ -366,7 +108,7 @@ static void read_free(struct reader *r, const struct path *path, const struct va
 }
 
 static void read_value(struct reader *r, const struct path *path, const struct value *v,
-                       const struct type *type, void *out);
+                       const struct type *type, const char *go, void *out);
 
 struct pairs {
     const struct type *type; /* of the values */
@@ -390,7 +132,7 @@ static void read_pairs(struct reader *r, const struct path *path, const struct v
         struct path item = {path, PATH_KEY, key, 0};
         char *pair = list_item(&pairs->list, size, pairs->list.len++);
         *(struct str *)pair = key;
-        read_value(r, &item, &map->map.pairs[i].value, pairs->type, pair + MAP_VALUE_OFFSET);
+        read_value(r, &item, &map->map.pairs[i].value, pairs->type, NULL, pair + MAP_VALUE_OFFSET);
     }
 }
 
@@ -416,7 +158,7 @@ static void read_list(struct reader *r, const struct path *path, const struct va
         out->items = arena_zalloc(r->arena, count, size);
     for (size_t i = 0; i < count; i++) {
         struct path item = {path, PATH_INDEX, STR_NONE, i};
-        read_value(r, &item, &items[i], type->elem, list_item(out, size, (uint32_t)i));
+        read_value(r, &item, &items[i], type->elem, NULL, list_item(out, size, (uint32_t)i));
     }
 }
 
@@ -473,7 +215,7 @@ static const struct value_pair *pair_for(const struct value *map, const char *fi
 
 static void tell_unknown(struct reader *r, const struct path *outer, struct str key) {
     struct path path = {outer, PATH_FIELD, key, 0};
-    texts_add(r, &r->unknown, path_text(r, &path));
+    texts_keep(r, &r->unknown, path_text(r, &path));
 }
 
 /* Marks the pairs that a field accounts for: the one that it takes, the same key again, and of
@@ -518,13 +260,14 @@ static bool is_index(const char *name) {
 }
 
 static void read_field(struct reader *r, const struct path *outer, const struct value *map,
-                       const char *name, const struct type *type, void *out, bool *used) {
+                       const char *name, const struct type *type, const char *go, void *out,
+                       bool *used) {
     const struct value_pair *pair = pair_for(map, name);
     if (pair == NULL)
         return;
     struct path path = {outer, PATH_FIELD, str_from(name), 0};
     mark_used(r, outer, map, name, pair, used);
-    read_value(r, &path, &pair->value, type, out);
+    read_value(r, &path, &pair->value, type, go, out);
 }
 
 /* top: a whole entry, which may come with its indexes. */
@@ -534,12 +277,12 @@ static void read_fields(struct reader *r, const struct path *path, const struct 
     for (size_t i = 0; i < shape->field_count; i++) {
         const struct field *f = &shape->fields[i];
         if (!top || !is_index(f->name))
-            read_field(r, path, map, f->name, &f->type, member_mut(out, f->offset), used);
+            read_field(r, path, map, f->name, &f->type, f->go, member_mut(out, f->offset), used);
     }
     if (top) {
         struct raft_index dropped;
         struct type type = {KIND_STRUCT, &raft_index_shape, NULL};
-        read_field(r, path, map, "RaftIndex", &type, &dropped, used);
+        read_field(r, path, map, "RaftIndex", &type, NULL, &dropped, used);
     }
     for (size_t i = 0; i < map->map.len; i++) {
         struct str key = map->map.pairs[i].key;
@@ -556,15 +299,15 @@ static void read_struct(struct reader *r, const struct path *path, const struct 
         read_fields(r, path, v, shape, false, out);
 }
 
-/* out: zeroed, and left so where there is nothing. */
+/* out: zeroed, and left so where there is nothing. go: what a text's type is called, or NULL. */
 static void read_value(struct reader *r, const struct path *path, const struct value *v,
-                       const struct type *type, void *out) {
+                       const struct type *type, const char *go, void *out) {
     v = type->kind == KIND_LIST ? v : opened(v);
     if (v->kind == VALUE_NULL)
         return;
     switch (type->kind) {
     case KIND_STR:
-        read_str(r, path, v, out);
+        read_str(r, path, v, go != NULL ? go : "string", out);
         break;
     case KIND_BOOL:
         read_bool(r, path, v, out);
@@ -660,7 +403,7 @@ struct config_entry *config_entry_read(const struct value *value, struct arena *
     struct str kind;
     if (value->kind != VALUE_MAP && value->kind != VALUE_NULL) {
         error_set(e, ERROR_BAD_REQUEST, "'' expected a map, got '%s'",
-                  value->kind == VALUE_LIST ? "slice" : type_name(value));
+                  value->kind == VALUE_LIST ? "slice" : value_type_name(value));
         return NULL;
     }
     const struct shape *shape = shape_for(value, &kind, e);
