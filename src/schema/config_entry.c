@@ -318,29 +318,52 @@ void config_entry_request_encode(struct buf *out, const struct config_entry_requ
     buf_free(&content);
 }
 
-static bool read_member(struct msgpack_reader *in, struct str name,
-                        struct config_entry_request *request, struct arena *arena,
-                        struct error *e) {
-    if (str_is(name, "Datacenter")) {
-        return msgpack_read_str(in, &request->datacenter, e);
+/* What stands beside the entry. */
+struct request_rest {
+    struct str datacenter, op, token;
+};
+#define OF struct request_rest
+static const struct field request_rest_fields[] = {
+    F_STR("Datacenter", datacenter),
+    F_STR("Op", op),
+    F_STR("Token", token),
+};
+#undef OF
+static struct shape_cache request_rest_cache;
+static const struct shape request_rest_shape = {.name = "ConfigEntryRequest",
+                                                .size = sizeof(struct request_rest),
+                                                .fields = request_rest_fields,
+                                                .field_count = COUNT_OF(request_rest_fields),
+                                                .cache = &request_rest_cache};
+
+/* Of a map that is known to be one, or something else that has no entry. */
+static bool read_entry(struct msgpack_reader *in, struct config_entry_request *request,
+                       struct arena *arena, struct error *e) {
+    struct msgpack_token token;
+    if (!msgpack_next(in, &token, e)) {
+        return false;
     }
-    if (str_is(name, "Op")) {
-        return msgpack_read_str(in, &request->op, e);
+    for (uint32_t i = 0; token.type == MSGPACK_MAP && i < token.len; i++) {
+        struct str name;
+        if (!msgpack_read_str(in, &name, e)) {
+            return false;
+        }
+        if (str_is(name, "Entry")) {
+            request->entry = config_entry_decode(in, request->kind, arena, e);
+            if (request->entry == NULL) {
+                return false;
+            }
+        } else if (!msgpack_skip(in, e)) {
+            return false;
+        }
     }
-    if (str_is(name, "Token")) {
-        return msgpack_read_str(in, &request->token, e);
-    }
-    if (str_is(name, "Entry")) {
-        request->entry = config_entry_decode(in, request->kind, arena, e);
-        return request->entry != NULL;
-    }
-    return msgpack_skip(in, e);
+    return true;
 }
 
 bool config_entry_request_decode(struct msgpack_reader *in, struct config_entry_request *request,
                                  struct arena *arena, struct error *e) {
     struct msgpack_reader content;
-    struct msgpack_token token;
+    struct request_rest rest;
     *request = (struct config_entry_request){0};
     if (!msgpack_read_raw(in, &content, e) || !msgpack_read_str(&content, &request->kind, e)) {
         return false;
@@ -350,21 +373,16 @@ bool config_entry_request_decode(struct msgpack_reader *in, struct config_entry_
         return error_set(e, ERROR_INTERNAL, "invalid config entry kind: " STR_FMT,
                          STR_ARG(request->kind));
     }
+    if (content.at == content.end) {
+        return error_set(e, ERROR_INTERNAL, "EOF");
+    }
     request->entry = arena_zalloc(arena, 1, shape->size);
-    if (!msgpack_next(&content, &token, e)) {
+    struct msgpack_reader again = content;
+    if (!schema_decode(&again, &request_rest_shape, &rest, arena, e)) {
         return false;
     }
-    if (token.type != MSGPACK_MAP) {
-        return token.type == MSGPACK_NIL ||
-               error_set(e, ERROR_BAD_REQUEST,
-                         "Only encoded map or array can be decoded into a struct");
-    }
-    for (uint32_t i = 0; i < token.len; i++) {
-        struct str name;
-        if (!msgpack_read_str(&content, &name, e) ||
-            !read_member(&content, name, request, arena, e)) {
-            return false;
-        }
-    }
-    return true;
+    request->datacenter = rest.datacenter;
+    request->op = rest.op;
+    request->token = rest.token;
+    return read_entry(&content, request, arena, e);
 }

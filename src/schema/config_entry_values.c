@@ -68,15 +68,15 @@ const char *value_type_name(const struct value *v) {
 static void tell_unconvertible(struct reader *r, const struct path *path, const char *wanted,
                                const struct value *v) {
     texts_keep(r, &r->wrong,
-              str_format(r->arena, "'" STR_FMT "' expected type '%s', got unconvertible type '%s'",
-                         STR_ARG(path_text(r, path)), wanted, value_type_name(v)));
+               str_format(r->arena, "'" STR_FMT "' expected type '%s', got unconvertible type '%s'",
+                          STR_ARG(path_text(r, path)), wanted, value_type_name(v)));
 }
 
 void tell_no_map(struct reader *r, const struct path *path, const struct value *v) {
     texts_keep(r, &r->wrong,
-              str_format(r->arena, "'" STR_FMT "' expected a map, got '%s'",
-                         STR_ARG(path_text(r, path)),
-                         v->kind == VALUE_LIST ? "slice" : value_type_name(v)));
+               str_format(r->arena, "'" STR_FMT "' expected a map, got '%s'",
+                          STR_ARG(path_text(r, path)),
+                          v->kind == VALUE_LIST ? "slice" : value_type_name(v)));
 }
 
 /* function: of the peer's library, "Int" for ParseInt. */
@@ -148,8 +148,8 @@ void read_bool(struct reader *r, const struct path *path, const struct value *v,
     }
 }
 
-void read_int(struct reader *r, const struct path *path, const struct value *v,
-                     const char *type, int64_t *out) {
+void read_int(struct reader *r, const struct path *path, const struct value *v, const char *type,
+              int64_t *out) {
     const char *why;
     switch (v->kind) {
     case VALUE_STRING:
@@ -174,8 +174,7 @@ void read_int(struct reader *r, const struct path *path, const struct value *v,
     }
 }
 
-void read_uint(struct reader *r, const struct path *path, const struct value *v,
-                      uint64_t *out) {
+void read_uint(struct reader *r, const struct path *path, const struct value *v, uint64_t *out) {
     const char *why;
     switch (v->kind) {
     case VALUE_STRING:
@@ -228,15 +227,14 @@ void read_f32(struct reader *r, const struct path *path, const struct value *v, 
     }
 }
 
-void read_duration(struct reader *r, const struct path *path, const struct value *v,
-                          int64_t *out) {
+void read_duration(struct reader *r, const struct path *path, const struct value *v, int64_t *out) {
     struct error why = ERROR_IN(r->arena);
     if (v->kind != VALUE_STRING) {
         read_int(r, path, v, "time.Duration", out);
     } else if (!duration_parse(v->string, out, &why)) {
         *out = 0;
         texts_keep(r, &r->wrong,
-                  str_format(r->arena, "error decoding '" STR_FMT "': " STR_FMT,
-                             STR_ARG(path_text(r, path)), STR_ARG(why.text)));
+                   str_format(r->arena, "error decoding '" STR_FMT "': " STR_FMT,
+                              STR_ARG(path_text(r, path)), STR_ARG(why.text)));
     }
 }

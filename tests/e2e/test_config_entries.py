@@ -7,6 +7,8 @@ import pytest
 
 from e2e.cluster import Cluster, same_state
 from e2e.harness import until
+from e2e.rpc_wire import Map, Plain, Raw, encode, header, opened
+from e2e.test_rpc_port import pair, same
 
 ROOT = "11111111-aaaa-4bbb-8ccc-222222222222"
 KINDS = ["service-defaults", "proxy-defaults", "service-router", "service-splitter", "service-resolver", "ingress-gateway",
@@ -105,6 +107,74 @@ def test_in_a_cluster_of_both_kinds(agents, praetor_asan, peer, kinds):
     until("a leader that writes", lambda: put(leader, {"Kind": "service-defaults", "Name": "after"}).status == 200, 30)
     assert [x["Name"] for x in leader.get("/v1/config/ingress-gateway").json] == ["ig0", "ig1", "ig2"]
     same_state(cluster.alive())
+
+
+# ---- the server port ----
+
+
+def raw(kind, body):
+    return encode(Raw([kind, body]))
+
+
+def entry(kind, op="upsert", **fields):
+    return raw(kind, {"Datacenter": "dc1", "Op": op, "Entry": fields, "Token": ""})
+
+
+def resolve(name, **more):
+    return "ConfigEntry.ResolveServiceConfig", encode(dict({"Datacenter": "dc1", "Name": name}, **more))
+
+
+BOTH = {"Upstreams": ["web", "nope", "web"]}, {"UpstreamIDs": [{"ID": "web"}, {"ID": "nope"}, {"ID": ""}, {"ID": "web"}]}
+APPLY, DELETE, GET, LIST = ("ConfigEntry." + name for name in ("Apply", "Delete", "Get", "List"))
+ASKED = [
+    (LIST, encode({"Datacenter": "dc1", "Kind": ""})),
+    (LIST, encode({"Datacenter": "dc1", "Kind": "service-router"})),
+    ("ConfigEntry.ListAll", encode({"Datacenter": "dc1"})),
+    resolve("web", **BOTH[0]), resolve("web", **BOTH[1]), resolve(""),
+    (APPLY, entry("service-defaults", Kind="service-defaults", Name="web", Protocol="HTTP")),
+    (APPLY, entry("service-defaults", "zork", Kind="proxy-defaults", Name="e")),
+    (APPLY, entry("service-defaults", "upsert-cas", Name="web", ModifyIndex=1)),
+    (APPLY, raw("service-defaults", {"Datacenter": "", "Op": "delete", "Entry": {"Name": "kept"}})),
+    (APPLY, raw("service-defaults", {"Datacenter": "nowhere", "Entry": {"Name": "kept2", "Protocol": "grpc"}})),
+    (APPLY, entry("service-splitter", Name="x")), (APPLY, entry("service-router", Name="x")), (APPLY, entry("service-resolver", Name="")),
+    (APPLY, entry("zork", Name="x")), (APPLY, entry("", Name="x")), (APPLY, encode("")), (APPLY, encode(5)), (APPLY, encode({"Datacenter": "dc1"})),
+    (APPLY, encode("\x05")), (APPLY, encode("\xb0service-defaults".encode("latin1"))),
+    (APPLY, encode("\xb0service-defaults\x05".encode("latin1"))), (APPLY, raw("service-defaults", {"Entry": {"Kind": 5, "Name": "x"}})),
+    resolve("web", **BOTH[0]), resolve("e", **BOTH[1]), resolve("WEB", Upstreams=["WEB", "e"]),
+] + [ask for config in ({"protocol": 5, "m": 1}, {"protocol": True}, {"Protocol": "http"}, {"protocol": ""}, {"protocol": ["a", "b"]}, {"x": {"y": [1]}}, {})
+     for ask in ((APPLY, entry("proxy-defaults", Name="any", Config=config, MeshGateway={"Mode": "local"},
+                                Expose={"Checks": True, "Paths": [{"Path": "/a"}]})),
+                 resolve("e", **BOTH[0]), resolve("web", **BOTH[1]), resolve("nope"))] + [
+    (APPLY, entry("service-defaults", Name="e", Expose={"Paths": [{"Path": "/b"}]}, MeshGateway={"Mode": "remote"})), resolve("e"),
+    (GET, encode({"Datacenter": "dc1", "Kind": "proxy-defaults", "Name": "any"})),
+    (GET, encode({"Datacenter": "dc1", "Kind": "proxy-defaults", "Name": "global"})),
+    (GET, encode({"Datacenter": "dc1", "Kind": "", "Name": "x"})), (GET, encode({"Datacenter": "", "Kind": "service-defaults", "Name": "x"})),
+    (GET, encode({"Datacenter": "nowhere", "Kind": "zork", "Name": "x"})), (GET, encode({"Datacenter": "dc1", "Kind": "service-defaults", "Name": "WEB"})),
+    (LIST, encode({"Datacenter": "dc1", "Kind": "service-defaults"})), ("ConfigEntry.ListAll", encode({"Datacenter": "dc1"})),
+    (LIST, encode({"Datacenter": "dc1", "Kind": ""})),
+    (DELETE, entry("proxy-defaults", "", Name="other")), (DELETE, entry("service-defaults", "", Name="")),
+    (DELETE, raw("service-defaults", {"Datacenter": "nowhere", "Op": "upsert", "Entry": {"Name": "WEB"}})),
+    ("ConfigEntry.ListAll", encode({"Datacenter": "dc1"})),
+]
+
+
+def any_order(value):
+    """What the peer makes of a map in an order of its own."""
+    if isinstance(value, Map):
+        return Map((k, sorted(v, key=repr) if k == b"UpstreamIDConfigs" and v else any_order(v)) for k, v in value)
+    return [any_order(v) for v in value] if isinstance(value, list) else value
+
+
+def test_on_the_server_port(agents, peer, praetor_asan):
+    sides = pair(agents, praetor_asan, peer)
+    for number, (method, body) in enumerate(ASKED):
+        told = []
+        for agent in sides:
+            link = Plain(agent.ip)
+            head, answer = link.exchange(header(method) + body)
+            link.close()
+            told.append(any_order([same(part, None, agent.ip.encode()) for part in (head, opened(answer))]))
+        assert told[0] == told[1], (number, method, body)
 
 
 # ---- two datacenters ----
