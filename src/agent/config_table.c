@@ -497,7 +497,7 @@ static const struct config_key root_keys[] = {
     {"domain", CONFIG_STR, AT(dns.domain)},
     {"enable_acl_replication", CONFIG_BOOL, NOWHERE},
     {"enable_agent_tls_for_checks", CONFIG_BOOL, AT(tls.enable_agent_tls_for_checks), KEY_LATER},
-    {"enable_central_service_config", CONFIG_BOOL, AT(enable_central_service_config), KEY_LATER},
+    {"enable_central_service_config", CONFIG_BOOL, AT(enable_central_service_config)},
     {"enable_debug", CONFIG_BOOL, AT(enable_debug)},
     {"enable_local_script_checks", CONFIG_BOOL, AT(enable_local_script_checks)},
     {"enable_script_checks", CONFIG_BOOL, AT(enable_remote_script_checks)},

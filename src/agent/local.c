@@ -2,6 +2,7 @@
  * timers are in local_sync.c, local_file.c and local_ttl.c; what is read at start in local_load.c.
  */
 #include "agent/local.h"
+#include "agent/central.h"
 
 #include "agent/check_local.h"
 #include "agent/check_run.h"
@@ -99,6 +100,8 @@ void local_stop(struct local *l, void (*stopped)(void *arg), void *arg) {
         loop_timer_close(&l->reap_timer, local_handle_closed);
     }
     void *value;
+    for (size_t i = 0; map_next(&l->services, &i, NULL, &value);)
+        central_stop(value);
     for (size_t i = 0; map_next(&l->checks, &i, NULL, &value);) {
         struct local_check *c = value;
         ttl_stop(c);
@@ -109,6 +112,7 @@ void local_stop(struct local *l, void (*stopped)(void *arg), void *arg) {
 }
 
 static void service_free(struct local_service *s) {
+    central_stop(s);
     struct arena arena = s->arena;
     mem_free(s);
     arena_free(&arena);
@@ -125,6 +129,13 @@ void local_check_free(struct local *l, struct local_check *c) {
     arena_free(&arena);
 }
 
+static void known_free(struct buf *known) {
+    if (known == NULL)
+        return;
+    buf_free(known);
+    mem_free(known);
+}
+
 void local_free(struct local *l) {
     if (l == NULL)
         return;
@@ -135,6 +146,9 @@ void local_free(struct local *l) {
     for (size_t i = 0; map_next(&l->checks, &i, NULL, &value);)
         local_check_free(l, value);
     map_free(&l->checks);
+    for (size_t i = 0; map_next(&l->central, &i, NULL, &value);)
+        known_free(value);
+    map_free(&l->central);
     arena_free(&l->pass);
     check_pool_free(l->check_pool);
     config_release(l->config);
@@ -429,6 +443,66 @@ static struct list add_service_checks(struct local *l, const struct local_servic
     return ids;
 }
 
+/* ---- what the servers add ---- */
+
+static void remember(struct local *l, struct str id, const struct service_config_response *answer) {
+    struct buf *known = MEM_NEW(struct buf);
+    schema_encode(known, &service_config_response_shape, answer);
+    known_free(map_put(&l->central, id, known));
+}
+
+/* NULL: nothing is known. */
+static const struct service_config_response *remembered(struct local *l, struct str id,
+                                                        struct arena *arena) {
+    const struct buf *known = map_get(&l->central, id);
+    struct service_config_response *out = ARENA_NEW(arena, struct service_config_response);
+    struct error e = ERROR_IN(arena);
+    return known != NULL && schema_decode_bytes(buf_str(known), &service_config_response_shape, out,
+                                                arena, &e)
+               ? out
+               : NULL;
+}
+
+bool local_central_question(const struct local *l, const struct service_definition *d,
+                            struct service_config_request *request, struct arena *arena) {
+    struct node_service made;
+    struct error ignored = ERROR_IN(arena);
+    return make_service(d, &made, arena, &ignored) &&
+           central_question(l, &made, d->token, request, arena);
+}
+
+/* `made` as it is shown and sent, and what it was made of, into a new service. */
+static void fill_service(struct local_service *s, const struct node_service *made, bool central,
+                         const struct service_config_response *answer) {
+    struct arena scratch = ARENA_INIT;
+    struct node_service merged = *made;
+    if (central) {
+        s->own = ARENA_NEW(&s->arena, struct node_service);
+        schema_copy(&node_service_shape, s->own, made, &s->arena);
+        if (answer != NULL)
+            central_merge(&merged, answer, &scratch);
+    }
+    schema_copy(&node_service_shape, &s->service, &merged, &s->arena);
+    arena_free(&scratch);
+}
+
+void local_central_changed(struct local *l, struct local_service *s,
+                           const struct service_config_response *answer) {
+    struct local_service *fresh = MEM_NEW(struct local_service);
+    remember(l, s->service.id, answer);
+    fill_service(fresh, s->own, true, answer);
+    fresh->token = str_copy(&fresh->arena, s->token);
+    fresh->from_api = s->from_api;
+    fresh->is_sidecar = s->is_sidecar;
+    if (service_equal(s, fresh)) {
+        service_free(fresh);
+        return;
+    }
+    fresh->central = s->central;
+    s->central = NULL;
+    put_service(l, fresh); /* s is gone */
+}
+
 bool local_register_service(struct local *l, const struct local_registration *r, struct error *e) {
     const struct service_definition *d = r->definition;
     struct arena scratch = ARENA_INIT;
@@ -440,11 +514,17 @@ bool local_register_service(struct local *l, const struct local_registration *r,
     }
     warn_of_names(d);
     struct local_service *s = MEM_NEW(struct local_service);
-    schema_copy(&node_service_shape, &s->service, &made, &s->arena);
+    struct service_config_request question;
+    bool central = central_question(l, &made, r->token, &question, &scratch);
+    if (central && r->central != NULL)
+        remember(l, made.id, r->central);
+    fill_service(s, &made, central, central ? remembered(l, made.id, &scratch) : NULL);
     s->token = str_copy(&s->arena, r->token);
     s->from_api = r->from_api;
     s->is_sidecar = r->is_sidecar;
     put_service(l, s);
+    if (central)
+        central_start(l, s, r->central != NULL ? r->central->meta.index : 0);
     if (r->from_api)
         file_store_service(l, s);
     struct list ids = add_service_checks(l, s, r, &checks, &scratch);
@@ -487,6 +567,9 @@ bool local_deregister_service(struct local *l, struct str id, struct error *e) {
     remove_other_checks(l, s->service.id, &none);
     if (s->from_api)
         file_remove_service(l, s->service.id);
+    central_stop(s);
+    if (!l->loading)
+        known_free(map_remove(&l->central, s->service.id));
     s->deleted = true;
     local_touch_service(l, s);
     check_alias_notify(l, s->service.id);

@@ -11,6 +11,7 @@
 #include "server/server.h"
 
 struct local;
+struct central;
 
 /* Both structs are replaced as a whole by a new registration, and changed in place only where said.
  */
@@ -22,6 +23,9 @@ struct local_service {
     bool from_api;         /* persisted, source "remote" */
     bool is_sidecar;       /* goes away with its parent */
     uint64_t generation;   /* grows with every change */
+    /* As it was registered, when central configuration is for it (central.h); else NULL. */
+    struct node_service *own;
+    struct central *central; /* what follows that */
 };
 
 enum check_source { CHECK_FROM_CONFIG, CHECK_FROM_API, CHECK_FROM_LOCAL };
@@ -86,7 +90,16 @@ struct local_registration {
     bool from_api;
     bool is_sidecar;     /* of local_sidecar_of: deregistered with its parent */
     bool replace_checks; /* checks of the service that are not in the list go */
+    /* Central configuration that was asked for before (local_central_question); NULL: not, what was
+     * known of a service of that ID is taken. */
+    const struct service_config_response *central;
 };
+/* What the servers are to be asked before the definition is registered over the API; false: nothing
+ * (agent/central.h). In the arena. */
+struct service_config_request;
+struct service_config_response;
+bool local_central_question(const struct local *l, const struct service_definition *d,
+                            struct service_config_request *request, struct arena *arena);
 bool local_register_service(struct local *l, const struct local_registration *r, struct error *e);
 bool local_deregister_service(struct local *l, struct str id, struct error *e);
 /* The definition of the sidecar that goes with a definition (agent.md 2.2), to be registered after

@@ -173,7 +173,7 @@ static void queue_remove(struct local *l, const char *folder, struct str id) {
 void file_store_service(struct local *l, const struct local_service *s) {
     if (!persists(l))
         return;
-    struct node_service service = s->service;
+    struct node_service service = s->own != NULL ? *s->own : s->service;
     service.create_index = service.modify_index = 0;
     struct service_record record = {.token = s->token,
                                     .service = &service,

@@ -56,6 +56,7 @@ struct local {
     const char *loading_part; /* what is being loaded, or was last */
     struct prng random;
     struct local_watch watches; /* head of the list */
+    struct map central;         /* service ID -> struct buf: the last answer, encoded */
 
     /* anti-entropy: local_sync.c */
     bool node_in_sync;
@@ -107,6 +108,9 @@ void local_check_free(struct local *l, struct local_check *c);
 void local_set_output(struct local_check *c, struct str output);
 /* The service may have changed; STR_NONE: any may have. */
 void local_notify(struct local *l, struct str service_id);
+/* The servers' part of a service is another one. */
+void local_central_changed(struct local *l, struct local_service *s,
+                           const struct service_config_response *answer);
 /* Removes for good: the catalog confirmed. */
 void local_service_drop(struct local *l, struct local_service *s);
 void local_check_drop(struct local *l, struct local_check *c);

@@ -384,6 +384,12 @@ struct registration {
     struct service_definition definition;
     bool replace_checks;
     bool also; /* the sidecar has a token of its own */
+
+    /* On the core: the service and its sidecar, one after the other; what the servers are asked. */
+    const struct service_definition *todo[2];
+    size_t next;
+    struct call call;
+    bool asking;
 };
 
 static bool bad_request(struct http_request *r, const char *prefix, const struct error *e) {
@@ -445,6 +451,76 @@ static bool validate(struct http_request *r, struct registration *reg) {
            validate_checks(r, d->connect->sidecar_service, true);
 }
 
+/* Registers what is left to register; true: it goes on when the servers have answered. */
+static bool register_next(struct agent_work *w, bool *waits, struct error *e);
+
+static void central_answered(struct call *c) {
+    struct agent_work *w = c->owner;
+    struct registration *reg = w->data;
+    bool waits = false;
+    if (reg->asking) /* register_next is still there, and goes on */
+        return;
+    bool ok = register_next(w, &waits, &w->error);
+    if (!waits)
+        agent_work_end(w, ok);
+}
+
+/* What the servers say of it comes first. False: nothing, it can be registered. */
+static bool ask_central(struct agent_work *w, const struct service_definition *d) {
+    struct registration *reg = w->data;
+    struct service_config_request *q = ARENA_NEW(&w->r->arena, struct service_config_request);
+    if (reg->call.answer != NULL || !local_central_question(w->local, d, q, &w->r->arena))
+        return false;
+    reg->call = (struct call){.endpoint = &endpoint_config_entry_resolve_service_config,
+                              .arena = &w->r->arena,
+                              .request = q,
+                              .done = central_answered,
+                              .owner = w};
+    w->later = true;
+    reg->asking = true;
+    call_start(w->r->server, &reg->call);
+    reg->asking = false;
+    return reg->call.answer == NULL;
+}
+
+static bool register_one(struct agent_work *w, const struct service_definition *d, bool is_sidecar,
+                         struct error *e) {
+    struct registration *reg = w->data;
+    struct answer *a = reg->call.answer;
+    struct local_registration l = {.definition = d,
+                                   .token = d->token,
+                                   .from_api = true,
+                                   .is_sidecar = is_sidecar,
+                                   .replace_checks = reg->replace_checks};
+    if (a != NULL && error_is_set(&a->error)) {
+        struct str id = d->id.len > 0 ? d->id : d->name;
+        error_set(e, ERROR_INTERNAL,
+                  "could not retrieve initial service_defaults config for service " STR_FMT
+                  ": " STR_FMT,
+                  STR_ARG(str_quote(&w->r->arena, id)), STR_ARG(a->error.text));
+    } else {
+        l.central = a != NULL ? a->reply : NULL;
+        local_register_service(w->local, &l, e);
+    }
+    if (a != NULL)
+        answer_release(a);
+    reg->call.answer = NULL;
+    return !error_is_set(e);
+}
+
+static bool register_next(struct agent_work *w, bool *waits, struct error *e) {
+    struct registration *reg = w->data;
+    for (; reg->next < COUNT_OF(reg->todo) && reg->todo[reg->next] != NULL; reg->next++) {
+        const struct service_definition *d = reg->todo[reg->next];
+        *waits = ask_central(w, d);
+        if (*waits)
+            return true;
+        if (!register_one(w, d, reg->next > 0, e))
+            return false;
+    }
+    return true;
+}
+
 static bool do_register(struct agent_work *w, struct error *e) {
     struct registration *reg = w->data;
     struct service_definition *sidecar;
@@ -457,18 +533,13 @@ static bool do_register(struct agent_work *w, struct error *e) {
         (sidecar != NULL &&
          ((reg->also && !http_also(w->r, &also, e)) || !agent_vet_register(w, sidecar, also, e))))
         return false;
-    struct local_registration l = {.definition = &reg->definition,
-                                   .token = reg->definition.token,
-                                   .from_api = true,
-                                   .replace_checks = reg->replace_checks};
-    if (!local_register_service(w->local, &l, e))
-        return false;
-    if (sidecar == NULL)
-        return true;
-    l.definition = sidecar;
-    l.token = sidecar->token;
-    l.is_sidecar = true;
-    return local_register_service(w->local, &l, e);
+    reg->todo[0] = &reg->definition;
+    reg->todo[1] = sidecar;
+    bool waits = false;
+    bool ok = register_next(w, &waits, e);
+    if (!waits)
+        w->later = false; /* also when the servers answered at once */
+    return ok;
 }
 
 /* Only here and in configuration, not in the catalog's register. */

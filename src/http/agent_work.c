@@ -35,7 +35,10 @@ static void at_core(void *arg) {
 
 void agent_work_end(struct agent_work *w, bool ok) {
     w->ok = ok;
-    go_home(w);
+    if (w->sync && w->ok)
+        local_sync_changes(w->local, go_home, w);
+    else
+        go_home(w);
 }
 
 void agent_work_start(struct http_request *r, bool (*run)(struct agent_work *w, struct error *e),

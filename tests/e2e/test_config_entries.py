@@ -177,6 +177,133 @@ def test_on_the_server_port(agents, peer, praetor_asan):
         assert told[0] == told[1], (number, method, body)
 
 
+# ---- what agents make of it ----
+
+
+LOCAL = {"z": 0, "f": False, "e": "", "l0": [], "n": {"a": 9, "b": {"d": 1}}, "own": "x"}
+CENTRAL = {"z": 5, "f": True, "e": "def", "l0": [1, 2], "n": {"a": 1, "b": {"c": 2}}, "more": {"x": [1]}}
+SERVICES = [
+    {"Name": "web", "Port": 80, "Connect": {"SidecarService": {"Proxy": {"Config": LOCAL, "Upstreams": [
+        {"DestinationName": "db", "LocalBindPort": 1000, "Config": {"protocol": "", "own": 1}},
+        {"DestinationName": "db", "LocalBindPort": 1001, "Datacenter": "dc2", "MeshGateway": {"Mode": "none"}},
+        {"DestinationName": "nope", "LocalBindPort": 1002}, {"DestinationName": "q", "DestinationType": "prepared_query", "LocalBindPort": 1003}]}}}},
+    {"Name": "api", "Port": 81},
+    {"ID": "p1", "Name": "api-proxy", "Kind": "connect-proxy", "Port": 82, "Proxy": {
+        "DestinationServiceName": "api", "DestinationServiceID": "api", "MeshGateway": {"Mode": "remote"}, "Expose": {"Paths": [
+            {"Path": "/own", "LocalPathPort": 5, "ListenerPort": 6}]}}},
+    {"ID": "p2", "Name": "api-proxy", "Kind": "connect-proxy", "Port": 83, "Proxy": {"DestinationServiceName": "api"}},
+    {"ID": "mg", "Name": "gateway", "Kind": "mesh-gateway", "Port": 84},
+    {"ID": "tg", "Name": "tg", "Kind": "terminating-gateway", "Port": 85, "Proxy": {"Config": {"z": 7}}},
+    {"ID": "ig", "Name": "ig", "Kind": "ingress-gateway", "Port": 86},
+]
+
+
+def shown(agent):
+    """The agent's services, and the same in the catalog, without what is each agent's own."""
+    here = {k: {f: v for f, v in x.items() if f not in ("ContentHash", "Datacenter")} for k, x in agent.get("/v1/agent/services").json.items()}
+    services = agent.get("/v1/catalog/node/" + agent.name).json["Services"]
+    there = {k: services[k]["Proxy"] for k in services if services[k].get("Kind")}
+    return here, there
+
+
+def equal(sides, what):
+    def compare():
+        told = [shown(side) for side in sides]
+        return told[0] if told[0] == told[1] else None
+    try:
+        return until(what, compare, 20)
+    except AssertionError:
+        told = [shown(side) for side in sides]
+        raise AssertionError([(part, k, a.get(k), b.get(k)) for part, (a, b) in enumerate(zip(*told)) for k in {**a, **b}
+                              if a.get(k) != b.get(k)]) from None
+
+
+def test_central_configuration(agents, peer, praetor_asan):
+    sides = pair(agents, praetor_asan, peer, enable_central_service_config=True)
+    for side in sides:
+        for entry_ in ({"Kind": "proxy-defaults", "Config": CENTRAL, "MeshGateway": {"Mode": "local"}, "Expose": {"Checks": False, "Paths": [
+                {"Path": "/all", "LocalPathPort": 7, "ListenerPort": 8}]}}, {"Kind": "service-defaults", "Name": "web", "Protocol": "http"},
+                       {"Kind": "service-defaults", "Name": "db", "Protocol": "grpc"}):
+            written(side, entry_)
+        for service in SERVICES:
+            answer = side.put("/v1/agent/service/register", json.dumps(service))
+            assert answer.status == 200, answer.text
+    here, there = equal(sides, "the same services")
+    sidecar = here["web-sidecar-proxy"]["Proxy"]
+    assert sidecar["Config"] == {"z": 5, "f": True, "e": "def", "l0": [1, 2], "n": {"a": 9, "b": {"c": 2, "d": 1}}, "own": "x",
+                                 "more": {"x": [1]}, "protocol": "http"}
+    assert [u.get("Config") for u in sidecar["Upstreams"]] == [{"protocol": "grpc", "own": 1}, {"protocol": "grpc"}, None, None]
+    assert there["web-sidecar-proxy"]["Config"] == sidecar["Config"] and here["p2"]["Proxy"].get("Config") is None
+    # what changes is followed, in the agent and in the catalog
+    for side in sides:
+        written(side, {"Kind": "proxy-defaults", "Config": {"protocol": "tcp", "only": 1}})
+        written(side, {"Kind": "service-defaults", "Name": "api", "Protocol": "http2", "Expose": {"Checks": True}, "MeshGateway": {"Mode": "none"}})
+    until("the change", lambda: all(shown(side)[0]["p1"]["Proxy"]["Config"] == {"protocol": "http2", "only": 1} for side in sides), 20)
+    equal(sides, "the same after the change")
+    for side in sides:
+        assert delete(side, "proxy-defaults/global").status == 200
+        assert side.put("/v1/agent/service/deregister/web").status == 200
+    until("without it", lambda: all(shown(side)[0]["p1"]["Proxy"]["Config"] == {"protocol": "http2"} for side in sides), 20)
+    here, _ = equal(sides, "the same in the end")
+    assert "web-sidecar-proxy" not in here
+    # after a restart, from the files with what was registered
+    ours = sides[1]
+    ours.stop()
+    ours.launch()
+    until("the same after a restart", lambda: entries(ours) is not None and shown(ours)[0].get("p1", {}).get("Proxy", {}).get("Config")
+          == {"protocol": "http2"}, 30)
+    equal(sides, "the same after a restart")
+
+
+def test_central_configuration_that_cannot_be_had(agents, peer, praetor_asan):
+    """A client agent of either kind: without a server, and with a server that refuses; then what servers of either kind say."""
+    told = []
+    for binary in (peer, praetor_asan):
+        lonely = agents(binary, name="l%d" % len(told), config={
+            "server": False, "bootstrap_expect": 0, "enable_central_service_config": True, "performance": {"rpc_hold_timeout": "1s"}})
+        lonely.launch()
+        until("the client's API", lambda: _answers(lonely), 30)
+        answer = lonely.put("/v1/agent/service/register", json.dumps(SERVICES[4]))
+        told.append((answer.status, answer.text, lonely.get("/v1/agent/services").json))
+        lonely.kill()
+    assert told[0] == told[1] == (500, 'could not retrieve initial service_defaults config for service "mg": No known Consul servers', {})
+    told = []
+    for binary, other in ((peer, peer), (praetor_asan, peer), (praetor_asan, praetor_asan)):
+        number = len(told)
+        access = {"acl": {"enabled": True, "default_policy": "deny", "tokens": {"master": ROOT}}}
+        server = agents(other, name="s%d" % number, config=dict(access, performance={"raft_multiplier": 1}))
+        client = agents(binary, name="c%d" % number, config={
+            "server": False, "bootstrap_expect": 0, "enable_central_service_config": True, "retry_join": [server.ip], "retry_interval": "1s",
+            "acl": {"enabled": True, "default_policy": "deny", "tokens": {"agent": ROOT, "default": ROOT}}})
+        server.launch()
+        until("entries", lambda: entries(server) is not None and put(server, {
+            "Kind": "proxy-defaults", "Config": {"a": 1, "b": {"c": "x"}}}).status == 200, 60)
+        client.launch()
+        rules = {"Name": "r", "Rules": 'service "proxy" { policy = "write" } node_prefix "" { policy = "read" }'}
+        until("a policy", lambda: server.put("/v1/acl/policy", json.dumps(rules), headers={"X-Consul-Token": ROOT}).status == 200, 20)
+        token = server.put("/v1/acl/token", json.dumps({"Policies": [{"Name": "r"}]}), headers={"X-Consul-Token": ROOT}).json["SecretID"]
+        proxy = {"ID": "p", "Name": "proxy", "Kind": "connect-proxy", "Port": 1, "Proxy": {
+            "DestinationServiceName": "hidden", "DestinationServiceID": "hidden"}}
+        until("the client's server", lambda: _answers(client, "/v1/catalog/nodes"), 30)
+        refused = client.put("/v1/agent/service/register", json.dumps(proxy), headers={"X-Consul-Token": token})
+        taken = until("it is taken", lambda: client.put("/v1/agent/service/register", json.dumps(proxy), headers={
+            "X-Consul-Token": ROOT}).status == 200, 20)
+        assert taken
+        config = client.get("/v1/agent/service/p", headers={"X-Consul-Token": ROOT}).json["Proxy"]["Config"]
+        told.append((refused.status, refused.text, config))
+        client.kill()
+        server.kill()
+    assert told[0] == told[1] == told[2], told
+    assert told[0][2] == {"a": 1, "b": {"c": "x"}}
+
+
+def _answers(agent, path="/v1/agent/self"):
+    try:
+        return agent.get(path, headers={"X-Consul-Token": ROOT}).status == 200
+    except OSError:
+        return False
+
+
 # ---- two datacenters ----
 
 
