@@ -125,7 +125,6 @@ bool central_question(const struct local *l, const struct node_service *s, struc
         .datacenter = c->datacenter,
         .name = is_gateway(s) ? s->service : s->proxy.destination_service_name,
         .upstream_ids = upstream_ids(s, arena),
-        .options.token =
-            token.len > 0 ? token : agent_token_own(server_tokens(l->server), arena)};
+        .options.token = token.len > 0 ? token : agent_token_own(server_tokens(l->server), arena)};
     return true;
 }

@@ -523,7 +523,7 @@ bool local_register_service(struct local *l, const struct local_registration *r,
     s->from_api = r->from_api;
     s->is_sidecar = r->is_sidecar;
     put_service(l, s);
-    if (central)
+    if (central && !l->stopping)
         central_start(l, s, r->central != NULL ? r->central->meta.index : 0);
     if (r->from_api)
         file_store_service(l, s);
