@@ -84,12 +84,11 @@ static void write_entry(struct http_request *r, const void *reply, struct json_w
 
 static void got(struct http_request *r, struct answer *a) {
     const struct config_entry_query *q = r->call.request;
+    http_set_meta(r, &a->meta);
     if (((const struct config_entry_response *)a->reply)->entry != NULL) {
-        http_set_meta(r, &a->meta);
         http_answer_shared(r, a, 200, write_entry);
         return;
     }
-    http_set_meta(r, &a->meta);
     http_answer_format(r, 404, "Config entry not found for " STR_FMT " / " STR_FMT,
                        STR_ARG(str_quote(&r->arena, q->kind)),
                        STR_ARG(str_quote(&r->arena, q->name)));

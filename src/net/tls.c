@@ -161,13 +161,13 @@ static void use_pair(const struct tls_config *c, SSL_CTX *ctx) {
     SSL_CTX_use_PrivateKey(ctx, c->key);
 }
 
-static SSL_CTX *context_new(struct tls_config *c, const struct tls_options *o, enum tls_role role) {
+static SSL_CTX *context_new(struct tls_config *c, enum tls_role role) {
     bool server = role == TLS_SERVER || role == TLS_SERVER_VERIFY;
     SSL_CTX *ctx = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
     strength_set(c, ctx);
     uint64_t options = SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                        SSL_OP_IGNORE_UNEXPECTED_EOF;
-    if (o->prefer_server_suites)
+    if (c->options.prefer_server_suites)
         options |= SSL_OP_CIPHER_SERVER_PREFERENCE;
     SSL_CTX_set_options(ctx, options);
     SSL_CTX_set_num_tickets(ctx, 0);
@@ -186,6 +186,15 @@ static SSL_CTX *context_new(struct tls_config *c, const struct tls_options *o, e
         SSL_CTX_set_alpn_select_cb(ctx, select_alpn, NULL);
     if (server && c->leaf == NULL)
         SSL_CTX_set_client_hello_cb(ctx, refuse_hello, NULL);
+    return ctx;
+}
+
+SSL_CTX *tls_config_context(struct tls_config *c, enum tls_role role) {
+    pthread_mutex_lock(&c->mutex);
+    if (c->contexts[role] == NULL)
+        c->contexts[role] = context_new(c, role);
+    SSL_CTX *ctx = c->contexts[role];
+    pthread_mutex_unlock(&c->mutex);
     return ctx;
 }
 
@@ -216,6 +225,7 @@ struct tls_config *tls_config_new(const struct tls_options *o, struct error *e) 
     static const int versions[] = {TLS1_VERSION, TLS1_1_VERSION, TLS1_2_VERSION, TLS1_3_VERSION};
     struct tls_config *c = MEM_NEW(struct tls_config);
     atomic_init(&c->references, 1);
+    pthread_mutex_init(&c->mutex, NULL);
     options_keep(c, o);
     c->anchors = X509_STORE_new();
     c->least = versions[o->least];
@@ -223,8 +233,6 @@ struct tls_config *tls_config_new(const struct tls_options *o, struct error *e) 
     bool ok = pair_load(c, o, e);
     for (size_t i = 0; ok && i < o->authorities.len; i++)
         ok = authorities_add(c, o->authorities.texts[i], e);
-    for (int role = 0; ok && role < TLS_ROLES; role++)
-        c->contexts[role] = context_new(c, o, (enum tls_role)role);
     if (!ok) {
         tls_config_release(c);
         return NULL;
@@ -242,6 +250,7 @@ void tls_config_release(struct tls_config *c) {
         return;
     for (int role = 0; role < TLS_ROLES; role++)
         SSL_CTX_free(c->contexts[role]);
+    pthread_mutex_destroy(&c->mutex);
     X509_STORE_free(c->anchors);
     X509_free(c->leaf);
     sk_X509_pop_free(c->chain, X509_free);

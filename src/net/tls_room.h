@@ -18,10 +18,15 @@ struct tls_config {
     X509 *leaf; /* NULL: no certificate */
     STACK_OF(X509) * chain;
     EVP_PKEY *key;
-    int least;         /* version, as OpenSSL numbers it */
-    struct buf suites; /* up to 1.2, as OpenSSL names them; terminated */
-    SSL_CTX *contexts[TLS_ROLES];
+    int least;                    /* version, as OpenSSL numbers it */
+    struct buf suites;            /* up to 1.2, as OpenSSL names them; terminated */
+    pthread_mutex_t mutex;        /* over: */
+    SSL_CTX *contexts[TLS_ROLES]; /* NULL: not wanted yet */
 };
+
+/* The first one makes OpenSSL load its algorithms (4 MiB): an agent that speaks TLS with nobody has
+ * none. */
+SSL_CTX *tls_config_context(struct tls_config *c, enum tls_role role);
 
 struct tls_session {
     SSL *ssl;

@@ -67,7 +67,7 @@ struct tls_session *tls_session_of(const SSL *ssl) {
 struct tls_session *tls_session_new(struct tls_config *c, enum tls_role role, struct str name) {
     struct tls_session *s = MEM_NEW(struct tls_session);
     s->config = tls_config_hold(c);
-    s->ssl = SSL_new(c->contexts[role]);
+    s->ssl = SSL_new(tls_config_context(c, role));
     ASSERT(s->ssl != NULL);
     SSL_set_app_data(s->ssl, s);
     BIO *bio = BIO_new(bio_method());
