@@ -36,7 +36,8 @@ enum tls_role {
     TLS_ROLES,
 };
 
-/* Immutable for its users, and counted (atomic): connections keep theirs when the configuration changes. */
+/* Immutable for its users, and counted (atomic): connections keep theirs when the configuration
+ * changes. */
 struct tls_config;
 struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
 /* NULL with the error: "tls: private key does not match public key", ... (tls.md 11, behind

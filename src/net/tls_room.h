@@ -3,6 +3,7 @@
 #ifndef PRAETOR_NET_TLS_ROOM_H
 #define PRAETOR_NET_TLS_ROOM_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include <openssl/ssl.h>
