@@ -28,6 +28,7 @@ const struct config *agent_config(struct agent *agent) {
 }
 
 static struct dns *dns;
+static struct arena asking; /* the client's: the world's is the loop's from the start on */
 static struct listen_address address = {LISTEN_TCP, STR_INIT(ADDRESS), PORT};
 
 static int setup(void **state) {
@@ -58,6 +59,7 @@ static int teardown(void **state) {
     loop_stop(&the_loop);
     loop_join(&the_loop);
     loop_free(&the_loop);
+    arena_free(&asking);
     world_close(*state);
     return 0;
 }
@@ -122,10 +124,10 @@ static void test_udp(void **state) {
     struct world *w = *state;
     start(w);
     int fd = client(SOCK_DGRAM, ADDRESS);
-    struct dns_message m = ask_udp(&w->arena, fd, "solo.node.consul", DNS_TYPE_A);
+    struct dns_message m = ask_udp(&asking, fd, "solo.node.consul", DNS_TYPE_A);
     assert_int_equal(m.sections[DNS_ANSWER].len, 1);
     /* Many at once: all are answered, whatever the batches. */
-    struct str q = question(&w->arena, 9, "web.service.consul", DNS_TYPE_SRV);
+    struct str q = question(&asking, 9, "web.service.consul", DNS_TYPE_SRV);
     static char buffer[65536];
     for (int i = 0; i < 100; i++) {
         assert_int_equal(send(fd, q.data, q.len, 0), q.len);
@@ -152,13 +154,13 @@ static void test_udp_too_large(void **state) {
     start(w);
     int fd = client(SOCK_DGRAM, ADDRESS);
     struct buf b = BUF_INIT;
-    struct str q = question(&w->arena, 3, "huge.service.consul", DNS_TYPE_A);
+    struct str q = question(&asking, 3, "huge.service.consul", DNS_TYPE_A);
     buf_add_str(&b, q);
     b.data[11] = 1;
     buf_add(&b, "\0\0\51\377\377\0\0\0\0\0\0", 11);
     assert_int_equal(send(fd, b.data, b.len, 0), b.len);
     buf_free(&b);
-    struct dns_message m = ask_udp(&w->arena, fd, "solo.node.consul", DNS_TYPE_A);
+    struct dns_message m = ask_udp(&asking, fd, "solo.node.consul", DNS_TYPE_A);
     assert_int_equal(m.header.id, 7);
     close(fd);
 }
@@ -166,11 +168,11 @@ static void test_udp_too_large(void **state) {
 static void test_tcp_vectors(void **state) {
     struct world *w = *state;
     start(w);
-    const struct value *cases = value_get(vectors_read(&w->arena, "tcp.json"), "cases");
+    const struct value *cases = value_get(vectors_read(&asking, "tcp.json"), "cases");
     for (size_t i = 0; i < cases->list.len; i++) {
         const struct value *c = &cases->list.items[i];
-        struct str in = value_hex(c, "client_hex", &w->arena);
-        struct str want = value_hex(c, "server_hex", &w->arena);
+        struct str in = value_hex(c, "client_hex", &asking);
+        struct str want = value_hex(c, "server_hex", &asking);
         const struct value *after = value_get(c, "closed_by_server_after_s");
         if (in.data == NULL || str_has_prefix(value_text(c, "name"), STR("unanswerable"))) {
             continue; /* we can answer that one */
@@ -199,7 +201,7 @@ static void test_tcp_vectors(void **state) {
 static void test_tcp_messages(void **state) {
     struct world *w = *state;
     start(w);
-    struct str q = question(&w->arena, 1, "solo.node.consul", DNS_TYPE_A);
+    struct str q = question(&asking, 1, "solo.node.consul", DNS_TYPE_A);
     int fd = client(SOCK_STREAM, ADDRESS);
     char prefix[2] = {0, (char)q.len}, answer[256];
     for (size_t i = 0; i < 2 + q.len; i++) {
@@ -216,7 +218,7 @@ static void test_tcp_messages(void **state) {
 
     /* Pipelined, without reading: all 128 are answered, then the connection ends. */
     fd = client(SOCK_STREAM, ADDRESS);
-    q = question(&w->arena, 1, "big.service.consul", DNS_TYPE_SRV);
+    q = question(&asking, 1, "big.service.consul", DNS_TYPE_SRV);
     prefix[1] = (char)q.len;
     struct buf b = BUF_INIT;
     for (int i = 0; i < 128; i++) {
@@ -240,7 +242,7 @@ static void test_connection_limit(void **state) {
     char c;
     for (int i = 0; i < 4; i++) {
         fds[i] = client(SOCK_STREAM, ADDRESS);
-        struct str q = question(&w->arena, 1, "solo.node.consul", DNS_TYPE_A);
+        struct str q = question(&asking, 1, "solo.node.consul", DNS_TYPE_A);
         char prefix[2] = {0, (char)q.len};
         send(fds[i], prefix, 2, MSG_NOSIGNAL);
         send(fds[i], q.data, q.len, MSG_NOSIGNAL);
@@ -266,7 +268,7 @@ static void test_client_limit(void **state) {
         }
         for (int tries = 0; tries < 500; tries++) {
             fds[i] = client(SOCK_STREAM, ADDRESS);
-            struct str q = question(&w->arena, 1, "solo.node.consul", DNS_TYPE_A);
+            struct str q = question(&asking, 1, "solo.node.consul", DNS_TYPE_A);
             char prefix[2] = {0, (char)q.len};
             send(fds[i], prefix, 2, MSG_NOSIGNAL);
             send(fds[i], q.data, q.len, MSG_NOSIGNAL);
@@ -318,7 +320,7 @@ static void test_wildcard(void **state) {
     w->options.addresses = &any;
     start(w);
     int fd = client(SOCK_DGRAM, "127.48.0.77"); /* connected: would not see another sender's */
-    struct dns_message m = ask_udp(&w->arena, fd, "solo.node.consul", DNS_TYPE_A);
+    struct dns_message m = ask_udp(&asking, fd, "solo.node.consul", DNS_TYPE_A);
     assert_int_equal(m.sections[DNS_ANSWER].len, 1);
     close(fd);
     fd = client(SOCK_STREAM, "127.48.0.78");
@@ -432,7 +434,7 @@ static void test_recursors(void **state) {
     int fd = client(SOCK_DGRAM, ADDRESS);
     /* The first keeps silent; of the second only the reply to our question counts. */
     int64_t begin = time_now_monotonic();
-    struct dns_message m = ask_udp(&w->arena, fd, "www.example.org", DNS_TYPE_A);
+    struct dns_message m = ask_udp(&asking, fd, "www.example.org", DNS_TYPE_A);
     assert_true(time_now_monotonic() - begin >= 150 * MILLISECOND);
     assert_int_equal(m.header.id, 7);
     assert_int_equal(rcode_of(&m), DNS_NOERROR);
@@ -440,7 +442,7 @@ static void test_recursors(void **state) {
     assert_true(str_eq(m.sections[DNS_ANSWER].items[0].data, STR("\1\2\3\4")));
     assert_true(dns_name_equal(m.question.name, m.sections[DNS_ANSWER].items[0].name));
     /* A name as an address. */
-    m = ask_udp(&w->arena, fd, "extsvc.service.consul", DNS_TYPE_A);
+    m = ask_udp(&asking, fd, "extsvc.service.consul", DNS_TYPE_A);
     assert_int_equal(m.sections[DNS_ANSWER].len, 2);
     close(fd);
     recursor_stop(&silent, "127.48.0.10");
@@ -456,7 +458,7 @@ static void test_recursor_tcp(void **state) {
     set_recursors(w, "127.48.0.12", "127.48.0.11"); /* nobody listens at the first */
     start(w);
     int fd = client(SOCK_STREAM, ADDRESS);
-    struct str q = question(&w->arena, 0x77, "www.example.org", DNS_TYPE_A);
+    struct str q = question(&asking, 0x77, "www.example.org", DNS_TYPE_A);
     char prefix[2] = {0, (char)q.len}, answer[512];
     send(fd, prefix, 2, 0);
     send(fd, q.data, q.len, 0);
@@ -480,20 +482,20 @@ static void test_recursors_dead(void **state) {
     set_recursors(w, "127.48.0.10", NULL);
     start(w);
     int fd = client(SOCK_DGRAM, ADDRESS);
-    struct dns_message m = ask_udp(&w->arena, fd, "www.example.org", DNS_TYPE_A);
+    struct dns_message m = ask_udp(&asking, fd, "www.example.org", DNS_TYPE_A);
     assert_int_equal(rcode_of(&m), DNS_SERVFAIL);
     assert_int_equal(m.header.flags & (DNS_RA | DNS_AA), DNS_RA);
     struct error e = ERROR_IN(&w->arena);
     w->config.recursor_timeout = 60 * SECOND;
     assert_true(dns_reload(dns, &w->config, &e));
-    m = ask_udp(&w->arena, fd, "solo.node.consul", DNS_TYPE_A);
-    struct str q = question(&w->arena, 1, "www.example.org", DNS_TYPE_A);
+    m = ask_udp(&asking, fd, "solo.node.consul", DNS_TYPE_A);
+    struct str q = question(&asking, 1, "www.example.org", DNS_TYPE_A);
     send(fd, q.data, q.len, 0);
     int tcp = client(SOCK_STREAM, ADDRESS);
     char prefix[2] = {0, (char)q.len};
     send(tcp, prefix, 2, 0);
     send(tcp, q.data, q.len, 0);
-    m = ask_udp(&w->arena, fd, "solo.node.consul", DNS_TYPE_A); /* after the first in any case */
+    m = ask_udp(&asking, fd, "solo.node.consul", DNS_TYPE_A); /* after the first in any case */
     assert_int_equal(m.header.id, 7);
     dns_stop(dns);
     dns = NULL;
@@ -509,18 +511,18 @@ static void test_reload(void **state) {
     struct error e = ERROR_IN(&w->arena);
     start(w);
     int fd = client(SOCK_DGRAM, ADDRESS);
-    struct dns_message m = ask_udp(&w->arena, fd, "solo.node.consul", DNS_TYPE_A);
+    struct dns_message m = ask_udp(&asking, fd, "solo.node.consul", DNS_TYPE_A);
     assert_int_equal(m.sections[DNS_ANSWER].items[0].ttl, 0);
     w->config.node_ttl = 17 * SECOND;
     assert_true(dns_reload(dns, &w->config, &e));
-    m = ask_udp(&w->arena, fd, "solo.node.consul", DNS_TYPE_A);
+    m = ask_udp(&asking, fd, "solo.node.consul", DNS_TYPE_A);
     assert_int_equal(m.sections[DNS_ANSWER].items[0].ttl, 17);
     w->config.recursors = LIST_NEW(&w->arena, struct str, 1);
     LIST_AT(w->config.recursors, struct str, 0) = STR("nonsense");
     assert_false(dns_reload(dns, &w->config, &e));
     assert_true(
         str_is(e.text, "Invalid recursor address: address nonsense: missing port in address"));
-    m = ask_udp(&w->arena, fd, "solo.node.consul", DNS_TYPE_A);
+    m = ask_udp(&asking, fd, "solo.node.consul", DNS_TYPE_A);
     assert_int_equal(m.sections[DNS_ANSWER].items[0].ttl, 17);
     close(fd);
 }
