@@ -4,37 +4,6 @@
 #include "base/mem.h"
 #include "server/agent_tokens.h"
 
-/* Counts as not set. */
-static bool is_zero(const struct value *v) {
-    switch (v->kind) {
-    case VALUE_NULL:
-        return true;
-    case VALUE_BOOL:
-        return !v->boolean;
-    case VALUE_INT:
-        return v->integer == 0;
-    case VALUE_UINT:
-        return v->uinteger == 0;
-    case VALUE_FLOAT:
-        return v->number == 0;
-    case VALUE_STRING:
-        return v->string.len == 0;
-    case VALUE_LIST:
-        return v->list.len == 0;
-    case VALUE_MAP:
-        return v->map.len == 0;
-    }
-    return false;
-}
-
-static struct value *find(const struct value *map, struct str key) {
-    for (size_t i = map->map.len; i-- > 0;) {
-        if (str_eq(map->map.pairs[i].key, key))
-            return &map->map.pairs[i].value;
-    }
-    return NULL;
-}
-
 /* The maps' depth is bounded where they are read. */
 static struct value *merge_maps(const struct value *own, const struct value *under,
                                 struct arena *arena) {
@@ -45,10 +14,10 @@ static struct value *merge_maps(const struct value *own, const struct value *und
     struct value *out = value_copy(own, arena);
     for (size_t i = 0; i < under->map.len; i++) {
         const struct value_pair *pair = &under->map.pairs[i];
-        struct value *mine = find(out, pair->key);
+        struct value *mine = value_find(out, pair->key);
         if (mine == NULL)
             value_put(out, pair->key, *value_copy(&pair->value, arena), arena);
-        else if (is_zero(mine))
+        else if (value_is_zero(mine))
             *mine = *value_copy(&pair->value, arena);
         else if (mine->kind == VALUE_MAP && pair->value.kind == VALUE_MAP)
             *mine = *merge_maps(mine, &pair->value, arena);

@@ -69,35 +69,14 @@ static const struct value *unwrap(const struct config_key *key, const struct val
     return v;
 }
 
-static const char *type_name(const struct value *v) {
-    switch (v->kind) {
-    case VALUE_BOOL:
-        return "bool";
-    case VALUE_INT:
-        return "int";
-    case VALUE_UINT:
-        return "uint";
-    case VALUE_FLOAT:
-        return "float64";
-    case VALUE_STRING:
-        return "string";
-    case VALUE_MAP:
-        return "map[string]interface {}";
-    case VALUE_LIST:
-        return str_eq(v->literal, HCL_BLOCKS) ? "[]map[string]interface {}" : "[]interface {}";
-    default:
-        return "invalid";
-    }
-}
-
 static const char *kind_name(const struct value *v) {
-    return v->kind == VALUE_LIST ? "slice" : v->kind == VALUE_MAP ? "map" : type_name(v);
+    return v->kind == VALUE_LIST ? "slice" : v->kind == VALUE_MAP ? "map" : hcl_type_name(v);
 }
 
 static void unconvertible(struct decoder *d, struct str path, const char *wanted,
                           const struct value *v) {
     texts_addf(&d->errors, "'" STR_FMT "' expected type '%s', got unconvertible type '%s'",
-               STR_ARG(path), wanted, type_name(v));
+               STR_ARG(path), wanted, hcl_type_name(v));
 }
 
 static struct value *map_add(struct value *map, struct str key, struct arena *arena) {

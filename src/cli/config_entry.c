@@ -65,6 +65,21 @@ const struct command command_config_list = {
     .run = run_list,
 };
 
+/* ---- one entry ---- */
+
+static const struct flag one_flags[] = {
+    {"kind", FLAG_STRING, offsetof(struct options, kind), NULL, "Kind of the entry; needed."},
+    {"name", FLAG_STRING, offsetof(struct options, name), NULL, "Name of the entry; needed."},
+};
+
+static bool names_one(struct cli *cli, const struct options *options) {
+    if (options->kind.len == 0)
+        cli_fail(cli, "Must specify the -kind parameter");
+    else if (options->name.len == 0)
+        cli_fail(cli, "Must specify the -name parameter");
+    return options->kind.len > 0 && options->name.len > 0;
+}
+
 /* ---- read ---- */
 
 static void print_entry(struct cli *cli, const struct value *entry,
@@ -95,10 +110,8 @@ static int run_read(struct cli *cli, const void *given) {
     const struct options *options = given;
     struct error e = ERROR_IN(cli->arena);
     struct value entry;
-    if (options->kind.len == 0)
-        return cli_fail(cli, "Must specify the -kind parameter");
-    if (options->name.len == 0)
-        return cli_fail(cli, "Must specify the -name parameter");
+    if (!names_one(cli, options))
+        return CLI_FAILED;
     struct client *c = open_client(cli);
     if (c == NULL)
         return CLI_FAILED;
@@ -111,18 +124,13 @@ static int run_read(struct cli *cli, const void *given) {
     return CLI_OK;
 }
 
-static const struct flag read_flags[] = {
-    {"kind", FLAG_STRING, offsetof(struct options, kind), NULL, "Kind of the entry; needed."},
-    {"name", FLAG_STRING, offsetof(struct options, name), NULL, "Name of the entry; needed."},
-};
-
 const struct command command_config_read = {
     .name = "config read",
     .synopsis = "Shows a configuration entry",
     .usage = "config read [options] -kind <config kind> -name <config name>",
     .about = "  Prints an entry as JSON.\n",
     .groups = GROUP_CLIENT | GROUP_SERVER | GROUP_NAMESPACE,
-    COMMAND_FLAGS(read_flags, struct options, NULL),
+    COMMAND_FLAGS(one_flags, struct options, NULL),
     .run = run_read,
 };
 
@@ -238,10 +246,8 @@ static int run_delete(struct cli *cli, const void *given) {
     const struct options *options = given;
     struct error e = ERROR_IN(cli->arena);
     struct call call;
-    if (options->kind.len == 0)
-        return cli_fail(cli, "Must specify the -kind parameter");
-    if (options->name.len == 0)
-        return cli_fail(cli, "Must specify the -name parameter");
+    if (!names_one(cli, options))
+        return CLI_FAILED;
     struct client *c = open_client(cli);
     if (c == NULL)
         return CLI_FAILED;
@@ -257,17 +263,12 @@ static int run_delete(struct cli *cli, const void *given) {
     return CLI_OK;
 }
 
-static const struct flag delete_flags[] = {
-    {"kind", FLAG_STRING, offsetof(struct options, kind), NULL, "Kind of the entry; needed."},
-    {"name", FLAG_STRING, offsetof(struct options, name), NULL, "Name of the entry; needed."},
-};
-
 const struct command command_config_delete = {
     .name = "config delete",
     .synopsis = "Deletes a configuration entry",
     .usage = "config delete [options] -kind <config kind> -name <config name>",
     .about = "  Deletes an entry. One that is not there is no error.\n",
     .groups = GROUP_CLIENT | GROUP_SERVER | GROUP_NAMESPACE,
-    COMMAND_FLAGS(delete_flags, struct options, NULL),
+    COMMAND_FLAGS(one_flags, struct options, NULL),
     .run = run_delete,
 };

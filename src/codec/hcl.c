@@ -284,3 +284,25 @@ bool hcl_parse(struct str text, struct value *out, struct arena *arena, struct e
     struct decoder d = {tree.text, arena, e};
     return decode_node(&d, tree.root, out, STR("root"));
 }
+
+const char *hcl_type_name(const struct value *v) {
+    switch (v->kind) {
+    case VALUE_BOOL:
+        return "bool";
+    case VALUE_INT:
+        return "int";
+    case VALUE_UINT:
+        return "uint";
+    case VALUE_FLOAT:
+        return "float64";
+    case VALUE_STRING:
+        return "string";
+    case VALUE_LIST:
+        return str_eq(v->literal, HCL_BLOCKS) ? "[]map[string]interface {}" : "[]interface {}";
+    case VALUE_MAP:
+        return "map[string]interface {}";
+    case VALUE_NULL:
+        break;
+    }
+    return "invalid";
+}

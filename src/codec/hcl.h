@@ -16,4 +16,7 @@ bool hcl_parse(struct str text, struct value *out, struct arena *arena, struct e
 
 #define HCL_BLOCKS STR("blocks")
 
+/* What the peer's language calls the type of such a value: "int", "[]map[string]interface {}". */
+const char *hcl_type_name(const struct value *v);
+
 #endif

@@ -173,6 +173,10 @@ const char *number_parse_f32(struct str s, float *out) {
     return NULL;
 }
 
+int64_t number_i64_of(double n) {
+    return n >= -0x1p63 && n < 0x1p63 ? (int64_t)n : INT64_MIN;
+}
+
 struct str number_f64_text(struct arena *arena, double n) {
     char digits[32]; /* "d.ddddde+308" */
     int precision = 0;

@@ -14,6 +14,9 @@ const char *number_parse_u64(struct str s, uint64_t *out);
 /* Decimal or, with 0x and an exponent (p), hexadecimal; "Inf", "infinity" and "nan" in any case. */
 const char *number_parse_f32(struct str s, float *out);
 
+/* The whole part, as the peer's processors convert it: what does not fit is the least number. */
+int64_t number_i64_of(double n);
+
 /* The fewest digits that read back as the same number, never with an exponent. Finite. */
 struct str number_f64_text(struct arena *arena, double n);
 

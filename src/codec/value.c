@@ -5,18 +5,42 @@
 
 #include "base/mem.h"
 
-struct value *value_get(const struct value *v, const char *key) {
+struct value *value_find(const struct value *v, struct str key) {
     if (v == NULL || v->kind != VALUE_MAP) {
         return NULL;
     }
-    size_t len = strlen(key);
     for (size_t i = v->map.len; i > 0; i--) {
-        struct value_pair *pair = &v->map.pairs[i - 1];
-        if (pair->key.len == len && memcmp(pair->key.data, key, len) == 0) {
-            return &pair->value;
+        if (str_eq(v->map.pairs[i - 1].key, key)) {
+            return &v->map.pairs[i - 1].value;
         }
     }
     return NULL;
+}
+
+struct value *value_get(const struct value *v, const char *key) {
+    return value_find(v, str_from(key));
+}
+
+bool value_is_zero(const struct value *v) {
+    switch (v->kind) {
+    case VALUE_NULL:
+        return true;
+    case VALUE_BOOL:
+        return !v->boolean;
+    case VALUE_INT:
+        return v->integer == 0;
+    case VALUE_UINT:
+        return v->uinteger == 0;
+    case VALUE_FLOAT:
+        return v->number == 0;
+    case VALUE_STRING:
+        return v->string.len == 0;
+    case VALUE_LIST:
+        return v->list.len == 0;
+    case VALUE_MAP:
+        return v->map.len == 0;
+    }
+    return false;
 }
 
 struct value value_from_str(struct str text) {
@@ -31,11 +55,10 @@ void value_put(struct value *map, struct str key, struct value v, struct arena *
     if (map->kind != VALUE_MAP) {
         *map = value_map();
     }
-    for (size_t i = map->map.len; i > 0; i--) {
-        if (str_eq(map->map.pairs[i - 1].key, key)) {
-            map->map.pairs[i - 1].value = v;
-            return;
-        }
+    struct value *there = value_find(map, key);
+    if (there != NULL) {
+        *there = v;
+        return;
     }
     struct value_pair *pairs = ARENA_ARRAY(arena, struct value_pair, map->map.len + 1);
     if (map->map.len > 0) {

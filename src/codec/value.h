@@ -45,8 +45,10 @@ struct value_pair {
     struct value value;
 };
 
-/* The last pair with that key, or NULL (also when v is no map). */
+/* The value of the last pair with that key, or NULL (also when v is no map). */
+struct value *value_find(const struct value *v, struct str key);
 struct value *value_get(const struct value *v, const char *key);
+bool value_is_zero(const struct value *v);    /* null, false, 0, "", [], {} */
 struct value value_from_str(struct str text); /* points to the text */
 struct value value_map(void);                 /* without pairs */
 /* Gives a key of a map its value, in place of the last one that is there; what is no map becomes

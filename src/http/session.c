@@ -3,6 +3,7 @@
 #include "http/records.h"
 
 #include "base/time.h"
+#include "codec/number.h"
 #include "schema/table.h"
 
 #define LOCK_DELAY_DEFAULT (15 * SECOND)
@@ -48,7 +49,7 @@ static bool read_lock_delay(const struct session_body *body, int64_t *out, struc
         if (!duration_parse(v->string, out, e))
             return false;
     } else if (v->kind == VALUE_FLOAT) {
-        *out = v->number >= -0x1p63 && v->number < 0x1p63 ? (int64_t)v->number : INT64_MIN;
+        *out = number_i64_of(v->number);
     }
     *out = in_seconds_when_small(*out);
     return true;

@@ -8,22 +8,8 @@
 static bool is_empty(const struct value *v, const struct shape_field *field) {
     if (v == NULL)
         return true;
-    switch (v->kind) {
-    case VALUE_NULL:
-        return true;
-    case VALUE_BOOL:
-        return !v->boolean;
-    case VALUE_FLOAT:
-        return v->number == 0;
-    case VALUE_STRING:
-        return v->string.len == 0;
-    case VALUE_LIST:
-        return v->list.len == 0;
-    case VALUE_MAP: /* an empty struct is still one */
-        return field->kind != SHAPE_STRUCT && v->map.len == 0;
-    default:
-        return false;
-    }
+    bool structure = v->kind == VALUE_MAP && field->kind == SHAPE_STRUCT; /* an empty one is one */
+    return !structure && value_is_zero(v);
 }
 
 static void write_number(struct json_writer *w, const struct value *v) {

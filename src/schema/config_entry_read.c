@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "codec/hcl.h"
 #include "codec/json.h"
 #include "schema/config_entry_values.h"
 #include "schema/plan.h"
@@ -403,7 +404,7 @@ struct config_entry *config_entry_read(const struct value *value, struct arena *
     struct str kind;
     if (value->kind != VALUE_MAP && value->kind != VALUE_NULL) {
         error_set(e, ERROR_BAD_REQUEST, "'' expected a map, got '%s'",
-                  value->kind == VALUE_LIST ? "slice" : value_type_name(value));
+                  value->kind == VALUE_LIST ? "slice" : hcl_type_name(value));
         return NULL;
     }
     const struct shape *shape = shape_for(value, &kind, e);

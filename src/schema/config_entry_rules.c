@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/map.h"
+#include "codec/number.h"
 #include "schema/intention_rules.h"
 #include "schema/problems.h"
 #include "schema/table.h"
@@ -168,8 +169,7 @@ static bool router_validate(const struct service_router *router, struct arena *a
 
 /* Hundredths, half away from zero; of what is no number, as the processor does it. */
 static int64_t hundredths(float weight) {
-    double n = round((double)(weight * 100.0f));
-    return n >= -0x1p63 && n < 0x1p63 ? (int64_t)n : INT64_MIN;
+    return number_i64_of(round((double)(weight * 100.0f)));
 }
 
 static float of_hundredths(int64_t n) {

@@ -43,40 +43,18 @@ struct str path_text(struct reader *r, const struct path *path) {
     return out;
 }
 
-const char *value_type_name(const struct value *v) {
-    switch (v->kind) {
-    case VALUE_BOOL:
-        return "bool";
-    case VALUE_INT:
-        return "int";
-    case VALUE_UINT:
-        return "uint";
-    case VALUE_FLOAT:
-        return "float64";
-    case VALUE_STRING:
-        return "string";
-    case VALUE_LIST:
-        return str_eq(v->literal, HCL_BLOCKS) ? "[]map[string]interface {}" : "[]interface {}";
-    case VALUE_MAP:
-        return "map[string]interface {}";
-    case VALUE_NULL:
-        break;
-    }
-    return "invalid";
-}
-
 static void tell_unconvertible(struct reader *r, const struct path *path, const char *wanted,
                                const struct value *v) {
     texts_keep(r, &r->wrong,
                str_format(r->arena, "'" STR_FMT "' expected type '%s', got unconvertible type '%s'",
-                          STR_ARG(path_text(r, path)), wanted, value_type_name(v)));
+                          STR_ARG(path_text(r, path)), wanted, hcl_type_name(v)));
 }
 
 void tell_no_map(struct reader *r, const struct path *path, const struct value *v) {
     texts_keep(r, &r->wrong,
                str_format(r->arena, "'" STR_FMT "' expected a map, got '%s'",
                           STR_ARG(path_text(r, path)),
-                          v->kind == VALUE_LIST ? "slice" : value_type_name(v)));
+                          v->kind == VALUE_LIST ? "slice" : hcl_type_name(v)));
 }
 
 /* function: of the peer's library, "Int" for ParseInt. */
@@ -92,14 +70,10 @@ static void tell_unparsed(struct reader *r, const struct path *path, const char 
 /* ---- scalars ---- */
 
 /* As the processor does it. */
-static int64_t int_of_float(double n) {
-    return n >= -0x1p63 && n < 0x1p63 ? (int64_t)n : INT64_MIN;
-}
-
 static uint64_t uint_of_float(double n) {
     if (n < 0x1p63)
-        return (uint64_t)int_of_float(n);
-    return (uint64_t)int_of_float(n - 0x1p63) ^ (uint64_t)INT64_MIN;
+        return (uint64_t)number_i64_of(n);
+    return (uint64_t)number_i64_of(n - 0x1p63) ^ (uint64_t)INT64_MIN;
 }
 
 void read_str(struct reader *r, const struct path *path, const struct value *v, const char *type,
@@ -167,7 +141,7 @@ void read_int(struct reader *r, const struct path *path, const struct value *v, 
         *out = (int64_t)v->uinteger;
         break;
     case VALUE_FLOAT:
-        *out = int_of_float(v->number);
+        *out = number_i64_of(v->number);
         break;
     default:
         tell_unconvertible(r, path, type, v);

@@ -31,8 +31,6 @@ struct path {
 };
 struct str path_text(struct reader *r, const struct path *path);
 
-/* What the peer's language calls the kind of a value. */
-const char *value_type_name(const struct value *v);
 void tell_no_map(struct reader *r, const struct path *path, const struct value *v);
 
 /* *out stays as it is where something is wrong, which is told. type: as texts call it. v is not

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "codec/base64.h"
 #include "codec/json.h"
+#include "codec/number.h"
 #include "schema/plan.h"
 
 #define PATH_MAX_DEPTH                                                                             \
@@ -259,11 +260,6 @@ static void decode_bytes(struct context *c, const struct value *json, struct str
     }
 }
 
-/* Nanoseconds, fraction cut; what does not fit is the least number, as on the peer's machines. */
-static int64_t float_to_ns(double d) {
-    return d >= -0x1p63 && d < 0x1p63 ? (int64_t)d : INT64_MIN;
-}
-
 static bool parse_duration(struct context *c, struct str text, int64_t *out) {
     struct error e = ERROR_IN(c->arena);
     if (duration_parse(text, out, &e)) {
@@ -276,7 +272,7 @@ static bool parse_duration(struct context *c, struct str text, int64_t *out) {
 /* FIELD_DUR_ANY: other kinds are passed over. */
 static void decode_any_duration(struct context *c, const struct value *json, int64_t *out) {
     if (json->kind == VALUE_FLOAT) {
-        *out = float_to_ns(json->number);
+        *out = number_i64_of(json->number);
     } else if (json->kind == VALUE_STRING) {
         parse_duration(c, json->string, out);
     }
@@ -289,7 +285,7 @@ static void decode_readable_duration(struct context *c, const struct value *json
         return;
     }
     if (json->kind == VALUE_FLOAT && isfinite(json->number)) {
-        *out = float_to_ns(json->number);
+        *out = number_i64_of(json->number);
         return;
     }
     text_error(c,

@@ -127,10 +127,6 @@ static void decode_map(struct decoder *d, const struct value *v, struct str name
     map_sort(out, sizeof(struct str_pair), d->arena);
 }
 
-static int64_t float_to_i64(double n) {
-    return n >= -0x1p63 && n < 0x1p63 ? (int64_t)n : INT64_MIN; /* as the processor does it */
-}
-
 static void decode_time(struct decoder *d, const struct value *v, struct str name, int64_t *out) {
     const char *wrong = NULL;
     switch (v->kind) {
@@ -144,7 +140,7 @@ static void decode_time(struct decoder *d, const struct value *v, struct str nam
         *out = (int64_t)v->uinteger;
         break;
     case VALUE_FLOAT:
-        *out = float_to_i64(v->number);
+        *out = number_i64_of(v->number);
         break;
     case VALUE_STRING:
         wrong = number_parse_i64(v->string, out);

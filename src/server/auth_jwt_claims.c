@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "codec/json.h"
+#include "codec/number.h"
 #include "server/auth_jwt_token.h"
 
 #define DEFAULT_LEEWAY 150 /* s, of expiry and not-before */
@@ -47,15 +48,10 @@ static bool is_number(const struct value *v) {
     return v->kind == VALUE_FLOAT || v->kind == VALUE_INT || v->kind == VALUE_UINT;
 }
 
-/* As the processor converts it: what does not fit is the least number. */
-static int64_t whole(double n) {
-    return n >= -0x1p63 && n < 0x1p63 ? (int64_t)n : INT64_MIN;
-}
-
 static int64_t number_of(const struct value *v) {
     return v->kind == VALUE_INT    ? v->integer
            : v->kind == VALUE_UINT ? (int64_t)v->uinteger
-                                   : whole(v->number);
+                                   : number_i64_of(v->number);
 }
 
 static bool date_claim(const struct value *v, int64_t *out, struct error *e) {

@@ -8,6 +8,7 @@
 #include <wctype.h>
 
 #include "base/mem.h"
+#include "codec/number.h"
 #include "server/auth_jwt_claims.h"
 #include "server/auth_jwt_token.h"
 
@@ -59,14 +60,6 @@ static struct str unescape(struct str part, struct arena *arena) {
     return str_of(to, n);
 }
 
-static const struct value *member(const struct value *object, struct str key) {
-    const struct value *found = NULL;
-    for (size_t i = 0; object->kind == VALUE_MAP && i < object->map.len; i++)
-        if (str_eq(object->map.pairs[i].key, key))
-            found = &object->map.pairs[i].value;
-    return found;
-}
-
 static const struct value *element(const struct value *list, struct str part) {
     int64_t at;
     if (!str_to_i64(part, &at) || at < 0 || (uint64_t)at >= list->list.len)
@@ -78,12 +71,12 @@ static const struct value *find_claim(const struct value *all, struct str name,
                                       struct arena *arena) {
     const struct value *v = all;
     if (name.len == 0 || name.data[0] != '/') {
-        v = member(all, name);
+        v = value_find(all, name);
     } else {
         struct str rest = str_sub(name, 1, name.len);
         while (v != NULL && rest.data != NULL) {
             struct str part = unescape(str_cut(&rest, '/'), arena);
-            v = v->kind == VALUE_LIST ? element(v, part) : member(v, part);
+            v = v->kind == VALUE_LIST ? element(v, part) : value_find(v, part);
         }
     }
     return v != NULL && v->kind != VALUE_NULL ? v : NULL;
@@ -98,10 +91,8 @@ static struct str scalar_text(const struct value *v, struct arena *arena) {
         return v->string.data != NULL ? v->string : STR("");
     case VALUE_BOOL:
         return v->boolean ? STR("true") : STR("false");
-    case VALUE_FLOAT: {
-        bool fits = v->number >= -0x1p63 && v->number < 0x1p63;
-        return str_format(arena, "%lld", fits ? (long long)v->number : LLONG_MIN);
-    }
+    case VALUE_FLOAT:
+        return str_format(arena, "%lld", (long long)number_i64_of(v->number));
     default:
         return STR_NONE;
     }
