@@ -242,8 +242,10 @@ def test_central_configuration(agents, peer, praetor_asan):
     equal(sides, "the same after the change")
     for side in sides:
         assert delete(side, "proxy-defaults/global").status == 200
-        assert side.put("/v1/agent/service/deregister/web").status == 200
     until("without it", lambda: all(shown(side)[0]["p1"]["Proxy"]["Config"] == {"protocol": "http2"} for side in sides), 20)
+    until("nor in the sidecar", lambda: all("only" not in shown(side)[0]["web-sidecar-proxy"]["Proxy"]["Config"] for side in sides), 20)
+    for side in sides:  # the peer registers a sidecar again that goes while it takes a change
+        assert side.put("/v1/agent/service/deregister/web").status == 200
     here, _ = equal(sides, "the same in the end")
     assert "web-sidecar-proxy" not in here
     # after a restart, from the files with what was registered
