@@ -94,13 +94,14 @@ export async function getJson<T>(path: string, options: Options = {}): Promise<T
   return parseJson<T>((await request(path, options)).text);
 }
 
+export const putJson = <T>(path: string, body: unknown): Promise<T> => getJson<T>(path, { method: "PUT", body });
+
 // A path's argument: a name, or a key, of which "/" stays where it separates. Keys that a browser would tidy ("a/../b") go
 // as one piece.
 export const arg = (name: string): string => encodeURIComponent(name);
 export const UNREACHABLE = "The agent redirects this name to another one: names that begin with “/”, or with an empty part or a part of dots, are reached by transactions (/v1/txn) only.";
 export const isReachable = (key: string): boolean => !/(^|\/)\.{0,2}\//.test(key) && !/(^|\/)\.{1,2}$/.test(key);
-export const keyArg = (key: string): string =>
-  /(^|\/)\.{0,2}\//.test(key) || /\/\.{1,2}$/.test(key) ? encodeURIComponent(key) : key.split("/").map(encodeURIComponent).join("/");
+export const keyArg = (key: string): string => (isReachable(key) ? key.split("/").map(encodeURIComponent).join("/") : encodeURIComponent(key));
 
 // ---- the state of the connection, for all to see ----
 

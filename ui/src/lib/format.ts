@@ -45,8 +45,6 @@ export function tally(checks: Check[]): Record<Status, number> {
   return out;
 }
 
-export const byName = <T>(name: (item: T) => string) => (a: T, b: T): number => (name(a) < name(b) ? -1 : name(a) > name(b) ? 1 : 0);
-
 export const kinds: Record<string, string> = {
   "": "service",
   "connect-proxy": "proxy",

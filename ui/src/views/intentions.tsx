@@ -30,7 +30,7 @@ function Action({ allow }: { allow: boolean }): JSX.Element {
 }
 
 // The first of the list (which comes in order of precedence) that is about these two: what the servers go by.
-export function decider(list: Intention[], source: string, destination: string): Intention | undefined {
+function decider(list: Intention[], source: string, destination: string): Intention | undefined {
   const wanted = destination.toLowerCase();
   return list.find(
     (i) =>
@@ -72,6 +72,7 @@ function Question(): JSX.Element {
   const by = allowed === undefined ? undefined : decider(list ?? [], source, destination);
   return (
     <div class="question">
+      <ServiceNames />
       <span class="asked">
         May <ServiceInput label="Source" value={source} set={(v) => setQuery({ source: v })} /> connect to <ServiceInput label="Destination" value={destination} set={(v) => setQuery({ destination: v })} />?
       </span>
@@ -170,19 +171,21 @@ export function IntentionsOf({ name }: { name: string }): JSX.Element {
 
 // ---- one ----
 
-function ServiceInput({ label, value, set }: { label: string; value: string; set: (value: string) => void }): JSX.Element {
-  const id = useId();
+const NAMES = "service-names"; // the list of a view
+
+function ServiceNames(): JSX.Element {
   const services = useLive<ServiceSummary[]>("internal/ui/services").data ?? [];
   return (
-    <>
-      <input type="text" class="mono" aria-label={label} placeholder="service" value={value} list={id} spellcheck={false} autocomplete="off" onInput={(event) => set(event.currentTarget.value)} />
-      <datalist id={id}>
-        {services.slice(0, 2000).map((s) => (
-          <option key={s.Name} value={s.Name} />
-        ))}
-      </datalist>
-    </>
+    <datalist id={NAMES}>
+      {services.slice(0, 2000).map((s) => (
+        <option key={s.Name} value={s.Name} />
+      ))}
+    </datalist>
   );
+}
+
+function ServiceInput({ label, value, set }: { label: string; value: string; set: (value: string) => void }): JSX.Element {
+  return <input type="text" class="mono" aria-label={label} placeholder="service" value={value} list={NAMES} spellcheck={false} autocomplete="off" onInput={(event) => set(event.currentTarget.value)} />;
 }
 
 const fresh: Intention = { ID: "", Description: "", SourceNS: "default", SourceName: "", DestinationNS: "default", DestinationName: "", SourceType: "consul", Action: "deny", Meta: {}, Precedence: 0 };
@@ -280,6 +283,7 @@ export function IntentionView({ id }: { id: string }): JSX.Element {
         )
       }
     >
+      <ServiceNames />
       <div class="field">
         <span class="label">Source</span>
         <ServiceInput label="Source" value={i.SourceName} set={(v) => set({ SourceName: v })} />

@@ -1,7 +1,7 @@
 // Policies of access control: list, read, create, edit, clone, delete.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { arg, request } from "../lib/api";
+import { arg, putJson, request } from "../lib/api";
 import { AclList, MANAGEMENT, useRecord } from "../lib/acl";
 import { Commands } from "../lib/commands";
 import { Editor } from "../lib/editor";
@@ -49,7 +49,6 @@ export function PolicyView({ id }: { id: string }): JSX.Element {
   const set = (change: Partial<AclPolicy>): void => setDraft({ ...p, ...change });
   const fixed = p.ID === MANAGEMENT;
 
-  const write = async (body: AclPolicy, path: string): Promise<AclPolicy> => JSON.parse((await request(path, { method: "PUT", body })).text) as AclPolicy;
   return (
     <RecordEditor
       view="policies"
@@ -63,7 +62,7 @@ export function PolicyView({ id }: { id: string }): JSX.Element {
       undo={() => setDraft(null)}
       fixed={fixed ? "This policy comes with the cluster and allows everything; its rules cannot be changed." : undefined}
       save={async () => {
-        const done = await write(p, isNew ? "acl/policy" : `acl/policy/${arg(id)}`);
+        const done = await putJson<AclPolicy>(isNew ? "acl/policy" : `acl/policy/${arg(id)}`, p);
         setDraft((d) => (d === p ? null : d)); // typed meanwhile: kept
         return isNew ? to("policies", [done.ID]) : null;
       }}
@@ -71,7 +70,7 @@ export function PolicyView({ id }: { id: string }): JSX.Element {
         isNew
           ? undefined
           : async () => {
-              const done = await write({ ...fresh, Name: `${p.Name}-copy-${Date.now().toString(36)}`, Description: p.Description, Rules: p.Rules, Datacenters: p.Datacenters }, "acl/policy");
+              const done = await putJson<AclPolicy>("acl/policy", { ...fresh, Name: `${p.Name}-copy-${Date.now().toString(36)}`, Description: p.Description, Rules: p.Rules, Datacenters: p.Datacenters });
               return to("policies", [done.ID]);
             }
       }

@@ -1,7 +1,7 @@
 // Roles of access control: list, read, create, edit, clone, delete.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { arg, request } from "../lib/api";
+import { arg, putJson, request } from "../lib/api";
 import { AclList, Identities, Links, useRecord } from "../lib/acl";
 import { Commands } from "../lib/commands";
 import { RecordEditor } from "../lib/records";
@@ -46,7 +46,6 @@ export function RoleView({ id }: { id: string }): JSX.Element {
   if (!stored && !draft) return <Waiting live={live} what="the role" />;
   const r = draft ?? stored!;
   const set = (change: Partial<AclRole>): void => setDraft({ ...r, ...change });
-  const write = async (body: AclRole, path: string): Promise<AclRole> => JSON.parse((await request(path, { method: "PUT", body })).text) as AclRole;
   return (
     <RecordEditor
       view="roles"
@@ -59,7 +58,7 @@ export function RoleView({ id }: { id: string }): JSX.Element {
       error={live.error}
       undo={() => setDraft(null)}
       save={async () => {
-        const done = await write(r, isNew ? "acl/role" : `acl/role/${arg(id)}`);
+        const done = await putJson<AclRole>(isNew ? "acl/role" : `acl/role/${arg(id)}`, r);
         setDraft((d) => (d === r ? null : d)); // typed meanwhile: kept
         return isNew ? to("roles", [done.ID]) : null;
       }}
@@ -67,7 +66,7 @@ export function RoleView({ id }: { id: string }): JSX.Element {
         isNew
           ? undefined
           : async () => {
-              const done = await write({ ...fresh, Name: `${r.Name}-copy-${Date.now().toString(36)}`, Description: r.Description, Policies: r.Policies, ServiceIdentities: r.ServiceIdentities }, "acl/role");
+              const done = await putJson<AclRole>("acl/role", { ...fresh, Name: `${r.Name}-copy-${Date.now().toString(36)}`, Description: r.Description, Policies: r.Policies, ServiceIdentities: r.ServiceIdentities });
               return to("roles", [done.ID]);
             }
       }

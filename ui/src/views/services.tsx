@@ -12,7 +12,7 @@ import type { ServiceSummary } from "../lib/types";
 import { Cell, HeadCell, VirtualList } from "../lib/virtual";
 import { Chips, Empty, FilterBox, Head, Link, Select, Tags, Trouble, Waiting } from "../lib/widgets";
 
-export const levelOf = (s: ServiceSummary): Level =>
+const levelOf = (s: ServiceSummary): Level =>
   s.ChecksCritical > 0 ? "critical" : s.ChecksWarning > 0 ? "warning" : s.ChecksPassing > 0 ? "passing" : "none";
 
 const order: Record<Level, number> = { critical: 0, warning: 1, none: 2, passing: 3 };

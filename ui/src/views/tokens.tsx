@@ -1,7 +1,7 @@
 // Tokens of access control: list, read, create, edit, clone, delete.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { arg, getJson, request } from "../lib/api";
+import { arg, putJson, request } from "../lib/api";
 import { AclList, ANONYMOUS, Identities, Links, useRecord } from "../lib/acl";
 import { Commands } from "../lib/commands";
 import { Editor } from "../lib/editor";
@@ -82,7 +82,7 @@ export function TokenView({ id }: { id: string }): JSX.Element {
 
   const save = async (): Promise<string | null> => {
     const body = { ...t, ...(isNew && ttl ? { ExpirationTTL: ttl } : {}) };
-    const done = JSON.parse((await request(isNew ? "acl/token" : `acl/token/${arg(id)}`, { method: "PUT", body })).text) as AclToken;
+    const done = await putJson<AclToken>(isNew ? "acl/token" : `acl/token/${arg(id)}`, body);
     setDraft((d) => (d === t ? null : d)); // typed meanwhile: kept
     return isNew ? to("tokens", [done.AccessorID]) : null;
   };
@@ -99,7 +99,7 @@ export function TokenView({ id }: { id: string }): JSX.Element {
       undo={() => setDraft(null)}
       fixed={legacy ? "A token of the old system (before Consul 1.4): it can be read here and deleted, and upgraded by “consul acl token update -upgrade-legacy”." : undefined}
       save={save}
-      clone={isNew || legacy ? undefined : async () => to("tokens", [(await getJson<AclToken>(`acl/token/${arg(id)}/clone`, { method: "PUT", body: { Description: `Copy of ${t.Description || id}` } })).AccessorID])}
+      clone={isNew || legacy ? undefined : async () => to("tokens", [(await putJson<AclToken>(`acl/token/${arg(id)}/clone`, { Description: `Copy of ${t.Description || id}` })).AccessorID])}
       remove={
         isNew || id === ANONYMOUS
           ? undefined
