@@ -196,6 +196,17 @@ def test_role_from_beginning_to_end(browser, secured):
     assert [r for r in read(secured, "acl/roles") if r["Name"].startswith("operators-copy")] == []
 
 
+def test_a_cloned_role_may_the_same(browser, secured):
+    identities = {"NodeIdentities": [{"NodeName": "web-1", "Datacenter": "dc1"}], "ServiceIdentities": [{"ServiceName": "billing"}]}
+    role = put(secured.servers[0], "acl/role", json.dumps(dict(identities, Name="of-nodes")), "root")
+    open_as(browser, secured, "roles/" + role["ID"])
+    browser.run("""
+        await page.getByRole("button", {name: "Clone"}).click();
+        await page.getByRole("heading", {name: /of-nodes-copy/}).waitFor();""")
+    copy = [r for r in read(secured, "acl/roles") if r["Name"].startswith("of-nodes-copy")][0]
+    assert {k: copy[k] for k in identities} == {k: role[k] for k in identities}
+
+
 def test_changes_by_others_appear(browser, secured):
     open_as(browser, secured, "policies")
     browser.run('await page.getByRole("link", {name: "checkout-write"}).waitFor()')

@@ -66,7 +66,7 @@ export function RoleView({ id }: { id: string }): JSX.Element {
         isNew
           ? undefined
           : async () => {
-              const done = await putJson<AclRole>("acl/role", { ...fresh, Name: `${r.Name}-copy-${Date.now().toString(36)}`, Description: r.Description, Policies: r.Policies, ServiceIdentities: r.ServiceIdentities });
+              const done = await putJson<AclRole>("acl/role", { ...fresh, Name: `${r.Name}-copy-${Date.now().toString(36)}`, Description: r.Description, Policies: r.Policies, ServiceIdentities: r.ServiceIdentities, NodeIdentities: r.NodeIdentities });
               return to("roles", [done.ID]);
             }
       }
