@@ -355,12 +355,12 @@ def old_token(server, name, rules, kind="client"):
 
 
 def held_back(agents, binary, holder, **more):
-    """A server with access control, and one without that keeps it in the old system. They begin together, and the first is the
-    quicker to want to lead."""
+    """A server with access control, and one without that keeps it in the old system. The first leads: the second does
+    not bootstrap (one server may find the other's peers and leave the bootstrap to it), and is slower to want to lead."""
     access = dict(acl(token_ttl="1s", policy_ttl="1s"), **more)
     s1 = agents(binary, name="s1", config={"acl": access, "primary_datacenter": "dc1", "bootstrap_expect": 2, "performance": {"raft_multiplier": 3}})
     # its default policy shows in what it tells client agents of old tokens, access control or not
-    s2 = agents(holder, name="s2", config={"acl": {"enabled": False, "default_policy": "deny"}, "bootstrap_expect": 2, "performance": {"raft_multiplier": 10}})
+    s2 = agents(holder, name="s2", config={"acl": {"enabled": False, "default_policy": "deny"}, "bootstrap_expect": 0, "performance": {"raft_multiplier": 10}})
     for agent, other in ((s1, s2), (s2, s1)):
         agent.configure(dict(agent.conf, retry_join=[other.ip], retry_interval="1s"))
         agent.launch()
