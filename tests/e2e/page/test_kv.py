@@ -116,6 +116,7 @@ def test_folder_deleted_with_its_count(browser, cluster):
         await page.getByRole("dialog").waitFor({state: "detached"});
         // The question is about the folder that is shown: it goes when that does.
         await page.getByRole("link", {name: "3/", exact: true}).click();
+        await page.getByRole("link", {name: "x", exact: true}).waitFor();
         await page.getByRole("button", {name: "Delete folder"}).click();
         await page.getByRole("button", {name: "Delete 1 key"}).waitFor();
         await page.goBack();
