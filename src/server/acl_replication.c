@@ -11,44 +11,37 @@
 #include "base/time.h"
 #include "server/acl_replication_kind.h"
 #include "server/agent_tokens.h"
+#include "server/replication.h"
 #include "server/server_room.h"
 
 #define DELETIONS_MOST 4096
-#define BACKOFF_MOST (64 * SECOND)
 #define ENTRY_PERIOD (10 * MILLISECOND)
 
 struct replica_loop {
+    struct replication base;
     struct acl_replication *all;
     const struct replica_kind *kind;
-    struct loop_timer timer;
-    void (*next)(struct replica_loop *l); /* what the timer goes on with */
-    bool on, calling;
-    unsigned generation; /* what belongs to an earlier life is ignored */
-    struct replica_rate rate;
-    unsigned failures;
-    uint64_t last_index, remote_index;
-    int64_t started; /* of what is measured */
-
-    struct arena arena; /* of the round */
     struct replica_request request;
-    struct call call;
-    struct answer *listed, *fetched;
+    int64_t started; /* with the entries; monotonic */
     struct replica_diff diff;
     struct list objects; /* const void *: what is to be written */
     uint32_t done;       /* of the deletions or objects */
+    uint32_t proposed;
 };
 
 struct acl_replication {
     struct server *server;
     struct replica_loop loops[REPLICA_KINDS];
-    bool on, legacy, closed;
+    bool on, legacy;
     struct acl_replication_status status;
 };
 
-static void round_begin(struct replica_loop *l);
-static void deletions_next(struct replica_loop *l);
+static replication_step deletions_next, updates_next;
 static void updates_begin(struct replica_loop *l);
-static void updates_next(struct replica_loop *l);
+
+static struct replica_loop *of(struct replication *base) {
+    return CONTAINER_OF(base, struct replica_loop, base);
+}
 
 /* ---- the end of a round ---- */
 
@@ -57,68 +50,22 @@ static struct timestamp now_rounded(void) {
     return timestamp_from_unix_ns((time_now_wall() + SECOND / 2) / SECOND * SECOND);
 }
 
-static void forget_round(struct replica_loop *l) {
-    answer_release(l->listed);
-    answer_release(l->fetched);
-    l->listed = l->fetched = NULL;
-    l->diff = (struct replica_diff){0};
-    l->objects = LIST_NIL;
-    l->done = 0;
-    arena_free(&l->arena);
-    l->arena = ARENA_INIT;
-}
-
-static void wait_then(struct replica_loop *l, int64_t wait, void (*next)(struct replica_loop *l)) {
-    l->next = next;
-    loop_timer_set(&l->timer, wait);
-}
-
-static void round_again(struct replica_loop *l, int64_t wait) {
-    forget_round(l);
-    int64_t turn = replica_rate_take(&l->rate, SECOND, time_now_monotonic());
-    wait_then(l, turn > wait ? turn : wait, round_begin);
+static void log_failure(const struct replication *base, struct str why) {
+    const struct replica_kind *kind = CONTAINER_OF(base, const struct replica_loop, base)->kind;
+    log_at(LOG_WARN, kind->logger, kind->failed, LOG_S("error", why));
 }
 
 static void failed(struct replica_loop *l, const char *what, struct str why) {
-    struct arena arena = ARENA_INIT;
-    struct str text = str_format(&arena, "%s" STR_FMT, what, STR_ARG(why));
-    if (!atomic_load(&l->all->server->stopping)) {
-        log_at(LOG_WARN, l->kind->logger, l->kind->failed, LOG_S("error", text));
-    }
-    arena_free(&arena);
-    l->last_index = 0;
-    l->failures++;
     l->all->status.last_error = now_rounded();
-    round_again(l, l->kind->backs_off ? replica_backoff(l->failures, BACKOFF_MOST) : 0);
+    replication_failed(&l->base, str_format(&l->base.arena, "%s" STR_FMT, what, STR_ARG(why)));
 }
 
 static void succeeded(struct replica_loop *l) {
     struct acl_replication_status *status = &l->all->status;
-    log_at(LOG_DEBUG, l->kind->logger, l->kind->completed, LOG_I("index", l->remote_index));
-    l->last_index = l->remote_index;
-    l->failures = 0;
-    l->kind->set_index(status, l->remote_index);
+    log_at(LOG_DEBUG, l->kind->logger, l->kind->completed, LOG_I("index", l->base.remote_index));
+    l->kind->set_index(status, l->base.remote_index);
     status->last_success = now_rounded();
-    round_again(l, 0);
-}
-
-/* ---- asking the primary ---- */
-
-static void ask(struct replica_loop *l, const struct endpoint *endpoint,
-                void (*done)(struct call *)) {
-    l->call = (struct call){
-        .endpoint = endpoint, .arena = &l->arena, .request = &l->request, .done = done, .owner = l};
-    l->started = time_now_monotonic();
-    l->calling = true;
-    call_start(l->all->server, &l->call);
-}
-
-static struct replica_asked asked(struct replica_loop *l) {
-    const struct server *s = l->all->server;
-    return (struct replica_asked){
-        .datacenter = s->options.acl.primary_datacenter,
-        .options = {.token = agent_token(s->tokens, AGENT_TOKEN_REPLICATION, &l->arena),
-                    .allow_stale = true}};
+    replication_succeeded(&l->base);
 }
 
 /* ---- comparing ---- */
@@ -135,106 +82,90 @@ static void log_diff(const struct replica_loop *l) {
     }
 }
 
-static bool compare(struct replica_loop *l) {
-    struct error e = ERROR_IN(&l->arena);
+static bool compare(struct replica_loop *l, const void *reply) {
+    struct replication *base = &l->base;
+    struct error e = ERROR_IN(&base->arena);
     struct store_read read;
     struct list local, remote;
-    if (!store_read_begin(l->all->server->store, &read, &l->arena, NULL, &e)) {
+    if (!store_read_begin(base->server->store, &read, &base->arena, NULL, &e)) {
         failed(l, "failed to retrieve local state: ", e.text);
         return false;
     }
     l->kind->list_local(&read, &local);
     store_read_end(&read);
-    l->kind->list_remote(l->listed->reply, &remote, &l->arena);
+    l->kind->list_remote(reply, &remote, &base->arena);
     log_at(LOG_DEBUG, l->kind->logger, "finished fetching acls", LOG_I("amount", remote.len));
-    if (l->remote_index < l->last_index) {
+    if (base->remote_index < base->last_index) {
         log_at(LOG_WARN, l->kind->logger,
                "ACL replication remote index moved backwards, forcing a full ACL sync",
-               LOG_I("from", l->last_index), LOG_I("to", l->remote_index));
-        l->last_index = 0;
+               LOG_I("from", base->last_index), LOG_I("to", base->remote_index));
+        base->last_index = 0;
     }
     log_at(LOG_DEBUG, l->kind->logger, "acl replication", LOG_I("local", local.len),
            LOG_I("remote", remote.len));
-    replica_diff(&local, &remote, l->last_index, &l->arena, &l->diff);
+    replica_diff(&local, &remote, base->last_index, &base->arena, &l->diff);
     log_diff(l);
     return true;
 }
 
-static void listed(struct call *c) {
-    struct replica_loop *l = c->owner;
-    l->calling = false;
-    l->listed = c->answer;
-    c->answer = NULL;
-    metric_since(l->kind->metric_fetch, l->started);
-    if (error_is_set(&l->listed->error)) {
-        struct str why = str_copy(&l->arena, l->listed->error.text);
-        failed(l, l->kind->list_failed, why);
+static void listed(struct replication *base, const struct answer *a) {
+    struct replica_loop *l = of(base);
+    metric_since(l->kind->metric_fetch, base->asked);
+    if (error_is_set(&a->error)) {
+        failed(l, l->kind->list_failed, a->error.text);
         return;
     }
-    l->remote_index = l->listed->meta.index;
-    if (compare(l)) {
+    base->remote_index = a->meta.index;
+    if (compare(l, a->reply)) {
         l->done = 0;
         l->started = time_now_monotonic();
-        deletions_next(l);
+        deletions_next(base);
     }
 }
 
-static void round_begin(struct replica_loop *l) {
-    if (!agent_token_is_set(l->all->server->tokens, AGENT_TOKEN_REPLICATION)) {
-        round_again(l, SECOND);
+static struct replica_asked asked(struct replica_loop *l) {
+    struct replica_asked a = {.datacenter = replication_primary(&l->base),
+                              .options = replication_options(&l->base)};
+    a.options.allow_stale = true;
+    return a;
+}
+
+static void round_begin(struct replication *base) {
+    struct replica_loop *l = of(base);
+    if (!agent_token_is_set(base->server->tokens, AGENT_TOKEN_REPLICATION)) {
+        replication_again(base, SECOND);
         return;
     }
     struct replica_asked a = asked(l);
-    a.options.min_query_index = l->last_index;
     l->kind->ask_list(&l->request, &a);
-    ask(l, l->kind->list, listed);
+    replication_ask(base, l->kind->list, &l->request, listed);
 }
 
 /* ---- entries ---- */
 
-struct replica_entry {
-    struct raft_proposal proposal;
-    struct replica_loop *loop;
-    unsigned generation;
-    const char *failed;
-    uint32_t count;
-    void (*next)(struct replica_loop *l);
-};
-
-static void applied(struct raft_proposal *p, const struct raft_outcome *outcome) {
-    struct replica_entry *entry = CONTAINER_OF(p, struct replica_entry, proposal);
-    struct replica_loop *l = entry->loop;
-    const struct error *e = &outcome->error;
-    server_publish(l->all->server, NULL);
-    if (!error_is_set(e) && outcome->result != NULL &&
-        outcome->result->kind == STORE_RESULT_ERROR) {
-        e = &outcome->result->error;
+static void advance(struct replica_loop *l, const struct raft_outcome *outcome, const char *problem,
+                    replication_step *next) {
+    struct str why = replication_problem(outcome);
+    if (why.data != NULL) {
+        failed(l, problem, why);
+    } else {
+        l->done += l->proposed;
+        replication_wait(&l->base, ENTRY_PERIOD, next);
     }
-    if (l->on && entry->generation == l->generation) {
-        if (error_is_set(e)) {
-            failed(l, entry->failed, e->text);
-        } else {
-            l->done += entry->count;
-            wait_then(l, ENTRY_PERIOD, entry->next);
-        }
-    }
-    mem_free(entry);
 }
 
-static void propose(struct replica_loop *l, struct buf *bytes, uint32_t count, const char *what,
-                    void (*next)(struct replica_loop *l)) {
-    struct replica_entry *entry = MEM_NEW(struct replica_entry);
-    entry->loop = l;
-    entry->generation = l->generation;
-    entry->failed = what;
-    entry->count = count;
-    entry->next = next;
-    entry->proposal.done = applied;
-    entry->proposal.entry = *bytes;
-    raft_driver_propose(l->all->server->driver, &entry->proposal);
+static void deleted(struct replication *base, const struct raft_outcome *outcome) {
+    struct replica_loop *l = of(base);
+    advance(l, outcome, l->kind->delete_failed, deletions_next);
 }
 
-static void deletions_next(struct replica_loop *l) {
+static void updated(struct replication *base, const struct raft_outcome *outcome) {
+    struct replica_loop *l = of(base);
+    advance(l, outcome, l->kind->update_failed, updates_next);
+}
+
+static void deletions_next(struct replication *base) {
+    struct replica_loop *l = of(base);
     const struct list *all = &l->diff.deletions;
     if (l->done == all->len) {
         if (all->len > 0) {
@@ -248,14 +179,15 @@ static void deletions_next(struct replica_loop *l) {
         log_at(LOG_DEBUG, l->kind->logger, "acl replication - performing deletions");
     }
     uint32_t most = l->kind->one_by_one ? 1 : DELETIONS_MOST;
-    uint32_t count = all->len - l->done < most ? all->len - l->done : most;
-    struct list part = {&LIST_AT(*all, struct str, l->done), count, true};
+    l->proposed = all->len - l->done < most ? all->len - l->done : most;
+    struct list part = {&LIST_AT(*all, struct str, l->done), l->proposed, true};
     struct buf bytes = BUF_INIT;
     l->kind->encode_deletions(&bytes, &part);
-    propose(l, &bytes, count, l->kind->delete_failed, deletions_next);
+    replication_propose(base, bytes, deleted);
 }
 
-static void updates_next(struct replica_loop *l) {
+static void updates_next(struct replication *base) {
+    struct replica_loop *l = of(base);
     size_t size;
     if (l->done == l->objects.len) {
         if (l->objects.len > 0) {
@@ -266,13 +198,13 @@ static void updates_next(struct replica_loop *l) {
         return;
     }
     uint32_t count = replica_batch(&l->objects, l->done, l->kind->size_of, &size);
-    count = l->kind->one_by_one ? 1 : count;
-    struct list part = {&LIST_AT(l->objects, const void *, l->done), count, true};
+    l->proposed = l->kind->one_by_one ? 1 : count;
+    struct list part = {&LIST_AT(l->objects, const void *, l->done), l->proposed, true};
     struct buf bytes = BUF_INIT;
     l->kind->encode_updates(&bytes, &part);
     log_at(LOG_DEBUG, l->kind->logger, "acl replication - upserted batch",
-           LOG_I("number_upserted", count), LOG_I("batch_size", size));
-    propose(l, &bytes, count, l->kind->update_failed, updates_next);
+           LOG_I("number_upserted", l->proposed), LOG_I("batch_size", size));
+    replication_propose(base, bytes, updated);
 }
 
 static void updates_write(struct replica_loop *l) {
@@ -281,21 +213,17 @@ static void updates_write(struct replica_loop *l) {
     }
     l->started = time_now_monotonic();
     l->done = 0;
-    updates_next(l);
+    updates_next(&l->base);
 }
 
-static void fetched(struct call *c) {
-    struct replica_loop *l = c->owner;
-    struct error e = ERROR_IN(&l->arena);
-    l->calling = false;
-    l->fetched = c->answer;
-    c->answer = NULL;
-    if (error_is_set(&l->fetched->error)) {
-        struct str why = str_copy(&l->arena, l->fetched->error.text);
-        failed(l, l->kind->fetch_failed, why);
+static void fetched(struct replication *base, const struct answer *a) {
+    struct replica_loop *l = of(base);
+    struct error e = ERROR_IN(&base->arena);
+    if (error_is_set(&a->error)) {
+        failed(l, l->kind->fetch_failed, a->error.text);
         return;
     }
-    if (!l->kind->take_fetched(l->fetched->reply, &l->objects, &l->arena, &e)) {
+    if (!l->kind->take_fetched(a->reply, &l->objects, &base->arena, &e)) {
         failed(l, "", e.text);
         return;
     }
@@ -307,7 +235,7 @@ static void fetched(struct call *c) {
 static void updates_begin(struct replica_loop *l) {
     const struct list *updates = &l->diff.updates;
     if (updates->len == 0 || l->kind->fetch == NULL) { /* the list had all of it */
-        l->objects = LIST_NEW(&l->arena, const void *, updates->len);
+        l->objects = LIST_NEW(&l->base.arena, const void *, updates->len);
         for (uint32_t i = 0; i < updates->len; i++) {
             LIST_AT(l->objects, const void *, i) = LIST_AT(*updates, struct replica, i).object;
         }
@@ -315,47 +243,35 @@ static void updates_begin(struct replica_loop *l) {
         return;
     }
     struct replica_asked a = asked(l);
-    a.ids = LIST_NEW(&l->arena, struct str, updates->len);
+    a.ids = LIST_NEW(&l->base.arena, struct str, updates->len);
     for (uint32_t i = 0; i < updates->len; i++) {
         LIST_AT(a.ids, struct str, i) = LIST_AT(*updates, struct replica, i).id;
     }
     l->kind->ask_fetch(&l->request, &a);
-    ask(l, l->kind->fetch, fetched);
+    replication_ask(&l->base, l->kind->fetch, &l->request, fetched);
 }
 
 /* ---- life ---- */
 
-static void loop_start_now(struct replica_loop *l) {
-    l->on = true;
-    l->generation++;
-    l->failures = 0;
-    l->last_index = 0;
-    l->rate = (struct replica_rate){0};
-    log_at(LOG_INFO, "agent.leader", "started routine",
-           LOG_S("routine", str_from(l->kind->routine)));
-    log_at(LOG_INFO, l->kind->started_by, l->kind->started);
-    round_again(l, 0);
+static void begun(struct replication *base) {
+    const struct replica_kind *kind = of(base)->kind;
+    log_at(LOG_INFO, kind->started_by, kind->started);
 }
 
-static void loop_end(struct replica_loop *l) {
-    if (!l->on) {
-        return;
-    }
-    log_at(LOG_DEBUG, "agent.leader", "stopping routine",
-           LOG_S("routine", str_from(l->kind->routine)));
-    l->on = false;
-    loop_timer_stop(&l->timer);
-    if (l->calling) {
-        call_cancel(&l->call, NULL); /* it goes to another datacenter, never to the core */
-        l->calling = false;
-    }
-    forget_round(l);
-}
-
-static void timer_fired(struct loop_timer *timer) {
-    struct replica_loop *l = timer->owner;
-    l->next(l);
-}
+static const struct replication_plan plan = {
+    .period = SECOND,
+    .backoff_first = 2 * SECOND,
+    .backoff_most = 64 * SECOND,
+    .begun = begun,
+    .round = round_begin,
+    .log_failure = log_failure,
+};
+static const struct replication_plan legacy_plan = {
+    .period = SECOND,
+    .begun = begun,
+    .round = round_begin,
+    .log_failure = log_failure,
+};
 
 void acl_replication_start(struct acl_replication *r, bool legacy) {
     const struct acl_options *acl = &r->server->options.acl;
@@ -380,20 +296,20 @@ void acl_replication_start(struct acl_replication *r, bool legacy) {
         .last_error = r->status.last_error,
     };
     if (legacy) {
-        loop_start_now(&r->loops[REPLICA_LEGACY]);
+        replication_enable(&r->loops[REPLICA_LEGACY].base, true);
         return;
     }
-    loop_start_now(&r->loops[REPLICA_POLICIES]);
-    loop_start_now(&r->loops[REPLICA_ROLES]);
+    replication_enable(&r->loops[REPLICA_POLICIES].base, true);
+    replication_enable(&r->loops[REPLICA_ROLES].base, true);
     if (acl->token_replication) {
-        loop_start_now(&r->loops[REPLICA_TOKENS]);
+        replication_enable(&r->loops[REPLICA_TOKENS].base, true);
     }
 }
 
 void acl_replication_stop(struct acl_replication *r) {
     r->on = false;
     for (int kind = 0; kind < REPLICA_KINDS; kind++) {
-        loop_end(&r->loops[kind]);
+        replication_enable(&r->loops[kind].base, false);
     }
     r->status = (struct acl_replication_status){.last_success = r->status.last_success,
                                                 .last_error = r->status.last_error};
@@ -415,19 +331,16 @@ struct acl_replication *acl_replication_new(struct server *s) {
         struct replica_loop *l = &r->loops[kind];
         l->all = r;
         l->kind = &replica_kinds[kind];
-        loop_timer_init(&s->core, &l->timer, timer_fired, l);
+        replication_init(&l->base, s, kind == REPLICA_LEGACY ? &legacy_plan : &plan,
+                         l->kind->routine);
     }
     return r;
 }
 
 void acl_replication_close(struct acl_replication *r) {
-    if (r->closed) {
-        return;
-    }
     acl_replication_stop(r);
-    r->closed = true;
     for (int kind = 0; kind < REPLICA_KINDS; kind++) {
-        loop_timer_close(&r->loops[kind].timer, NULL);
+        replication_close(&r->loops[kind].base);
     }
 }
 

@@ -4,11 +4,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "base/time.h"
 
 #define BATCH_SIZE ((size_t)256 << 10)
-#define BACKOFF_FIRST (2 * SECOND)
-#define RATE_BURST 5
 
 /* ---- what differs ---- */
 
@@ -120,23 +117,4 @@ uint32_t replica_batch(const struct list *objects, uint32_t from,
         count++;
     }
     return count;
-}
-
-/* ---- time ---- */
-
-int64_t replica_backoff(unsigned failures, int64_t most) {
-    int64_t wait = BACKOFF_FIRST;
-    for (unsigned i = 1; i < failures && wait < most; i++) {
-        wait *= 2;
-    }
-    return failures == 0 ? 0 : wait;
-}
-
-int64_t replica_rate_take(struct replica_rate *r, int64_t period, int64_t now) {
-    if (r->at < now) {
-        r->at = now;
-    }
-    r->at += period;
-    int64_t wait = r->at - now - RATE_BURST * period;
-    return wait > 0 ? wait : 0;
 }

@@ -31,14 +31,5 @@ size_t replica_token_size(const struct acl_token *t);
  * at least one. *size: of all of them. */
 uint32_t replica_batch(const struct list *objects, uint32_t from,
                        size_t (*size_of)(const void *object), size_t *size);
-/* How long to wait after the n-th failure in a row: 2 s, doubled each time, at most `most`. */
-int64_t replica_backoff(unsigned failures, int64_t most);
-
-/* One round a period, of which five may have been saved up. */
-struct replica_rate {
-    int64_t at; /* monotonic: when the bucket will be full again */
-};
-/* How long until the next round may begin, which is then counted. */
-int64_t replica_rate_take(struct replica_rate *r, int64_t period, int64_t now);
 
 #endif

@@ -261,7 +261,7 @@ static void legacy_set(struct buf *out, const struct list *objects) {
     .completed = "ACL replication completed through remote index",                                 \
     .fetch_failed = "failed to retrieve ACL " type " updates: ",                                   \
     .metric_fetch = "leader.replication.acl." type ".fetch",                                       \
-    .metric_apply = "leader.replication.acl." type ".apply", .backs_off = true
+    .metric_apply = "leader.replication.acl." type ".apply"
 #define PLURAL_TEXTS(types)                                                                        \
     .list_failed = "failed to retrieve remote ACL " types ": ",                                    \
     .delete_failed = "failed to delete local ACL " types ": ",                                     \

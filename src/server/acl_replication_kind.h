@@ -31,7 +31,6 @@ struct replica_kind {
     const char *logger, *routine, *started, *started_by;
     const char *failed, *completed, *list_failed, *fetch_failed, *delete_failed, *update_failed;
     const char *metric_fetch, *metric_apply;
-    bool backs_off;                      /* after a failure */
     bool one_by_one;                     /* an entry for each change */
     bool skips;                          /* those of the old kind, which have no ID yet */
     const struct endpoint *list, *fetch; /* fetch NULL: the list has all of it */

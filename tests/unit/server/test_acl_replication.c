@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "server/acl_replication_diff.h"
+#include "server/replication.h"
 #include "store/acl.h"
 
 static struct list replicas(struct arena *arena, const struct replica *items, uint32_t len) {
@@ -190,8 +191,8 @@ static void test_batches(void **state) {
 static void test_time(void **state) {
     static const int64_t waits[] = {0, 2, 4, 8, 16, 32, 64, 64, 64};
     for (unsigned i = 0; i < COUNT_OF(waits); i++)
-        assert_int_equal(replica_backoff(i, 64 * SECOND), waits[i] * SECOND);
-    assert_int_equal(replica_backoff(1000000, 64 * SECOND), 64 * SECOND);
+        assert_int_equal(replica_backoff(i, 2 * SECOND, 64 * SECOND), waits[i] * SECOND);
+    assert_int_equal(replica_backoff(1000000, 2 * SECOND, 64 * SECOND), 64 * SECOND);
 
     struct replica_rate rate = {0};
     int64_t now = 1000 * SECOND;
