@@ -172,14 +172,14 @@ static int64_t hundredths(float weight) {
     return number_i64_of(round((double)(weight * 100.0f)));
 }
 
-static float of_hundredths(int64_t n) {
-    return (float)n / 100.0f;
+float service_split_weight(float weight) {
+    return (float)hundredths(weight) / 100.0f;
 }
 
 static void splitter_normalize(struct service_splitter *splitter) {
     for (uint32_t i = 0; i < splitter->splits.len; i++) {
         struct service_split *s = &LIST_AT(splitter->splits, struct service_split, i);
-        s->weight = of_hundredths(hundredths(s->weight));
+        s->weight = service_split_weight(s->weight);
     }
 }
 
@@ -219,7 +219,7 @@ static bool splitter_validate(const struct service_splitter *splitter, struct ar
     map_free(&seen);
     if (ok && sum != 10000)
         ok = error_set(e, ERROR_INTERNAL, "the sum of all split weights must be 100, not %f",
-                       (double)of_hundredths((int64_t)sum));
+                       (double)((float)(int64_t)sum / 100.0f));
     return ok;
 }
 

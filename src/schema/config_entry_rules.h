@@ -13,6 +13,8 @@
 void config_entry_normalize(struct config_entry *entry, struct arena *arena);
 /* After normalising. ERROR_INTERNAL with the peer's text. */
 bool config_entry_validate(const struct config_entry *entry, struct arena *arena, struct error *e);
+/* A weight of 100, with two decimals. */
+float service_split_weight(float weight);
 /* config_gateway_rules.c */
 void ingress_gateway_normalize(struct ingress_gateway *gateway, struct arena *arena);
 bool ingress_gateway_validate(const struct ingress_gateway *gateway, struct arena *arena,

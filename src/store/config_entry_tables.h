@@ -33,16 +33,18 @@ struct config_change {
  */
 bool config_graph_check(struct store_read *r, const struct config_change *change, struct error *e);
 
-/* ---- chain.c ---- */
+/* ---- chain.c (compiled chains for others: store/chain.h) ---- */
 
-struct chain {
+struct chain_facts {
     struct str protocol;       /* of all services reached; lower case */
     bool starts_with_resolver; /* neither router nor splitter */
 };
-/* Compiles the discovery chain of a service as far as it decides whether it makes sense. change:
- * or NULL. False with the text of fsm.md 5.7. */
-bool chain_compile(struct store_read *r, const struct config_change *change, struct str service,
-                   struct chain *chain, struct error *e);
+/* Whether the discovery chain of a service makes sense, once the change (or NULL) is made. False
+ * with the text of fsm.md 5.7. */
+bool chain_check(struct store_read *r, const struct config_change *change, struct str service,
+                 struct chain_facts *facts, struct error *e);
+
+/* ---- chain_entries.c ---- */
 
 /* The protocol that a service itself has, lower case: of its service-defaults (in this spelling),
  * or without those of proxy-defaults, or tcp. */

@@ -18,7 +18,7 @@ struct graph {
 
 struct checked_chain {
     struct str service;
-    struct chain chain;
+    struct chain_facts chain;
 };
 
 static void add_chain(struct graph *g, struct str service) {
@@ -102,7 +102,7 @@ static bool check_listener(struct graph *g, const struct ingress_listener *liste
                            struct str service) {
     uintptr_t number = (uintptr_t)map_get(&g->known, service);
     ASSERT(number > 0);
-    const struct chain *chain = &LIST_AT(g->chains, struct checked_chain, number - 1).chain;
+    const struct chain_facts *chain = &LIST_AT(g->chains, struct checked_chain, number - 1).chain;
     if (str_eq(chain->protocol, listener->protocol))
         return true;
     if (!g->strict && str_is(listener->protocol, "tcp") && chain->starts_with_resolver)
@@ -121,7 +121,7 @@ static bool check_chains(struct graph *g) {
     each_service(g, add_listened);
     for (uint32_t i = 0; i < g->chains.len; i++) {
         struct checked_chain *c = &LIST_AT(g->chains, struct checked_chain, i);
-        if (!chain_compile(g->read, g->change, c->service, &c->chain, g->error))
+        if (!chain_check(g->read, g->change, c->service, &c->chain, g->error))
             return false;
     }
     return each_service(g, check_listener);
