@@ -85,6 +85,7 @@ extern const struct http_route http_routes_catalog[];
 extern const struct http_route http_routes_config_entry[];
 extern const struct http_route http_routes_connect[];
 extern const struct http_route http_routes_coordinate[];
+extern const struct http_route http_routes_discovery_chain[];
 extern const struct http_route http_routes_event[];
 extern const struct http_route http_routes_health[];
 extern const struct http_route http_routes_intention[];

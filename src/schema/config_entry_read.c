@@ -179,6 +179,9 @@ static const struct {
     {"mesh_gateway", "MeshGateway"},
     {"num_retries", "NumRetries"},
     {"only_passing", "OnlyPassing"},
+    {"override_connect_timeout", "OverrideConnectTimeout"},
+    {"override_mesh_gateway", "OverrideMeshGateway"},
+    {"override_protocol", "OverrideProtocol"},
     {"path_exact", "PathExact"},
     {"path_prefix", "PathPrefix"},
     {"path_regex", "PathRegex"},
@@ -398,16 +401,17 @@ static const struct shape *shape_for(const struct value *value, struct str *kind
     return shape;
 }
 
+static bool check_map(const struct value *value, struct error *e) {
+    return value->kind == VALUE_MAP || value->kind == VALUE_NULL ||
+           error_set(e, ERROR_BAD_REQUEST, "'' expected a map, got '%s'",
+                     value->kind == VALUE_LIST ? "slice" : hcl_type_name(value));
+}
+
 struct config_entry *config_entry_read(const struct value *value, struct arena *arena,
                                        struct error *e) {
     struct reader r = {.arena = arena};
     struct str kind;
-    if (value->kind != VALUE_MAP && value->kind != VALUE_NULL) {
-        error_set(e, ERROR_BAD_REQUEST, "'' expected a map, got '%s'",
-                  value->kind == VALUE_LIST ? "slice" : hcl_type_name(value));
-        return NULL;
-    }
-    const struct shape *shape = shape_for(value, &kind, e);
+    const struct shape *shape = check_map(value, e) ? shape_for(value, &kind, e) : NULL;
     if (shape == NULL)
         return NULL;
     struct config_entry *entry = arena_zalloc(arena, 1, shape->size);
@@ -420,7 +424,10 @@ struct config_entry *config_entry_read(const struct value *value, struct arena *
     return error_is_set(e) ? NULL : entry;
 }
 
-struct config_entry *config_entry_read_json(struct str text, struct arena *arena, struct error *e) {
+/* ---- texts ---- */
+
+/* The first value of a JSON text; NULL: an error. */
+static const struct value *parse_text(struct str text, struct arena *arena, struct error *e) {
     static const struct type any = {KIND_ANY, NULL, NULL};
     static const struct value nothing = {.kind = VALUE_NULL};
     struct json_options options = {.go_type = "interface {}"};
@@ -428,5 +435,21 @@ struct config_entry *config_entry_read_json(struct str text, struct arena *arena
     if (!json_parse(text, &json, NULL, arena, e) ||
         !schema_from_json_type(&json, &any, &value, &options, arena, e))
         return NULL;
-    return config_entry_read(value != NULL ? value : &nothing, arena, e);
+    return value != NULL ? value : &nothing;
+}
+
+struct config_entry *config_entry_read_json(struct str text, struct arena *arena, struct error *e) {
+    const struct value *value = parse_text(text, arena, e);
+    return value != NULL ? config_entry_read(value, arena, e) : NULL;
+}
+
+bool config_read_weakly(struct str text, const struct shape *shape, void *out, struct arena *arena,
+                        struct error *e) {
+    struct reader r = {.arena = arena};
+    const struct value *value = parse_text(text, arena, e);
+    if (value == NULL || !check_map(value, e))
+        return false;
+    if (value->kind == VALUE_MAP)
+        read_fields(&r, NULL, value, shape, false, out);
+    return r.wrong.len == 0 || report_wrong(&r, e);
 }

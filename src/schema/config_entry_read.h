@@ -12,6 +12,9 @@
  * config_entry_rules.h. */
 struct config_entry *config_entry_read(const struct value *value, struct arena *arena,
                                        struct error *e);
+/* Another structure by the same rules, but that what is unknown is no error; out: zeroed. */
+bool config_read_weakly(struct str text, const struct shape *shape, void *out, struct arena *arena,
+                        struct error *e);
 /* The first value of a JSON text, which lives as long as the arena. */
 struct config_entry *config_entry_read_json(struct str text, struct arena *arena, struct error *e);
 

@@ -108,6 +108,7 @@ static const struct endpoint *const all[] = {
     &endpoint_config_entry_list,
     &endpoint_config_entry_list_all,
     &endpoint_config_entry_resolve_service_config,
+    &endpoint_discovery_chain_get,
 };
 
 const struct endpoint *endpoint_find(struct str name) {

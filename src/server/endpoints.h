@@ -314,6 +314,11 @@ extern const struct endpoint endpoint_config_entry_apply, endpoint_config_entry_
     endpoint_config_entry_get, endpoint_config_entry_list, endpoint_config_entry_list_all,
     endpoint_config_entry_resolve_service_config;
 
+/*
+ * discovery_chain_get           discovery_chain_request    -> discovery_chain_response
+ */
+extern const struct endpoint endpoint_discovery_chain_get;
+
 /* ---- snapshots: not calls, because files go in and come out (rpc.md 8, fsm.md 8) ---- */
 
 /* The caller fills in the first part, keeps the struct until done, and gets done() on the loop from

@@ -25,7 +25,7 @@ static const struct service services[] = {
     {"ConfigEntry", NOT_BUILT, "Apply Delete Get List ListAll ResolveServiceConfig"},
     {"ConnectCA", NO_CONNECT, "ConfigurationGet ConfigurationSet Roots Sign SignIntermediate"},
     {"Coordinate", NOT_BUILT, "ListDatacenters ListNodes Node Update"},
-    {"DiscoveryChain", NO_CONNECT, "Get"},
+    {"DiscoveryChain", NOT_BUILT, "Get"},
     {"FederationState", NOT_BUILT, "Apply Get List ListMeshGateways"},
     {"Health", NOT_BUILT, "ChecksInState NodeChecks ServiceChecks ServiceNodes"},
     {"Intention", NOT_BUILT, "Apply Check Get List Match"},
