@@ -1,59 +1,8 @@
 /* Config entries: what a real server accepted and refused
  * (tests/vectors/connect/config-graph.json), and a random run of entries, gateways and instances
  * with what it then answered (tests/vectors/fsm/config-random.json.gz). */
-#include "codec/json.h"
-#include "fixture.h"
-#include "store/config_entry.h"
+#include "entries.h"
 #include "store/gateway.h"
-
-/* ---- files ---- */
-
-static struct value read_json(struct fixture *f, const char *path) {
-    char command[600];
-    struct value v;
-    snprintf(command, sizeof command, "gzip -dcf '%s/%s'", TEST_VECTORS, path);
-    FILE *file = popen(command, "r");
-    assert_non_null(file);
-    struct buf text = BUF_INIT;
-    for (size_t n; (n = fread(buf_reserve(&text, 65536), 1, 65536, file)) > 0;)
-        text.len += n;
-    assert_int_equal(pclose(file), 0);
-    struct str s = str_copy(&f->arena, buf_str(&text));
-    buf_free(&text);
-    assert_true(json_parse(s, &v, NULL, &f->arena, &f->error));
-    return v;
-}
-
-static struct str text_of(const struct value *v, const char *key) {
-    const struct value *found = value_get(v, key);
-    return found != NULL && found->kind == VALUE_STRING ? found->string : STR("");
-}
-
-static void from_json(struct fixture *f, const struct value *json, const struct shape *shape,
-                      void *object) {
-    struct json_options options = {.ignore_unknown = true};
-    bool ok = schema_from_json(json, shape, object, &options, &f->arena, &f->error);
-    if (!ok)
-        print_error("%.*s\n", STR_ARG(f->error.text));
-    assert_true(ok);
-}
-
-/* ---- entries ---- */
-
-static struct store_result *entry_at(struct fixture *f, uint64_t index, const char *op,
-                                     struct config_entry *entry) {
-    struct config_entry_request request = {.kind = entry->kind, .entry = entry, .op = S(op)};
-    struct buf data = BUF_INIT;
-    buf_add_char(&data, ENTRY_CONFIG_ENTRY);
-    config_entry_request_encode(&data, &request);
-    struct store_result *result = apply_at(f, index, buf_str(&data), STR_NONE);
-    buf_free(&data);
-    return result;
-}
-
-static struct store_result *entry_op(struct fixture *f, const char *op, void *entry) {
-    return entry_at(f, f->index + 1, op, entry);
-}
 
 static void default_protocols(struct ingress_gateway *gateway) {
     for (uint32_t i = 0; i < gateway->listeners.len; i++) {
