@@ -401,17 +401,16 @@ static const struct shape *shape_for(const struct value *value, struct str *kind
     return shape;
 }
 
-static bool check_map(const struct value *value, struct error *e) {
-    return value->kind == VALUE_MAP || value->kind == VALUE_NULL ||
-           error_set(e, ERROR_BAD_REQUEST, "'' expected a map, got '%s'",
-                     value->kind == VALUE_LIST ? "slice" : hcl_type_name(value));
-}
-
 struct config_entry *config_entry_read(const struct value *value, struct arena *arena,
                                        struct error *e) {
     struct reader r = {.arena = arena};
     struct str kind;
-    const struct shape *shape = check_map(value, e) ? shape_for(value, &kind, e) : NULL;
+    if (value->kind != VALUE_MAP && value->kind != VALUE_NULL) {
+        error_set(e, ERROR_BAD_REQUEST, "'' expected a map, got '%s'",
+                  value->kind == VALUE_LIST ? "slice" : hcl_type_name(value));
+        return NULL;
+    }
+    const struct shape *shape = shape_for(value, &kind, e);
     if (shape == NULL)
         return NULL;
     struct config_entry *entry = arena_zalloc(arena, 1, shape->size);
@@ -426,28 +425,35 @@ struct config_entry *config_entry_read(const struct value *value, struct arena *
 
 /* ---- texts ---- */
 
-/* The first value of a JSON text; NULL: an error. */
-static const struct value *parse_text(struct str text, struct arena *arena, struct error *e) {
-    static const struct type any = {KIND_ANY, NULL, NULL};
+/* The first value of a JSON text. NULL: an error, also for what is not of the type (map: of maps).
+ */
+static const struct value *parse_text(struct str text, bool map, struct arena *arena,
+                                      struct error *e) {
+    static const struct type any = {KIND_ANY, NULL, NULL}, maps = {KIND_MAP, NULL, &any};
     static const struct value nothing = {.kind = VALUE_NULL};
-    struct json_options options = {.go_type = "interface {}"};
+    struct json_options options = {.go_type = map ? "map[string]interface {}" : "interface {}"};
     struct value json, *value = NULL;
-    if (!json_parse(text, &json, NULL, arena, e) ||
-        !schema_from_json_type(&json, &any, &value, &options, arena, e))
+    struct list ignored;
+    if (!json_parse(text, &json, NULL, arena, e))
+        return NULL;
+    if (map && json.kind != VALUE_MAP &&
+        !schema_from_json_type(&json, &maps, &ignored, &options, arena, e))
+        return NULL;
+    if (!schema_from_json_type(&json, &any, &value, &options, arena, e))
         return NULL;
     return value != NULL ? value : &nothing;
 }
 
 struct config_entry *config_entry_read_json(struct str text, struct arena *arena, struct error *e) {
-    const struct value *value = parse_text(text, arena, e);
+    const struct value *value = parse_text(text, false, arena, e);
     return value != NULL ? config_entry_read(value, arena, e) : NULL;
 }
 
 bool config_read_weakly(struct str text, const struct shape *shape, void *out, struct arena *arena,
                         struct error *e) {
     struct reader r = {.arena = arena};
-    const struct value *value = parse_text(text, arena, e);
-    if (value == NULL || !check_map(value, e))
+    const struct value *value = parse_text(text, true, arena, e);
+    if (value == NULL)
         return false;
     if (value->kind == VALUE_MAP)
         read_fields(&r, NULL, value, shape, false, out);

@@ -3,8 +3,8 @@
  * (fsm.md 5.7): the protocol that all services reached must share, circles, subsets that do not
  * exist.
  *
- * Splitters that lead to splitters wait in a list instead of being gone into, so that the depth of
- * the graph costs no stack.
+ * Splitters that lead to splitters are gone into with a list as the stack: the depth of the graph
+ * is the users' choice.
  */
 #include "store/chain_room.h"
 
@@ -280,7 +280,7 @@ static bool resolve(struct compile *c, struct target t, struct chain_node **out)
 
 /* ---- splitters ---- */
 
-/* The service's splitter, noted for expand_splitter; NULL when it has none. */
+/* The service's splitter, to be expanded when it is new; NULL when it has none. */
 static struct chain_node *splitter_find(struct compile *c, struct str service,
                                         struct str namespace) {
     bool made;
@@ -298,16 +298,11 @@ static struct chain_node *splitter_find(struct compile *c, struct str service,
                                .namespace = namespace,
                                .entry = entry,
                                .legs = LIST_EMPTY};
+        node->splits = LIST_NEW(c->arena, struct chain_split *, entry->splits.len);
         map_put(&c->known_splitters, name, (void *)(uintptr_t)c->splitters.len);
         c->advanced = true;
     }
     return node;
-}
-
-static bool split_or_resolve(struct compile *c, struct str service, struct str namespace,
-                             struct chain_node **out) {
-    *out = splitter_find(c, service, namespace);
-    return *out != NULL || resolve(c, target_of(c, service, STR_NONE, namespace), out);
 }
 
 /* One leg; the list of splitters may move. */
@@ -332,20 +327,43 @@ static bool expand_leg(struct compile *c, uint32_t number, const struct service_
     return true;
 }
 
-static bool expand_splitter(struct compile *c, uint32_t number) {
-    const struct service_splitter *entry = LIST_AT(c->splitters, struct splitter, number).entry;
-    struct chain_node *node = LIST_AT(c->splitters, struct splitter, number).node;
-    node->splits = LIST_NEW(c->arena, struct chain_split *, entry->splits.len);
-    for (uint32_t i = 0; i < entry->splits.len; i++) {
-        if (!expand_leg(c, number, &LIST_AT(entry->splits, struct service_split, i),
-                        &LIST_AT(node->splits, struct chain_split *, i)))
+/* In depth, as the peer meets what is wrong. */
+static bool expand_from(struct compile *c, uint32_t first) {
+    struct list path = LIST_EMPTY;
+    uint32_t cap = 0;
+    *(uint32_t *)list_push(&path, &cap, sizeof first, c->arena) = first;
+    while (path.len > 0) {
+        uint32_t number = LIST_AT(path, uint32_t, path.len - 1), count = c->splitters.len;
+        struct splitter *s = &LIST_AT(c->splitters, struct splitter, number);
+        if (s->next_split == s->entry->splits.len) {
+            path.len--;
+            continue;
+        }
+        uint32_t i = s->next_split++;
+        if (!expand_leg(c, number, &LIST_AT(s->entry->splits, struct service_split, i),
+                        &LIST_AT(s->node->splits, struct chain_split *, i)))
             return false;
+        if (c->splitters.len > count)
+            *(uint32_t *)list_push(&path, &cap, sizeof count, c->arena) = count;
     }
     return true;
 }
 
+static bool split_or_resolve(struct compile *c, struct str service, struct str namespace,
+                             struct chain_node **out) {
+    uint32_t count = c->splitters.len;
+    *out = splitter_find(c, service, namespace);
+    if (*out == NULL)
+        return resolve(c, target_of(c, service, STR_NONE, namespace), out);
+    return c->splitters.len == count || expand_from(c, count);
+}
+
 static bool fail_circle(struct compile *c, const struct list *path, uint32_t back_to) {
     struct buf text = BUF_INIT;
+    if (c->router != NULL) { /* which leads to where the walk began */
+        buf_add_str(&text, c->start);
+        buf_add_text(&text, " -> ");
+    }
     for (uint32_t i = 0; i <= path->len; i++) {
         uint32_t number = i < path->len ? LIST_AT(*path, uint32_t, i) : back_to;
         buf_add_text(&text, i > 0 ? " -> splitter:" : "splitter:");
@@ -382,11 +400,7 @@ static bool walk_splitters(struct compile *c, uint32_t start) {
     return true;
 }
 
-static bool compile_splitters(struct compile *c) {
-    for (uint32_t i = 0; i < c->splitters.len; i++) { /* grows meanwhile */
-        if (!expand_splitter(c, i))
-            return false;
-    }
+static bool check_circles(struct compile *c) {
     for (uint32_t i = 0; i < c->splitters.len; i++) {
         if (!LIST_AT(c->splitters, struct splitter, i).walked && !walk_splitters(c, i))
             return false;
@@ -478,10 +492,10 @@ static bool compile_graph(struct compile *c) {
     chain_collect(c);
     bool ok = c->router != NULL ? compile_router(c, c->router, &start)
                                 : split_or_resolve(c, q->service, q->namespace, &start);
-    if (!ok || !compile_splitters(c))
+    if (!ok)
         return false;
     c->start = node_key(c, start);
-    return check_advanced(c);
+    return check_circles(c) && check_advanced(c);
 }
 
 static void compile_begin(struct compile *c, struct store_read *r,

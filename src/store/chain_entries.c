@@ -40,14 +40,14 @@ static void want_links(struct compile *c, struct kind_of_entry *to, struct str k
 
 static void want_all_splitters(struct compile *c) {
     c->router = fetch(c, CONFIG_SERVICE_ROUTER, c->question->service);
-    if (c->router != NULL && c->plain) {
-        c->router = NULL;
-        c->by_protocol = true;
-    }
     if (c->router != NULL)
         want_links(c, &c->splitter_entries, STR(CONFIG_SERVICE_ROUTER), &c->router->head);
     else
         want(c, &c->splitter_entries, c->question->service);
+    if (c->router != NULL && c->plain) {
+        c->router = NULL;
+        c->by_protocol = true;
+    }
 }
 
 void chain_collect(struct compile *c) {

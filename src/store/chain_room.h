@@ -17,12 +17,13 @@ struct kind_of_entry {
 };
 
 struct splitter {
-    struct chain_node *node; /* its splits come when it is expanded */
+    struct chain_node *node; /* its splits are NULL until it is expanded */
     const struct service_splitter *entry;
     struct str service, namespace;
     struct list legs; /* of uint32_t: splitters that it leads to */
     uint32_t leg_cap;
-    uint32_t next_leg; /* when walked for circles */
+    uint32_t next_split; /* when expanded */
+    uint32_t next_leg;   /* when walked for circles */
     bool walking, walked;
 };
 

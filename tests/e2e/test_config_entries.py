@@ -62,9 +62,26 @@ def of_all_kinds(n):
     ]
 
 
+def chains_are_the_same(ours, theirs):
+    """Each compiles on its own (stale), and who waits is told of a change that the other was asked for."""
+    names = ["a0", "b1", "x", "first", "nobody"]
+    for server in (ours, theirs):
+        until("the certificate authority", lambda server=server: server.get("/v1/discovery-chain/nobody?stale").status == 200)
+    for name in names:
+        for overrides in ({}, {"OverrideProtocol": "tcp"}, {"OverrideConnectTimeout": "7s", "OverrideMeshGateway": {"Mode": "local"}}):
+            asked = ["/v1/discovery-chain/%s?stale&compile-dc=%s" % (name, dc) for dc in ("", "dc2")]
+            told = [[server.request("POST", path, json.dumps(overrides)).json for path in asked] for server in (ours, theirs)]
+            assert told[0] == told[1] and told[0][0]["Chain"]["ServiceName"] == name
+    for waits, writes in ((ours, theirs), (theirs, ours)):
+        index = waits.get("/v1/discovery-chain/nobody").index
+        written(writes, {"Kind": "service-resolver", "Name": "nobody", "ConnectTimeout": "%ds" % (index % 1000 + 6)})
+        chain = waits.get("/v1/discovery-chain/nobody?index=%d&wait=20s" % index).json["Chain"]
+        assert chain["Nodes"][chain["StartNode"]]["Resolver"]["ConnectTimeout"] in ("%ds" % (index % 1000 + 6), "%dm%ds" % divmod(index % 1000 + 6, 60))
+
+
 @pytest.mark.parametrize("kinds", ["opp", "poo"])
 def test_in_a_cluster_of_both_kinds(agents, praetor_asan, peer, kinds):
-    cluster = Cluster(agents, [{"o": praetor_asan, "p": peer}[k] for k in kinds])
+    cluster = Cluster(agents, [{"o": praetor_asan, "p": peer}[k] for k in kinds], {"connect": {"enabled": True}})
     cluster.form(seconds=40)
     servers = cluster.servers
     for n, server in enumerate(servers):
@@ -100,6 +117,7 @@ def test_in_a_cluster_of_both_kinds(agents, praetor_asan, peer, kinds):
         written(writes, {"Kind": "service-defaults", "Name": "late-" + waits.name})
         answer = waits.get("/v1/config/service-defaults?index=%d&wait=20s" % index)
         assert any(x["Name"] == "late-" + waits.name for x in answer.json)
+    chains_are_the_same(ours, theirs)
     # Another leader, of the other kind, goes on from the same state.
     first = cluster.leader()
     first.kill()

@@ -1,5 +1,6 @@
 /* Configuration entries of any bytes, as JSON and as HCL: no crash, no leak, an error says
- * something; and what is good can be written and is read back as the same.
+ * something; and what is good can be written and is read back as the same. What is read by the same
+ * rules without being an entry, too.
  */
 #include <stdint.h>
 
@@ -34,7 +35,10 @@ static void use(struct config_entry *entry, struct arena *arena) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct arena arena = ARENA_INIT;
-    struct error e = ERROR_IN(&arena), f = ERROR_IN(&arena);
+    struct error e = ERROR_IN(&arena), f = ERROR_IN(&arena), g = ERROR_IN(&arena);
+    struct service_router router = {0};
+    bool ok = config_read_weakly(str_of(data, size), &service_router_shape, &router, &arena, &g);
+    ASSERT(ok != (g.text.len > 0));
     struct config_entry *entry = config_entry_read_json(str_of(data, size), &arena, &e);
     ASSERT((entry != NULL) != (e.text.len > 0));
     if (entry != NULL)
