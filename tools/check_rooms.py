@@ -38,6 +38,8 @@ LIBRARIES = {
     "zlib.h": ["server", "http", "cli"],
     "pcre2.h": ["schema"],
     "nghttp2/nghttp2.h": ["http"],
+    "md5.h": ["agent"],
+    "sha2.h": ["agent"],
 }
 PURE = ["raft", "gossip", "acl"]  # no clock, no thread, no file, no randomness of their own
 IMPURE = re.compile(r"\b(time_now_wall|time_now_monotonic|random_bytes|uuid_random|pthread_create|clock_gettime|fopen)\s*\(")

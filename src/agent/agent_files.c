@@ -5,7 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
+#include <sha2.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -125,9 +125,11 @@ static void make_node_id(const struct config *c, char out[37]) {
         uuid_random(out);
         return;
     }
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    EVP_Digest(host, strlen(host), digest, &len, EVP_sha512(), NULL);
+    unsigned char digest[SHA512_DIGEST_LENGTH];
+    SHA2_CTX sha512;
+    SHA512Init(&sha512);
+    SHA512Update(&sha512, (const uint8_t *)host, strlen(host));
+    SHA512Final(digest, &sha512);
     uuid_format(digest, out);
 }
 

@@ -3,7 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
+#include <md5.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -34,12 +34,14 @@ struct file_batch {
 /* ---- paths ---- */
 
 char *file_path(const struct local *l, const char *folder, struct str id) {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    EVP_Digest(id.data ? id.data : "", id.len, digest, &len, EVP_md5(), NULL);
+    unsigned char digest[MD5_DIGEST_LENGTH];
     struct buf path = BUF_INIT;
+    MD5_CTX md5;
+    MD5Init(&md5);
+    MD5Update(&md5, (const uint8_t *)id.data, id.len);
+    MD5Final(digest, &md5);
     buf_add_format(&path, STR_FMT "/%s/", STR_ARG(l->config->data_dir), folder);
-    for (unsigned i = 0; i < len; i++)
+    for (size_t i = 0; i < sizeof digest; i++)
         buf_add_format(&path, "%02x", digest[i]);
     buf_add_char(&path, '\0');
     return path.data;

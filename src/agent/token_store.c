@@ -6,8 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <openssl/crypto.h>
-
 #include "agent/agent_files.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -127,7 +125,7 @@ static bool file_read(const char *path, struct buf *out, bool *there, struct err
 
 static void buf_forget(struct buf *b) {
     if (b->len > 0) {
-        OPENSSL_cleanse(b->data, b->len);
+        explicit_bzero(b->data, b->len);
     }
     buf_free(b);
 }

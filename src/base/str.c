@@ -22,6 +22,15 @@ bool str_eq(struct str a, struct str b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+bool str_eq_secret(struct str a, struct str b) {
+    volatile unsigned char differs = 0;
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++)
+        differs |= (unsigned char)(a.data[i] ^ b.data[i]);
+    return differs == 0;
+}
+
 static char fold(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }

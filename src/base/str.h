@@ -37,6 +37,8 @@ struct str str_from(const char *terminated);
 struct str str_of(const void *data, size_t len);
 
 bool str_eq(struct str a, struct str b);
+/* The same in a time that tells nothing but whether the lengths are equal. */
+bool str_eq_secret(struct str a, struct str b);
 /* As the peer folds case: ASCII only matters for its names; bytes >= 0x80 compare as they are. */
 bool str_eq_fold(struct str a, struct str b);
 bool str_is(struct str a, const char *terminated);

@@ -90,12 +90,20 @@ static bool couldnt_parse(struct str pem, struct error *e) {
     return error_set(e, ERROR_INTERNAL, "Couldn't parse PEM " STR_FMT, STR_ARG(shown));
 }
 
+/* Made when it is first wanted: a configuration without certificates needs nothing of OpenSSL,
+ * which then stays out of the process (tools/lazy_link.py). */
+static X509_STORE *anchors_of(struct tls_config *c) {
+    if (c->anchors == NULL)
+        c->anchors = X509_STORE_new();
+    return c->anchors;
+}
+
 /* All certificates of a text are anchors; what else it holds is skipped (tls.md 2). */
 static bool authorities_add(struct tls_config *c, struct str pem, struct error *e) {
     BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
     size_t count = 0;
     for (X509 *x; (x = trust_next(bio)) != NULL; count++) {
-        X509_STORE_add_cert(c->anchors, x);
+        X509_STORE_add_cert(anchors_of(c), x);
         X509_free(x);
     }
     BIO_free(bio);
@@ -172,7 +180,7 @@ static SSL_CTX *context_new(struct tls_config *c, enum tls_role role) {
     SSL_CTX_set_options(ctx, options);
     SSL_CTX_set_num_tickets(ctx, 0);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* never resumed (tls.md 9) */
-    SSL_CTX_set1_verify_cert_store(ctx, c->anchors);
+    SSL_CTX_set1_verify_cert_store(ctx, anchors_of(c));
     SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     use_pair(c, ctx);
@@ -227,7 +235,6 @@ struct tls_config *tls_config_new(const struct tls_options *o, struct error *e) 
     atomic_init(&c->references, 1);
     pthread_mutex_init(&c->mutex, NULL);
     options_keep(c, o);
-    c->anchors = X509_STORE_new();
     c->least = versions[o->least];
     suites_choose(c, o);
     bool ok = pair_load(c, o, e);
@@ -245,19 +252,30 @@ struct tls_config *tls_config_hold(struct tls_config *c) {
     return c;
 }
 
-void tls_config_release(struct tls_config *c) {
-    if (c == NULL || atomic_fetch_sub_explicit(&c->references, 1, memory_order_acq_rel) != 1)
-        return;
+/* Whoever made a context made the anchors before. */
+static void contexts_free(struct tls_config *c) {
     for (int role = 0; role < TLS_ROLES; role++)
         SSL_CTX_free(c->contexts[role]);
-    pthread_mutex_destroy(&c->mutex);
     X509_STORE_free(c->anchors);
+}
+
+static void pair_free(struct tls_config *c) {
     X509_free(c->leaf);
     sk_X509_pop_free(c->chain, X509_free);
     EVP_PKEY_free(c->key);
+}
+
+void tls_config_release(struct tls_config *c) {
+    if (c == NULL || atomic_fetch_sub_explicit(&c->references, 1, memory_order_acq_rel) != 1)
+        return;
+    if (c->anchors != NULL)
+        contexts_free(c);
+    if (c->leaf != NULL)
+        pair_free(c);
+    pthread_mutex_destroy(&c->mutex);
     buf_free(&c->suites);
     if (c->options.key.len > 0)
-        OPENSSL_cleanse((char *)(uintptr_t)c->options.key.data, c->options.key.len);
+        explicit_bzero((char *)(uintptr_t)c->options.key.data, c->options.key.len);
     arena_free(&c->arena);
     mem_free(c);
 }

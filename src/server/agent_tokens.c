@@ -5,8 +5,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include <openssl/crypto.h>
-
 #include "base/mem.h"
 
 struct agent_tokens {
@@ -26,7 +24,7 @@ struct agent_tokens *agent_tokens_new(void) {
 
 static void secret_forget(struct agent_tokens *t, enum agent_token_kind kind) {
     if (t->secrets[kind].bytes != NULL) {
-        OPENSSL_cleanse(t->secrets[kind].bytes, t->secrets[kind].len);
+        explicit_bzero(t->secrets[kind].bytes, t->secrets[kind].len);
         mem_free(t->secrets[kind].bytes);
     }
     t->secrets[kind].bytes = NULL;
@@ -45,8 +43,7 @@ void agent_tokens_free(struct agent_tokens *t) {
 }
 
 static bool secret_is(const struct agent_tokens *t, enum agent_token_kind kind, struct str secret) {
-    return t->secrets[kind].len == secret.len &&
-           (secret.len == 0 || CRYPTO_memcmp(t->secrets[kind].bytes, secret.data, secret.len) == 0);
+    return str_eq_secret(str_of(t->secrets[kind].bytes, t->secrets[kind].len), secret);
 }
 
 struct str agent_token(struct agent_tokens *t, enum agent_token_kind kind, struct arena *arena) {

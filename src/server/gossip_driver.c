@@ -6,7 +6,6 @@
  */
 #include "server/gossip_driver.h"
 
-#include <openssl/crypto.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -581,7 +580,7 @@ void gossip_driver_free(struct gossip_driver *d) {
     if (d->gossip != NULL)
         gossip_free(d->gossip);
     gossip_actions_free(&d->actions);
-    OPENSSL_cleanse(&d->keyring, sizeof(d->keyring));
+    explicit_bzero(&d->keyring, sizeof(d->keyring));
     struct arena arena = d->arena;
     arena_free(&arena);
     mem_free(d);

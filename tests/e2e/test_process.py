@@ -2,14 +2,16 @@
 
 import glob
 import os
+import platform
 import re
 import signal
 import socket
 import stat
+import subprocess
 
 import pytest
 
-from e2e.harness import until
+from e2e.harness import PORTS, until
 
 BOTH = ["praetor", "peer"]
 
@@ -29,6 +31,43 @@ def test_systemd_readiness(praetor, agents, tmp_path, monkeypatch):
     agent.launch()
     assert listener.recv(100) == b"READY=1"
     assert agent.get("/v1/agent/self").status == 200  # ready means that it serves
+
+
+def late_libraries(agent):
+    """Those that are loaded when they are needed (tools/lazy_link.py, base/library.h) and are there."""
+    with open("/proc/%d/maps" % agent.proc.pid) as maps:
+        text = maps.read()
+    return [name for name in ("libcrypto", "libssl", "libcurl", "libarchive", "libcjose") if "/%s." % name in text]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="OpenSSL is loaded late on this machine only")
+def test_libraries_come_when_they_are_needed(praetor, agents):
+    agent = agents(praetor).start()
+    assert agent.put("/v1/kv/a", "1").status == 200
+    assert agent.put("/v1/agent/service/register", '{"Name": "a", "Check": {"TTL": "10s"}}').status == 200
+    assert agent.cli("kv", "get", "a").stdout == b"1\n"
+    assert late_libraries(agent) == []
+    assert agent.get("/v1/snapshot").status == 200  # which holds checksums
+    assert late_libraries(agent) == ["libcrypto", "libssl"]
+
+
+def test_openssl_comes_late_and_works(praetor, agents, tmp_path):
+    """All that uses it, in the release binary: the others have it from their start."""
+    folder = str(tmp_path)
+    assert subprocess.run([praetor, "tls", "ca", "create"], cwd=folder, capture_output=True, timeout=30).returncode == 0
+    assert subprocess.run([praetor, "tls", "cert", "create", "-server"], cwd=folder, capture_output=True, timeout=30).returncode == 0
+    pem = lambda name: os.path.join(folder, name)
+    key = subprocess.run([praetor, "keygen"], capture_output=True, text=True, timeout=30).stdout.strip()
+    secure = {"encrypt": key, "verify_incoming_rpc": True, "verify_outgoing": True, "ca_file": pem("consul-agent-ca.pem"), "connect": {"enabled": True},
+              "cert_file": pem("dc1-server-consul-0.pem"), "key_file": pem("dc1-server-consul-0-key.pem"), "ports": dict(PORTS, https=8501, grpc=-1)}
+    one = agents(praetor, name="n1", config=secure).start()
+    two = agents(praetor, name="n2", config=dict(secure, server=False, bootstrap_expect=0, retry_join=[one.ip])).start()
+    assert two.put("/v1/kv/a", "1").status == 200
+    asked = subprocess.run(["curl", "-sS", "--cacert", secure["ca_file"], "--resolve", "server.dc1.consul:8501:" + one.ip, "https://server.dc1.consul:8501/v1/kv/a?raw"],
+                           capture_output=True, timeout=30)
+    assert (asked.stdout, asked.stderr) == (b"1", b"")
+    leaf = until("a leaf certificate", lambda: (lambda a: a.status == 200 and a.json)(two.get("/v1/agent/connect/ca/leaf/web")))
+    assert "BEGIN CERTIFICATE" in leaf["CertPEM"] and two.get("/v1/connect/ca/roots").json["ActiveRootID"]
 
 
 def test_pid_file(binary, agents, tmp_path):

@@ -17,6 +17,11 @@ static void test_compare(void **state) {
     assert_true(str_eq(STR("a\0b"), STR("a\0b")));
     assert_false(str_eq(STR("a\0b"), STR("a\0c")));
     assert_false(str_eq(STR("a"), STR("ab")));
+    assert_true(str_eq_secret(STR_NONE, STR("")));
+    assert_true(str_eq_secret(STR("a\0b"), STR("a\0b")));
+    assert_false(str_eq_secret(STR("a\0b"), STR("b\0b")));
+    assert_false(str_eq_secret(STR("a\0b"), STR("a\0c")));
+    assert_false(str_eq_secret(STR("a"), STR("ab")));
     assert_true(str_is(STR("kvs"), "kvs"));
     assert_true(str_is(STR(""), NULL));
     assert_true(str_eq_fold(STR("WeB-1"), STR("wEb-1")));
