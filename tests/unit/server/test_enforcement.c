@@ -3,6 +3,7 @@
  * all but manage access control, and by a manager. Texts are the peer's. */
 #include "acl_fixture.h"
 
+#include "schema/chain.h"
 #include "server/keyring.h"
 
 /* How many items a list has, or the text of a refusal. */
@@ -259,6 +260,10 @@ static bool each_row(with_row *fn, const struct endpoint *endpoint) {
         {&endpoint_intention_apply,
          REQUEST(intention_request, .op = STR("update"), .intention = &without_action), NONE, NO,
          NO, NO_INTENTION, NO_INTENTION},
+        {&endpoint_discovery_chain_get, REQUEST(discovery_chain_request, .name = STR("web")), NONE,
+         NO, N(0), N(0), N(0)},
+        {&endpoint_discovery_chain_get, REQUEST(discovery_chain_request, .name = STR("db")), NONE,
+         NO, NO, N(0), N(0)},
         {&endpoint_config_entry_apply,
          REQUEST(config_entry_request, .kind = STR("service-defaults"), .entry = &defaults_web.head,
                  .op = STR("upsert-cas")),
