@@ -92,6 +92,18 @@ INTENTIONS = [("checkout", "postgres", "allow", "orders"), ("mailer", "postgres"
               ("checkout", "*", "allow", "")]
 
 
+ENTRIES = [
+    {"Kind": "service-defaults", "Name": "checkout", "Protocol": "http"},
+    {"Kind": "service-defaults", "Name": "catalog-api", "Protocol": "http"},
+    {"Kind": "service-resolver", "Name": "checkout", "DefaultSubset": "v1", "Subsets": {"v1": {"Filter": "Service.Meta.version != 2"}, "v2": {"OnlyPassing": True}},
+     "Failover": {"*": {"Datacenters": ["dc2"]}}},
+    {"Kind": "service-splitter", "Name": "checkout", "Splits": [{"Weight": 90, "ServiceSubset": "v1"}, {"Weight": 10, "ServiceSubset": "v2"}]},
+    {"Kind": "service-router", "Name": "checkout", "Routes": [
+        {"Match": {"HTTP": {"PathPrefix": "/admin", "Methods": ["GET", "PUT"]}}, "Destination": {"Service": "catalog-api", "RequestTimeout": "5s", "NumRetries": 2}},
+        {"Match": {"HTTP": {"PathPrefix": "/", "Header": [{"Name": "x-debug", "Present": True}]}}, "Destination": {"ServiceSubset": "v2", "PrefixRewrite": "/debug"}}]},
+]
+
+
 def register(server, node, address, service, port, tags, kind, checks, token=None, meta=None):
     body = {"Node": node, "Address": address, "SkipNodeUpdate": False, "NodeMeta": meta or {},
             "Service": {"ID": service, "Service": service, "Port": port, "Tags": tags, "Kind": kind, "Meta": {"version": "2.4.1"}},
@@ -111,6 +123,8 @@ def populate(server, token=None):
         put(server, "kv/" + key, value, token)
     for source, destination, action, description in INTENTIONS:
         intend(server, source, destination, action, description, token)
+    for entry in ENTRIES:
+        put(server, "config", entry, token)
     session = put(server, "session/create", {"Name": "leader election", "TTL": "3600s", "Node": server.name}, token)["ID"]
     assert put(server, "kv/service/checkout/leader?acquire=" + session, "web-1", token) is True
     return session
@@ -118,7 +132,7 @@ def populate(server, token=None):
 
 @pytest.fixture(scope="module")
 def cluster(shared_agents, praetor):
-    made = make_cluster(shared_agents, praetor, "roma-")
+    made = make_cluster(shared_agents, praetor, "roma-", {"connect": {"enabled": True}})
     made.session = populate(made.servers[0])
     return made
 

@@ -207,6 +207,11 @@ def test_a_cloned_role_may_the_same(browser, secured):
     assert {k: copy[k] for k in identities} == {k: role[k] for k in identities}
 
 
+def test_routing_where_the_mesh_is_off(browser, secured):
+    open_as(browser, secured, "services/redis?tab=routing")
+    browser.run("""await page.getByText("The service mesh is off in this datacenter.").waitFor()""")
+
+
 def test_changes_by_others_appear(browser, secured):
     open_as(browser, secured, "policies")
     browser.run('await page.getByRole("link", {name: "checkout-write"}).waitFor()')

@@ -243,3 +243,18 @@ def test_links_of_the_other_page(browser, cluster):
                           "acls/tokens": "Access control"}.items():
         browser.open(cluster.url + "dc1/" + path)
         browser.run("await page.getByRole('heading', {level: 1, name: args.heading}).waitFor()", heading=heading)
+
+
+def test_routing_follows_its_entries(browser, cluster):
+    """Also one with markup in it, which stays text."""
+    server, split = cluster.servers[0], {"Kind": "service-splitter", "Name": "catalog-api"}
+    browser.open(cluster.url + "dc1/services/catalog-api?tab=routing")
+    browser.run("""await page.getByText("Every request goes to").waitFor()""")
+    put(server, "config", dict(split, Splits=[{"Weight": 62.5}, {"Weight": 37.5, "Service": "checkout"}]))
+    browser.run("""await page.getByText("62.5 %").waitFor(); await page.getByText("33.75 %").waitFor()""")
+    route = {"Match": {"HTTP": {"PathExact": "/<img src=x onerror=alert(1)>"}}, "Destination": {"Service": "checkout"}}
+    put(server, "config", {"Kind": "service-router", "Name": "catalog-api", "Routes": [route]})
+    browser.run("""await page.getByText("path is /<img src=x onerror=alert(1)>").waitFor()""")
+    for kind in ("router", "splitter"):
+        assert server.delete("/v1/config/service-%s/catalog-api" % kind).status == 200
+    browser.run("""await page.getByText("Every request goes to").waitFor()""")

@@ -31,6 +31,8 @@ VIEWS = {
     "intentions": ("intentions?source=mailer&destination=postgres", ["checkout → postgres", "* → postgres", "must go through the API"]),
     "new-intention": ("intentions/new?destination=postgres", ["New intention", "postgres", "Create"]),
     "service-intentions": ("services/postgres?tab=intentions", ["mailer → postgres", "checkout → *", "New intention"]),
+    "service-routing": ("services/checkout?tab=routing", ["path begins with /admin, and method is GET or PUT", "header x-debug is there", "90 %", "10 %", "catalog-api", "in dc2", "v2", "at most 5 s"]),
+    "service-routing-plain": ("services/redis?tab=routing", ["Every request goes to", "redis", "Protocol tcp", "connects within 5 s"]),
     "access-control-off": ("tokens", ["Access control is off in this cluster."]),
 }
 

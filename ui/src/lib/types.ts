@@ -185,3 +185,52 @@ export interface Intention {
   UpdatedAt?: string;
   ModifyIndex?: number;
 }
+
+// ---- discovery chains ----
+
+export interface RouteMatch {
+  HTTP?: {
+    PathExact?: string;
+    PathPrefix?: string;
+    PathRegex?: string;
+    Header?: { Name: string; Present?: boolean; Exact?: string; Prefix?: string; Suffix?: string; Regex?: string; Invert?: boolean }[];
+    QueryParam?: { Name: string; Present?: boolean; Exact?: string; Regex?: string }[];
+    Methods?: string[];
+  };
+}
+
+export interface RouteDestination {
+  RequestTimeout?: string;
+  PrefixRewrite?: string;
+  NumRetries?: number;
+  RetryOnConnectFailure?: boolean;
+  RetryOnStatusCodes?: number[];
+}
+
+export interface ChainNode {
+  Type: "router" | "splitter" | "resolver";
+  Name: string;
+  Routes?: { Definition?: { Match?: RouteMatch; Destination?: RouteDestination }; NextNode: string }[];
+  Splits?: { Weight: number; NextNode: string }[];
+  Resolver?: { ConnectTimeout: string; Default?: boolean; Target: string; Failover?: { Targets: string[] } };
+}
+
+export interface ChainTarget {
+  ID: string;
+  Service: string;
+  ServiceSubset?: string;
+  Datacenter: string;
+  MeshGateway: { Mode?: string };
+  Subset: { Filter?: string; OnlyPassing?: boolean };
+  External?: boolean;
+  SNI: string;
+}
+
+export interface Chain {
+  ServiceName: string;
+  Datacenter: string;
+  Protocol: string;
+  StartNode: string;
+  Nodes: Record<string, ChainNode>;
+  Targets: Record<string, ChainTarget>;
+}

@@ -11,6 +11,7 @@ import { useStore } from "../lib/store";
 import type { Instance } from "../lib/types";
 import { Back, Chips, Empty, FilterBox, Head, Link, Pairs, Tabs, Tags, Trouble, Waiting } from "../lib/widgets";
 import { IntentionsOf } from "./intentions";
+import { RoutingOf } from "./routing";
 import { Counts } from "./services";
 
 const idOf = (i: Instance): string => `${i.Node.Node}/${i.Service.ID}`;
@@ -89,6 +90,7 @@ export function ServiceView({ name }: { name: string }): JSX.Element {
             { what: "Instances with their checks", path: `health/service/${encodeURIComponent(name)}` },
             { what: "Only those that pass", path: `health/service/${encodeURIComponent(name)}`, query: { passing: "1" } },
             { what: "Nodes that have it", path: `catalog/service/${encodeURIComponent(name)}`, cli: ["catalog", "nodes", "-detailed", `-service=${name}`] },
+            { what: "How the mesh’s requests reach it", path: `discovery-chain/${encodeURIComponent(name)}` },
           ]}
         />
       </Head>
@@ -104,6 +106,7 @@ export function ServiceView({ name }: { name: string }): JSX.Element {
               { id: "checks", name: "Checks", count: checks.length },
               { id: "tags", name: "Tags", count: tags.length },
               { id: "intentions", name: "Intentions" },
+              ...(kind ? [] : [{ id: "routing", name: "Routing" }]),
             ]}
           />
           {tab === "instances" && (
@@ -134,6 +137,7 @@ export function ServiceView({ name }: { name: string }): JSX.Element {
           )}
           {tab === "checks" && <CheckList checks={[...new Map(checks.map((c) => [`${c.Node}\n${c.CheckID}`, c])).values()]} withService />}
           {tab === "intentions" && <IntentionsOf name={name} />}
+          {tab === "routing" && <RoutingOf name={name} />}
           {tab === "tags" &&
             (tags.length === 0 ? (
               <Empty title="No tags." />
