@@ -47,6 +47,17 @@ bool str_eq_fold(struct str a, struct str b) {
     return true;
 }
 
+int str_compare_fold(struct str a, struct str b) {
+    size_t len = a.len < b.len ? a.len : b.len;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char x = (unsigned char)fold(a.data[i]), y = (unsigned char)fold(b.data[i]);
+        if (x != y) {
+            return x < y ? -1 : 1;
+        }
+    }
+    return a.len == b.len ? 0 : a.len < b.len ? -1 : 1;
+}
+
 bool str_is(struct str a, const char *terminated) {
     return str_eq(a, str_from(terminated));
 }

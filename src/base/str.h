@@ -44,6 +44,8 @@ bool str_eq_fold(struct str a, struct str b);
 bool str_is(struct str a, const char *terminated);
 /* Bytewise, shorter first when one is a prefix of the other: <0, 0, >0. */
 int str_compare(struct str a, struct str b);
+/* The same after folding case. */
+int str_compare_fold(struct str a, struct str b);
 bool str_has_prefix(struct str s, struct str prefix);
 bool str_has_suffix(struct str s, struct str suffix);
 /* Offset of the first occurrence at or after `from`, or -1. */

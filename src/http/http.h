@@ -87,6 +87,7 @@ extern const struct http_route http_routes_connect[];
 extern const struct http_route http_routes_coordinate[];
 extern const struct http_route http_routes_discovery_chain[];
 extern const struct http_route http_routes_event[];
+extern const struct http_route http_routes_federation_state[];
 extern const struct http_route http_routes_health[];
 extern const struct http_route http_routes_intention[];
 extern const struct http_route http_routes_internal[];

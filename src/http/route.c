@@ -7,15 +7,20 @@
 #define PATTERN_MAX 256
 
 static const struct http_route *const all_tables[] = {
-    http_routes_acl,          http_routes_acl_legacy, http_routes_acl_methods,
-    http_routes_acl_policies, http_routes_acl_tokens, http_routes_acl_translate,
-    http_routes_agent,        http_routes_catalog,    http_routes_config_entry,
-    http_routes_connect,      http_routes_coordinate, http_routes_discovery_chain,
-    http_routes_event,        http_routes_health,     http_routes_intention,
-    http_routes_internal,     http_routes_keyring,    http_routes_kv,
-    http_routes_operator,     http_routes_profile,    http_routes_query,
-    http_routes_session,      http_routes_snapshot,   http_routes_status,
-    http_routes_txn,          http_routes_ui,         NULL,
+    http_routes_acl,          http_routes_acl_legacy,
+    http_routes_acl_methods,  http_routes_acl_policies,
+    http_routes_acl_tokens,   http_routes_acl_translate,
+    http_routes_agent,        http_routes_catalog,
+    http_routes_config_entry, http_routes_connect,
+    http_routes_coordinate,   http_routes_discovery_chain,
+    http_routes_event,        http_routes_federation_state,
+    http_routes_health,       http_routes_intention,
+    http_routes_internal,     http_routes_keyring,
+    http_routes_kv,           http_routes_operator,
+    http_routes_profile,      http_routes_query,
+    http_routes_session,      http_routes_snapshot,
+    http_routes_status,       http_routes_txn,
+    http_routes_ui,           NULL,
 };
 
 /* "/v1/kv/" -> ".v1.kv._" (agent.md 6). */

@@ -19,22 +19,10 @@ static int rank_of(struct str kind) {
     return COUNT_OF(kinds);
 }
 
-static int compare_fold(struct str a, struct str b) {
-    size_t len = a.len < b.len ? a.len : b.len;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char x = (unsigned char)a.data[i], y = (unsigned char)b.data[i];
-        x = x >= 'A' && x <= 'Z' ? x | 0x20 : x;
-        y = y >= 'A' && y <= 'Z' ? y | 0x20 : y;
-        if (x != y)
-            return x < y ? -1 : 1;
-    }
-    return a.len == b.len ? 0 : a.len < b.len ? -1 : 1;
-}
-
 /* Names are found in any letter case: those that differ in it only are one entry. */
 static int compare(const struct config_entry *a, const struct config_entry *b) {
     int order = rank_of(a->kind) - rank_of(b->kind);
-    return order != 0 ? order : compare_fold(a->name, b->name);
+    return order != 0 ? order : str_compare_fold(a->name, b->name);
 }
 
 static int by_kind_and_name(const void *a, const void *b) {

@@ -109,6 +109,10 @@ static const struct endpoint *const all[] = {
     &endpoint_config_entry_list_all,
     &endpoint_config_entry_resolve_service_config,
     &endpoint_discovery_chain_get,
+    &endpoint_federation_state_apply,
+    &endpoint_federation_state_get,
+    &endpoint_federation_state_list,
+    &endpoint_federation_state_list_mesh_gateways,
 };
 
 const struct endpoint *endpoint_find(struct str name) {

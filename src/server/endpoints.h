@@ -15,6 +15,7 @@
 #include "schema/requests_acl.h"
 #include "schema/requests_config.h"
 #include "schema/requests_connect.h"
+#include "schema/requests_federation.h"
 #include "schema/requests_intention.h"
 #include "server/call.h"
 
@@ -318,6 +319,17 @@ extern const struct endpoint endpoint_config_entry_apply, endpoint_config_entry_
  * discovery_chain_get           discovery_chain_request    -> discovery_chain_response
  */
 extern const struct endpoint endpoint_discovery_chain_get;
+
+/*
+ * federation_state_apply               federation_state_request -> bool (false: deleted)
+ * federation_state_get                 federation_state_query   -> federation_state_response
+ * federation_state_list                dc_request               -> indexed_federation_states
+ * federation_state_list_mesh_gateways  dc_request               -> datacenter_gateways
+ *
+ * Apply goes to the primary, whatever datacenter the request names.
+ */
+extern const struct endpoint endpoint_federation_state_apply, endpoint_federation_state_get,
+    endpoint_federation_state_list, endpoint_federation_state_list_mesh_gateways;
 
 /* ---- snapshots: not calls, because files go in and come out (rpc.md 8, fsm.md 8) ---- */
 

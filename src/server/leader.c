@@ -1,7 +1,7 @@
 /* What a server does when it becomes the leader, while it leads, and when it no longer does
  * (raft.md 5.4): a barrier, then tombstones, session timers, the autopilot configuration,
- * autopilot, the federation state of its own datacenter, configuration entries that the
- * configuration names, and the members that gossip knows into the catalog (reconcile.h).
+ * autopilot, configuration entries that the configuration names, federation states, and the members
+ * that gossip knows into the catalog (reconcile.h).
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -11,13 +11,13 @@
 #include "server/autopilot.h"
 #include "server/config_bootstrap.h"
 #include "server/config_replication.h"
+#include "server/federation.h"
 #include "server/intention_replication.h"
 #include "server/leader_acl.h"
 #include "server/membership.h"
 #include "server/reconcile.h"
 #include "server/server_room.h"
 #include "store/autopilot.h"
-#include "store/federation.h"
 
 #define RECONCILE_PERIOD (60 * SECOND)
 #define ESTABLISH_RETRY (5 * SECOND)
@@ -73,31 +73,6 @@ static void autopilot_config_init(struct leader *l, struct store_read *read) {
     server_propose(l->server, &entry, "failed to initialize config", NULL, NULL);
 }
 
-static void federation_done(struct server *s, void *owner, bool ok) {
-    (void)s;
-    (void)owner;
-    if (ok) {
-        log_at(LOG_INFO, "agent.server", "federation state anti-entropy synced");
-    }
-}
-
-/* The state of the own datacenter: without mesh gateways until they are known. */
-static void federation_init(struct leader *l, struct store_read *read) {
-    struct federation_state *stored = NULL;
-    federation_state_get(read, l->server->options.datacenter, &stored);
-    if (stored != NULL) {
-        return;
-    }
-    struct federation_state state = {.datacenter = l->server->options.datacenter,
-                                     .updated_at = timestamp_from_unix_ns(time_now_wall())};
-    struct federation_state_request request = {.op = STR("upsert"), .state = &state};
-    struct buf entry = BUF_INIT;
-    buf_add_char(&entry, ENTRY_FEDERATION_STATE);
-    schema_encode(&entry, &federation_state_request_shape, &request);
-    server_propose(l->server, &entry, "federation state anti-entropy failed", federation_done,
-                   NULL);
-}
-
 /* ---- becoming leader ---- */
 
 static void establish_state(struct leader *l) {
@@ -110,7 +85,6 @@ static void establish_state(struct leader *l) {
     struct store_read read;
     if (read_begin(l, &read, &arena)) {
         autopilot_config_init(l, &read);
-        federation_init(l, &read);
         config_bootstrap(s, &read);
         store_read_end(&read);
     }
@@ -140,6 +114,7 @@ static void open_for_calls(struct leader *l) {
     autopilot_enable(s->autopilot, true);
     intention_replication_enable(s->intention_replication, true);
     config_replication_enable(s->config_replication, true);
+    federation_enable(s->federation, true);
     atomic_store_explicit(&s->leading, true, memory_order_release);
     atomic_store(&s->ready, true);
     server_leader_news(s);
@@ -233,6 +208,7 @@ static void step_down(struct leader *l) {
     autopilot_enable(s->autopilot, false);
     intention_replication_enable(s->intention_replication, false);
     config_replication_enable(s->config_replication, false);
+    federation_enable(s->federation, false);
     leader_acl_enable(s->leader_acl, false);
     ca_enable(s->ca, false);
     server_verify_ready(s); /* they are told that this is not the leader */
@@ -277,6 +253,7 @@ void leader_touched(struct leader *l, const struct watch_touched *touched) {
         return;
     }
     struct watch_key key;
+    federation_touched(l->server->federation, touched);
     for (size_t i = 0; watch_touched_at(touched, i, &key); i++) {
         if (key.table == WATCH_TABLE && str_is(key.name, "tombstones")) {
             tombstone_gc_hint(l->server->tombstone_gc, store_applied_index(l->server->store));
@@ -298,6 +275,7 @@ struct leader *leader_new(struct server *s) {
     s->leader_acl = leader_acl_new(s);
     s->intention_replication = intention_replication_new(s);
     s->config_replication = config_replication_new(s);
+    s->federation = federation_new(s);
     return l;
 }
 
@@ -317,6 +295,7 @@ void leader_stop(struct leader *l) {
     ca_close(l->server->ca);
     intention_replication_close(l->server->intention_replication);
     config_replication_close(l->server->config_replication);
+    federation_close(l->server->federation);
 }
 
 void leader_free(struct leader *l) {
@@ -332,5 +311,6 @@ void leader_free(struct leader *l) {
     leader_acl_free(l->server->leader_acl);
     intention_replication_free(l->server->intention_replication);
     config_replication_free(l->server->config_replication);
+    federation_free(l->server->federation);
     mem_free(l);
 }

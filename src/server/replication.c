@@ -41,6 +41,11 @@ void replication_wait(struct replication *r, int64_t wait, replication_step *nex
     loop_timer_set(&r->timer, wait);
 }
 
+void replication_rest(struct replication *r, int64_t wait, replication_step *next) {
+    forget_round(r);
+    replication_wait(r, wait, next);
+}
+
 void replication_again(struct replication *r, int64_t wait) {
     forget_round(r);
     int64_t turn = replica_rate_take(&r->rate, r->plan->period, time_now_monotonic());

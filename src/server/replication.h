@@ -2,7 +2,8 @@
  * replications share is here: the life with the leadership, a round at a time on the core, the
  * questions to the primary, the log entries one after the other, the wait after a failure. What is
  * asked and compared is its user's (acl_replication.c, config_replication.c,
- * intention_replication.c), who has it embedded. On the core.
+ * intention_replication.c, federation_replication.c), who has it embedded. federation_sync.c lives
+ * so too, in each datacenter, to tell the primary something. On the core.
  */
 #ifndef PRAETOR_SERVER_REPLICATION_H
 #define PRAETOR_SERVER_REPLICATION_H
@@ -88,6 +89,8 @@ void replication_succeeded(struct replication *r);
 void replication_failed(struct replication *r, struct str why);
 /* The next round, as early as its turn and `wait` allow. */
 void replication_again(struct replication *r, int64_t wait);
+/* Nothing to do for now: goes on with `next` after a while, which is no round's turn. */
+void replication_rest(struct replication *r, int64_t wait, replication_step *next);
 
 /* ---- time; pure ---- */
 

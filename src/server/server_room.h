@@ -32,6 +32,7 @@ struct acl_monitor;           /* acl_mode.h */
 struct acl_replication;       /* acl_replication.h */
 struct intention_replication; /* intention_replication.h */
 struct config_replication;    /* config_replication.h */
+struct federation;            /* federation.h */
 
 struct server {
     struct server_options options; /* strings in arena */
@@ -87,6 +88,7 @@ struct server {
     struct acl_replication *acl_replication; /* acl_replication.h; NULL: a client agent */
     struct intention_replication *intention_replication; /* the same */
     struct config_replication *config_replication;       /* the same */
+    struct federation *federation;                       /* the same */
     struct bootstrap *bootstrap; /* bootstrap.h; NULL: this server does not wait for others */
 };
 

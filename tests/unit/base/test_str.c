@@ -33,6 +33,12 @@ static void test_compare(void **state) {
     assert_true(str_compare(STR("b"), STR("ab")) > 0);
     assert_true(str_compare(STR("\xff"), STR("a")) > 0); /* bytes are unsigned */
     assert_true(str_compare(STR_NONE, STR("a")) < 0);
+    assert_int_equal(str_compare_fold(STR("WeB"), STR("wEb")), 0);
+    assert_true(str_compare_fold(STR("A"), STR("b")) < 0);
+    assert_true(str_compare_fold(STR("B"), STR("a")) > 0);
+    assert_true(str_compare_fold(STR("A"), STR("ab")) < 0);
+    assert_true(str_compare_fold(STR("["), STR("a")) < 0); /* not the letters' */
+    assert_true(str_compare_fold(STR("\xff"), STR("a")) > 0);
 }
 
 static void test_find(void **state) {

@@ -13,6 +13,7 @@
 #include "codec/json.h"
 #include "codec/msgpack.h"
 #include "schema/entries.h"
+#include "schema/requests_federation.h"
 #include "unit/schema/file.h"
 
 static struct str read_vector(struct arena *arena, const char *name) {
@@ -178,7 +179,9 @@ static const struct method methods[] = {
     {"ACL.AuthMethodSet", NULL, &acl_auth_method_shape},
     {"ACL.Apply", &legacy_acl_request_shape, NULL},
     {"FederationState.Apply", &federation_state_request_shape, NULL},
-    {"FederationState.List", &dc_request_shape, NULL},
+    {"FederationState.List", &dc_request_shape, &indexed_federation_states_shape},
+    {"FederationState.Get", &federation_state_query_shape, &federation_state_response_shape},
+    {"FederationState.ListMeshGateways", &dc_request_shape, &datacenter_gateways_shape},
 };
 
 static const struct method *find_method(struct str name) {

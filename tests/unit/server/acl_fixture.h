@@ -174,6 +174,20 @@ static inline void wait_for_ca(void) {
     assert_true(there);
 }
 
+static inline void root_records_gateway(const char *datacenter, const char *node_name,
+                                        const char *name) {
+    struct node node = {.node = str_from(node_name)};
+    struct node_service service = {.id = str_from(name), .service = str_from(name)};
+    struct check_service_node gateway = {.node = &node, .service = &service};
+    struct federation_state s = {.datacenter = str_from(datacenter),
+                                 .mesh_gateways = {&gateway, 1, true}};
+    struct federation_state_request r = {
+        .op = STR("upsert"), .state = &s, .write.token = STR(ROOT)};
+    struct ask a;
+    ask(&a, 0, &endpoint_federation_state_apply, &r);
+    ask_end(&a);
+}
+
 static inline int begin(void **state) {
     struct server_options o = harness_options();
     struct value_pair cluster = {STR("cluster_id"), value_from_str(STR(CA_CLUSTER))};
@@ -219,6 +233,8 @@ static inline int begin(void **state) {
     root_sets_key("b/1");
     coordinates_put();
     gateway_put();
+    root_records_gateway("dc2", "a", "web");
+    root_records_gateway("dc3", "b", "web");
     return 0;
 }
 

@@ -71,6 +71,9 @@ static struct proxy_defaults defaults_of_all = {
 static struct service_resolver resolver_bad = {.head = {.kind = STR("service-resolver")}};
 #define NO_NAME NO_BECAUSE("Name is required")
 
+static struct federation_state state_x = {.datacenter = STR("x")};
+#define NO_OPERATION NO_BECAUSE("Invalid federation state operation: zip")
+
 #define WEB "11111111-0000-4000-8000-000000000003"
 #define NO_ACTION NO_BECAUSE("1 error occurred:\n\t* Action must be set to 'allow' or 'deny'\n\n")
 #define NO_INTENTION                                                                               \
@@ -303,6 +306,15 @@ static bool each_row(with_row *fn, const struct endpoint *endpoint) {
          REQUEST(service_config_request, .name = STR("web")), NONE, NO, N(0), N(0), N(0)},
         {&endpoint_config_entry_resolve_service_config,
          REQUEST(service_config_request, .name = STR("db")), NONE, NO, NO, N(0), N(0)},
+        {&endpoint_federation_state_list, REQUEST(dc_request, 0), NONE, NO, N(0), N(0), N(0)},
+        {&endpoint_federation_state_get,
+         REQUEST(federation_state_query, .datacenter = STR("elsewhere")), NONE, NO, N(0), N(0),
+         N(0)},
+        {&endpoint_federation_state_list_mesh_gateways, REQUEST(dc_request, 0),
+         LIST_OF(datacenter_gateways, nodes), N(0), N(1), N(2), N(2)},
+        {&endpoint_federation_state_apply,
+         REQUEST(federation_state_request, .op = STR("zip"), .state = &state_x), NONE, NO, NO,
+         NO_OPERATION, NO_OPERATION},
         /* More of these two below. */
         {&endpoint_catalog_register,
          REQUEST(register_request, .node = STR("c"), .address = STR("x")), NONE, NO, NO, N(0),
