@@ -59,7 +59,7 @@ static void got(struct http_request *r, struct answer *a) {
 
 static void state(struct http_request *r) {
     struct federation_state_query *q = ARENA_NEW(&r->arena, struct federation_state_query);
-    if (!http_need_argument(r, "Missing datacenter name"))
+    if (!http_need_argument(r, "Bad request: Missing datacenter name"))
         return;
     q->target_datacenter = http_datacenter(r);
     q->datacenter = r->argument;

@@ -18,7 +18,7 @@ from e2e.rpc_wire import (ACK, FIN, PING, RST, SYN, WINDOW, Map, Plain, Session,
 VECTORS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "vectors", "rpc")
 NOT_BUILT = re.compile(rb"not supported yet by this version of Praetor|Connect must be enabled in order to use this endpoint")
 UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-INDEXES = (b"CreateIndex", b"ModifyIndex", b"Index", b"LockIndex", b"LastIndex", b"LastTerm")
+INDEXES = (b"CreateIndex", b"ModifyIndex", b"PrimaryModifyIndex", b"Index", b"LockIndex", b"LastIndex", b"LastTerm")
 ID = "11111111-2222-3333-4444-555555555555"
 REPLAYED = ["all_methods_minimal", "client_agent_sync", "client_agent_http_driven", "server_to_server", "config_entry"]
 # What a recording server alone can know (coordinates of a WAN pool that these have not), and what a server's age decides (health).
