@@ -31,12 +31,26 @@ static bool is_supported(struct server *s, enum peer_pool pool, struct str datac
     return supported;
 }
 
-bool federation_is_enabled(struct server *s) {
+static bool may_enable(struct server *s) {
     if (s->membership == NULL)
         return true; /* there are no others (tests) */
-    return is_supported(s, PEER_POOL_LAN, s->options.datacenter) &&
-           (!replication_is_wanted(s) ||
-            is_supported(s, PEER_POOL_WAN, s->options.acl.primary_datacenter));
+    if (replication_is_wanted(s) &&
+        !is_supported(s, PEER_POOL_WAN, s->options.acl.primary_datacenter)) {
+        log_at(LOG_DEBUG, "agent.server", "federation states are not enabled in the primary dc");
+        return false;
+    }
+    if (!is_supported(s, PEER_POOL_LAN, s->options.datacenter)) {
+        log_at(LOG_DEBUG, "agent.server", "federation states are not enabled in this datacenter",
+               LOG_S("datacenter", s->options.datacenter));
+        return false;
+    }
+    return true;
+}
+
+bool federation_is_enabled(struct server *s) {
+    if (!atomic_load_explicit(&s->federation_enabled, memory_order_relaxed) && may_enable(s))
+        atomic_store_explicit(&s->federation_enabled, true, memory_order_relaxed);
+    return atomic_load_explicit(&s->federation_enabled, memory_order_relaxed);
 }
 
 /* ---- entries ---- */

@@ -42,7 +42,8 @@ struct list federation_lost(const struct list *states, const struct peer_datacen
 #define FEDERATION_DISABLED                                                                        \
     "Federation states are currently disabled until all servers in the datacenter support the "    \
     "feature"
-/* Whether all servers of the own datacenter and of the primary support them. Any thread. */
+/* Whether all servers of the own datacenter and of the primary support them, or once did, as far as
+ * was looked; logs why not. Any thread. */
 bool federation_is_enabled(struct server *s);
 
 /* What a leader does: tells the primary of the own gateways, copies the primary's states, and in

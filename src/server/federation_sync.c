@@ -109,7 +109,6 @@ static void round_begin(struct replication *base) {
     struct federation_sync *y = of(base);
     bool right;
     if (!federation_is_enabled(base->server)) {
-        log_at(LOG_DEBUG, LOGGER, "federation states are not enabled in the primary dc");
         replication_rest(base, DISABLED_WAIT, round_begin);
     } else if (read_state(y, &right)) {
         if (right)

@@ -65,6 +65,7 @@ struct server {
     atomic_bool leaving;
     /* Access control is on, but not yet everybody speaks of the new system (acl.md 12). */
     atomic_bool acl_legacy;
+    atomic_bool federation_enabled; /* federation.h: once is for good */
     atomic_bool gossip; /* peers come from the gossip pools, not from Raft's configuration */
 
     pthread_mutex_t jobs_mutex; /* guards the next three: saving and restoring snapshots */

@@ -3,11 +3,12 @@ and two datacenters of both kinds, where each comes to know the mesh gateways of
 
 import json
 import re
+import socket
 
 import pytest
 
 from e2e.cluster import Cluster, same_state
-from e2e.harness import until
+from e2e.harness import PORTS, until
 from e2e.rpc_wire import Plain, encode, header
 from e2e.test_rpc_port import same
 
@@ -275,6 +276,49 @@ def test_another_leader_goes_on(agents, praetor_asan, peer, kinds):
     deregister(leader, "gw1")
     until("it is gone", lambda: nodes_of(leader) == {"dc1": []}, 30)
     same_state(cluster.alive())
+
+
+def old_server(agent, incarnation=1, **tags):
+    """Tells the agent of a server of its datacenter that does not support them unless the tags say so, and never answers (gossip.md 3, 12.2).
+    In both pools: the peer looks for such only in the WAN's."""
+    meta = dict({"role": "consul", "dc": "dc1", "segment": "", "id": "22222222-2222-3333-4444-555555555555", "vsn": "2", "vsn_min": "2", "vsn_max": "3",
+                 "build": "1.8.7:", "port": "8300", "raft_vsn": "3", "acls": "0"}, **tags)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        for pool, name in (("serf_wan", "old.dc1"), ("serf_lan", "old")):
+            alive = {"Incarnation": incarnation, "Node": name, "Addr": bytes([127, 51, 255, 250]), "Port": PORTS[pool],
+                     "Meta": b"\xff" + encode(meta), "Vsn": bytes([1, 5, 2, 2, 5, 4])}
+            link.sendto(b"\x04" + encode(alive), (agent.ip, PORTS[pool]))
+
+
+@pytest.mark.parametrize("kind", ["peer", "praetor_asan"])
+def test_not_before_all_servers_support_them(agents, request, kind):
+    agent = agents(request.getfixturevalue(kind), config={"node_name": "n1"})
+    agent.launch()
+
+    def known():
+        old_server(agent)
+        try:
+            return all("old" in agent.get("/v1/agent/members" + wan, timeout=2).text for wan in ("", "?wan=1"))
+        except OSError:
+            return False
+    until("it knows the old server", known, 40)
+    until("it leads", lambda: agent.get("/v1/status/leader").json, 40)
+    reason = "Federation states are currently disabled until all servers in the datacenter support the feature"
+    for path in ("s", "s/mesh-gateways", "/dc1"):
+        answer = agent.get(PATH + path)
+        assert (answer.status, answer.text) == (500, reason), path
+    link = Plain(agent.ip)
+    head, _ = link.exchange(header("FederationState.Apply") + encode({"Op": "zip"}))
+    assert head.get(b"Error").decode() == reason
+    link.close()
+    register(agent, gateway("gw1"))
+    until("it says so", lambda: "[DEBUG] agent.server: federation states are not enabled in this datacenter: datacenter=dc1" in agent.tail(10 ** 6), 20)
+    # It is renewed.
+    until("it may", lambda: old_server(agent, 10 ** 6, ft_fs="1") or nodes_of(agent) == {"dc1": ["gw1"]}, 40)
+    # And is for good.
+    old_server(agent, 2 * 10 ** 6)
+    until("it is old again", lambda: not any("ft_fs" in m["Tags"] for m in agent.get("/v1/agent/members").json if m["Name"] == "old"), 20)
+    assert nodes_of(agent) == {"dc1": ["gw1"]}
 
 
 def test_without_the_primary(agents, request, peer, praetor_asan):
