@@ -59,6 +59,14 @@ static void go_on(struct federation_replication *r) {
 
 /* ---- a round ---- */
 
+static void log_difference(const struct list *ops) {
+    uint32_t deletions = 0;
+    for (uint32_t i = 0; i < ops->len; i++)
+        deletions += LIST_AT(*ops, struct federation_op, i).delete;
+    log_at(LOG_DEBUG, "agent.server", "diffed replication state", LOG_I("deletions", deletions),
+           LOG_I("updates", ops->len - deletions));
+}
+
 static void compare(struct federation_replication *r, const struct list *remote) {
     struct replication *base = &r->base;
     struct error e = ERROR_IN(&base->arena);
@@ -75,8 +83,11 @@ static void compare(struct federation_replication *r, const struct list *remote)
                "remote index is lower than the last one: what is known of the primary is dropped");
         base->last_index = 0;
     }
+    log_at(LOG_DEBUG, "agent.server", "diffing replication state", LOG_I("local_amount", local.len),
+           LOG_I("remote_amount", remote->len));
     r->ops = federation_diff(&local, remote, base->last_index, &base->arena);
     r->done = 0;
+    log_difference(&r->ops);
     go_on(r);
 }
 

@@ -1,6 +1,7 @@
 """Federation states (connect.md 7.2): the HTTP API and the methods on the server port beside the peer's, with access control off and on;
 and two datacenters of both kinds, where each comes to know the mesh gateways of the other."""
 
+import itertools
 import json
 import re
 import socket
@@ -157,6 +158,21 @@ def test_on_the_server_port(agents, peer, praetor_asan, config):
         assert told[0] == told[1], (method, body)
 
 
+@pytest.mark.parametrize("kinds", [("peer", "praetor_asan"), ("praetor_asan", "peer")], ids="-".join)
+def test_through_a_client_agent(agents, request, kinds):
+    server, client = (request.getfixturevalue(kind) for kind in kinds)
+    server = agents(server, name="s")
+    server.start()
+    world(server)
+    client = agents(client, name="c", config={"server": False, "bootstrap_expect": 0, "retry_join": [server.ip], "retry_interval": "1s"})
+    client.launch()
+    until("an answer", lambda: states(client), 40)
+    for path in READS:
+        if "nowhere" not in path:  # which another server says: with a prefix
+            there, here = (comparable(agent.get(PATH + path), agent) for agent in (server, client))
+            assert here == there, path
+
+
 def test_the_own_record_comes_back(agents, peer, praetor_asan):
     for agent in sides(agents, peer, praetor_asan, {}):
         before = states(agent)["dc1"]
@@ -292,17 +308,24 @@ def old_server(agent, incarnation=1, **tags):
 
 @pytest.mark.parametrize("kind", ["peer", "praetor_asan"])
 def test_not_before_all_servers_support_them(agents, request, kind):
-    agent = agents(request.getfixturevalue(kind), config={"node_name": "n1"})
-    agent.launch()
+    # Two servers take a while to agree on who leads: by then they know of the third.
+    cluster = Cluster(agents, [request.getfixturevalue(kind)] * 2, {"performance": {"raft_multiplier": 3}})
+    cluster.form(seconds=90)
+    for server in cluster.servers:
+        server.stop()
+    for server in cluster.servers:
+        server.launch()
 
-    def known():
-        old_server(agent)
+    def known(server):
+        old_server(server)
         try:
-            return all("old" in agent.get("/v1/agent/members" + wan, timeout=2).text for wan in ("", "?wan=1"))
+            return all("old" in server.get("/v1/agent/members" + wan, timeout=2).text for wan in ("", "?wan=1"))
         except OSError:
             return False
-    until("it knows the old server", known, 40)
-    until("it leads", lambda: agent.get("/v1/status/leader").json, 40)
+    for server in cluster.servers:
+        until("it knows the old server", lambda: known(server), 40)
+    agent = cluster.wait_leader(seconds=90)
+    until("it leads", lambda: agent.get(PATH + "s").text != "No cluster leader", 30)
     reason = "Federation states are currently disabled until all servers in the datacenter support the feature"
     for path in ("s", "s/mesh-gateways", "/dc1"):
         answer = agent.get(PATH + path)
@@ -314,10 +337,11 @@ def test_not_before_all_servers_support_them(agents, request, kind):
     register(agent, gateway("gw1"))
     until("it says so", lambda: "[DEBUG] agent.server: federation states are not enabled in this datacenter: datacenter=dc1" in agent.tail(10 ** 6), 20)
     # It is renewed.
-    until("it may", lambda: old_server(agent, 10 ** 6, ft_fs="1") or nodes_of(agent) == {"dc1": ["gw1"]}, 40)
+    incarnation = itertools.count(10 ** 6)
+    until("it may", lambda: old_server(agent, next(incarnation), ft_fs="1") or nodes_of(agent) == {"dc1": ["gw1"]}, 40)
     # And is for good.
-    old_server(agent, 2 * 10 ** 6)
-    until("it is old again", lambda: not any("ft_fs" in m["Tags"] for m in agent.get("/v1/agent/members").json if m["Name"] == "old"), 20)
+    until("it is old again", lambda: old_server(agent, next(incarnation)) or not any(
+        "ft_fs" in m["Tags"] for m in agent.get("/v1/agent/members").json if m["Name"] == "old"), 20)
     assert nodes_of(agent) == {"dc1": ["gw1"]}
 
 
