@@ -5,8 +5,8 @@ The world knows two words: a token of kind "narrow-read" may read whatever is ca
 made before the first request and never changes while lists are read; a request that changes something has steps before and after it
 (`before`, `after`; done by management) that bring the world back, and comes behind all that only read.
 
-In paths and bodies {word} stands for an identifier that the world has remembered. Config entries, the certificate authority and federation
-states are not asked yet: they come with Connect.
+In paths and bodies {word} stands for an identifier that the world has remembered. What came with Connect (config entries, the certificate
+authority, intentions, federation states) is asked by tests of its own.
 """
 
 NODE = "n1"
