@@ -14,6 +14,8 @@
 #include "schema/connect.h"
 #include "schema/requests_connect.h"
 
+struct fact; /* facts.h */
+
 /* The instances of a target, a prepared query, a datacenter's gateways, a linked service. */
 struct proxy_instances {
     struct str key;    /* target ID, datacenter or service */
@@ -78,9 +80,13 @@ struct proxy_snapshot {
     const struct proxy_instances *servers; /* mesh gateways that federate: the servers */
     struct list federation; /* those: of struct proxy_instances by datacenter, from the states */
     struct list linked;     /* terminating gateways: of struct proxy_linked_service */
+
+    /* What else it points to: answers that are shared with other snapshots. 0: nothing. */
+    const struct fact **facts;
+    size_t fact_count;
 };
 
-/* NULL is allowed. */
+/* NULL is allowed. One that was made by hand, all in its arena, is released like any other. */
 void proxy_snapshot_hold(struct proxy_snapshot *s);
 void proxy_snapshot_release(struct proxy_snapshot *s);
 
