@@ -33,6 +33,9 @@ struct server *agent_server(struct agent *agent) {
 struct local *agent_local(struct agent *agent) {
     return agent->local;
 }
+struct proxies *agent_proxies(struct agent *agent) {
+    return agent->proxies;
+}
 struct events *agent_events(struct agent *agent) {
     return agent->events;
 }
@@ -309,6 +312,7 @@ static void free_agent(struct agent *agent) {
     remote_exec_free(agent->remote_exec);
     telemetry_stop();
     events_free(agent->events);
+    proxies_free(agent->proxies);
     local_free(agent->local);
     config_release(agent->current);
     config_release(agent->config);

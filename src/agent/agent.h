@@ -12,6 +12,7 @@
 #include "agent/config.h"
 #include "agent/events.h"
 #include "agent/local.h"
+#include "agent/proxy_watch.h"
 #include "server/agent_tokens.h"
 #include "server/server.h"
 
@@ -42,6 +43,8 @@ struct cluster *agent_cluster(struct agent *agent);
 const struct config *agent_config(struct agent *agent);
 /* Core thread only: the same with what reloads have changed since. */
 const struct config *agent_current_config(struct agent *agent);
+/* NULL: without a gRPC port, proxies are not followed. */
+struct proxies *agent_proxies(struct agent *agent);
 struct str agent_node_id(struct agent *agent);
 
 /* Runs fn on the core thread, then done on the calling loop's thread; see server_run_on_core. */

@@ -35,6 +35,8 @@ static void core_tokens_changed(struct agent *agent, void *arg, uv_sem_t *over) 
     if (agent->auto_agent != NULL)
         auto_agent_token_changed(agent->auto_agent);
     local_full_sync_trigger(agent->local);
+    if (agent->proxies != NULL)
+        proxies_changed(agent->proxies, STR_NONE);
     uv_sem_post(over);
 }
 

@@ -36,6 +36,7 @@ struct agent {
     struct token_store *tokens;
     struct auto_agent *auto_agent; /* NULL: certificates are the configuration's */
     struct local *local;
+    struct proxies *proxies; /* NULL: no gRPC port */
     struct events *events;
     struct watches *watches;
     struct cluster *cluster;

@@ -72,6 +72,11 @@ static void local_is_stopped(void *arg) {
     uv_sem_post(arg);
 }
 
+static void core_stop_proxies(struct agent *agent, void *arg, uv_sem_t *over) {
+    (void)arg;
+    proxies_stop(agent->proxies, local_is_stopped, over);
+}
+
 static void core_stop_local(struct agent *agent, void *arg, uv_sem_t *over) {
     (void)arg;
     local_stop(agent->local, local_is_stopped, over);
@@ -400,6 +405,8 @@ bool agent_start(struct agent *agent, const struct agent_interface *const *inter
     struct local_options options = {agent->config, agent->server, str_from(agent->node_id)};
     agent->local = local_new(&options);
     agent->local_started = true;
+    if (agent->config->grpc_port > 0)
+        agent->proxies = proxies_new(agent->local);
     agent->remote_exec = remote_exec_new(agent->server, agent->config);
     agent->events = events_new(agent->local, agent->config->node_name,
                                agent->config->disable_remote_exec ? NULL : remote_exec_wanted,
@@ -429,6 +436,8 @@ void agent_stop(struct agent *agent) {
     log_at(LOG_INFO, LOGGER, "Endpoints down");
     if (agent->cluster_started)
         agent_on_core(agent, core_stop_cluster, NULL);
+    if (agent->proxies != NULL)
+        agent_on_core(agent, core_stop_proxies, NULL);
     if (agent->local_started)
         agent_on_core(agent, core_stop_local, NULL);
     if (agent->server_started && agent->auto_agent != NULL)

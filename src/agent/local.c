@@ -231,6 +231,12 @@ void local_watch_remove(struct local_watch *w) {
     w->listed = false;
 }
 
+void local_listen(struct local *l, void (*changed)(void *owner, struct str service_id),
+                  void *owner) {
+    l->listener = changed;
+    l->listener_owner = owner;
+}
+
 /* Those that are told stand in a list of their own meanwhile: some of them list themselves again.
  */
 void local_notify(struct local *l, struct str service_id) {
@@ -247,6 +253,8 @@ void local_notify(struct local *l, struct str service_id) {
         local_watch_remove(w);
         w->fn(w);
     }
+    if (l->listener != NULL)
+        l->listener(l->listener_owner, service_id);
 }
 
 void local_touch_service(struct local *l, struct local_service *s) {

@@ -145,6 +145,11 @@ struct tagged_address {
     struct service_address address;
 };
 
+/* One who is told of every service that was registered, changed or is gone; STR_NONE: any may have.
+ * NULL: nobody. */
+void local_listen(struct local *l, void (*changed)(void *owner, struct str service_id),
+                  void *owner);
+
 /* Definitions: what the HTTP API and the files share. Any thread. Errors have the bare text. */
 bool check_type_validate(const struct check_type *t, struct error *e);
 /* False when it may not or cannot run: scripts that the configuration does not allow, a Docker

@@ -55,8 +55,10 @@ struct local {
     bool loading;             /* what is registered comes from files: no pass is started */
     const char *loading_part; /* what is being loaded, or was last */
     struct prng random;
-    struct local_watch watches; /* head of the list */
-    struct map central;         /* service ID -> struct buf: the last answer, encoded */
+    struct local_watch watches;                           /* head of the list */
+    void (*listener)(void *owner, struct str service_id); /* local_listen */
+    void *listener_owner;
+    struct map central; /* service ID -> struct buf: the last answer, encoded */
 
     /* anti-entropy: local_sync.c */
     bool node_in_sync;
