@@ -300,8 +300,10 @@ static void set_url(struct grpc_check *g, struct str port) {
     struct check_run *r = g->run;
     struct str name = r->type.grpc_use_tls ? r->tls.server_name : STR_NONE;
     struct str authority = g->address;
+    if (g->host.len == 0) /* on this machine, which libcurl would not know */
+        authority = str_format(&g->arena, "127.0.0.1" STR_FMT, STR_ARG(authority));
     if (name.len > 0) {
-        t->connect_to = str_format(&g->arena, "::" STR_FMT, STR_ARG(g->address)).data;
+        t->connect_to = str_format(&g->arena, "::" STR_FMT, STR_ARG(authority)).data;
         authority = str_format(&g->arena, STR_FMT ":" STR_FMT, STR_ARG(name), STR_ARG(port));
     }
     t->url = str_format(&g->arena, "http%s://" STR_FMT "/grpc.health.v1.Health/Check",

@@ -153,6 +153,8 @@ static void name_server(struct http_check *h) {
     ptrdiff_t colon = str_find(host, STR(":"), bracket < 0 ? 0 : (size_t)bracket);
     struct str port = colon < 0 ? STR("443") : str_sub(host, (size_t)colon + 1, host.len);
     struct str real = colon < 0 ? host : str_sub(host, 0, (size_t)colon);
+    if (real.len == 0)
+        real = STR("127.0.0.1");
     t->connect_to =
         str_format(&h->arena, "::" STR_FMT ":" STR_FMT, STR_ARG(real), STR_ARG(port)).data;
     t->url = str_format(&h->arena, "https://" STR_FMT ":" STR_FMT "%s", STR_ARG(name),
@@ -160,6 +162,15 @@ static void name_server(struct http_check *h) {
                  .data;
     if (!configured(h->run, "Host"))
         add_header(h, STR("Host"), host);
+}
+
+/* "http://:8080/" is on this machine, which libcurl would not know. */
+static void name_here(struct http_check *h) {
+    struct str authority = url_authority(h->url);
+    size_t start = (size_t)(authority.data - h->url.data);
+    h->transfer.url = str_format(&h->arena, STR_FMT "127.0.0.1%s",
+                                 STR_ARG(str_sub(h->url, 0, start)), h->url.data + start)
+                          .data;
 }
 
 static bool send_request(struct http_check *h, struct error *e) {
@@ -180,6 +191,8 @@ static bool send_request(struct http_check *h, struct error *e) {
     http_transfer_clear_headers(t);
     add_headers(h);
     name_server(h);
+    if (h->host.len == 0 && t->connect_to == NULL)
+        name_here(h);
     return http_transfer_start(t, e);
 }
 
@@ -266,7 +279,7 @@ static bool admit(struct http_check *h, struct error *e) {
         struct str text = fault_text(h, why);
         return error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(text));
     }
-    if (url_host(url).len == 0) {
+    if (url_authority(url).len == 0) {
         struct str text = fault_text(h, STR("http: no Host in request URL"));
         return error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(text));
     }

@@ -104,6 +104,8 @@ static struct check_run *run_new(struct local *l, const struct local_check *c,
     struct check_run *r = MEM_NEW(struct check_run);
     r->check_id = str_copy(&r->arena, c->check.check_id);
     schema_copy(&check_type_shape, &r->type, &c->type, &r->arena);
+    if (c->exposed_at != NULL)
+        expose_rewrite(&r->type, str_from(c->exposed_at), &r->arena);
     r->kind = kind;
     r->output_limit = output_limit(l, &c->type);
     r->result = result;

@@ -124,6 +124,7 @@ void local_check_free(struct local *l, struct local_check *c) {
     check_stop(c);
     sync_cancel_deferral(c);
     struct arena arena = c->arena;
+    mem_free(c->exposed_at);
     mem_free(c->output);
     mem_free(c);
     arena_free(&arena);
@@ -149,6 +150,7 @@ void local_free(struct local *l) {
     for (size_t i = 0; map_next(&l->central, &i, NULL, &value);)
         known_free(value);
     map_free(&l->central);
+    expose_forget(l);
     arena_free(&l->pass);
     check_pool_free(l->check_pool);
     config_release(l->config);
@@ -414,6 +416,7 @@ static bool service_equal(const struct local_service *a, const struct local_serv
 static void put_service(struct local *l, struct local_service *s) {
     struct local_service *old = map_put(&l->services, s->service.id, s);
     bool same = old != NULL && !old->deleted && service_equal(old, s);
+    expose_change(l, old != NULL && !old->deleted ? &old->service : NULL, &s->service);
     if (old != NULL)
         service_free(old);
     local_touch_service(l, s);
@@ -578,6 +581,7 @@ bool local_deregister_service(struct local *l, struct str id, struct error *e) {
     central_stop(s);
     if (!l->loading)
         known_free(map_remove(&l->central, s->service.id));
+    expose_change(l, &s->service, NULL);
     s->deleted = true;
     local_touch_service(l, s);
     check_alias_notify(l, s->service.id);
@@ -614,6 +618,7 @@ static bool add_check(struct local *l, struct local_check *c, bool keeps) {
         file_store_check(l, c);
     local_touch_check(l, c);
     local_reap_check(c);
+    expose_check(l, c);
     if (c->has_type && c->type.ttl > 0)
         ttl_start(l, c);
     else if (c->has_type)
@@ -698,6 +703,7 @@ void local_check_drop(struct local *l, struct local_check *c) {
     file_remove_check(l, c->check.check_id);
     file_remove_state(l, c->check.check_id);
     c->deleted = true;
+    expose_check_gone(l, c);
     check_alias_notify(l, c->check.service_id);
     local_touch_check(l, c);
 }

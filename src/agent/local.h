@@ -46,6 +46,8 @@ struct local_check {
     struct check_monitor *monitor; /* of a check that runs by itself */
     struct alias_check *alias;     /* of an alias check */
     struct loop_timer *deferral;   /* a changed output waits to be synced */
+    int64_t exposed_port;          /* through which it runs (local_expose.c); 0: as it is defined */
+    char *exposed_at;              /* the same with the sidecar's address; NULL: as it is defined */
 };
 
 struct local_options {
@@ -149,6 +151,11 @@ struct tagged_address {
  * NULL: nobody. */
 void local_listen(struct local *l, void (*changed)(void *owner, struct str service_id),
                   void *owner);
+
+/* Of struct proxy_check_path: through which the sidecar's service is checked (connect.md 4.3). In
+ * the arena, and pointing into the checks. */
+struct list local_exposed_paths(const struct local *l, const struct node_service *sidecar,
+                                struct arena *arena);
 
 /* Definitions: what the HTTP API and the files share. Any thread. Errors have the bare text. */
 bool check_type_validate(const struct check_type *t, struct error *e);

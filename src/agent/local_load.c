@@ -179,6 +179,7 @@ static void unload(struct local *l) {
         log_at(LOG_DEBUG, "agent", "removed check", LOG_S("check", c->check.check_id));
         local_check_drop(l, c);
     }
+    expose_forget(l);
     for (size_t i = 0; map_next(&l->services, &i, NULL, &value);) {
         struct local_service *s = value;
         if (!s->deleted)

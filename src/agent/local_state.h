@@ -58,7 +58,8 @@ struct local {
     struct local_watch watches;                           /* head of the list */
     void (*listener)(void *owner, struct str service_id); /* local_listen */
     void *listener_owner;
-    struct map central; /* service ID -> struct buf: the last answer, encoded */
+    struct map exposures; /* service ID -> struct exposure: local_expose.c */
+    struct map central;   /* service ID -> struct buf: the last answer, encoded */
 
     /* anti-entropy: local_sync.c */
     bool node_in_sync;
@@ -133,6 +134,17 @@ void local_ended_one(struct local *l);
 struct loop_timer *local_timer_new(struct local *l, void (*fn)(struct loop_timer *), void *owner);
 void local_timer_free(struct loop_timer *t);
 struct local *local_timer_local(struct loop_timer *t);
+
+/* local_expose.c */
+/* A service is registered in place of another (NULL: none), or is gone (now NULL). */
+void expose_change(struct local *l, const struct node_service *old, const struct node_service *now);
+/* Before it is started; and when it goes. */
+void expose_check(struct local *l, struct local_check *c);
+void expose_check_gone(struct local *l, struct local_check *c);
+/* Of all sidecars; their checks go too. */
+void expose_forget(struct local *l);
+/* The check's target: "host:port". Terminated, in the arena. */
+void expose_rewrite(struct check_type *t, struct str target, struct arena *arena);
 
 /* local_sidecar.c */
 struct str local_sidecar_id(struct arena *arena, struct str parent_id);

@@ -215,7 +215,7 @@ static const struct fact *registration_of(const struct local *l, const struct lo
         .token = s->token.len > 0
                      ? s->token
                      : agent_token(server_tokens(l->server), AGENT_TOKEN_DEFAULT, &scratch),
-        .exposed = LIST_EMPTY};
+        .exposed = local_exposed_paths(l, &s->service, &scratch)};
     r.service.create_index = r.service.modify_index = 0;
     const struct fact *out = fact_of(&proxy_registration_shape, &r);
     arena_free(&scratch);

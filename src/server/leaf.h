@@ -21,7 +21,7 @@
 struct leaf_wish {
     struct str service;           /* "": the agent's */
     struct str agent;             /* the node's name */
-    struct list dns;              /* of str: further names of an agent's */
+    struct list dns;              /* of str: further names, of an agent's or an ingress gateway's */
     struct list ips;              /* of str, bytes */
     struct str token, datacenter; /* "": the own datacenter */
     struct str key_type;          /* "": ec */

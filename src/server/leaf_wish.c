@@ -36,6 +36,9 @@ struct str leaf_csr(const struct leaf_wish *w, struct str trust_domain, EVP_PKEY
         struct str own[] = {STR("\x7f\0\0\1"), STR("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1")};
         names.dns = with_first(&host, 1, &w->dns, arena);
         names.ips = with_first(own, 2, &w->ips, arena);
+    } else {
+        names.dns = w->dns;
+        names.ips = w->ips;
     }
     return ca_csr_new(key, spiffe_common_name(&id, arena), &names, false, arena);
 }
