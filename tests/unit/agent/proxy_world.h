@@ -242,7 +242,7 @@ static inline void put_entry(struct config_entry *entry) {
 /* ---- watchers ---- */
 
 struct viewer {
-    struct message message;
+    struct message begin, end;
     struct str id;
     struct proxy_watch *watch;
     pthread_mutex_t lock;
@@ -260,24 +260,24 @@ static void got_snapshot(void *owner, struct proxy_snapshot *s) {
     pthread_mutex_unlock(&x->lock);
 }
 static void begin_watching(struct message *m) {
-    struct viewer *x = CONTAINER_OF(m, struct viewer, message);
+    struct viewer *x = CONTAINER_OF(m, struct viewer, begin);
     x->watch = proxy_watch_begin(w.proxies, x->id, got_snapshot, x);
 }
 static void end_watching(struct message *m) {
-    struct viewer *x = CONTAINER_OF(m, struct viewer, message);
+    struct viewer *x = CONTAINER_OF(m, struct viewer, end);
     proxy_watch_end(x->watch);
     uv_sem_post(&x->over);
 }
 
 static inline void watch(struct viewer *x, const char *id) {
-    *x = (struct viewer){.id = str_from(id), .message.run = begin_watching};
+    *x = (struct viewer){.id = str_from(id), .begin.run = begin_watching};
     pthread_mutex_init(&x->lock, NULL);
     uv_sem_init(&x->over, 0);
-    loop_post_reply(server_io(w.server, 1), &x->message);
+    loop_post_reply(server_io(w.server, 1), &x->begin);
 }
 static inline void unwatch(struct viewer *x) {
-    x->message.run = end_watching;
-    loop_post_reply(server_io(w.server, 1), &x->message);
+    x->end.run = end_watching;
+    loop_post_reply(server_io(w.server, 1), &x->end);
     uv_sem_wait(&x->over);
     uv_sem_destroy(&x->over);
     proxy_snapshot_release(x->newest);

@@ -2,6 +2,7 @@
  * entries and the authority comes into them (connect.md 6.3).
  */
 #include "proxy_world.h"
+#include "server/ca_csr.h"
 
 static struct upstream upstreams[3];
 
@@ -71,10 +72,215 @@ static void test_sidecar(void **state) {
     proxy_snapshot_release(s);
 }
 
+/* ---- what the chain says ---- */
+
+static struct proxy_snapshot *await(struct viewer *x, good_fn *good) {
+    UNTIL(is_good(x, good));
+    return newest(x);
+}
+
+static bool is_redirected(const struct proxy_snapshot *s) {
+    return has_chain(s) && instances(s, "v2.other.default.dc1") == 1 &&
+           instances(s, "db.default.dc1") == -1;
+}
+static bool fails_over(const struct proxy_snapshot *s) {
+    return has_chain(s) && instances(s, "db.default.dc1") == 0 &&
+           instances(s, "v2.other.default.dc1") == 1;
+}
+
+static void test_resolvers(void **state) {
+    struct viewer x;
+    start_world("");
+    upstreams[0] = (struct upstream){.destination_name = STR("db")};
+    put_sidecar("n2", "other", 5001, "1");
+    put_sidecar("n3", "other", 5002, "2");
+    struct subset_pair {
+        struct str key;
+        struct service_resolver_subset subset;
+    } v2 = {STR("v2"), {.filter = STR("Service.Meta.version == 2")}};
+    struct service_resolver other = {
+        .head = {.kind = STR(CONFIG_SERVICE_RESOLVER), .name = STR("other")},
+        .subsets = {&v2, 1, true}};
+    put_entry(&other.head);
+    watch(&x, "web-sidecar");
+    register_with(sidecar(1), "");
+    UNTIL(is_good(&x, has_no_db));
+
+    struct service_resolver_redirect redirect = {.service = STR("other"),
+                                                 .service_subset = STR("v2")};
+    struct service_resolver db = {.head = {.kind = STR(CONFIG_SERVICE_RESOLVER), .name = STR("db")},
+                                  .redirect = &redirect};
+    put_entry(&db.head);
+    struct proxy_snapshot *s = await(&x, is_redirected);
+    const struct proxy_instances *found =
+        proxy_instances_get(&upstream(s, 0)->targets, STR("v2.other.default.dc1"));
+    assert_int_equal(LIST_AT(found->nodes, struct check_service_node, 0).service->port, 5002);
+    proxy_snapshot_release(s);
+
+    struct failover_pair {
+        struct str key;
+        struct service_resolver_failover failover;
+    } all = {STR("*"), {.service = STR("other"), .service_subset = STR("v2")}};
+    db.redirect = NULL;
+    db.failover = (struct list){&all, 1, true};
+    put_entry(&db.head);
+    UNTIL(is_good(&x, fails_over));
+    unwatch(&x);
+    end_world();
+}
+
+/* ---- prepared queries, other datacenters ---- */
+
+static bool has_query(const struct proxy_snapshot *s) {
+    return s->upstreams.len == 3 && upstream(s, 0)->query != NULL;
+}
+
+static bool has_far_chain(const struct proxy_snapshot *s) {
+    return has_query(s) && upstream(s, 1)->chain != NULL && upstream(s, 2)->chain != NULL;
+}
+
+static void test_others(void **state) {
+    struct viewer x;
+    struct value_pair config[] = {
+        {STR("protocol"), value_from_str(STR("http"))},
+        {STR("connect_timeout_ms"), {.kind = VALUE_FLOAT, .number = 8000}}};
+    struct value map = {.kind = VALUE_MAP, .map = {config, 2}};
+    start_world("");
+    put_sidecar("n2", "db", 5000, "1");
+    struct prepared_query query = {.name = STR("q"), .service.service = STR("db")};
+    struct prepared_query_request create = {.op = STR("create"), .query = &query};
+    apply(&endpoint_prepared_query_apply, &create);
+    upstreams[0] = (struct upstream){.destination_type = STR("prepared_query"),
+                                     .destination_name = STR("q"),
+                                     .local_bind_port = 1};
+    upstreams[1] = (struct upstream){.destination_name = STR("db"),
+                                     .datacenter = STR("dc2"),
+                                     .mesh_gateway.mode = STR("local"),
+                                     .local_bind_port = 2};
+    upstreams[2] =
+        (struct upstream){.destination_name = STR("db"), .config = &map, .local_bind_port = 3};
+    register_with(sidecar(3), "");
+    watch(&x, "web-sidecar");
+    struct proxy_snapshot *s = await(&x, has_far_chain);
+    assert_true(str_is(upstream(s, 0)->id, "prepared_query:q"));
+    assert_int_equal(upstream(s, 0)->query->nodes.len, 1);
+    assert_null(upstream(s, 0)->chain);
+    assert_true(str_is(upstream(s, 1)->id, "db?dc=dc2"));
+    assert_true(str_is(upstream(s, 1)->chain->datacenter, "dc2"));
+    /* Nobody knows the way there; its gateways would be our own. */
+    assert_int_equal(upstream(s, 1)->targets.len, 0);
+    assert_true(str_is(upstream(s, 2)->chain->protocol, "http"));
+    assert_true(upstream(s, 2)->chain->customization_hash.len > 0);
+    const struct chain_node *start =
+        chain_node_get(upstream(s, 2)->chain, upstream(s, 2)->chain->start_node);
+    assert_true(start->resolver->connect_timeout == 8 * SECOND);
+    proxy_snapshot_release(s);
+    unwatch(&x);
+    end_world();
+}
+
+/* ---- registrations ---- */
+
+static bool has_token(const struct proxy_snapshot *s) {
+    return str_is(s->token, "11111111-0000-0000-0000-000000000001");
+}
+static bool has_port(const struct proxy_snapshot *s) {
+    return s->service->port == 20001 && s->upstreams.len == 2;
+}
+
+static void test_registrations(void **state) {
+    struct viewer x, late;
+    start_world("");
+    upstreams[0] = (struct upstream){.destination_name = STR("db"), .local_bind_port = 1};
+    upstreams[1] = (struct upstream){.destination_name = STR("other"), .local_bind_port = 2};
+    watch(&x, "web-sidecar");
+    register_with(sidecar(1), "");
+    UNTIL(is_good(&x, has_no_db));
+    register_with(sidecar(1), "11111111-0000-0000-0000-000000000001");
+    UNTIL(is_good(&x, has_token));
+    struct service_definition *changed = sidecar(2);
+    changed->port = 20001;
+    register_with(changed, "");
+    UNTIL(is_good(&x, has_port));
+
+    /* Without it nothing comes; what was got stays good. */
+    deregister("web-sidecar");
+    watch(&late, "web-sidecar");
+    unsigned before = count_of(&x);
+    register_with(changed, "");
+    UNTIL(count_of(&x) > before && is_good(&late, has_port));
+    unwatch(&late);
+    /* Those that end while something is on its way. */
+    for (int i = 0; i < 20; i++) {
+        watch(&late, "web-sidecar");
+        unwatch(&late);
+    }
+    deregister("web-sidecar");
+    unwatch(&x);
+    end_world();
+}
+
+/* Many watch while much changes; the end comes in the middle of it. */
+static void test_stop(void **state) {
+    struct viewer all[8];
+    start_world("");
+    upstreams[0] = (struct upstream){.destination_name = STR("db"), .local_bind_port = 1};
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        watch(&all[i], "web-sidecar");
+    for (int i = 0; i < 10; i++) {
+        struct service_definition *d = sidecar(1);
+        d->port += i;
+        register_with(d, "");
+        usleep(30000);
+    }
+    UNTIL(is_good(&all[0], has_no_db));
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        unwatch(&all[i]);
+    register_with(sidecar(1), "");
+    end_world();
+}
+
+/* ---- the authority ---- */
+
+static struct str first_leaf;
+
+static bool has_leaf(const struct proxy_snapshot *s) {
+    return s->leaf != NULL;
+}
+static bool has_other_leaf(const struct proxy_snapshot *s) {
+    return s->roots->roots.len == 2 && !str_eq(s->leaf->cert_pem, first_leaf);
+}
+
+static void test_rotation(void **state) {
+    struct viewer x;
+    start_world("");
+    ((struct config *)w.config)->connect_test_ca_leaf_root_change_spread = 100 * MILLISECOND;
+    watch(&x, "web-sidecar");
+    register_with(sidecar(0), "");
+    struct proxy_snapshot *s = await(&x, has_leaf);
+    first_leaf = s->leaf->cert_pem;
+    struct error e = ERROR_IN(&w.arena);
+    EVP_PKEY *key = ca_key_new(STR("ec"), 256, &e);
+    struct value_pair settings[] = {
+        {STR("PrivateKey"), value_from_str(ca_key_pem(key, &w.arena))},
+    };
+    EVP_PKEY_free(key);
+    struct value config = {.kind = VALUE_MAP, .map = {settings, 1}};
+    struct ca_configuration ca = {.provider = STR("consul"), .config = &config};
+    struct ca_request r = {.config = &ca};
+    apply(&endpoint_connect_ca_configuration_set, &r);
+    UNTIL(is_good(&x, has_other_leaf));
+    proxy_snapshot_release(s);
+    unwatch(&x);
+    end_world();
+}
+
 int main(void) {
     log_set_level(LOG_OFF);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sidecar),
+        cmocka_unit_test(test_sidecar), cmocka_unit_test(test_resolvers),
+        cmocka_unit_test(test_others),  cmocka_unit_test(test_registrations),
+        cmocka_unit_test(test_stop),    cmocka_unit_test(test_rotation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
