@@ -179,6 +179,8 @@ static void connection_failed(struct grpc_check *g) {
         stream_reset(g);
         return;
     }
+    if (g->host.len == 0)
+        t->address = g->address;
     struct str fault = http_transfer_fault(t, g->host), text;
     if (t->code == CURLE_SSL_CONNECT_ERROR || t->code == CURLE_PEER_FAILED_VERIFICATION) {
         if (str_has_prefix(fault, STR("http: server gave")))

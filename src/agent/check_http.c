@@ -240,6 +240,8 @@ static void follow(struct http_check *h) {
 static void transfer_done(struct http_transfer *t) {
     struct http_check *h = t->owner;
     bool without_location = t->location.len == 0 && t->status >= 307;
+    if (h->host.len == 0)
+        t->address = url_authority(h->url);
     if (t->code == CURLE_OPERATION_TIMEDOUT && t->status_line.len > 0) {
         log_at(LOG_WARN, "agent", "Check error while reading body",
                LOG_S("check", h->run->check_id));

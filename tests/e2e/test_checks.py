@@ -197,3 +197,46 @@ def test_scripts_end_with_their_check(praetor_asan, agents, tmp_path):
     assert not gone("two")
     agent.stop()
     until("the second script has ended", lambda: gone("two"))
+
+
+@pytest.mark.parametrize("kind", ["http", "grpc"])
+def test_exposed_checks_beside_the_peer(praetor_asan, peer, agents, stubs, kind):
+    """A sidecar that exposes the checks of its service has them sent to a port of its own, until it does no more."""
+    port = stubs[kind].port
+    refused = {"http": {"HTTP": "http://127.0.0.1:1/echo?a=%20b#c"}, "grpc": {"GRPC": "127.0.0.1:1/serving"}}[kind]
+    config = {"check_update_interval": "0s", "ports": {"expose_min_port": port, "expose_max_port": port + 1}}
+    both = [agents(peer, name="theirs", config=config).start(), agents(praetor_asan, name="ours", config=config).start()]
+
+    def sidecar(agent, address, exposes):
+        assert agent.put("/v1/agent/service/register", {
+            "Name": "web-proxy", "Kind": "connect-proxy", "Port": 20000, "Address": address,
+            "Proxy": {"DestinationServiceName": "web", "DestinationServiceID": "web", "Expose": {"Checks": exposes}}}).status == 200
+
+    def outputs(status, step):
+        """Until both agents' checks have the status, and say the same, which is of this step."""
+        def all_there():
+            found = [agent.get("/v1/agent/checks").json["c"] for agent in both]
+            return found[0]["Output"] == found[1]["Output"] and step(found[0]["Output"]) and all(one["Status"] == status for one in found)
+        try:
+            until("equal outputs", all_there, 20)
+        except AssertionError:
+            raise AssertionError("\n".join(agent.get("/v1/agent/checks").json["c"]["Output"] for agent in both))
+
+    for agent in both:
+        assert agent.put("/v1/agent/service/register", {
+            "Name": "web", "Port": 1, "Check": dict({"CheckID": "c", "Interval": "500ms", "Timeout": "2s"}, **refused)}).status == 200
+    outputs("critical", lambda text: "127.0.0.1:1" in text and "refused" in text)
+    for address in ("127.0.0.1", "127.0.0.2", ""):  # nobody listens on the second
+        for agent in both:
+            sidecar(agent, address, True)
+        wanted = "%s:%d" % (address, port) if address or kind == "grpc" else "http://:%d/" % port
+        outputs("critical" if address == "127.0.0.2" else "passing", lambda text: wanted in text)
+    for agent in both:
+        sidecar(agent, "", False)
+    outputs("critical", lambda text: "127.0.0.1:1" in text and "refused" in text)
+    for agent in both:
+        sidecar(agent, "127.0.0.1", True)
+    outputs("passing", lambda text: ":%d" % port in text)
+    for agent in both:
+        assert agent.put("/v1/agent/service/deregister/web-proxy").status == 200
+    outputs("critical", lambda text: "127.0.0.1:1" in text and "refused" in text)
