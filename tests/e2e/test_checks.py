@@ -203,7 +203,7 @@ def test_scripts_end_with_their_check(praetor_asan, agents, tmp_path):
 def test_exposed_checks_beside_the_peer(praetor_asan, peer, agents, stubs, kind):
     """A sidecar that exposes the checks of its service has them sent to a port of its own, until it does no more."""
     port = stubs[kind].port
-    refused = {"http": {"HTTP": "http://127.0.0.1:1/echo?a=%20b#c"}, "grpc": {"GRPC": "127.0.0.1:1/serving"}}[kind]
+    refused = {"http": {"HTTP": "http://127.0.0.1:1/echo/x?a=%20b#c"}, "grpc": {"GRPC": "127.0.0.1:1/serving"}}[kind]
     config = {"check_update_interval": "0s", "ports": {"expose_min_port": port, "expose_max_port": port + 1}}
     both = [agents(peer, name="theirs", config=config).start(), agents(praetor_asan, name="ours", config=config).start()]
 
