@@ -158,13 +158,14 @@ static void leaf_came(void *owner, const struct issued_cert *cert) {
     source_set(owner, fact_of(&issued_cert_shape, cert));
 }
 
+/* Each question fails for itself when no server can be reached: that is told once aloud. */
 static void failed(void *owner, const struct error *e) {
     struct fact_source *s = owner;
+    bool first = !s->failed;
     if (!s->all->stopping)
-        log_at(LOG_ERROR, LOGGER, "watch error",
+        log_at(first ? LOG_ERROR : LOG_DEBUG, LOGGER, "watch error",
                LOG_C("id", s->endpoint != NULL ? s->endpoint->name : "leaf"),
                LOG_S("error", e->text));
-    bool first = !s->failed;
     s->failed = true;
     if (first)
         tell(s);
