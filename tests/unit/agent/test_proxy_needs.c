@@ -1,4 +1,6 @@
-/* Which questions there are for a proxy, by its registration and by what is known: pure. */
+/* Which questions there are for a proxy, by its registration and by what is known, and the
+ * snapshots that come of it: pure.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -286,6 +288,105 @@ static void test_ingress(void **state) {
     assert_int_equal(upstreams.len, 2); /* each listener's */
 }
 
+/* ---- snapshots ---- */
+
+static bool makes_one(struct world *w) {
+    struct proxy_snapshot *s = proxy_snapshot_make(&w->view);
+    proxy_snapshot_release(s);
+    return s != NULL;
+}
+
+/* The first `needed` of what is known must be there, the rest not. */
+static void check_needed(struct world *w, size_t needed) {
+    assert_true(makes_one(w));
+    for (size_t i = 0; i < w->len; i++) {
+        const void *reply = w->known[i].reply;
+        w->known[i].reply = NULL;
+        if (makes_one(w) != (i >= needed))
+            fail_msg("without %d: %d", (int)w->known[i].part, i >= needed);
+        w->known[i].reply = reply;
+    }
+}
+
+static void test_valid(void **state) {
+    struct indexed_ca_roots roots = {.active_root_id = STR("r")}, none = {0};
+    struct issued_cert leaf = {.service = STR("web")};
+    struct indexed_service_list services = {0};
+    struct indexed_check_service_nodes nodes = {0};
+    struct list datacenters = LIST_EMPTY;
+    struct indexed_config_entries resolvers = {0};
+    struct indexed_gateway_services linked = {0};
+    struct ingress_gateway gateway = {.head.kind = STR(CONFIG_INGRESS_GATEWAY)};
+    struct config_entry_response entry = {.entry = &gateway.head}, no_entry = {0};
+
+    struct world *w = world("connect-proxy");
+    w->registered.service.proxy.destination_service_id = STR("web1");
+    w->registered.service.proxy.destination_service_name = STR("web");
+    knows(w, PART_ROOTS, "", &roots);
+    knows(w, PART_LEAF, "web", &leaf);
+    check_needed(w, 2);
+    w->known[0].reply = &none; /* an authority that is not there yet */
+    assert_false(makes_one(w));
+
+    w = world("mesh-gateway");
+    knows(w, PART_ROOTS, "", &roots);
+    knows(w, PART_SERVICES, "", &services);
+    knows(w, PART_SERVERS, "consul", &nodes);
+    knows(w, PART_DATACENTERS, "", &datacenters);
+    knows(w, PART_RESOLVERS, "", &resolvers);
+    check_needed(w, 2);
+    struct str_pair meta = {STR("consul-wan-federation"), STR("1")};
+    w->registered.service.meta = (struct list){&meta, 1, true};
+    check_needed(w, 3);
+
+    w = world("terminating-gateway");
+    knows(w, PART_ROOTS, "", &roots);
+    knows(w, PART_LINKED, "", &linked);
+    knows(w, PART_RESOLVERS, "", &resolvers);
+    check_needed(w, 1);
+
+    w = world("ingress-gateway");
+    knows(w, PART_ROOTS, "", &roots);
+    knows(w, PART_LEAF, "proxy", &leaf);
+    knows(w, PART_ENTRY, "", &entry);
+    knows(w, PART_LINKED, "", &linked);
+    check_needed(w, 4);
+    w->known[2].reply = &no_entry;
+    assert_false(makes_one(w));
+}
+
+static void test_datacenters(void **state) {
+    struct indexed_ca_roots roots = {.active_root_id = STR("r")};
+    struct check_service_node instances[3] = {0};
+    struct indexed_check_service_nodes of_dc3 = {.nodes = {instances, 2, true}};
+    struct indexed_check_service_nodes servers = {.nodes = {instances, 3, true}};
+    struct indexed_service_list services = {0};
+    struct str names[] = {STR("dc3"), STR("dc1"), STR("dc2")};
+    struct list datacenters = {names, 3, true};
+    struct list_pair states[] = {{STR("dc1"), {instances, 1, true}}, {STR("dc3"), LIST_EMPTY}};
+    struct list federation = {states, 2, true};
+    struct str_pair meta = {STR("consul-wan-federation"), STR("1")};
+    struct world *w = world("mesh-gateway");
+    w->registered.service.meta = (struct list){&meta, 1, true};
+    knows(w, PART_ROOTS, "", &roots);
+    knows(w, PART_SERVICES, "", &services);
+    knows(w, PART_DATACENTERS, "", &datacenters);
+    knows(w, PART_GATEWAYS, "dc3", &of_dc3);
+    knows(w, PART_SERVERS, "consul", &servers);
+    knows(w, PART_FEDERATION, "", &federation);
+    struct proxy_snapshot *s = proxy_snapshot_make(&w->view);
+    assert_int_equal(s->datacenters.len, 2);
+    assert_true(str_is(LIST_AT(s->datacenters, struct str, 0), "dc2"));
+    assert_true(str_is(LIST_AT(s->datacenters, struct str, 1), "dc3"));
+    assert_int_equal(s->gateways.len, 1);
+    assert_int_equal(proxy_instances_get(&s->gateways, STR("dc3"))->nodes.len, 2);
+    assert_int_equal(s->servers->nodes.len, 3);
+    assert_int_equal(s->federation.len, 2);
+    assert_int_equal(proxy_instances_get(&s->federation, STR("dc1"))->nodes.len, 1);
+    assert_int_equal(proxy_instances_get(&s->federation, STR("dc3"))->nodes.len, 0);
+    proxy_snapshot_release(s);
+}
+
 static int free_arena(void **state) {
     arena_free(&arena);
     return 0;
@@ -298,6 +399,8 @@ int main(void) {
         cmocka_unit_test_teardown(test_mesh, free_arena),
         cmocka_unit_test_teardown(test_terminating, free_arena),
         cmocka_unit_test_teardown(test_ingress, free_arena),
+        cmocka_unit_test_teardown(test_valid, free_arena),
+        cmocka_unit_test_teardown(test_datacenters, free_arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
