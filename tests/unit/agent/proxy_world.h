@@ -212,11 +212,13 @@ static inline void deregister(const char *id) {
     assert_true(job.ok);
 }
 
+static const char *catalog = "dc1"; /* whose */
+
 /* In the catalog, on another node; with a sidecar when it is part of the mesh. */
 static inline void put_instance(const char *node, const char *service, int64_t port) {
     struct node_service s = {.id = str_from(service), .service = str_from(service), .port = port};
     struct register_request r = {
-        .datacenter = STR("dc1"), .node = str_from(node), .address = STR("127.47.12.10")};
+        .datacenter = str_from(catalog), .node = str_from(node), .address = STR("127.47.12.10")};
     r.service = &s;
     apply(&endpoint_catalog_register, &r);
 }
@@ -230,7 +232,7 @@ static inline void put_sidecar(const char *node, const char *service, int64_t po
                              .meta = {&meta, 1, true},
                              .proxy = {.destination_service_name = str_from(service)}};
     struct register_request r = {
-        .datacenter = STR("dc1"), .node = str_from(node), .address = STR("127.47.12.10")};
+        .datacenter = str_from(catalog), .node = str_from(node), .address = STR("127.47.12.10")};
     r.service = &s;
     apply(&endpoint_catalog_register, &r);
 }
