@@ -2,6 +2,7 @@
  * entries and the authority comes into them (connect.md 6.3).
  */
 #include "proxy_world.h"
+#include "server/agent_tokens.h"
 #include "server/ca_csr.h"
 
 static struct upstream upstreams[3];
@@ -220,6 +221,68 @@ static void test_registrations(void **state) {
     end_world();
 }
 
+/* ---- the agent's token, its configuration ---- */
+
+static bool has_default_token(const struct proxy_snapshot *s) {
+    return str_is(s->token, "of the agent");
+}
+static bool has_protocol(const struct proxy_snapshot *s) {
+    const struct value *v = value_get(s->service->proxy.config, "protocol");
+    return v != NULL && str_is(v->string, "http");
+}
+static bool has_no_protocol(const struct proxy_snapshot *s) {
+    return value_get(s->service->proxy.config, "protocol") == NULL;
+}
+
+static const struct config *reloaded;
+
+static void do_reload(struct job *job) {
+    job->ok = local_reload(w.local, reloaded, &job->e);
+}
+static void do_change_all(struct job *job) {
+    proxies_changed(w.proxies, STR_NONE);
+}
+static void reload(const char *hcl) {
+    struct job job = {0};
+    reloaded = read_config(hcl);
+    on_core(&job, do_reload);
+    assert_true(job.ok);
+    config_release(reloaded);
+}
+
+#define WEB "services { name = \"web\" port = 80 connect { sidecar_service { port = 1 } } } "
+
+static void test_configuration(void **state) {
+    struct viewer x;
+    start_world(WEB "enable_central_service_config = true");
+    watch(&x, "web-sidecar-proxy");
+    UNTIL(is_good(&x, has_no_protocol));
+
+    /* What configuration entries say is in it. */
+    struct service_defaults defaults = {
+        .head = {.kind = STR(CONFIG_SERVICE_DEFAULTS), .name = STR("web")},
+        .protocol = STR("http")};
+    put_entry(&defaults.head);
+    UNTIL(is_good(&x, has_protocol));
+
+    /* A reload that changes nothing of it is not seen; the token is. */
+    unsigned before = count_of(&x);
+    reload(WEB "enable_central_service_config = true");
+    assert_true(agent_token_set(server_tokens(w.server), AGENT_TOKEN_DEFAULT, STR("of the agent")));
+    struct job job = {0};
+    on_core(&job, do_change_all);
+    UNTIL(is_good(&x, has_default_token));
+    assert_int_equal(count_of(&x), before + 1);
+    assert_true(is_good(&x, has_protocol));
+
+    reload("");
+    before = count_of(&x);
+    reload(WEB);
+    UNTIL(count_of(&x) > before && is_good(&x, has_no_protocol));
+    unwatch(&x);
+    end_world();
+}
+
 /* Many watch while much changes; the end comes in the middle of it. */
 static void test_stop(void **state) {
     struct viewer all[8];
@@ -278,9 +341,10 @@ static void test_rotation(void **state) {
 int main(void) {
     log_set_level(LOG_OFF);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sidecar), cmocka_unit_test(test_resolvers),
-        cmocka_unit_test(test_others),  cmocka_unit_test(test_registrations),
-        cmocka_unit_test(test_stop),    cmocka_unit_test(test_rotation),
+        cmocka_unit_test(test_sidecar),       cmocka_unit_test(test_resolvers),
+        cmocka_unit_test(test_others),        cmocka_unit_test(test_registrations),
+        cmocka_unit_test(test_configuration), cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_rotation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
