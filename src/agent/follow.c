@@ -2,6 +2,7 @@
 #include "agent/follow.h"
 
 #include "base/mem.h"
+#include "base/random.h"
 #include "base/time.h"
 
 #define QUERY_TIME (600 * SECOND)
@@ -9,11 +10,19 @@
 #define BACKOFF_MAX MINUTE
 #define BETWEEN_QUERIES (10 * MILLISECOND)
 
-int64_t follow_pause(unsigned failures) {
+int64_t follow_pause(unsigned failures, uint64_t random) {
     if (failures <= BACKOFF_FROM)
         return SECOND;
     unsigned power = failures - BACKOFF_FROM;
-    return power >= 6 ? BACKOFF_MAX : SECOND << power;
+    int64_t pause = power >= 6 ? BACKOFF_MAX : SECOND << power;
+    pause += (int64_t)(random % (uint64_t)pause);
+    return pause < BACKOFF_MAX ? pause : BACKOFF_MAX;
+}
+
+static int64_t next_pause(unsigned failures) {
+    uint64_t random;
+    random_bytes(&random, sizeof(random));
+    return follow_pause(failures, random);
 }
 
 /* Ends when its timer is closed and no call is under way. */
@@ -71,7 +80,7 @@ static void answered(struct call *call) {
     if (error_is_set(&a->error)) {
         f->index = 0;
         f->failures++;
-        loop_timer_set(&f->timer, follow_pause(f->failures));
+        loop_timer_set(&f->timer, next_pause(f->failures));
         f->options.failed(f->options.owner, &a->error);
     } else {
         uint64_t index = a->meta.index > 0 ? a->meta.index : 1;

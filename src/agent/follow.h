@@ -43,7 +43,8 @@ struct leaf_follow_options {
 struct leaf_follow *leaf_follow_begin(const struct leaf_follow_options *options);
 void leaf_follow_end(struct leaf_follow *f, void (*closed)(void *arg), void *arg);
 
-/* How long to wait after so many failures in a row, at least one. */
-int64_t follow_pause(unsigned failures);
+/* How long to wait after so many failures in a row, at least one (agent.md 5.4): a second, then
+ * powers of two and as much again by chance, at most a minute. */
+int64_t follow_pause(unsigned failures, uint64_t random);
 
 #endif

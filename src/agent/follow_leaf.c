@@ -4,6 +4,7 @@
 #include "agent/follow.h"
 
 #include "base/mem.h"
+#include "base/random.h"
 #include "base/time.h"
 
 struct leaf_follow {
@@ -25,13 +26,23 @@ static void ask(struct leaf_follow *f) {
     f->ask = leaf_ask(f->options.server, &f->wish, f->index, LEAF_FETCH_TIME, answered, f);
 }
 
+/* Many that wait for a busy authority are spread over the time in which agents follow a new root;
+ * waiting longer each time would only leave it idle in between. */
+static int64_t pause_after(unsigned failures, const struct error *e) {
+    uint64_t random;
+    random_bytes(&random, sizeof(random));
+    bool busy =
+        str_find(e->text, STR("ate limit"), 0) >= 0; /* its, or that of this agent's calls */
+    return busy ? SECOND + (int64_t)(random % LEAF_SPREAD) : follow_pause(failures, random);
+}
+
 static void answered(void *owner, const struct issued_cert *cert, bool hit, const struct error *e) {
     struct leaf_follow *f = owner;
     (void)hit;
     f->ask = NULL;
     if (cert == NULL) {
         f->index = 0;
-        loop_timer_set(&f->timer, follow_pause(++f->failures));
+        loop_timer_set(&f->timer, pause_after(++f->failures, e));
         f->options.failed(f->options.owner, e);
         return;
     }

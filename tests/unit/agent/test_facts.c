@@ -5,9 +5,12 @@
 static struct facts *facts;
 
 static void test_pauses(void **state) {
-    assert_true(follow_pause(1) == SECOND && follow_pause(3) == SECOND);
-    assert_true(follow_pause(4) == 2 * SECOND && follow_pause(8) == 32 * SECOND);
-    assert_true(follow_pause(9) == MINUTE && follow_pause(UINT_MAX) == MINUTE);
+    assert_true(follow_pause(1, 7) == SECOND && follow_pause(3, 7) == SECOND);
+    assert_true(follow_pause(4, 0) == 2 * SECOND && follow_pause(8, 0) == 32 * SECOND);
+    assert_true(follow_pause(4, (uint64_t)SECOND) == 3 * SECOND);
+    assert_true(follow_pause(4, UINT64_MAX) < 4 * SECOND);
+    assert_true(follow_pause(9, 0) == MINUTE && follow_pause(8, 31 * (uint64_t)SECOND) == MINUTE);
+    assert_true(follow_pause(UINT_MAX, UINT64_MAX) == MINUTE);
 }
 
 /* ---- watches, on the core ---- */
