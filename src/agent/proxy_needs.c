@@ -304,15 +304,12 @@ static void sidecar(const struct proxy_view *v, struct proxy_needs *n) {
     add_upstreams(v, n, true);
 }
 
-/* What comes with federation states is asked for where the servers have them. */
 static void add_federation(const struct proxy_view *v, struct proxy_needs *n) {
-    const struct endpoint *endpoint = endpoint_find(STR("FederationState.ListMeshGateways"));
     struct dc_request *r = ARENA_NEW(n->arena, struct dc_request);
     r->datacenter = v->config->datacenter;
     r->options = stale(v);
-    if (endpoint != NULL)
-        add(n, PART_FEDERATION, STR(""), STR(""))->question =
-            (struct fact_question){.endpoint = endpoint, .request = r};
+    add(n, PART_FEDERATION, STR(""), STR(""))->question = (struct fact_question){
+        .endpoint = &endpoint_federation_state_list_mesh_gateways, .request = r};
     add_instances(v, n, PART_SERVERS, STR("consul"), false);
 }
 
