@@ -5,6 +5,7 @@
 
 #include "acl/translate.h"
 #include "agent/agent.h"
+#include "agent/template.h"
 #include "cli/cli.h"
 #include "dns/dns.h"
 #include "http/http.h"
@@ -67,9 +68,27 @@ static bool services_from_files(char *const *paths, size_t count, struct cli_ser
     return true;
 }
 
+static bool expand_address(struct str text, struct str *out, struct arena *arena, struct error *e) {
+    struct machine machine = {0};
+    if (str_find(text, STR("{{"), 0) >= 0)
+        machine_read(&machine, arena);
+    return template_expand(text, &machine, out, arena, e);
+}
+
+static bool render_template(struct str text, const char *name, const char *type,
+                            const struct cli_template_field *fields, size_t count, struct str *out,
+                            struct arena *arena, struct error *e) {
+    struct template_field *copy = ARENA_ARRAY(arena, struct template_field, count + 1);
+    for (size_t i = 0; i < count; i++)
+        copy[i] = (struct template_field){fields[i].name, fields[i].is_bool, fields[i].boolean,
+                                          fields[i].text};
+    struct template_record record = {type, copy, count};
+    return template_render(text, name, &record, out, arena, e);
+}
+
 int main(int argc, char **argv) {
-    static const struct cli_hooks hooks = {run_agent, validate, services_from_files,
-                                           acl_rules_translate};
+    static const struct cli_hooks hooks = {run_agent,      validate,        services_from_files,
+                                           expand_address, render_template, acl_rules_translate};
     if (argc > 1 && strcmp(argv[1], "agent") == 0)
         return run_agent(argc - 1, argv + 1);
     return cli_main(argc, argv, &hooks);

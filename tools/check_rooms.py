@@ -24,12 +24,12 @@ MAY = {
     "agent": CORES + ["net", "server"],
     "http": CORES + ["net", "server", "agent"],
     "dns": CORES + ["net", "server", "agent"],
-    "cli": BELOW_SCHEMA + ["schema"],
+    "cli": BELOW_SCHEMA + ["schema", "net"],
     "main": CORES + ["net", "server", "agent", "http", "dns", "cli"],
 }
 # Third-party headers that only some rooms may use: what keeps the cores pure.
 LIBRARIES = {
-    "uv.h": ["net", "server", "agent", "http", "dns", "main"],
+    "uv.h": ["net", "server", "agent", "http", "dns", "cli", "main"],
     "lmdb.h": ["store"],
     "archive.h": ["server", "cli"],
     "archive_entry.h": ["server", "cli"],

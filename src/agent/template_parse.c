@@ -11,6 +11,7 @@ struct parser {
     struct template_tokens tokens;
     size_t at;
     unsigned depth;
+    template_functions *functions;
     struct str variables[TEMPLATE_MAX_VARIABLES]; /* in force */
     size_t variable_count;
     struct arena *arena;
@@ -219,7 +220,7 @@ static bool parse_term(struct parser *p, struct template_node *out, bool *found)
     case TOKEN_IDENTIFIER: {
         next(p);
         out->type = NODE_FUNCTION;
-        out->function = template_address_function(t.text);
+        out->function = p->functions != NULL ? p->functions(t.text) : NULL;
         if (out->function == NULL)
             out->function = template_builtin(t.text);
         struct str quoted = str_quote(p->arena, t.text);
@@ -513,10 +514,10 @@ static bool parse_body(struct parser *p, struct template_body *out, enum ending 
     return ok;
 }
 
-bool template_parse(struct str text, struct template_body *out, struct arena *arena,
-                    struct error *e) {
+bool template_parse(struct str text, template_functions *functions, struct template_body *out,
+                    struct arena *arena, struct error *e) {
     struct parser *p = ARENA_NEW(arena, struct parser);
-    *p = (struct parser){.text = text, .arena = arena, .e = e};
+    *p = (struct parser){.text = text, .functions = functions, .arena = arena, .e = e};
     *out = (struct template_body){0};
     error_clear(e);
     template_scan(text, &p->tokens, arena);

@@ -1,5 +1,5 @@
 /* How templates print values, and the functions that every template has (config.md 1.8): print and
- * its kin, comparison, and, or, not, len, index, slice.
+ * its kin, escapes, comparison, and, or, not, len, index, slice.
  */
 #include <math.h>
 #include <stdio.h>
@@ -7,13 +7,14 @@
 
 #include "agent/template_syntax.h"
 #include "base/mem.h"
+#include "codec/url.h"
 
 #define MAX_WIDTH 1024
 
 const char *template_type_name(const struct template_value *v) {
     static const char *const names[] = {
         "nil", "bool", "int", "float64", "string", "sockaddr.IfAddrs", "sockaddr.IfAddr"};
-    return names[v->kind];
+    return v->kind == TEMPLATE_RECORD ? v->record->type : names[v->kind];
 }
 
 /* The shortest digits that read back as the same number; with an exponent below -4 or above 5. */
@@ -62,6 +63,21 @@ static void print_addresses(struct buf *out, const struct template_value *v) {
     arena_free(&scratch);
 }
 
+/* What a pointer to a structure looks like: its values without their names. */
+static void print_record(struct buf *out, const struct template_record *record) {
+    buf_add_char(out, '{');
+    for (size_t i = 0; i < record->count; i++) {
+        const struct template_field *f = &record->fields[i];
+        if (i > 0)
+            buf_add_char(out, ' ');
+        if (f->is_bool)
+            buf_add_text(out, f->boolean ? "true" : "false");
+        else
+            buf_add_str(out, f->text);
+    }
+    buf_add_char(out, '}');
+}
+
 static void print_value(struct buf *out, const struct template_value *v, const char *nil) {
     switch (v->kind) {
     case TEMPLATE_NIL:
@@ -79,14 +95,22 @@ static void print_value(struct buf *out, const struct template_value *v, const c
     case TEMPLATE_STRING:
         buf_add_str(out, v->string);
         break;
+    case TEMPLATE_RECORD:
+        buf_add_char(out, '&');
+        print_record(out, v->record);
+        break;
     default:
         print_addresses(out, v);
         break;
     }
 }
 
+/* An action shows what a pointer points to. */
 void template_print(struct buf *out, const struct template_value *v) {
-    print_value(out, v, "<no value>");
+    if (v->kind == TEMPLATE_RECORD)
+        print_record(out, v->record);
+    else
+        print_value(out, v, "<no value>");
 }
 
 void template_print_all(struct buf *out, const struct template_value *args, size_t count,
@@ -293,6 +317,64 @@ static bool call_printf(struct template_call *c, struct template_value *out) {
     return true;
 }
 
+/* ---- escapes ---- */
+
+static bool call_html(struct template_call *c, struct template_value *out) {
+    struct buf plain = BUF_INIT, text = BUF_INIT;
+    template_print_all(&plain, c->args, c->count, false);
+    for (size_t i = 0; i < plain.len; i++) {
+        static const char from[] = "\"'&<>", *const to[] = {"&#34;", "&#39;", "&amp;", "&lt;",
+                                                            "&gt;"};
+        char byte = plain.data[i];
+        const char *at = byte != '\0' ? strchr(from, byte) : NULL;
+        if (at != NULL)
+            buf_add_text(&text, to[at - from]);
+        else if (byte == '\0')
+            buf_add_text(&text, "\xef\xbf\xbd");
+        else
+            buf_add_char(&text, byte);
+    }
+    buf_free(&plain);
+    give_text(c, out, &text);
+    return true;
+}
+
+static void add_js_rune(struct buf *out, const char *bytes, size_t len, uint32_t rune) {
+    static const char from[] = "\\'\"<>&=", *const to[] = {"\\\\",    "\\'",     "\\\"",
+                                                           "\\u003C", "\\u003E", "\\u0026",
+                                                           "\\u003D"};
+    const char *at = rune > 0 && rune < 0x80 ? strchr(from, (int)rune) : NULL;
+    if (at != NULL)
+        buf_add_text(out, to[at - from]);
+    else if (rune < 0x20 || (rune >= 0x80 && !utf8_is_print(rune)))
+        buf_add_format(out, "\\u%04X", rune);
+    else
+        buf_add(out, bytes, len);
+}
+
+static bool call_js(struct template_call *c, struct template_value *out) {
+    struct buf plain = BUF_INIT, text = BUF_INIT;
+    template_print_all(&plain, c->args, c->count, false);
+    for (size_t i = 0; i < plain.len;) {
+        uint32_t rune = 0xfffd;
+        size_t len = utf8_decode(plain.data + i, plain.len - i, &rune);
+        add_js_rune(&text, plain.data + i, len > 0 ? len : 1, rune);
+        i += len > 0 ? len : 1;
+    }
+    buf_free(&plain);
+    give_text(c, out, &text);
+    return true;
+}
+
+static bool call_urlquery(struct template_call *c, struct template_value *out) {
+    struct buf plain = BUF_INIT, text = BUF_INIT;
+    template_print_all(&plain, c->args, c->count, false);
+    url_escape_query(&text, plain.len > 0 ? buf_str(&plain) : STR(""));
+    buf_free(&plain);
+    give_text(c, out, &text);
+    return true;
+}
+
 static bool truth(const struct template_value *v) {
     return v->kind == TEMPLATE_BOOL     ? v->boolean
            : v->kind == TEMPLATE_INT    ? v->integer != 0
@@ -450,7 +532,8 @@ const struct template_function *template_builtin(struct str name) {
         {"printf", "sa*", call_printf}, {"eq", "aa*", call_eq},
         {"ne", "aa", call_ne},          {"lt", "aa", call_lt},
         {"le", "aa", call_le},          {"gt", "aa", call_gt},
-        {"ge", "aa", call_ge},
+        {"ge", "aa", call_ge},          {"html", "a*", call_html},
+        {"js", "a*", call_js},          {"urlquery", "a*", call_urlquery},
     };
     for (size_t i = 0; i < COUNT_OF(functions); i++)
         if (str_is(name, functions[i].name))

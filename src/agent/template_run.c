@@ -6,7 +6,8 @@
 #include "base/mem.h"
 
 struct runner {
-    struct str text; /* of the template */
+    struct str text;  /* of the template */
+    const char *name; /* its own */
     const struct machine *machine;
     struct {
         struct str name;
@@ -63,9 +64,8 @@ static bool run_error(struct runner *r, size_t position, struct str node, const 
             line++;
             start = i + 1;
         }
-    return error_set(r->e, ERROR_INTERNAL,
-                     "%zu:%zu: executing \"sockaddr.Parse\" at <" STR_FMT ">: " STR_FMT, line,
-                     position - start, STR_ARG(node), STR_ARG(message));
+    return error_set(r->e, ERROR_INTERNAL, "%zu:%zu: executing \"%s\" at <" STR_FMT ">: " STR_FMT,
+                     line, position - start, r->name, STR_ARG(node), STR_ARG(message));
 }
 
 static bool node_error(struct runner *r, const struct template_node *n, const char *format, ...)
@@ -87,6 +87,19 @@ static bool take_step(struct runner *r, const struct template_node *n) {
 static bool run_pipe(struct runner *r, const struct template_pipe *pipe, struct template_value dot,
                      struct template_value *out);
 
+static bool record_field(const struct template_record *record, struct str name,
+                         struct template_value *out) {
+    for (size_t i = 0; i < record->count; i++) {
+        const struct template_field *f = &record->fields[i];
+        if (!str_is(name, f->name))
+            continue;
+        *out = f->is_bool ? (struct template_value){.kind = TEMPLATE_BOOL, .boolean = f->boolean}
+                          : (struct template_value){.kind = TEMPLATE_STRING, .string = f->text};
+        return true;
+    }
+    return false;
+}
+
 static bool get_fields(struct runner *r, const struct template_node *owner,
                        struct template_value from, struct template_value *out) {
     const struct template_node *n = owner;
@@ -102,6 +115,8 @@ static bool get_fields(struct runner *r, const struct template_node *owner,
         bool has = false;
         if (out->kind == TEMPLATE_ADDRESS) {
             has = template_address_field(out->addresses, name, &value, r->arena);
+        } else if (out->kind == TEMPLATE_RECORD) {
+            has = record_field(out->record, name, &value);
         } else if (out->kind == TEMPLATE_LIST && str_is(name, "Len")) {
             value = (struct template_value){.kind = TEMPLATE_INT, .integer = (int64_t)out->len};
             has = true;
@@ -420,8 +435,17 @@ static bool run_body(struct runner *r, const struct template_body *body,
 
 /* ---- entry ---- */
 
+static bool run(const struct runner *start, const struct template_body *body, struct str *out) {
+    struct runner *r = arena_copy(start->arena, start, sizeof *start);
+    bool ok = run_body(r, body, r->root);
+    *out = str_copy(r->arena, r->out.len > 0 ? buf_str(&r->out) : STR(""));
+    buf_free(&r->out);
+    return ok;
+}
+
 bool template_expand(struct str text, const struct machine *machine, struct str *out,
                      struct arena *arena, struct error *e) {
+    static const char name[] = "sockaddr.Parse";
     struct template_body body;
     struct str quoted = str_quote(arena, text);
     if (text.len > TEMPLATE_MAX_BYTES)
@@ -430,17 +454,25 @@ bool template_expand(struct str text, const struct machine *machine, struct str 
         *out = text;
         return true;
     }
-    if (!template_parse(text, &body, arena, e))
+    if (!template_parse(text, template_address_function, &body, arena, e))
         return error_prefix(
-            e, "unable to parse template " STR_FMT ": template: sockaddr.Parse:", STR_ARG(quoted));
-    struct runner *r = ARENA_NEW(arena, struct runner);
-    *r = (struct runner){.text = text, .machine = machine, .arena = arena, .e = e};
-    r->root = (struct template_value){
+            e, "unable to parse template " STR_FMT ": template: %s:", STR_ARG(quoted), name);
+    struct runner start = {.text = text, .name = name, .machine = machine, .arena = arena, .e = e};
+    start.root = (struct template_value){
         .kind = TEMPLATE_LIST, .addresses = machine->addresses, .len = machine->len};
-    bool ok = run_body(r, &body, r->root);
-    *out = str_copy(arena, r->out.len > 0 ? buf_str(&r->out) : STR(""));
-    buf_free(&r->out);
-    return ok || error_prefix(
-                     e, "unable to execute sockaddr input " STR_FMT ": template: sockaddr.Parse:",
-                     STR_ARG(quoted));
+    return run(&start, &body, out) ||
+           error_prefix(e, "unable to execute sockaddr input " STR_FMT ": template: %s:",
+                        STR_ARG(quoted), name);
+}
+
+bool template_render(struct str text, const char *name, const struct template_record *record,
+                     struct str *out, struct arena *arena, struct error *e) {
+    struct template_body body;
+    if (text.len > TEMPLATE_MAX_BYTES)
+        return error_set(e, ERROR_INTERNAL, "template: %s: it is too long", name);
+    if (!template_parse(text, NULL, &body, arena, e))
+        return error_prefix(e, "template: %s:", name);
+    struct runner start = {.text = text, .name = name, .arena = arena, .e = e};
+    start.root = (struct template_value){.kind = TEMPLATE_RECORD, .record = record};
+    return run(&start, &body, out) || error_prefix(e, "template: %s:", name);
 }

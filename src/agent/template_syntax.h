@@ -25,6 +25,7 @@ enum template_kind {
     TEMPLATE_STRING,
     TEMPLATE_LIST, /* of addresses */
     TEMPLATE_ADDRESS,
+    TEMPLATE_RECORD,
 };
 
 struct template_value {
@@ -35,6 +36,7 @@ struct template_value {
     struct str string;
     const struct machine_address *addresses; /* LIST: len of them; ADDRESS: one */
     size_t len;
+    const struct template_record *record;
 };
 
 /* "string", "sockaddr.IfAddrs" */
@@ -166,8 +168,10 @@ struct template_node {
     struct template_body body, otherwise; /* blocks */
 };
 
-/* False with the text behind "template: sockaddr.Parse:". */
-bool template_parse(struct str text, struct template_body *out, struct arena *arena,
-                    struct error *e);
+/* Which functions a template may call besides those that every one has; NULL: none. */
+typedef const struct template_function *template_functions(struct str name);
+/* False with the text behind "template: NAME:". */
+bool template_parse(struct str text, template_functions *functions, struct template_body *out,
+                    struct arena *arena, struct error *e);
 
 #endif

@@ -113,7 +113,7 @@ static bool read_flags(struct cli *cli, void *options, char *const *args, size_t
     const struct command *command = cli->command;
     struct flag http[HTTP_FLAGS_MAX];
     struct flag_group groups[2] = {{http, http_flags(command->groups, http), &cli->http},
-                                   {command->flags, command->flag_count, options}};
+                                   {command->flags, command->flag_count, options, cli->hooks}};
     struct error e = ERROR_IN(cli->arena);
     size_t used = 0;
     if (command->raw) {

@@ -16,6 +16,13 @@ struct cli_service {
     struct str json; /* the body of PUT /v1/agent/service/register */
 };
 
+/* A field of a template. */
+struct cli_template_field {
+    const char *name;
+    bool is_bool, boolean;
+    struct str text; /* unless is_bool */
+};
+
 /* What the command line needs from rooms that it may not include. A hook that is NULL makes its
  * command say that it is not part of this build. */
 struct cli_hooks {
@@ -35,6 +42,15 @@ struct cli_hooks {
     bool (*services_from_files)(char *const *paths, size_t count, struct cli_service **services,
                                 size_t *services_count, struct buf *warnings, struct arena *arena,
                                 struct error *e);
+
+    /* `connect envoy`: a value whose actions ask for addresses of this machine (config.md 1.8). */
+    bool (*expand_address)(struct str text, struct str *out, struct arena *arena, struct error *e);
+
+    /* `connect envoy`: a text over named fields (agent/template.h). type: how errors call what
+     * holds them. */
+    bool (*render_template)(struct str text, const char *name, const char *type,
+                            const struct cli_template_field *fields, size_t count, struct str *out,
+                            struct arena *arena, struct error *e);
 
     /* `acl translate-rules`: rules in the legacy syntax to the current one. *out is in the arena.
      * False: "Failed to parse rules: …". */

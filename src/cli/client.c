@@ -124,6 +124,10 @@ const char *client_address(const struct client *c) {
 
 /* ---- one call ---- */
 
+const struct settings *client_settings(const struct client *c) {
+    return &c->settings;
+}
+
 void call_init(struct call *call, const char *method, struct str path) {
     *call = (struct call){.method = method, .path = path};
 }

@@ -92,6 +92,9 @@ void client_wake_drain(void);
 void client_wait(int64_t timeout);
 
 const char *client_address(const struct client *c);
+struct settings; /* cli/settings.h */
+/* What it was made of; lives as long as it does. */
+const struct settings *client_settings(const struct client *c);
 
 /* ---- reading answers ---- */
 struct str value_str(const struct value *v, const char *key); /* empty when absent */

@@ -59,6 +59,7 @@ const struct command *const cli_commands[] = {
     &command_connect_ca_get_config,
     &command_connect_ca_set_config,
     &command_connect_envoy,
+    &command_connect_envoy_pipe_bootstrap,
     &command_connect_expose,
     &command_connect_proxy,
     &command_debug,

@@ -23,8 +23,8 @@ extern const struct command command_catalog, command_catalog_datacenters, comman
 extern const struct command command_config, command_config_delete, command_config_list,
     command_config_read, command_config_write;
 extern const struct command command_connect, command_connect_ca, command_connect_ca_get_config,
-    command_connect_ca_set_config, command_connect_envoy, command_connect_expose,
-    command_connect_proxy;
+    command_connect_ca_set_config, command_connect_envoy, command_connect_envoy_pipe_bootstrap,
+    command_connect_expose, command_connect_proxy;
 extern const struct command command_debug;
 extern const struct command command_event;
 extern const struct command command_exec;

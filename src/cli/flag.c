@@ -191,10 +191,18 @@ static bool set_number(const struct flag *f, void *at, struct str value, struct 
     }
 }
 
-static bool set_value(const struct flag *f, void *options, struct str value, struct arena *arena,
-                      struct error *e) {
-    void *at = field(options, f);
+static bool set_own(const struct flag *f, void *at, struct str value, const void *context,
+                    struct arena *arena, struct error *e) {
+    struct error why = ERROR_IN(arena);
+    return f->read(at, value, context, arena, &why) || bad_value(f, value, why.text, arena, e);
+}
+
+static bool set_value(const struct flag *f, const struct flag_group *group, struct str value,
+                      struct arena *arena, struct error *e) {
+    void *at = field(group->options, f);
     switch (f->kind) {
+    case FLAG_OWN:
+        return set_own(f, at, value, group->context, arena, e);
     case FLAG_BOOL:
         return set_bool(f, at, value, arena, e);
     case FLAG_SET_BOOL:
@@ -224,11 +232,11 @@ static bool set_value(const struct flag *f, void *options, struct str value, str
 /* ---- the command line ---- */
 
 static const struct flag *find(const struct flag_group *groups, size_t group_count, struct str name,
-                               void **options) {
+                               const struct flag_group **group) {
     for (size_t g = 0; g < group_count; g++) {
         for (size_t i = 0; i < groups[g].count; i++) {
             if (str_is(name, groups[g].flags[i].name)) {
-                *options = groups[g].options;
+                *group = &groups[g];
                 return &groups[g].flags[i];
             }
         }
@@ -255,8 +263,8 @@ bool flags_parse(const struct flag_group *groups, size_t group_count, char *cons
             value = str_from(name.data + equals + 1);
             name.len = (size_t)equals;
         }
-        void *options = NULL;
-        const struct flag *f = find(groups, group_count, name, &options);
+        const struct flag_group *group = NULL;
+        const struct flag *f = find(groups, group_count, name, &group);
         if (f == NULL)
             return error_set(e, ERROR_BAD_REQUEST, "flag provided but not defined: -" STR_FMT,
                              STR_ARG(name));
@@ -268,7 +276,7 @@ bool flags_parse(const struct flag_group *groups, size_t group_count, char *cons
                                  STR_ARG(name));
             value = str_from(args[i++]);
         }
-        if (!set_value(f, options, value, arena, e))
+        if (!set_value(f, group, value, arena, e))
             return false;
     }
     *used = i;

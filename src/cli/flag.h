@@ -23,6 +23,7 @@ enum flag_kind {
     FLAG_SET_UINT,     /* struct flag_set_uint */
     FLAG_SET_DURATION, /* struct flag_set_duration */
     FLAG_SET_INT,      /* struct flag_set_int; plain decimal */
+    FLAG_OWN,          /* anything: the flag's own function reads each occurrence */
 };
 
 struct flag_list {
@@ -49,19 +50,26 @@ struct flag_set_duration {
     int64_t value;
 };
 
+/* Reads a value into the option at `at`. The error's text stands behind "invalid value "x" for flag
+ * -name: ". context: the group's. */
+typedef bool flag_reader(void *at, struct str value, const void *context, struct arena *arena,
+                         struct error *e);
+
 struct flag {
     const char *name; /* without the dash */
     enum flag_kind kind;
     size_t offset;           /* into the struct of options */
     const char *placeholder; /* NULL: by kind; booleans have none */
     const char *help;        /* one paragraph, not wrapped */
+    flag_reader *read;       /* FLAG_OWN */
 };
 
 /* A set of flags over one struct. Commands have two: their own and those for HTTP. */
 struct flag_group {
     const struct flag *flags;
     size_t count;
-    void *options; /* filled in by flags_parse */
+    void *options;       /* filled in by flags_parse */
+    const void *context; /* for readers */
 };
 
 /* Reads args[0..count). *used is how many were flags (with their values, and a final "--"). Errors

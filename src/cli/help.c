@@ -16,6 +16,13 @@ static const char *last_word(const struct command *c) {
     return blank != NULL ? blank + 1 : c->name;
 }
 
+static bool has_children(const char *parent) {
+    for (size_t i = 0; i < cli_command_count; i++)
+        if (is_direct_child(cli_commands[i], parent))
+            return true;
+    return false;
+}
+
 /* "    NAME    SYNOPSIS" for the commands directly below. */
 static void list_children(const char *parent, struct buf *out) {
     size_t width = 0;
@@ -67,7 +74,7 @@ void help_command(const struct command *command, struct buf *out) {
         buf_add_format(out, "\n%s", command->about);
     describe_section("HTTP API Options", sorted, count, true, &arena, out);
     describe_section("Command Options", sorted, count, false, &arena, out);
-    if (command->run == NULL) {
+    if (command->run == NULL || has_children(command->name)) {
         buf_add_text(out, "\nSubcommands:\n");
         list_children(command->name, out);
     }

@@ -11,22 +11,6 @@ static int run(struct cli *cli, const void *options) {
 
 #define ABOUT "  Not part of this build of Praetor yet.\n"
 
-const struct command command_connect_envoy = {
-    .name = "connect envoy",
-    .synopsis = "Runs or configures Envoy as a proxy",
-    .usage = "connect envoy [options]",
-    .about = ABOUT,
-    .raw = true,
-    .run = run,
-};
-const struct command command_connect_expose = {
-    .name = "connect expose",
-    .synopsis = "Opens a service to the outside at an ingress gateway",
-    .usage = "connect expose [options]",
-    .about = ABOUT,
-    .raw = true,
-    .run = run,
-};
 const struct command command_connect_proxy = {
     .name = "connect proxy",
     .synopsis = "Runs the built-in proxy",

@@ -54,7 +54,12 @@ static void read_switches(struct cli *cli, struct settings *to) {
 
 /* ---- authorities ---- */
 
-static bool add_pem(struct str path, struct buf *pem, const char *kind, struct arena *arena,
+struct authorities {
+    struct buf pem;  /* the certificates alone */
+    struct buf text; /* of the files */
+};
+
+static bool add_pem(struct str path, struct authorities *to, const char *kind, struct arena *arena,
                     struct error *e) {
     struct str text;
     if (!file_read(str_terminated(arena, path), &text, arena, e))
@@ -64,7 +69,8 @@ static bool add_pem(struct str path, struct buf *pem, const char *kind, struct a
     for (X509 *x; (x = trust_next(in)) != NULL; X509_free(x))
         PEM_write_bio_X509(out, x);
     size_t len = (size_t)BIO_get_mem_data(out, &data);
-    buf_add(pem, data, len);
+    buf_add(&to->pem, data, len);
+    buf_add_str(&to->text, text);
     BIO_free(in);
     BIO_free(out);
     return len > 0 ||
@@ -72,14 +78,14 @@ static bool add_pem(struct str path, struct buf *pem, const char *kind, struct a
                      kind, STR_ARG(path));
 }
 
-static bool add_folder(struct str path, struct buf *pem, int depth, struct arena *arena,
+static bool add_folder(struct str path, struct authorities *to, int depth, struct arena *arena,
                        struct error *e) {
     char *terminated = str_terminated(arena, path);
     struct stat about;
     if (lstat(terminated, &about) != 0)
         return error_set(e, ERROR_IO, "lstat %s: %s", terminated, errno_text(errno));
     if (!S_ISDIR(about.st_mode))
-        return add_pem(path, pem, "CA Path", arena, e);
+        return add_pem(path, to, "CA Path", arena, e);
     struct dirent **entries = NULL;
     int count = depth > 0 ? scandir(terminated, &entries, NULL, alphasort) : 0;
     if (count < 0)
@@ -88,7 +94,7 @@ static bool add_folder(struct str path, struct buf *pem, int depth, struct arena
     for (int i = 0; i < count; i++) {
         const char *name = entries[i]->d_name;
         if (ok && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
-            ok = add_folder(str_format(arena, "%s/%s", terminated, name), pem, depth - 1, arena, e);
+            ok = add_folder(str_format(arena, "%s/%s", terminated, name), to, depth - 1, arena, e);
         free(entries[i]);
     }
     free(entries);
@@ -145,15 +151,18 @@ static bool read_tls(struct cli *cli, struct settings *to, struct error *e) {
         return error_set(e, ERROR_BAD_REQUEST, "both client cert and client key must be provided");
     if (to->client_cert.len > 0 && !check_pair(to->client_cert, to->client_key, cli->arena, e))
         return false;
-    struct buf pem = BUF_INIT;
+    struct authorities all = {0};
     bool ok = true;
     if (ca_file.len > 0)
-        ok = add_pem(ca_file, &pem, "CA File", cli->arena, e);
+        ok = add_pem(ca_file, &all, "CA File", cli->arena, e);
     else if (ca_path.len > 0)
-        ok = add_folder(ca_path, &pem, CA_DEPTH_MAX, cli->arena, e);
-    if (ok && (ca_file.len > 0 || ca_path.len > 0))
-        to->ca = str_copy(cli->arena, pem.len > 0 ? buf_str(&pem) : STR(""));
-    buf_free(&pem);
+        ok = add_folder(ca_path, &all, CA_DEPTH_MAX, cli->arena, e);
+    if (ok && (ca_file.len > 0 || ca_path.len > 0)) {
+        to->ca = str_copy(cli->arena, all.pem.len > 0 ? buf_str(&all.pem) : STR(""));
+        to->ca_text = str_copy(cli->arena, buf_str(&all.text));
+    }
+    buf_free(&all.pem);
+    buf_free(&all.text);
     return ok;
 }
 

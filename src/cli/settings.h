@@ -17,6 +17,7 @@ struct settings {
     struct str authorization; /* value of the header; absent without */
     struct str datacenter, name_space;
     struct str ca;                      /* PEM; absent: the system's authorities */
+    struct str ca_text;                 /* the same as the files have it */
     struct str client_cert, client_key; /* paths */
     struct str server_name;             /* empty: the host's */
 };

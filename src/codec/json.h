@@ -23,6 +23,12 @@ bool json_parse(struct str text, struct value *out, size_t *end, struct arena *a
  * text that ends too early is "unexpected end of JSON input". */
 bool json_parse_whole(struct str text, struct value *out, struct arena *arena, struct error *e);
 
+/* Adds the text laid out anew: a line for each element, that indent, ": " behind keys. Numbers and
+ * strings stay as they are written, and so do blanks behind the value. Errors as of
+ * json_parse_whole. */
+bool json_layout(struct str text, const char *indent, struct buf *out, struct arena *arena,
+                 struct error *e);
+
 struct json_writer {
     struct buf *out;
     bool pretty; /* 4 blanks an indent, ": ", and a final newline by json_finish */

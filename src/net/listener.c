@@ -371,29 +371,40 @@ static void on_pause_over(struct loop_timer *t) {
     uv_poll_start(&part->poll, UV_READABLE, on_connection);
 }
 
-static void start_part(struct message *m) {
-    struct listener_part *part = CONTAINER_OF(m, struct listener_part, start_message);
+static void open_part(struct listener_part *part) {
     loop_timer_init(part->loop, &part->pause, on_pause_over, part);
     int code = uv_poll_init(&part->loop->uv, &part->poll, part->fd);
     ASSERT(code == 0);
     uv_poll_start(&part->poll, UV_READABLE, on_connection);
 }
 
-void listener_start(struct listener *l, struct loop *const *loops, unsigned count,
-                    listener_accept *accept, void *owner) {
+static void start_part(struct message *m) {
+    open_part(CONTAINER_OF(m, struct listener_part, start_message));
+}
+
+static void prepare_parts(struct listener *l, unsigned count, listener_accept *accept,
+                          void *owner) {
     ASSERT(l->parts == NULL && count > 0);
     l->accept = accept;
     l->owner = owner;
     l->parts = mem_zalloc(count, sizeof *l->parts);
     l->part_count = count;
+}
+
+static void prepare_part(struct listener *l, unsigned i, struct loop *loop) {
+    struct listener_part *part = &l->parts[i];
+    part->listener = l;
+    part->loop = loop;
+    part->fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
+    ASSERT(part->fd >= 0);
+}
+
+void listener_start(struct listener *l, struct loop *const *loops, unsigned count,
+                    listener_accept *accept, void *owner) {
+    prepare_parts(l, count, accept, owner);
     uv_sem_init(&l->closed, 0);
-    for (unsigned i = 0; i < count; i++) {
-        struct listener_part *part = &l->parts[i];
-        part->listener = l;
-        part->loop = loops[i];
-        part->fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
-        ASSERT(part->fd >= 0);
-    }
+    for (unsigned i = 0; i < count; i++)
+        prepare_part(l, i, loops[i]);
     /* Each part looks at all the others as soon as it has begun. */
     for (unsigned i = 0; i < count; i++) {
         struct listener_part *part = &l->parts[i];
@@ -454,4 +465,38 @@ void listener_close(struct listener *l) {
     if (l->unlink_path != NULL)
         unlink(l->unlink_path);
     free_listener(l);
+}
+
+/* ---- on one thread ---- */
+
+void listener_start_here(struct listener *l, struct loop *loop, listener_accept *accept,
+                         void *owner) {
+    prepare_parts(l, 1, accept, owner);
+    prepare_part(l, 0, loop);
+    open_part(&l->parts[0]);
+}
+
+static void part_closed_here(struct listener_part *part) {
+    if (--part->handles_open == 0)
+        free_listener(part->listener);
+}
+
+static void on_poll_closed_here(uv_handle_t *handle) {
+    part_closed_here(CONTAINER_OF((uv_poll_t *)handle, struct listener_part, poll));
+}
+
+static void on_timer_closed_here(struct loop_timer *t) {
+    part_closed_here(t->owner);
+}
+
+void listener_close_here(struct listener *l) {
+    struct listener_part *part = &l->parts[0];
+    part->handles_open = 2;
+    uv_close((uv_handle_t *)&part->poll, on_poll_closed_here);
+    loop_timer_close(&part->pause, on_timer_closed_here);
+    close(part->fd);
+    if (l->unlink_path != NULL)
+        unlink(l->unlink_path);
+    close(l->fd);
+    l->fd = -1;
 }

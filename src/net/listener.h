@@ -40,4 +40,10 @@ void listener_start(struct listener *l, struct loop *const *loops, unsigned coun
  * returns, accept will not be called again. A unix socket's path is removed. */
 void listener_close(struct listener *l);
 
+/* The same for one loop alone, all on its own thread: for programs that have no other. */
+void listener_start_here(struct listener *l, struct loop *loop, listener_accept *accept,
+                         void *owner);
+/* accept will not be called again; the address is free when this returns. */
+void listener_close_here(struct listener *l);
+
 #endif

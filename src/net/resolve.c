@@ -1,6 +1,7 @@
 /* Look-ups of names. See resolve.h. */
 #include "net/resolve.h"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
@@ -126,4 +127,21 @@ void resolve_cancel(struct resolve *r) {
     pthread_mutex_lock(&r->mutex);
     r->cancelled = true; /* whoever comes last frees it: the thread, or the message */
     pthread_mutex_unlock(&r->mutex);
+}
+
+/* ---- addresses ---- */
+
+bool resolve_is_literal(struct str host) {
+    char text[INET6_ADDRSTRLEN];
+    uint8_t ip[16];
+    if (host.len >= sizeof text)
+        return false;
+    memcpy(text, host.data, host.len);
+    text[host.len] = '\0';
+    return inet_pton(AF_INET, text, ip) == 1 || inet_pton(AF_INET6, text, ip) == 1;
+}
+
+struct str resolved_address_text(const struct resolved_address *a, char out[46]) {
+    const char *text = inet_ntop(a->len == 4 ? AF_INET : AF_INET6, a->ip, out, 46);
+    return str_from(text);
 }

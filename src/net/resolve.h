@@ -15,6 +15,11 @@ struct resolved_address {
     uint8_t len; /* 4 or 16 */
 };
 
+/* An IP address, which need not be looked up. */
+bool resolve_is_literal(struct str host);
+/* The address as text, in `out`. */
+struct str resolved_address_text(const struct resolved_address *a, char out[46]);
+
 struct resolve;
 /* count 0: e has the peer's text: "lookup nope: no such host". Both are valid during the call. */
 typedef void resolve_done(void *owner, const struct resolved_address *addresses, size_t count,

@@ -6,6 +6,7 @@
 #ifndef PRAETOR_NET_TLS_H
 #define PRAETOR_NET_TLS_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
 
@@ -62,6 +63,16 @@ void tls_session_free(struct tls_session *s); /* NULL is allowed */
 /* What a server speaks, in its order of preference, in ALPN's wire form ("\x02h2\x08http/1.1"); a
  * client that knows none of it goes on without. Not copied. */
 void tls_offer(struct tls_session *s, struct str protocols);
+
+/* Whether the one is meant whose certificate, a good one, has this first URI (absent: none). False:
+ * *why says why not, and is the session's error. */
+typedef bool tls_judge(void *owner, struct str uri, struct buf *why);
+/* For roles that verify; before the handshake. The other side is asked for nothing more. */
+void tls_require(struct tls_session *s, tls_judge *judge, void *owner);
+/* After the handshake, of the other side's certificate: its first URI, and its serial number in
+ * hexadecimal ("0a:1b:…"). In the arena; absent when there is none. */
+void tls_peer_identity(const struct tls_session *s, struct str *uri, struct str *serial,
+                       struct arena *arena);
 
 enum tls_result { TLS_OK, TLS_MORE, TLS_ENDED, TLS_FAILED };
 

@@ -36,6 +36,8 @@ struct tls_session {
     struct buf output;
     struct buf name; /* the server's that is verified */
     struct str offer;
+    tls_judge *judge; /* NULL: anybody with a good certificate will do */
+    void *judge_owner;
     bool failed;
     char error[512];
 };
@@ -44,6 +46,7 @@ struct tls_session *tls_session_of(const SSL *ssl);
 
 /* tls_verify.c: callbacks of OpenSSL (SSL_CTX_set_cert_verify_callback); owner: the config. What is
  * wrong goes into the session's error. */
+struct str tls_uri_of(X509 *x, struct arena *arena); /* absent: it has none */
 int tls_verify_client(X509_STORE_CTX *ctx, void *owner);
 int tls_verify_server(X509_STORE_CTX *ctx, void *owner);
 

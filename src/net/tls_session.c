@@ -102,6 +102,26 @@ void tls_offer(struct tls_session *s, struct str protocols) {
     s->offer = protocols;
 }
 
+void tls_require(struct tls_session *s, tls_judge *judge, void *owner) {
+    s->judge = judge;
+    s->judge_owner = owner;
+}
+
+void tls_peer_identity(const struct tls_session *s, struct str *uri, struct str *serial,
+                       struct arena *arena) {
+    X509 *x = SSL_get0_peer_certificate(s->ssl);
+    *uri = *serial = STR_NONE;
+    if (x == NULL)
+        return;
+    *uri = tls_uri_of(x, arena);
+    struct buf text = BUF_INIT;
+    const ASN1_INTEGER *number = X509_get0_serialNumber(x);
+    for (int i = 0; i < ASN1_STRING_length(number); i++)
+        buf_add_format(&text, "%s%02x", i > 0 ? ":" : "", ASN1_STRING_get0_data(number)[i]);
+    *serial = str_copy(arena, buf_str(&text));
+    buf_free(&text);
+}
+
 /* ---- errors ---- */
 
 /* What is wrong with the other side's bytes, as the peer words it. */
