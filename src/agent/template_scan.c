@@ -45,7 +45,7 @@ static bool follows(const struct scanner *s, size_t ahead, const char *what) {
 
 /* "}}" or " -}}" stands here. *len: its length. */
 static bool at_right(const struct scanner *s, bool *trim, size_t *len) {
-    *trim = is_blank(at(s, 0)) && follows(s, 1, "-}}");
+    *trim = follows(s, 0, " -}}");
     *len = *trim ? 4 : 2;
     return *trim || follows(s, 0, "}}");
 }
@@ -93,7 +93,7 @@ static bool scan_text(struct scanner *s) {
             text = trim_left(text);
         s->trim = false;
         s->at = open < 0 ? s->text.len : (size_t)open + 2;
-        bool trims = open >= 0 && at(s, 0) == '-' && is_blank(at(s, 1));
+        bool trims = open >= 0 && follows(s, 0, "- ");
         if (trims)
             text = trim_right(text);
         if (text.len > 0)
@@ -237,7 +237,7 @@ static bool scan_sign(struct scanner *s, enum template_token_type type, size_t l
 static bool scan_blanks(struct scanner *s) {
     size_t start = s->at, len;
     bool trim;
-    while (is_blank(at(s, 0)) && !(at_right(s, &trim, &len) && trim))
+    while ((at(s, 0) == ' ' || at(s, 0) == '\t') && !(at_right(s, &trim, &len) && trim))
         s->at++;
     if (s->at > start)
         add(s, TOKEN_SPACE, str_sub(s->text, start, s->at - start), start);
@@ -263,6 +263,8 @@ static bool scan_inside(struct scanner *s) {
     if (s->at >= s->text.len || c == '\0')
         return fail(s, s->at >= s->text.len ? STR("unclosed action")
                                             : STR("unexpected NUL in a template"));
+    if (c == '\n' || c == '\r')
+        return fail(s, STR("unclosed action"));
     if (is_blank(c))
         return scan_blanks(s);
     if (c == '"' || c == '`' || c == '\'')

@@ -70,7 +70,8 @@ static bool decoding_error(struct texts *wrong, struct error *e) {
     buf_add_format(&text, "%zu error(s) decoding:\n\n", wrong->len);
     for (size_t i = 0; i < wrong->len; i++)
         buf_add_format(&text, "%s* " STR_FMT, i > 0 ? "\n" : "", STR_ARG(wrong->items[i]));
-    error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(buf_str(&text)));
+    error_set(e, ERROR_BAD_REQUEST, "failed parsing Proxy.Config: " STR_FMT,
+              STR_ARG(buf_str(&text)));
     buf_free(&text);
     return false;
 }

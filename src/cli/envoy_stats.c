@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "cli/envoy_bootstrap.h"
 #include "codec/json.h"
+#include "codec/url.h"
 #include "codec/url_parts.h"
 
 /* ---- sinks ---- */
@@ -45,9 +46,9 @@ bool envoy_split_address(struct str address, struct str *host, struct str *port,
     return true;
 }
 
-/* "$NAME" is what the environment has under that name. */
+/* "$NAME" is what the environment has under that name, of two letters at least. */
 static struct str from_environment(struct str url, struct arena *arena) {
-    if (!str_has_prefix(url, STR("$")))
+    if (!str_has_prefix(url, STR("$")) || url.len < 3)
         return url;
     return str_from(getenv(str_terminated(arena, str_sub(url, 1, url.len))));
 }
@@ -59,25 +60,26 @@ static void add_comma(struct buf *out) {
 
 static bool add_sink(struct buf *out, const char *name, struct str url, struct arena *arena,
                      struct error *e) {
-    struct str host, port;
-    url = from_environment(url, arena);
+    struct error why = ERROR_IN(arena);
+    struct str path, given = from_environment(url, arena);
+    if (!url_normal(given, &url, arena, &why))
+        return error_set(e, ERROR_BAD_REQUEST, "failed to parse %s sink address " STR_FMT, name,
+                         STR_ARG(str_quote(arena, given)));
     struct str scheme = url_scheme(url);
     if (str_is(scheme, "udp")) {
-        if (!envoy_split_address(url_authority(url), &host, &port, e))
-            return error_prefix(e, "failed parsing %s sink URL: ", name);
         add_comma(out);
         buf_add_format(out,
                        "{\"name\": \"%s\", \"config\": {\"address\": {\"socket_address\": "
                        "{\"address\": \"" STR_FMT "\", \"port_value\": " STR_FMT "}}}}",
-                       name, STR_ARG(host), STR_ARG(port));
+                       name, STR_ARG(url_host(url)), STR_ARG(url_port(url)));
         return true;
     }
-    if (str_is(scheme, "unix")) {
+    if (str_is(scheme, "unix") && url_decode(url_path(url), false, arena, &path)) {
         add_comma(out);
         buf_add_format(out,
                        "{\"name\": \"%s\", \"config\": {\"address\": {\"pipe\": {\"path\": "
                        "\"" STR_FMT "\"}}}}",
-                       name, STR_ARG(url_path(url)));
+                       name, STR_ARG(path));
         return true;
     }
     return error_set(e, ERROR_BAD_REQUEST, "unsupported address protocol " STR_FMT " for %s sink",
@@ -139,7 +141,7 @@ static void add_tags(const struct envoy_config *c, const struct envoy_args *a, s
     }
     for (size_t i = 0; i < c->stats_tag_count; i++) {
         struct str value = c->stats_tags[i];
-        struct str name = str_lower(arena, str_trim(str_cut(&value, '=')));
+        struct str name = str_lower(arena, str_cut(&value, '='));
         add_fixed(out, name, value.data != NULL ? value : STR("1"));
         cluster |= str_is(name, "local_cluster");
     }
@@ -203,19 +205,54 @@ static bool add_door(struct buf *out, const struct door *d, struct str address, 
     return true;
 }
 
+static const char *json_type(const struct value *v) {
+    static const char *const names[] = {[VALUE_BOOL] = "bool",
+                                        [VALUE_STRING] = "string",
+                                        [VALUE_LIST] = "array",
+                                        [VALUE_MAP] = "object"};
+    return names[v->kind] != NULL ? names[v->kind] : "number";
+}
+
+/* Whether a list of clusters has one of that name. */
+static bool find_cluster(const struct value *list, const char *wanted, bool *found,
+                         struct error *e) {
+    *found = false;
+    for (size_t i = 0; i < list->list.len; i++) {
+        const struct value *cluster = &list->list.items[i];
+        if (cluster->kind == VALUE_NULL)
+            continue;
+        if (cluster->kind != VALUE_MAP)
+            return error_set(
+                e, ERROR_BAD_REQUEST,
+                "json: cannot unmarshal %s into Go value of type struct { Name string }",
+                json_type(cluster));
+        for (size_t j = 0; j < cluster->map.len; j++) {
+            const struct value_pair *pair = &cluster->map.pairs[j];
+            if (!str_eq_fold(pair->key, STR("name")) || pair->value.kind == VALUE_NULL)
+                continue;
+            if (pair->value.kind != VALUE_STRING)
+                return error_set(
+                    e, ERROR_BAD_REQUEST,
+                    "json: cannot unmarshal %s into Go struct field .Name of type string",
+                    json_type(&pair->value));
+            *found |= str_is(pair->value.string, wanted);
+        }
+    }
+    return true;
+}
+
 /* The cluster of the admin port, unless the registration's own clusters have one of that name. */
 static bool add_admin_cluster(struct envoy_args *a, struct arena *arena, struct error *e) {
     struct str own = a->static_clusters_json;
     struct value list;
     if (own.len > 0) {
         struct str text = str_format(arena, "[" STR_FMT "]", STR_ARG(own));
-        if (!json_parse_whole(text, &list, arena, e))
+        bool found = false;
+        if (!json_parse_whole(text, &list, arena, e) ||
+            !find_cluster(&list, "self_admin", &found, e))
             return error_prefix(e, "failed to parse static clusters: ");
-        for (size_t i = 0; i < list.list.len; i++) {
-            const struct value *name = value_get(&list.list.items[i], "name");
-            if (name != NULL && name->kind == VALUE_STRING && str_is(name->string, "self_admin"))
-                return true;
-        }
+        if (found)
+            return true;
     }
     a->static_clusters_json = str_format(
         arena,
