@@ -67,8 +67,11 @@ static bool same_name_space(struct str a, struct str b) {
     return str_eq(a.len > 0 ? a : standard, b.len > 0 ? b : standard);
 }
 
-static struct value number(int64_t n) {
-    return (struct value){.kind = VALUE_INT, .integer = n};
+/* As JSON has them. */
+static struct value number(int64_t n, struct arena *arena) {
+    return (struct value){.kind = VALUE_FLOAT,
+                          .number = (double)n,
+                          .literal = str_format(arena, "%lld", (long long)n)};
 }
 
 static bool read_entry(struct expose *x, struct value *entry, struct error *e) {
@@ -136,7 +139,7 @@ static bool change_entry(struct expose *x, struct value *entry) {
     struct value *listener = find_listener(&listeners, x->options->port);
     if (listener == NULL) {
         struct value made = value_map();
-        value_put(&made, STR("Port"), number(x->options->port), arena);
+        value_put(&made, STR("Port"), number(x->options->port, arena), arena);
         value_put(&made, STR("Protocol"), value_from_str(x->options->protocol), arena);
         put_service(x, &made);
         value_append(&listeners, made, arena);

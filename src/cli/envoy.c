@@ -142,8 +142,10 @@ static struct str agent_grpc_port(struct envoy *v) {
 static bool read_grpc_address(struct envoy *v, struct envoy_args *a, struct error *e) {
     struct arena *arena = v->cli->arena;
     struct str address = or_env(&v->options->grpc_address, "CONSUL_GRPC_ADDR");
-    if (address.len == 0)
-        address = str_format(arena, "localhost:" STR_FMT, STR_ARG(agent_grpc_port(v)));
+    if (address.len == 0) {
+        struct str port = agent_grpc_port(v);
+        address = str_format(arena, "localhost:" STR_FMT, STR_ARG(port));
+    }
     a->agent_address = a->agent_port = a->agent_socket = STR("");
     if (str_has_prefix(address, STR("unix://"))) {
         a->agent_socket = str_sub(address, 7, address.len);

@@ -193,6 +193,11 @@ static void add_proxy(struct json_writer *w, const struct envoy_options *o, enum
     json_key(w, STR("envoy_gateway_no_default_bind"));
     json_bool(w, true);
     json_close_object(w);
+    for (size_t i = 0; i < 2; i++) { /* as the peer has them */
+        json_key(w, i == 0 ? STR("MeshGateway") : STR("Expose"));
+        json_open_object(w);
+        json_close_object(w);
+    }
     json_close_object(w);
 }
 
