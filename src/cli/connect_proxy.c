@@ -67,21 +67,14 @@ static struct str or_env(const struct flag_set_string *flag, const char *name) {
 
 static bool read_agent_mode(struct run *r, struct error *e) {
     struct cli *cli = r->cli;
-    cli_out(cli, "    Configuration mode: Agent API");
     if (r->proxy_id.len == 0 &&
         !proxy_find_sidecar(r->client, r->sidecar_for, &r->proxy_id, cli->arena, e))
         return false;
+    cli_out(cli, "    Configuration mode: Agent API");
     if (r->sidecar_for.len > 0)
         cli_out(cli, "        Sidecar for ID: " STR_FMT, STR_ARG(r->sidecar_for));
     cli_out(cli, "              Proxy ID: " STR_FMT, STR_ARG(r->proxy_id));
     return true;
-}
-
-static bool read_port(struct str text, int64_t *port, struct error *e) {
-    if (str_to_i64(text, port))
-        return true;
-    return error_set(e, ERROR_BAD_REQUEST, "strconv.Atoi: parsing " STR_FMT ": invalid syntax",
-                     STR_ARG(str_quote(e->arena, text)));
 }
 
 static bool read_listen(struct run *r, struct error *e) {
@@ -93,7 +86,7 @@ static bool read_listen(struct run *r, struct error *e) {
         return true;
     }
     if (!envoy_split_address(o->listen, &host, &port, e) ||
-        !read_port(port, &r->fixed.bind_port, e))
+        !proxy_port_parse(port, &r->fixed.bind_port, r->cli->arena, e))
         return false;
     if (o->service_address.len == 0)
         return error_set(e, ERROR_BAD_REQUEST,
@@ -104,7 +97,7 @@ static bool read_listen(struct run *r, struct error *e) {
     r->fixed.local_host = o->service_address; /* without a port nothing can be dialled */
     if (envoy_split_address(o->service_address, &host, &port, &why)) {
         r->fixed.local_host = host;
-        read_port(port, &r->fixed.local_port, &why);
+        proxy_port_parse(port, &r->fixed.local_port, r->cli->arena, &why);
     }
     cli_out(r->cli, "       Public listener: " STR_FMT " => " STR_FMT, STR_ARG(o->listen),
             STR_ARG(o->service_address));

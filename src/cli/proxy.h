@@ -70,8 +70,9 @@ struct proxy_side {
     struct proxy_connection *connection;
     struct stream stream;
     bool open;
-    bool ended;   /* it has no more to say */
-    bool end_due; /* it is to be told that the other has no more to say */
+    bool end_waits; /* it has no more to say, but what it has said is not all passed on */
+    bool ended;     /* it has no more to say */
+    bool end_due;   /* it is to be told that the other has no more to say */
 };
 
 struct proxy_connection {

@@ -51,7 +51,7 @@ struct proxy_config *proxy_config_copy(const struct proxy_config *c, struct aren
 
 /* ---- flags ---- */
 
-static bool parse_port(struct str text, int64_t *port, struct arena *arena, struct error *e) {
+bool proxy_port_parse(struct str text, int64_t *port, struct arena *arena, struct error *e) {
     const char *why = str_to_i64(text, port) ? NULL : "invalid syntax";
     int64_t n;
     if (why != NULL && number_parse_i64(text, &n) != NULL)
@@ -88,7 +88,7 @@ bool proxy_upstream_parse(struct str text, struct proxy_upstream *out, struct ar
         out->bind_address = host;
         out->bind_given = true;
     }
-    return parse_port(port, &out->bind_port, arena, e);
+    return proxy_port_parse(port, &out->bind_port, arena, e);
 }
 
 /* ---- a registration ---- */

@@ -38,6 +38,8 @@ struct proxy_config {
  */
 bool proxy_upstream_parse(struct str text, struct proxy_upstream *out, struct arena *arena,
                           struct error *e);
+/* `strconv.ParseInt: parsing "x": invalid syntax` */
+bool proxy_port_parse(struct str text, int64_t *port, struct arena *arena, struct error *e);
 /* Of an answer to /v1/agent/service/<id>. "service is not a valid connect proxy" */
 bool proxy_config_read(const struct value *registration, struct proxy_config *out,
                        struct arena *arena, struct error *e);

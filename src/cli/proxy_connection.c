@@ -125,6 +125,8 @@ static size_t on_data(struct stream *s, const char *bytes, size_t len) {
 }
 
 static void tell_end(struct proxy_side *side) {
+    if (is_usable(side))
+        stream_push(&side->stream); /* what is left then waits for on_drained */
     if (!is_usable(side))
         return;
     side->end_due = stream_backlog(&side->stream) > 0;
@@ -132,29 +134,52 @@ static void tell_end(struct proxy_side *side) {
         stream_end_output(&side->stream);
 }
 
-static void on_drained(struct stream *s) {
-    struct proxy_side *side = side_of(s), *other = other_of(side);
-    if (side->end_due)
-        tell_end(side);
-    if (is_usable(other))
-        stream_set_busy(&other->stream, false);
-}
-
-static void on_ended(struct stream *s) {
-    struct proxy_side *side = side_of(s), *other = other_of(side);
+static void pass_end(struct proxy_side *side) {
+    struct proxy_side *other = other_of(side);
     struct proxy_connection *c = side->connection;
     side->ended = true;
-    if (c->step != STEP_PIPING) {
-        proxy_drop(c);
-    } else if (other->ended || !is_usable(other)) {
+    if (other->ended || !is_usable(other)) {
         step_to(c, STEP_ENDING);
-        stream_finish(s);
+        stream_finish(&side->stream);
         if (is_usable(other))
             stream_finish(&other->stream);
     } else {
         tell_end(other);
         loop_timer_set(&c->timer, HALF_OPEN_TIME);
     }
+}
+
+/* Its bytes are wanted (again). */
+static void go_on_reading(struct proxy_side *side) {
+    struct stream *s = &side->stream;
+    if (!is_usable(side))
+        return;
+    stream_set_busy(s, false);
+    if (!side->end_waits || s->busy || s->in.len > 0 || !is_usable(side))
+        return;
+    side->end_waits = false;
+    pass_end(side);
+}
+
+static void on_drained(struct stream *s) {
+    struct proxy_side *side = side_of(s);
+    if (side->connection->step != STEP_PIPING)
+        return;
+    if (side->end_due)
+        tell_end(side);
+    go_on_reading(other_of(side));
+}
+
+/* Told also to who is busy: then there may be bytes that come first. */
+static void on_ended(struct stream *s) {
+    struct proxy_side *side = side_of(s);
+    struct proxy_connection *c = side->connection;
+    if (s->busy)
+        side->end_waits = true;
+    else if (c->step == STEP_PIPING)
+        pass_end(side);
+    else
+        proxy_drop(c);
 }
 
 static void on_secured(struct stream *s) {
@@ -206,8 +231,8 @@ void proxy_side_attach(struct proxy_side *side, struct stream_detached *connecti
 void proxy_pipe(struct proxy_connection *c) {
     step_to(c, STEP_PIPING);
     loop_timer_stop(&c->timer);
-    stream_set_busy(&c->far.stream, false);
-    stream_set_busy(&c->near.stream, false);
+    go_on_reading(&c->far);
+    go_on_reading(&c->near);
 }
 
 /* ---- the beginning ---- */

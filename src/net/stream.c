@@ -522,6 +522,7 @@ void stream_end_output(struct stream *s) {
         stream_push(s); /* the little that it is fits, or goes with the next round */
         return;
     }
+    s->output_ended = true;
     shutdown(s->fd, SHUT_WR);
 }
 
@@ -711,7 +712,14 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
         return;
     }
     if ((events & UV_PRIORITIZED) != 0 && s->mask == UV_PRIORITIZED) {
-        stream_close(s); /* a hang-up in both directions */
+        /* A hang-up in both directions. If the one was ours, what came before the other still
+         * waits for its owner: then there is nothing to poll for until he wants it. */
+        if (s->output_ended && !s->read_ended) {
+            s->mask = 0;
+            uv_poll_stop(&s->poll);
+        } else {
+            stream_close(s);
+        }
         return;
     }
     if ((events & UV_WRITABLE) != 0)

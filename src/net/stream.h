@@ -69,8 +69,9 @@ struct stream {
     int fd;
     uint8_t mask; /* what is polled for */
     bool busy, read_ended, end_told, closing, finishing, blocked, corked, delivering;
-    bool drain_due;  /* a flush could not send all, and `drained` has not been told since */
-    bool tls_failed; /* what is left to say is an alert */
+    bool output_ended; /* stream_end_output, in clear */
+    bool drain_due;    /* a flush could not send all, and `drained` has not been told since */
+    bool tls_failed;   /* what is left to say is an alert */
 };
 
 /* Takes the descriptor over; reading starts with the next round of the loop. */
