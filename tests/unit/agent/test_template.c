@@ -111,10 +111,55 @@ static void test_limits(void **state) {
     refused(deep);
 }
 
+static void expect_rendered(const char *text, const char *expected) {
+    static const struct template_field fields[] = {
+        {"ID", .text = STR_INIT("web")},
+        {"None", .text = STR_INIT("")},
+        {"TLS", .is_bool = true, .boolean = true},
+    };
+    static const struct template_record record = {"*x.Args", fields, COUNT_OF(fields)};
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct str out;
+    bool ok = template_render(str_from(text), "boot", &record, &out, &arena, &e);
+    struct str got = ok ? out : e.text;
+    if (!str_is(got, expected))
+        fail_msg("%s\n   gave %.*s\n   not  %s", text, STR_ARG(got), expected);
+    arena_free(&arena);
+}
+
+/* Templates over named fields, as the peer carries them out. */
+static void test_fields(void **state) {
+    (void)state;
+    expect_rendered("plain", "plain");
+    expect_rendered("", "");
+    expect_rendered("<{{ .ID }}|{{.None}}|{{ .TLS }}>", "<web||true>");
+    expect_rendered(
+        "{{ if .TLS }}a{{ else }}b{{ end }}{{ with .None }}c{{ else }}{{ .ID }}{{ end }}", "aweb");
+    expect_rendered("{{ $x := .ID }}{{ $x | printf \"%q\" }}", "\"web\"");
+    expect_rendered("{{ \"<a'b\\\"&=\\u2028\\n>\" | js }}",
+                    "\\u003Ca\\'b\\\"\\u0026\\u003D\\u2028\\u000A\\u003E");
+    expect_rendered("{{ \"<a'b\\\"&>\" | html }}", "&lt;a&#39;b&#34;&amp;&gt;");
+    expect_rendered("{{ \"a b&=/?~\" | urlquery }}", "a+b%26%3D%2F%3F~");
+    expect_rendered("{{ . }}", "{web  true}");
+    expect_rendered("{{ printf \"%v\" . }}", "&{web  true}");
+    expect_rendered("{{ .Nope }}",
+                    "template: boot:1:3: executing \"boot\" at <.Nope>: can't evaluate "
+                    "field Nope in type *x.Args");
+    expect_rendered("\n{{ .ID.X }}",
+                    "template: boot:2:6: executing \"boot\" at <.ID.X>: can't evaluate "
+                    "field X in type string");
+    expect_rendered("{{ GetPrivateIP }}",
+                    "template: boot:1: function \"GetPrivateIP\" not defined");
+    expect_rendered("{{ .ID\n}}", "template: boot:1: unclosed action");
+    expect_rendered("{{ .ID", "template: boot:1: unclosed action");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_peer),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

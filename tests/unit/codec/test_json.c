@@ -247,12 +247,40 @@ static void test_layout(void **state) {
     buf_free(&out);
 }
 
+static void expect_anew(const char *text, const char *expected) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct buf out = BUF_INIT;
+    bool ok = json_layout(str_from(text), "\t", &out, &arena, &e);
+    struct str got = ok ? buf_str(&out) : e.text;
+    if (!str_is(got, expected))
+        fail_msg("%s gave %.*s", text, STR_ARG(got));
+    buf_free(&out);
+    arena_free(&arena);
+}
+
+/* What the peer's language makes of texts that it indents. */
+static void test_anew(void **state) {
+    expect_anew("{}", "{}");
+    expect_anew(" [ ] ", "[] ");
+    expect_anew("5\n", "5\n");
+    expect_anew("{\"b\" :1e5,\"a\":[1, 2.50,{ }],\"b\":{\"x\":[[]]}}\n\n",
+                "{\n\t\"b\": 1e5,\n\t\"a\": [\n\t\t1,\n\t\t2.50,\n\t\t{}\n\t],\n\t\"b\": "
+                "{\n\t\t\"x\": [\n\t\t\t[]\n\t\t]\n\t}\n}\n\n");
+    expect_anew("\"a\\\"{,}\\\\\"", "\"a\\\"{,}\\\\\"");
+    expect_anew("[\"\\u00e9 <&>\"]", "[\n\t\"\\u00e9 <&>\"\n]");
+    expect_anew("{", "unexpected end of JSON input");
+    expect_anew("{]", "invalid character ']' looking for beginning of object key string");
+    expect_anew("{} x", "invalid character 'x' after top-level value");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_errors),  cmocka_unit_test(test_depth),
         cmocka_unit_test(test_strings), cmocka_unit_test(test_trees),
         cmocka_unit_test(test_numbers), cmocka_unit_test(test_random_numbers),
         cmocka_unit_test(test_escapes), cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

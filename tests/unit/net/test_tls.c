@@ -356,12 +356,93 @@ static void test_loading(void **state) {
     certificate_free(&own);
 }
 
+/* ---- identities ---- */
+
+struct wanted {
+    const char *uri; /* NULL: none */
+    unsigned asked;
+};
+
+static bool is_wanted(void *owner, struct str uri, struct buf *why) {
+    struct wanted *w = owner;
+    w->asked++;
+    if (w->uri != NULL ? str_is(uri, w->uri) : uri.data == NULL)
+        return true;
+    buf_add_format(why, "not " STR_FMT, STR_ARG(uri));
+    return false;
+}
+
+static struct ends meet_wanted(const struct certificate *own, enum tls_version least,
+                               struct wanted *by_client, struct wanted *by_server) {
+    struct tls_config *c = config_of(&ca.pem, 1, own, least);
+    struct ends e = {.client = tls_session_new(c, TLS_CLIENT, STR_NONE),
+                     .server = tls_session_new(c, TLS_SERVER_VERIFY, STR_NONE)};
+    bool client_said = false, server_said = false, moved = true;
+    size_t len;
+    char none[1];
+    tls_require(e.client, is_wanted, by_client);
+    if (by_server != NULL)
+        tls_require(e.server, is_wanted, by_server);
+    tls_read(e.client, none, 1, &len);
+    while (moved) {
+        moved = carry(e.client, e.server, e.server_error, &e.server_done);
+        say_hello(e.server, &server_said);
+        moved |= carry(e.server, e.client, e.client_error, &e.client_done);
+        say_hello(e.client, &client_said);
+        moved |= tls_output(e.client)->len > 0;
+    }
+    tls_config_release(c);
+    return e;
+}
+
+/* The first URI of a good certificate counts, and only when the certificate is good. */
+static void test_identities(void **state) {
+    struct certificate db = certificate_make(
+        &arena, &(struct certificate_wish){.name = "db",
+                                           .issuer = &ca,
+                                           .uses = "serverAuth,clientAuth",
+                                           .names = "DNS:db,URI:spiffe://x/db,URI:spiffe://x/web"});
+    struct certificate none = certificate_make(
+        &arena,
+        &(struct certificate_wish){.name = "none", .issuer = &ca, .uses = "serverAuth,clientAuth"});
+    struct certificate stranger =
+        certificate_make(&arena, &(struct certificate_wish){.name = "db",
+                                                            .issuer = &other_ca,
+                                                            .uses = "serverAuth,clientAuth",
+                                                            .names = "URI:spiffe://x/db"});
+    struct wanted right = {"spiffe://x/db", 0}, second = {"spiffe://x/web", 0}, nobody = {NULL, 0};
+    struct ends e = meet_wanted(&db, TLS_1_2, &right, &right);
+    struct str uri, serial;
+    tls_peer_identity(e.server, &uri, &serial, &arena);
+    assert_true(str_is(uri, "spiffe://x/db"));
+    assert_true(serial.len == 2 || (serial.len > 2 && serial.data[2] == ':'));
+    expect_ends(e, "", "");
+    assert_int_equal(right.asked, 2);
+    expect_ends(meet_wanted(&db, TLS_1_2, &second, NULL), "not spiffe://x/db",
+                "remote error: tls: bad certificate");
+    e = meet_wanted(&db, TLS_1_3, &right, &second);
+    assert_string_equal(e.client_error, "remote error: tls: bad certificate");
+    assert_string_equal(e.server_error, "not spiffe://x/db");
+    assert_false(e.server_done);
+    part(&e);
+    expect_ends(meet_wanted(&none, TLS_1_2, &nobody, &nobody), "", "");
+    right.asked = 0;
+    e = meet_wanted(&stranger, TLS_1_2, &right, &right);
+    assert_true(strncmp(e.client_error, "x509: certificate signed by unknown authority", 45) == 0);
+    assert_int_equal(right.asked, 0);
+    part(&e);
+    certificate_free(&db);
+    certificate_free(&none);
+    certificate_free(&stranger);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_servers),        cmocka_unit_test(test_blind_client),
-        cmocka_unit_test(test_anchors),        cmocka_unit_test(test_clients),
-        cmocka_unit_test(test_versions),       cmocka_unit_test(test_no_tls),
-        cmocka_unit_test(test_no_certificate), cmocka_unit_test(test_loading),
+        cmocka_unit_test(test_servers),    cmocka_unit_test(test_blind_client),
+        cmocka_unit_test(test_identities), cmocka_unit_test(test_anchors),
+        cmocka_unit_test(test_clients),    cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_no_tls),     cmocka_unit_test(test_no_certificate),
+        cmocka_unit_test(test_loading),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
