@@ -67,11 +67,11 @@ static struct str or_env(const struct flag_set_string *flag, const char *name) {
 
 static bool read_agent_mode(struct run *r, struct error *e) {
     struct cli *cli = r->cli;
-    if (r->proxy_id.len == 0 &&
-        !proxy_find_sidecar(r->client, r->sidecar_for, &r->proxy_id, cli->arena, e))
+    bool by_sidecar = r->proxy_id.len == 0;
+    if (by_sidecar && !proxy_find_sidecar(r->client, r->sidecar_for, &r->proxy_id, cli->arena, e))
         return false;
     cli_out(cli, "    Configuration mode: Agent API");
-    if (r->sidecar_for.len > 0)
+    if (by_sidecar)
         cli_out(cli, "        Sidecar for ID: " STR_FMT, STR_ARG(r->sidecar_for));
     cli_out(cli, "              Proxy ID: " STR_FMT, STR_ARG(r->proxy_id));
     return true;

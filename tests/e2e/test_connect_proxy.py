@@ -48,6 +48,10 @@ class Echo:
                 pass
 
     def close(self):
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)  # who waits in accept() holds it
+        except OSError:
+            pass
         self.listener.close()
 
 
