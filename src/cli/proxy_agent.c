@@ -6,12 +6,15 @@
 #include "base/mem.h"
 
 #define ANSWER_MAX ((size_t)16 << 20)
+#define ASKED_MAX 32 /* at a time */
 
 struct proxy_agent {
     struct http_client *curl;
     struct loop *loop;
     const struct settings *settings;
     struct http_tls tls;
+    unsigned asked;                       /* under way */
+    struct agent_question *first, **last; /* that wait their turn */
 };
 
 struct agent_question {
@@ -22,7 +25,9 @@ struct agent_question {
     struct str shown_url;
     struct loop_timer failed; /* it could not even begin: told later */
     struct error error;
-    bool begun;
+    struct agent_question *next; /* of those that wait */
+    bool waits, begun;
+    bool counts;          /* among those that are under way */
     agent_answered *done; /* NULL: nobody waits any more */
     void *owner;
 };
@@ -35,6 +40,7 @@ struct proxy_agent *proxy_agent_new(struct loop *loop, const struct settings *se
     struct proxy_agent *a = MEM_NEW(struct proxy_agent);
     a->curl = curl;
     a->loop = loop;
+    a->last = &a->first;
     a->settings = settings;
     a->tls = (struct http_tls){.cert_file = settings->client_cert,
                                .key_file = settings->client_key,
@@ -127,9 +133,42 @@ static void on_timer_closed(struct loop_timer *t) {
     free_question(t->owner);
 }
 
+static void begin(struct agent_question *q) {
+    q->waits = false;
+    q->counts = true;
+    q->agent->asked++;
+    q->begun = http_transfer_start(&q->transfer, &q->error);
+    if (!q->begun)
+        loop_timer_set(&q->failed, 0);
+}
+
+/* One is over: the next has its turn. */
+static void leave(struct agent_question *q) {
+    struct proxy_agent *a = q->agent;
+    if (q->waits) {
+        struct agent_question **at = &a->first;
+        while (*at != q)
+            at = &(*at)->next;
+        *at = q->next;
+        if (a->last == &q->next)
+            a->last = at;
+    }
+    if (q->counts)
+        a->asked--;
+    q->waits = q->counts = false;
+    while (a->first != NULL && a->asked < ASKED_MAX) {
+        struct agent_question *next = a->first;
+        a->first = next->next;
+        if (a->first == NULL)
+            a->last = &a->first;
+        begin(next);
+    }
+}
+
 static void end(struct agent_question *q, const struct error *e) {
     agent_answered *done = q->done;
     q->done = NULL;
+    leave(q);
     if (done != NULL)
         done(q->owner, &q->answer, e);
     loop_timer_close(&q->failed, on_timer_closed);
@@ -193,9 +232,17 @@ struct agent_question *agent_ask(struct proxy_agent *a, const struct agent_ask *
         .owner = q,
     };
     add_headers(q);
-    q->begun = http_transfer_start(&q->transfer, &q->error);
-    if (!q->begun)
-        loop_timer_set(&q->failed, 0);
+    if (!ask->long_poll && a->asked >= ASKED_MAX) {
+        q->waits = true;
+        *a->last = q;
+        a->last = &q->next;
+        return q;
+    }
+    begin(q);
+    if (ask->long_poll) {
+        q->counts = false;
+        a->asked--;
+    }
     return q;
 }
 
@@ -205,5 +252,6 @@ void agent_ask_cancel(struct agent_question *q) {
     q->done = NULL;
     if (q->begun)
         http_transfer_cancel(&q->transfer);
+    leave(q);
     loop_timer_close(&q->failed, on_timer_closed);
 }

@@ -1,4 +1,4 @@
-/* The built-in proxy's talks with its agent: requests on its loop, several at a time, and watches,
+/* The built-in proxy's talks with its agent: requests on its loop, a few at a time, and watches,
  * which ask again as soon as something has changed (connect.md 7.1).
  */
 #ifndef PRAETOR_CLI_PROXY_AGENT_H
@@ -34,9 +34,12 @@ struct agent_ask {
     const struct url_param *params;
     uint32_t param_count;
     struct str body;
-    int64_t timeout; /* ns */
+    int64_t timeout; /* ns, once it is sent */
+    bool long_poll;  /* does not count among those that are under way at a time */
 };
-/* All is copied. done runs later, never inside. The pointer is good until then. */
+/* All is copied. done runs later, never inside. The pointer is good until then. An agent takes so
+ * many connections of one client (200) and no more: of a burst of questions some wait their turn.
+ */
 struct agent_question *agent_ask(struct proxy_agent *a, const struct agent_ask *ask,
                                  agent_answered *done, void *owner);
 void agent_ask_cancel(struct agent_question *q); /* done will not run; NULL is allowed */

@@ -1,6 +1,7 @@
 /* Connections of the application to its upstreams: an instance of the service is found, dialled
  * over TLS, and must show a certificate that names the service. See proxy.h.
  */
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "cli/proxy.h"
@@ -65,18 +66,29 @@ static bool choose(struct proxy_connection *c, const struct agent_answer *answer
     return true;
 }
 
+static void log_instance(const struct proxy_connection *c, const char *what) {
+    struct arena scratch = ARENA_INIT;
+    if (log_get_level() <= LOG_DEBUG)
+        log_at(LOG_DEBUG, "proxy.connect", what, LOG_S("service", c->proxy->config->service),
+               LOG_S("address", proxy_address(c->instance.address, c->instance.port, &scratch)),
+               LOG_S("identity", proxy_identity_text(&c->instance, &scratch)));
+    arena_free(&scratch);
+}
+
 static void on_instances(void *owner, struct agent_answer *answer, const struct error *failure) {
     struct proxy_connection *c = owner;
     struct error e = ERROR_IN(answer->arena);
     c->question = NULL;
-    if (failure != NULL)
+    if (failure != NULL) {
         proxy_fail(c, "failed to dial", failure->text);
-    else if (!choose(c, answer, &e))
+    } else if (!choose(c, answer, &e)) {
         proxy_fail(c, "failed to dial", e.text);
-    else if (c->proxy->tls == NULL)
+    } else if (c->proxy->tls == NULL) {
         proxy_fail(c, "failed to dial", STR("no certificate yet"));
-    else
+    } else {
+        log_instance(c, "resolved service instance");
         proxy_find(c, c->instance.address, c->instance.port);
+    }
 }
 
 static bool is_meant(void *owner, struct str uri, struct buf *why) {
@@ -97,6 +109,7 @@ static void on_connected(void *owner, struct stream_detached *connection, const 
         proxy_fail(c, "failed to dial", e->text);
         return;
     }
+    log_instance(c, "successfully connected to service instance");
     proxy_side_attach(&c->far, connection);
     proxy_pipe(c);
 }

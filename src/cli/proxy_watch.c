@@ -36,7 +36,8 @@ static void ask(struct agent_watch *w) {
                                  .path = w->plan.path,
                                  .params = &since,
                                  .param_count = waits ? 1 : 0,
-                                 .timeout = ANSWER_TIME};
+                                 .timeout = ANSWER_TIME,
+                                 .long_poll = true};
     w->question = agent_ask(w->agent, &question, answered, w);
 }
 

@@ -409,6 +409,22 @@ def test_slow_reader(meshes, praetor_asan, praetor):
         link.close()
 
 
+def test_burst(meshes, praetor_asan):
+    """Many at once, with an agent that takes few connections of one client."""
+    mesh = meshes(praetor_asan, config={"limits": {"http_max_conns_per_client": 100}})
+    mesh.both(praetor_asan, praetor_asan)
+    assert answers(mesh)
+    for _ in range(2):
+        links = [mesh.dial() for _ in range(300)]
+        for i, link in enumerate(links):
+            link.sendall(b"%03d" % i)
+        for i, link in enumerate(links):
+            assert link.recv(3) == b"%03d" % i
+        for link in links:
+            link.close()
+    assert answers(mesh)
+
+
 def test_silent_clients(meshes, praetor_asan):
     """Connections that do not begin, or stop in the middle, end by themselves."""
     mesh = meshes(praetor_asan)
@@ -490,6 +506,29 @@ def test_agent_away(agents, tmp_path, praetor_asan):
     server.says("Parsed TLS identity", seconds=40)
     assert server.stop() == 0
     assert "AddressSanitizer" not in server.log()
+
+
+def test_ways_to_the_agent(agents, tmp_path, praetor_asan):
+    """By a unix socket, and by HTTPS with a token of the environment."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", tmp_path / "k.pem", "-out",
+                    tmp_path / "c.pem", "-subj", "/CN=agent", "-addext", "subjectAltName=DNS:agent.example,IP:127.0.0.1", "-days", "2"],
+                   check=True, capture_output=True)
+    master = "11111111-aaaa-4bbb-8ccc-222222222222"
+    ports = {"http": 8500, "dns": -1, "server": 8300, "serf_lan": 8301, "serf_wan": -1, "https": 8501, "grpc": -1}
+    agent = agents(praetor_asan, dev=True)
+    agent.configure(dict(agent.conf, ports=ports, addresses={"http": "%s unix://%s" % (agent.ip, tmp_path / "s")}, cert_file=str(tmp_path / "c.pem"),
+                         key_file=str(tmp_path / "k.pem"), ca_file=str(tmp_path / "c.pem"),
+                         acl={"enabled": True, "default_policy": "deny", "tokens": {"master": master, "agent": master}}))
+    agent.launch()
+    until("the agent", lambda: os.path.exists(tmp_path / "s"))
+    for way in (["-http-addr", "unix://%s" % (tmp_path / "s")],
+                ["-http-addr", "https://%s:8501" % agent.ip, "-ca-file", str(tmp_path / "c.pem"), "-tls-server-name", "agent.example"]):
+        for token, text in ((master, "Parsed TLS identity"), ("", "Permission denied")):
+            more = ["-token", token] if token else []
+            proxy = Proxy(praetor_asan, tmp_path, agent, ["-service", "web", "-upstream", "db:%s:9100" % agent.ip, *way, *more], "way")
+            proxy.says(text, seconds=40)
+            assert proxy.stop() == 0 and "AddressSanitizer" not in proxy.log()
+            assert master not in proxy.log()
 
 
 def head(text):
