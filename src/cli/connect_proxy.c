@@ -3,6 +3,8 @@
  */
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -213,6 +215,15 @@ static void start(struct run *r) {
     }
 }
 
+/* Each connection takes two descriptors. */
+static void raise_files(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static bool serve(struct run *r, struct error *e) {
     if (!loop_init(&r->loop, "proxy", 256, e))
         return false;
@@ -222,6 +233,7 @@ static bool serve(struct run *r, struct error *e) {
         loop_free(&r->loop);
         return false;
     }
+    raise_files();
     catch_signals(r);
     start(r);
     loop_run_here(&r->loop);

@@ -32,7 +32,7 @@ struct proxy {
     struct proxy_listener *listeners; /* all */
     struct proxy_connection *connections;
     size_t unproven; /* connections before STEP_PIPING */
-    /* The name of the application's host, found lately. */
+    /* The host's name that was found last. */
     char found_name[256], found_ip[46];
     int64_t found_until;
     bool stopping;
@@ -90,8 +90,9 @@ struct proxy_connection {
     struct resolve *resolve;
     struct dial *dial;
     struct connect *connect;
-    int64_t until; /* when proving and dialling must be over; monotonic */
-    uint16_t port; /* that is dialled */
+    struct str host; /* that is looked up */
+    int64_t until;   /* when proving and dialling must be over; monotonic */
+    uint16_t port;   /* that is dialled */
 };
 
 /* A connection was accepted. upstream NULL: by the public listener. */

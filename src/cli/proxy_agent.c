@@ -44,8 +44,7 @@ struct proxy_agent *proxy_agent_new(struct loop *loop, const struct settings *se
     a->settings = settings;
     a->tls = (struct http_tls){.cert_file = settings->client_cert,
                                .key_file = settings->client_key,
-                               .ca_pem = settings->ca,
-                               .server_name = settings->server_name};
+                               .ca_pem = settings->ca};
     return a;
 }
 
@@ -66,13 +65,16 @@ static void add_target(const struct settings *s, const struct agent_ask *ask, st
                        struct arena *arena) {
     struct url_param params[16];
     uint32_t count = 0;
-    for (; count < ask->param_count && count + 2 < COUNT_OF(params); count++)
+    ASSERT(ask->param_count + 2 <= COUNT_OF(params));
+    for (; count < ask->param_count; count++)
         params[count] = ask->params[count];
     bool has_dc = false;
     for (uint32_t i = 0; i < count; i++)
         has_dc |= str_is(params[i].name, "dc");
     if (s->datacenter.len > 0 && !has_dc)
         params[count++] = (struct url_param){STR("dc"), s->datacenter};
+    if (s->name_space.len > 0)
+        params[count++] = (struct url_param){STR("ns"), s->name_space};
     url_escape_path(out, ask->path);
     if (count == 0)
         return;
@@ -80,23 +82,40 @@ static void add_target(const struct settings *s, const struct agent_ask *ask, st
     buf_add_str(out, url_encode_query(arena, params, count));
 }
 
-static const char *build_url(struct agent_question *q, const struct agent_ask *ask) {
-    const struct settings *s = q->agent->settings;
-    struct buf target = BUF_INIT;
-    add_target(s, ask, &target, &q->arena);
-    bool https = s->https && !s->is_socket;
-    struct str name = s->is_socket      ? STR("localhost")
-                      : s->name.len > 0 ? s->name
-                                        : STR("127.0.0.1");
+/* "name", "[v6]" */
+static struct str host_text(struct str name, struct arena *arena) {
     bool v6 = str_find_char(name, ':') >= 0;
-    struct str port = s->is_socket ? STR("") : str_format(&q->arena, ":" STR_FMT, STR_ARG(s->port));
-    struct str url = str_format(&q->arena, "%s://%s" STR_FMT "%s" STR_FMT STR_FMT,
-                                https ? "https" : "http", v6 ? "[" : "", STR_ARG(name),
-                                v6 ? "]" : "", STR_ARG(port), STR_ARG(buf_str(&target)));
-    q->shown_url = str_format(&q->arena, "%s://" STR_FMT STR_FMT, https ? "https" : "http",
-                              STR_ARG(s->shown_host), STR_ARG(buf_str(&target)));
+    return v6 ? str_format(arena, "[" STR_FMT "]", STR_ARG(name)) : name;
+}
+
+/* Where it is asked, and what errors show. */
+static void set_url(struct agent_question *q, const struct agent_ask *ask) {
+    const struct settings *s = q->agent->settings;
+    struct http_transfer *t = &q->transfer;
+    struct buf target = BUF_INIT;
+    struct str port = STR("");
+    bool https = s->https && !s->is_socket;
+    struct str name = host_text(s->name.len > 0 ? s->name : STR("127.0.0.1"), &q->arena);
+    if (s->is_socket) {
+        name = STR("localhost");
+        t->unix_socket = str_terminated(&q->arena, s->host);
+    } else {
+        port = str_format(&q->arena, ":" STR_FMT, STR_ARG(s->port));
+        t->no_proxy = "localhost,127.0.0.0/8,::1"; /* as the peer */
+    }
+    if (https && s->server_name.len > 0) { /* whose certificate it must be */
+        t->connect_to =
+            str_format(&q->arena, "::" STR_FMT STR_FMT, STR_ARG(name), STR_ARG(port)).data;
+        name = host_text(s->server_name, &q->arena);
+    }
+    add_target(s, ask, &target, &q->arena);
+    const char *scheme = https ? "https" : "http";
+    t->url = str_format(&q->arena, "%s://" STR_FMT STR_FMT STR_FMT, scheme, STR_ARG(name),
+                        STR_ARG(port), STR_ARG(buf_str(&target)))
+                 .data;
+    q->shown_url = str_format(&q->arena, "%s://" STR_FMT STR_FMT, scheme, STR_ARG(s->shown_host),
+                              STR_ARG(buf_str(&target)));
     buf_free(&target);
-    return url.data;
 }
 
 static void add_headers(struct agent_question *q) {
@@ -218,19 +237,18 @@ struct agent_question *agent_ask(struct proxy_agent *a, const struct agent_ask *
     q->transfer = (struct http_transfer){
         .curl = a->curl,
         .arena = &q->arena,
-        .url = build_url(q, ask),
         .method = ask->method,
         .body = str_copy(&q->arena, ask->body),
         .sends_body = strcmp(ask->method, "GET") != 0,
         .skip_verify = !s->verify,
         .tls = &a->tls,
-        .unix_socket = s->is_socket ? str_terminated(&q->arena, s->host) : NULL,
         .timeout = ask->timeout,
         .output = {.limit = ANSWER_MAX},
         .header = take_header,
         .done = on_done,
         .owner = q,
     };
+    set_url(q, ask);
     add_headers(q);
     if (!ask->long_poll && a->asked >= ASKED_MAX) {
         q->waits = true;

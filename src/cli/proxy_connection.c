@@ -288,13 +288,15 @@ static void on_found(void *owner, const struct resolved_address *addresses, size
     char text[46];
     c->resolve = NULL;
     if (count == 0) {
-        p->found_name[0] = '\0';
         proxy_fail(c, "failed to dial", e->text);
         return;
     }
     struct str ip = resolved_address_text(addresses, text);
-    snprintf(p->found_ip, sizeof p->found_ip, STR_FMT, STR_ARG(ip));
-    p->found_until = time_now_monotonic() + FOUND_TIME;
+    if (c->host.len < sizeof p->found_name) {
+        snprintf(p->found_name, sizeof p->found_name, STR_FMT, STR_ARG(c->host));
+        snprintf(p->found_ip, sizeof p->found_ip, STR_FMT, STR_ARG(ip));
+        p->found_until = time_now_monotonic() + FOUND_TIME;
+    }
     go_on(c, ip);
 }
 
@@ -314,9 +316,7 @@ void proxy_find(struct proxy_connection *c, struct str host, int64_t port) {
     } else if (str_is(host, p->found_name) && time_now_monotonic() < p->found_until) {
         go_on(c, str_from(p->found_ip));
     } else {
-        bool fits = host.len < sizeof p->found_name;
-        p->found_until = 0;
-        snprintf(p->found_name, sizeof p->found_name, STR_FMT, STR_ARG(fits ? host : STR("")));
+        c->host = str_copy(&c->arena, host);
         c->resolve = resolve_start(p->loop, host, on_found, c);
     }
 }

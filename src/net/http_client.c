@@ -351,6 +351,8 @@ static void set_request(struct http_transfer *t) {
         lib.easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "gzip");
     if (t->unix_socket != NULL)
         lib.easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, t->unix_socket);
+    if (t->no_proxy != NULL)
+        lib.easy_setopt(c, CURLOPT_NOPROXY, t->no_proxy);
     if (t->connect_to != NULL) {
         t->connect_list = lib.slist_append(NULL, t->connect_to);
         lib.easy_setopt(c, CURLOPT_CONNECT_TO, t->connect_list);

@@ -40,6 +40,7 @@ struct http_transfer {
     const struct http_tls *tls;
     const char *unix_socket; /* or NULL */
     const char *connect_to;  /* "::host:port" instead of the URL's; or NULL */
+    const char *no_proxy;    /* hosts that no proxy of the environment is asked for; or NULL */
     int64_t timeout;         /* ns; 0: none */
     struct tail output;
     /* Each header and trailer; names as they came. May be NULL. */
