@@ -241,6 +241,8 @@ static bool run_steps(struct envoy *v, struct error *e) {
         ok = error_prefix(e, "Couldn't find envoy binary: ");
     if (ok && !v->options->bootstrap) {
         fflush(cli->out);
+        client_free(v->client); /* Envoy inherits nothing of it */
+        v->client = NULL;
         ok = envoy_exec(binary, cli->args, cli->arg_count, buf_str(&text), cli->arena, e);
     }
     buf_free(&text);

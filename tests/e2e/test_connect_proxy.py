@@ -4,10 +4,12 @@ of both kinds; who is let in and who is not; what changes while connections run;
 import hashlib
 import json
 import os
+import random
 import re
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -447,6 +449,62 @@ def test_silent_clients(meshes, praetor_asan):
         link.close()
     assert 0.5 < time.monotonic() - began < 8
     assert mesh.echo.came == before + 1
+
+
+def test_rude_clients(meshes, praetor_asan):
+    """Connections that end at any moment, in any way, while registrations and intentions change: nobody falls, and all goes on after it."""
+    mesh = meshes(praetor_asan)
+    pair = mesh.both(praetor_asan, praetor_asan)
+    end, seen = time.monotonic() + 8, []
+    db = {"DestinationName": "db", "LocalBindAddress": mesh.ip}
+
+    def rude(seed):
+        dice = random.Random(seed)
+        while time.monotonic() < end:
+            try:
+                link = socket.create_connection((mesh.ip, dice.choice((9100, 9100, 9100, 9101, 9001))), 2)
+                link.settimeout(dice.choice((0.001, 0.02, 2)))
+                if dice.random() < 0.3:
+                    link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # ends with a reset
+                for _ in range(dice.randrange(4)):
+                    link.sendall(os.urandom(dice.choice((1, 100, 70000, 700000))))
+                    if dice.random() < 0.5:
+                        link.recv(dice.choice((1, 65536)))
+                if dice.random() < 0.3:
+                    link.shutdown(dice.choice((socket.SHUT_WR, socket.SHUT_RDWR)))
+                if dice.random() < 0.3:
+                    time.sleep(dice.random() / 20)
+                link.close()
+                seen.append(seed)
+            except OSError:
+                pass
+    threads = [threading.Thread(target=rude, args=(seed,)) for seed in range(12)]
+    for thread in threads:
+        thread.start()
+    turn = 0
+    while time.monotonic() < end:
+        turn += 1
+        mesh.register_web([dict(db, LocalBindPort=9100)] + [dict(db, LocalBindPort=9101)] * (turn % 2))
+        if turn % 3 == 0:
+            made = mesh.agent.request("POST", "/v1/connect/intentions", body=json.dumps(
+                {"SourceName": "web", "DestinationName": "db", "SourceType": "consul", "Action": "deny"})).json["ID"]
+            time.sleep(0.1)
+            assert mesh.agent.delete("/v1/connect/intentions/" + made).status == 200
+        if turn % 4 == 0:
+            mesh.echo.close()
+            time.sleep(0.1)
+            mesh.echo = Echo(mesh.ip, 9000)
+        time.sleep(0.1)
+    for thread in threads:
+        thread.join()
+    assert len(seen) > 100
+    until("an answer", lambda: answers(mesh))
+    for one in pair:
+        until("the end of all connections", lambda: len(os.listdir("/proc/%d/fd" % one.proc.pid)) < 40, 30)
+        assert one.proc.poll() is None, one.log()[-3000:]
+    with mesh.dial() as link:
+        link.sendall(b"x" * 3000000)  # in the middle of a transfer
+        assert [one.stop() for one in pair] == [0, 0]
 
 
 def test_application_down(meshes, praetor_asan):
