@@ -152,9 +152,11 @@ static bool service_changed(void *owner, const struct value *now, struct arena *
     struct run *r = owner;
     struct proxy_config config;
     log_at(LOG_DEBUG, "proxy", "got new config");
-    if (!proxy_config_read(now, &config, arena, e))
-        return false;
-    proxy_configure(&r->proxy, &config);
+    if (proxy_config_read(now, &config, arena, e))
+        proxy_configure(&r->proxy, &config);
+    else /* until it is registered anew */
+        log_write(LOG_ERROR, "proxy", str_terminated(arena, e->text),
+                  (const struct log_field[]){LOG_S("service_id", r->proxy_id), {.key = NULL}});
     return true;
 }
 
@@ -198,6 +200,8 @@ static void start(struct run *r) {
     } else {
         struct agent_watch_plan plan = {
             .kind = "agent_service",
+            .log = "proxy.watch",
+            .whose = "service_id",
             .service = r->proxy_id,
             .path = str_format(r->cli->arena, "/v1/agent/service/" STR_FMT, STR_ARG(r->proxy_id)),
             .by_hash = true,

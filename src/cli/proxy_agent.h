@@ -48,8 +48,10 @@ void agent_ask_cancel(struct agent_question *q); /* done will not run; NULL is a
 
 struct agent_watch;
 struct agent_watch_plan {
-    const char *kind;   /* for the log: "connect_roots" */
-    struct str service; /* for the log */
+    const char *kind;  /* for the log: "connect_roots" */
+    const char *log;   /* whose: "proxy.connect.watch" */
+    const char *whose; /* how the log calls what follows: "service" */
+    struct str service;
     struct str path;
     bool by_hash; /* changes show in the hash, not in the index */
     /* What is there now. False: it is no use, and that is told. */

@@ -113,11 +113,15 @@ void proxy_identity_watch(struct proxy *p, struct str service) {
     struct arena scratch = ARENA_INIT;
     struct str path = str_format(&scratch, "/v1/agent/connect/ca/leaf/" STR_FMT, STR_ARG(service));
     struct agent_watch_plan roots = {.kind = "connect_roots",
+                                     .log = "proxy.connect.watch",
+                                     .whose = "service",
                                      .service = service,
                                      .path = STR("/v1/agent/connect/ca/roots"),
                                      .changed = roots_changed,
                                      .owner = p};
     struct agent_watch_plan leaf = {.kind = "connect_leaf",
+                                    .log = "proxy.connect.watch",
+                                    .whose = "service",
                                     .service = service,
                                     .path = path,
                                     .changed = leaf_changed,

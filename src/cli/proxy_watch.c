@@ -52,7 +52,7 @@ static void failed(struct agent_watch *w, const struct error *e) {
         wait = RETRY_MAX;
     w->index = 0;
     buf_clear(&w->hash);
-    log_at(LOG_ERROR, "proxy.connect.watch", "Watch errored", LOG_S("service", w->plan.service),
+    log_at(LOG_ERROR, w->plan.log, "Watch errored", LOG_S(w->plan.whose, w->plan.service),
            LOG_C("type", w->plan.kind), LOG_S("error", e->text), LOG_D("retry", wait));
     loop_timer_set(&w->timer, wait);
 }

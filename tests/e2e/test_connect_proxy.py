@@ -553,6 +553,20 @@ def test_heartbeat(meshes, praetor_asan):
     until("the heartbeat", lambda: mesh.agent.get("/v1/agent/checks").json["cache-proxy-ttl"]["Status"] == "passing", 15)
 
 
+def test_registered_late(meshes, praetor_asan):
+    """The proxy is there before its registration, or before that is one of a proxy."""
+    mesh = meshes(praetor_asan)
+    late = mesh.proxy(praetor_asan, "-proxy-id", "late")
+    late.says('[ERROR] proxy.watch: Watch errored: service_id=late type=agent_service error="Unexpected response code: 404 (unknown service ID: late)" '
+              'retry=5s')
+    mesh.put("/v1/agent/service/register", {"Name": "late", "Port": 9012})
+    late.says("[ERROR] proxy: service is not a valid connect proxy: service_id=late")
+    mesh.put("/v1/agent/service/register", {"Kind": "connect-proxy", "Name": "late", "Address": mesh.ip, "Port": 9012, "Proxy": {
+        "DestinationServiceName": "cache", "LocalServiceAddress": mesh.ip, "LocalServicePort": 9000}})
+    late.says("bind_addr=%s:9012" % mesh.ip)
+    assert "svc/cache" in late.log()
+
+
 def test_agent_away(agents, tmp_path, praetor_asan):
     """It begins before the agent does, and goes on when that comes."""
     agent = agents(praetor_asan, dev=True)
