@@ -4,8 +4,8 @@
  *     {{ GetPrivateInterfaces | include "network" "10.0.0.0/8" | sort "size" | attr "address" }}
  *
  * and texts over named fields (Envoy's bootstrap, connect.md 6.9): {"id": "{{ .ProxyID }}"}.
- * There are pipelines, parentheses, variables, if, with, range, comments and trimming; not define,
- * template and block, nor methods other than an address's fields.
+ * There are pipelines, parentheses, variables, if, with, range, define, template, block, comments
+ * and trimming; not methods other than an address's fields.
  */
 #ifndef PRAETOR_AGENT_TEMPLATE_H
 #define PRAETOR_AGENT_TEMPLATE_H

@@ -12,8 +12,9 @@ struct parser {
     size_t at;
     unsigned depth;
     template_functions *functions;
-    struct str variables[TEMPLATE_MAX_VARIABLES]; /* in force */
-    size_t variable_count;
+    struct str variables[TEMPLATE_MAX_VARIABLES]; /* in force, from variable_base on */
+    size_t variable_base, variable_count;
+    struct template_set *set;
     struct arena *arena;
     struct error *e;
 };
@@ -167,7 +168,7 @@ static bool parse_pipeline(struct parser *p, const char *where, struct template_
 static bool known_variable(const struct parser *p, struct str name) {
     if (str_is(name, "$"))
         return true;
-    for (size_t i = 0; i < p->variable_count; i++)
+    for (size_t i = p->variable_base; i < p->variable_count; i++)
         if (str_eq(p->variables[i], name))
             return true;
     return false;
@@ -460,6 +461,102 @@ static bool parse_block(struct parser *p, enum template_node_type type, struct t
     return ok;
 }
 
+/* ---- other templates ---- */
+
+const struct template_body *template_named(const struct template_set *set, struct str name) {
+    for (size_t i = 0; i < set->len; i++)
+        if (str_eq(set->items[i].name, name))
+            return &set->items[i].body;
+    return NULL;
+}
+
+static bool is_empty(const struct template_body *body) {
+    for (size_t i = 0; i < body->len; i++)
+        if (body->nodes[i].type != NODE_TEXT || str_trim(body->nodes[i].text).len > 0)
+            return false;
+    return true;
+}
+
+/* An empty one gives way to another. */
+static bool add_template(struct parser *p, struct str name, const struct template_body *body) {
+    struct template_set *set = p->set;
+    size_t i = 0;
+    while (i < set->len && !str_eq(set->items[i].name, name))
+        i++;
+    if (i == set->len) {
+        if (set->len == COUNT_OF(set->items))
+            return parse_error(p, "too many templates");
+        set->items[set->len++].name = name;
+    } else if (!is_empty(&set->items[i].body)) {
+        struct str quoted = str_quote(p->arena, name);
+        return is_empty(body) ||
+               parse_error(p, "template: multiple definition of template " STR_FMT,
+                           STR_ARG(quoted));
+    }
+    set->items[i].body = *body;
+    return true;
+}
+
+static bool parse_name(struct parser *p, const char *where, struct template_token *token,
+                       struct str *out) {
+    struct template_value value = {0};
+    *token = next_word(p);
+    if (token->type != TOKEN_STRING && token->type != TOKEN_RAW)
+        return unexpected(p, *token, where);
+    if (!parse_string(p, *token, &value))
+        return false;
+    *out = value.string;
+    return true;
+}
+
+/* The body of a definition, up to its end; it knows no variables but its own. */
+static bool parse_definition(struct parser *p, const char *where, struct str name) {
+    struct template_body body = {0};
+    enum ending ending = END_EOF;
+    size_t base = p->variable_base;
+    if (p->depth >= TEMPLATE_MAX_DEPTH)
+        return parse_error(p, "nested too deeply");
+    p->variable_base = p->variable_count;
+    p->depth++;
+    bool ok = parse_body(p, &body, &ending);
+    p->depth--;
+    p->variable_base = base;
+    if (!ok)
+        return false;
+    if (ending != END_END)
+        return ending == END_EOF ? parse_error(p, "unexpected EOF")
+                                 : parse_error(p, "unexpected {{else}} in %s", where);
+    return add_template(p, name, &body);
+}
+
+/* Behind {{define. */
+static bool parse_define(struct parser *p) {
+    struct template_token t;
+    struct str name;
+    if (!parse_name(p, "define clause", &t, &name))
+        return false;
+    t = next_word(p);
+    if (t.type != TOKEN_RIGHT)
+        return unexpected(p, t, "define clause");
+    return parse_definition(p, "define clause", name);
+}
+
+/* Behind {{template or {{block. */
+static bool parse_template(struct parser *p, bool block, struct template_node *out) {
+    const char *where = block ? "block clause" : "template clause";
+    struct template_token t;
+    out->type = NODE_TEMPLATE;
+    if (!parse_name(p, where, &t, &out->text))
+        return false;
+    out->position = t.position;
+    if (!block && peek_word(p).type == TOKEN_RIGHT) {
+        next(p);
+        return true;
+    }
+    out->pipe = ARENA_NEW(p->arena, struct template_pipe);
+    return parse_pipeline(p, where, out->pipe) && (!block || parse_definition(p, where, out->text));
+}
+
 /* Behind the opening braces. *ending: END_EOF when it was an ordinary action. */
 static bool parse_action(struct parser *p, struct template_node *out, enum ending *ending) {
     struct template_token t = peek_word(p);
@@ -481,11 +578,22 @@ static bool parse_action(struct parser *p, struct template_node *out, enum endin
         *ending = END_ELSE;
         return true;
     }
+    if (str_is(t.text, "template") || str_is(t.text, "block"))
+        return parse_template(p, str_is(t.text, "block"), out);
     if (!str_is(t.text, "end"))
-        return parse_error(p, "{{" STR_FMT "}} is not supported", STR_ARG(t.text));
+        return unexpected(p, t, "command");
     *ending = END_END;
     t = next_word(p);
     return t.type == TOKEN_RIGHT || unexpected(p, t, "end");
+}
+
+/* Definitions stand outside of all others. */
+static bool at_definition(struct parser *p) {
+    struct template_token t = peek_word(p);
+    if (p->depth > 0 || t.type != TOKEN_KEYWORD || !str_is(t.text, "define"))
+        return false;
+    next(p);
+    return true;
 }
 
 static bool parse_body(struct parser *p, struct template_body *out, enum ending *ending) {
@@ -500,6 +608,8 @@ static bool parse_body(struct parser *p, struct template_body *out, enum ending 
             node.type = NODE_TEXT;
             node.text = t.text;
             body_add(p, out, node);
+        } else if (t.type == TOKEN_LEFT && at_definition(p)) {
+            ok = parse_define(p);
         } else if (t.type == TOKEN_LEFT) {
             ok = parse_action(p, &node, ending);
             if (ok && *ending != END_EOF)
@@ -514,16 +624,18 @@ static bool parse_body(struct parser *p, struct template_body *out, enum ending 
     return ok;
 }
 
-bool template_parse(struct str text, template_functions *functions, struct template_body *out,
-                    struct arena *arena, struct error *e) {
+bool template_parse(struct str text, const char *name, template_functions *functions,
+                    struct template_set *out, struct arena *arena, struct error *e) {
     struct parser *p = ARENA_NEW(arena, struct parser);
-    *p = (struct parser){.text = text, .functions = functions, .arena = arena, .e = e};
-    *out = (struct template_body){0};
+    struct template_body body = {0};
+    enum ending ending;
+    *p = (struct parser){.text = text, .functions = functions, .set = out, .arena = arena, .e = e};
+    out->len = 0;
     error_clear(e);
     template_scan(text, &p->tokens, arena);
-    enum ending ending;
-    if (!parse_body(p, out, &ending))
+    if (!parse_body(p, &body, &ending))
         return false;
-    return ending == END_EOF ||
-           parse_error(p, "unexpected {{%s}}", ending == END_END ? "end" : "else");
+    if (ending != END_EOF)
+        return parse_error(p, "unexpected {{%s}}", ending == END_END ? "end" : "else");
+    return add_template(p, str_from(name), &body);
 }

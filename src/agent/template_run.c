@@ -6,14 +6,16 @@
 #include "base/mem.h"
 
 struct runner {
-    struct str text;  /* of the template */
-    const char *name; /* its own */
+    struct str text; /* of the template */
+    struct str name; /* of the one that is carried out */
+    const struct template_set *set;
+    unsigned nested; /* bodies, within each other */
     const struct machine *machine;
     struct {
         struct str name;
         struct template_value value;
     } variables[TEMPLATE_MAX_VARIABLES];
-    size_t variable_count;
+    size_t variable_base, variable_count; /* in force: from the base on */
     size_t steps, made;
     const struct template_node *last; /* evaluated: where the peer tells of what came of it */
     struct template_value root;
@@ -64,8 +66,10 @@ static bool run_error(struct runner *r, size_t position, struct str node, const 
             line++;
             start = i + 1;
         }
-    return error_set(r->e, ERROR_INTERNAL, "%zu:%zu: executing \"%s\" at <" STR_FMT ">: " STR_FMT,
-                     line, position - start, r->name, STR_ARG(node), STR_ARG(message));
+    struct str name = str_quote(r->arena, r->name);
+    return error_set(r->e, ERROR_INTERNAL,
+                     "%zu:%zu: executing " STR_FMT " at <" STR_FMT ">: " STR_FMT, line,
+                     position - start, STR_ARG(name), STR_ARG(node), STR_ARG(message));
 }
 
 static bool node_error(struct runner *r, const struct template_node *n, const char *format, ...)
@@ -130,7 +134,7 @@ static bool get_fields(struct runner *r, const struct template_node *owner,
 }
 
 static struct template_value *find_variable(struct runner *r, struct str name) {
-    for (size_t i = r->variable_count; i-- > 0;)
+    for (size_t i = r->variable_count; i-- > r->variable_base;)
         if (str_eq(r->variables[i].name, name))
             return &r->variables[i].value;
     return str_is(name, "$") ? &r->root : NULL;
@@ -390,6 +394,45 @@ static bool run_range(struct runner *r, const struct template_node *n, struct te
     return true;
 }
 
+static bool template_error(struct runner *r, const struct template_node *n, struct str what) {
+    struct str quoted = str_quote(r->arena, n->text), pipe = STR("");
+    for (size_t i = 0; n->pipe != NULL && i < n->pipe->count; i++) {
+        struct str command = command_text(&n->pipe->commands[i], r->arena);
+        pipe = str_format(r->arena, STR_FMT "%s" STR_FMT, STR_ARG(pipe), i > 0 ? " | " : " ",
+                          STR_ARG(command));
+    }
+    struct str node =
+        str_format(r->arena, "{{template " STR_FMT STR_FMT "}}", STR_ARG(quoted), STR_ARG(pipe));
+    return run_error(r, n->position, node, STR_FMT, STR_ARG(what));
+}
+
+/* Another template, for which the dot is all there is. */
+static bool run_template(struct runner *r, const struct template_node *n,
+                         struct template_value dot) {
+    const struct template_body *body = template_named(r->set, n->text);
+    struct template_value given = {0}, root = r->root;
+    struct str name = r->name, quoted = str_quote(r->arena, n->text);
+    size_t base = r->variable_base, count = r->variable_count;
+    if (body == NULL)
+        return template_error(
+            r, n, str_format(r->arena, "template " STR_FMT " not defined", STR_ARG(quoted)));
+    if (r->nested >= TEMPLATE_MAX_NESTED) /* the peer's number is larger */
+        return template_error(r, n, STR("exceeded maximum template depth (100000)"));
+    if (n->pipe != NULL && (!run_pipe(r, n->pipe, dot, &given) || !store(r, n, &given)))
+        return false;
+    r->name = n->text;
+    r->root = given;
+    r->variable_base = r->variable_count;
+    bool ok = run_body(r, body, given);
+    if (!ok)
+        return false;
+    r->name = name;
+    r->root = root;
+    r->variable_base = base;
+    r->variable_count = count;
+    return true;
+}
+
 static bool run_node(struct runner *r, const struct template_node *n, struct template_value dot) {
     struct template_value value;
     size_t variables = r->variable_count;
@@ -401,6 +444,8 @@ static bool run_node(struct runner *r, const struct template_node *n, struct tem
         return true;
     case NODE_RANGE:
         return run_range(r, n, dot);
+    case NODE_TEMPLATE:
+        return run_template(r, n, dot);
     case NODE_IF:
     case NODE_WITH: {
         if (!run_pipe(r, n->pipe, dot, &value) || !store(r, n, &value))
@@ -423,21 +468,23 @@ static bool run_node(struct runner *r, const struct template_node *n, struct tem
 static bool run_body(struct runner *r, const struct template_body *body,
                      struct template_value dot) {
     size_t variables = r->variable_count;
+    r->nested++;
     for (size_t i = 0; i < body->len; i++) {
         if (!run_node(r, &body->nodes[i], dot))
             return false;
         if (r->out.len > TEMPLATE_MAX_OUTPUT)
             return node_error(r, &body->nodes[i], "the result is too long");
     }
+    r->nested--;
     r->variable_count = variables;
     return true;
 }
 
 /* ---- entry ---- */
 
-static bool run(const struct runner *start, const struct template_body *body, struct str *out) {
+static bool run(const struct runner *start, struct str *out) {
     struct runner *r = arena_copy(start->arena, start, sizeof *start);
-    bool ok = run_body(r, body, r->root);
+    bool ok = run_body(r, template_named(r->set, r->name), r->root);
     *out = str_copy(r->arena, r->out.len > 0 ? buf_str(&r->out) : STR(""));
     buf_free(&r->out);
     return ok;
@@ -446,7 +493,6 @@ static bool run(const struct runner *start, const struct template_body *body, st
 bool template_expand(struct str text, const struct machine *machine, struct str *out,
                      struct arena *arena, struct error *e) {
     static const char name[] = "sockaddr.Parse";
-    struct template_body body;
     struct str quoted = str_quote(arena, text);
     if (text.len > TEMPLATE_MAX_BYTES)
         return error_set(e, ERROR_INTERNAL, "unable to parse template: it is too long");
@@ -454,25 +500,28 @@ bool template_expand(struct str text, const struct machine *machine, struct str 
         *out = text;
         return true;
     }
-    if (!template_parse(text, template_address_function, &body, arena, e))
+    struct template_set *set = ARENA_NEW(arena, struct template_set);
+    if (!template_parse(text, name, template_address_function, set, arena, e))
         return error_prefix(
             e, "unable to parse template " STR_FMT ": template: %s:", STR_ARG(quoted), name);
-    struct runner start = {.text = text, .name = name, .machine = machine, .arena = arena, .e = e};
+    struct runner start = {
+        .text = text, .name = STR(name), .set = set, .machine = machine, .arena = arena, .e = e};
     start.root = (struct template_value){
         .kind = TEMPLATE_LIST, .addresses = machine->addresses, .len = machine->len};
-    return run(&start, &body, out) ||
+    return run(&start, out) ||
            error_prefix(e, "unable to execute sockaddr input " STR_FMT ": template: %s:",
                         STR_ARG(quoted), name);
 }
 
 bool template_render(struct str text, const char *name, const struct template_record *record,
                      struct str *out, struct arena *arena, struct error *e) {
-    struct template_body body;
     if (text.len > TEMPLATE_MAX_BYTES)
         return error_set(e, ERROR_INTERNAL, "template: %s: it is too long", name);
-    if (!template_parse(text, NULL, &body, arena, e))
+    struct template_set *set = ARENA_NEW(arena, struct template_set);
+    if (!template_parse(text, name, NULL, set, arena, e))
         return error_prefix(e, "template: %s:", name);
-    struct runner start = {.text = text, .name = name, .arena = arena, .e = e};
+    struct runner start = {
+        .text = text, .name = str_from(name), .set = set, .arena = arena, .e = e};
     start.root = (struct template_value){.kind = TEMPLATE_RECORD, .record = record};
-    return run(&start, &body, out) || error_prefix(e, "template: %s:", name);
+    return run(&start, out) || error_prefix(e, "template: %s:", name);
 }

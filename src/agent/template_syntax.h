@@ -14,6 +14,8 @@
 #define TEMPLATE_MAX_ARGS 64           /* of one command */
 #define TEMPLATE_MAX_VARIABLES 256     /* in force at a time */
 #define TEMPLATE_MAX_OUTPUT (1u << 20) /* bytes */
+#define TEMPLATE_MAX_DEFINITIONS 256
+#define TEMPLATE_MAX_NESTED 256 /* bodies that are carried out, within each other */
 
 /* ---- values ---- */
 
@@ -130,6 +132,7 @@ enum template_node_type {
     NODE_IF,
     NODE_RANGE,
     NODE_WITH,
+    NODE_TEMPLATE, /* another one, by its name */
     /* operands */
     NODE_VALUE, /* a literal */
     NODE_DOT,
@@ -159,10 +162,11 @@ struct template_body {
 struct template_node {
     enum template_node_type type;
     size_t position;
-    struct str text;             /* NODE_TEXT: itself; operands: as written, without fields */
+    struct str text;             /* NODE_TEXT: itself; NODE_TEMPLATE: the name; operands: as
+                                  * written, without fields */
     struct template_value value; /* NODE_VALUE */
     const struct template_function *function;
-    struct template_pipe *pipe; /* NODE_PIPE, actions and blocks */
+    struct template_pipe *pipe; /* NODE_PIPE, actions and blocks; of a template perhaps NULL */
     struct str *fields;         /* behind a dot, variable or parenthesis */
     size_t field_count;
     struct template_body body, otherwise; /* blocks */
@@ -170,8 +174,17 @@ struct template_node {
 
 /* Which functions a template may call besides those that every one has; NULL: none. */
 typedef const struct template_function *template_functions(struct str name);
+/* A text is a template itself, and may define others. */
+struct template_set {
+    struct {
+        struct str name;
+        struct template_body body;
+    } items[TEMPLATE_MAX_DEFINITIONS];
+    size_t len;
+};
+const struct template_body *template_named(const struct template_set *set, struct str name);
 /* False with the text behind "template: NAME:". */
-bool template_parse(struct str text, template_functions *functions, struct template_body *out,
-                    struct arena *arena, struct error *e);
+bool template_parse(struct str text, const char *name, template_functions *functions,
+                    struct template_set *out, struct arena *arena, struct error *e);
 
 #endif

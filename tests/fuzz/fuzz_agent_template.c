@@ -1,5 +1,5 @@
-/* A template of any bytes over a machine with a few addresses: expanded or refused with a text, in
- * bounded time and memory.
+/* A template of any bytes over a machine with a few addresses, and over named fields: expanded or
+ * refused with a text, in bounded time and memory.
  */
 #include <arpa/inet.h>
 #include <stdint.h>
@@ -29,6 +29,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct str out;
     if (template_expand(str_of(data, size), &machine, &out, &arena, &e))
         ASSERT(out.data != NULL || size == 0);
+    else
+        ASSERT(e.text.len > 0);
+    static const struct template_field fields[] = {{"ID", .text = STR_INIT("web")},
+                                                   {"TLS", .is_bool = true, .boolean = true}};
+    static const struct template_record record = {"*x.Args", fields, COUNT_OF(fields)};
+    error_clear(&e);
+    if (template_render(str_of(data, size), "boot", &record, &out, &arena, &e))
+        ASSERT(out.data != NULL);
     else
         ASSERT(e.text.len > 0);
     arena_free(&arena);

@@ -151,6 +151,28 @@ static void test_fields(void **state) {
                     "field X in type string");
     expect_rendered("{{ GetPrivateIP }}",
                     "template: boot:1: function \"GetPrivateIP\" not defined");
+    expect_rendered(
+        "{{ define \"x\" }}<{{ . }}>{{ end }}{{ template \"x\" .ID }}{{ template `x` 5 }}",
+        "<web><5>");
+    expect_rendered("{{ block \"b\" .ID }}{{ $ }}{{ end }}{{ template \"b\" .TLS }}", "webtrue");
+    expect_rendered(
+        "{{ define \"x\" }}{{ .Nope }}{{ end }}{{ template \"x\" . }}",
+        "template: boot:1:19: executing \"x\" at <.Nope>: can't evaluate field Nope in type "
+        "*x.Args");
+    expect_rendered(
+        "{{ template \"x\" .ID }}",
+        "template: boot:1:12: executing \"boot\" at <{{template \"x\" .ID}}>: template \"x\" "
+        "not defined");
+    expect_rendered(
+        "{{ define \"x\" }}{{ template \"x\" }}{{ end }}{{ template \"x\" }}",
+        "template: boot:1:28: executing \"x\" at <{{template \"x\"}}>: exceeded maximum "
+        "template depth (100000)");
+    expect_rendered("{{ define \"x\" }}1{{ end }}{{ define \"x\" }}2{{ end }}",
+                    "template: boot:1: template: multiple definition of template \"x\"");
+    expect_rendered("{{ if 1 }}{{ define \"x\" }}{{ end }}{{ end }}",
+                    "template: boot:1: unexpected <define> in command");
+    expect_rendered("{{ $a := 1 }}{{ define \"x\" }}{{ $a }}{{ end }}",
+                    "template: boot:1: undefined variable \"$a\"");
     expect_rendered("{{ .ID\n}}", "template: boot:1: unclosed action");
     expect_rendered("{{ .ID", "template: boot:1: unclosed action");
 }
