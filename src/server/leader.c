@@ -296,6 +296,7 @@ void leader_stop(struct leader *l) {
     intention_replication_close(l->server->intention_replication);
     config_replication_close(l->server->config_replication);
     federation_close(l->server->federation);
+    reconcile_close(l->server->reconcile);
 }
 
 void leader_free(struct leader *l) {

@@ -160,6 +160,12 @@ struct raft_driver_configuration {
 void raft_driver_configuration(const struct raft_driver *d, struct arena *arena,
                                struct raft_driver_configuration *out);
 
+/* Whether one of the entries that are proposed or in the log, but not applied yet, passes the test,
+ * which gets its bytes. Those that the log does not hold in memory any more are not looked at. */
+typedef bool raft_driver_entry_test(void *arg, struct str entry);
+bool raft_driver_any_unapplied(const struct raft_driver *d, raft_driver_entry_test *test,
+                               void *arg);
+
 bool raft_driver_is_leader(const struct raft_driver *d);         /* any thread */
 uint64_t raft_driver_term(const struct raft_driver *d);          /* any thread */
 uint64_t raft_driver_applied_index(const struct raft_driver *d); /* any thread */

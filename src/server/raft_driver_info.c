@@ -1,5 +1,5 @@
 /* What any thread may ask about Raft: numbers in atomics, names and the configuration under a
- * mutex, both set by the core after each round.
+ * mutex, both set by the core after each round. And what is on its way.
  */
 #include "server/raft_driver_internal.h"
 
@@ -162,4 +162,19 @@ void raft_driver_stats(const struct raft_driver *d, struct arena *arena,
     stat_str(&s, "state", str_from(raft_state_name((enum raft_state)atomic_load(&d->view_state))));
     stat_u64(&s, "term", atomic_load(&d->view_term));
     ASSERT(s.count == RAFT_DRIVER_STATS);
+}
+
+bool raft_driver_any_unapplied(const struct raft_driver *d, raft_driver_entry_test *test,
+                               void *arg) {
+    const struct raft_log *log = raft_get_log(d->raft);
+    for (const struct raft_proposal *p = d->queued.first; p != NULL; p = p->next) {
+        if (p->kind == PROPOSAL_COMMAND && test(arg, buf_str(&p->entry)))
+            return true;
+    }
+    for (uint64_t index = d->applied + 1; index <= raft_log_last_index(log); index++) {
+        const struct raft_entry *entry = raft_log_cached(log, index);
+        if (entry != NULL && entry->type == RAFT_COMMAND && test(arg, entry->data))
+            return true;
+    }
+    return false;
 }

@@ -20,6 +20,8 @@
 #define LOGGER "agent.server"
 #define STEPS_MAX 8
 #define SERF_CHECK "serfHealth"
+#define LOOK_AGAIN (2 * MILLISECOND)
+#define LOOKS_MAX 100
 
 struct waiting_member {
     struct waiting_member *next;
@@ -45,6 +47,9 @@ struct reconcile {
     size_t waiting;
 
     struct waiting_member *current;
+    struct loop_timer timer; /* looks at the current one again */
+    unsigned looks;
+    bool closed;
     int64_t started;
     struct reconcile_step steps[STEPS_MAX];
     size_t step, step_count;
@@ -87,6 +92,7 @@ static void steps_clear(struct reconcile *r) {
 static void member_end(struct reconcile *r) {
     struct waiting_member *w = r->current;
     r->current = NULL;
+    loop_timer_stop(&r->timer);
     steps_clear(r);
     metric_since("leader.reconcileMember", r->started);
     if (w != NULL) {
@@ -426,22 +432,58 @@ static struct waiting_member *take(struct reconcile *r) {
     return w;
 }
 
+static bool registers_node(void *arg, struct str entry) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct register_request request;
+    const struct str *name = arg;
+    bool found = entry.len > 1 && entry.data[0] == ENTRY_REGISTER &&
+                 schema_decode_bytes(str_sub(entry, 1, entry.len), &register_request_shape,
+                                     &request, &arena, &e) &&
+                 str_eq_fold(request.node, *name);
+    arena_free(&arena);
+    return found;
+}
+
+/* An agent says more of its node than gossip does (tagged addresses, metadata). What it says just
+ * now, and the store has not seen, would be written over. */
+static bool is_on_its_way(struct reconcile *r) {
+    return r->looks++ < LOOKS_MAX &&
+           raft_driver_any_unapplied(r->server->driver, registers_node, &r->current->member.name);
+}
+
+/* Makes the steps for the current member, and begins with them. */
+static void look(struct reconcile *r) {
+    struct store_read read;
+    struct error e = ERROR_IN(&r->arena);
+    if (store_read_begin(r->server->store, &read, &r->arena, NULL, &e)) {
+        plan(r, &read, r->current);
+        store_read_end(&read);
+    } else {
+        log_at(LOG_ERROR, LOGGER, "failed to read the state store", LOG_S("error", e.text));
+    }
+    if (r->step_count == 0) {
+        member_end(r);
+    } else if (is_on_its_way(r)) {
+        steps_clear(r);
+        loop_timer_set(&r->timer, LOOK_AGAIN);
+    } else {
+        steps_run(r);
+    }
+}
+
 static void next_member(struct reconcile *r) {
     while (r->enabled && r->current == NULL && (r->current = take(r)) != NULL) {
-        struct store_read read;
-        struct error e = ERROR_IN(&r->arena);
         r->started = time_now_monotonic();
-        if (store_read_begin(r->server->store, &read, &r->arena, NULL, &e)) {
-            plan(r, &read, r->current);
-            store_read_end(&read);
-        } else {
-            log_at(LOG_ERROR, LOGGER, "failed to read the state store", LOG_S("error", e.text));
-        }
-        if (r->step_count > 0)
-            steps_run(r);
-        else
-            member_end(r);
+        r->looks = 0;
+        look(r);
     }
+}
+
+static void look_again(struct loop_timer *timer) {
+    struct reconcile *r = timer->owner;
+    look(r);
+    next_member(r);
 }
 
 /* Members of this datacenter, servers or clients. */
@@ -563,13 +605,18 @@ struct reconcile *reconcile_new(struct server *s) {
     r->server = s;
     r->arena = ARENA_INIT;
     r->end = &r->first;
+    loop_timer_init(&s->core, &r->timer, look_again, r);
     return r;
 }
 
-void reconcile_free(struct reconcile *r) {
-    if (r == NULL)
+void reconcile_close(struct reconcile *r) {
+    if (r->closed)
         return;
     reconcile_enable(r, false);
-    steps_clear(r);
+    r->closed = true;
+    loop_timer_close(&r->timer, NULL);
+}
+
+void reconcile_free(struct reconcile *r) {
     mem_free(r);
 }

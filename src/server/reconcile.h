@@ -14,7 +14,8 @@ struct server;
 struct reconcile;
 
 struct reconcile *reconcile_new(struct server *s);
-void reconcile_free(struct reconcile *r); /* after raft_driver_stop */
+void reconcile_close(struct reconcile *r);
+void reconcile_free(struct reconcile *r); /* after raft_driver_stop; NULL is allowed */
 /* Leadership was gained, lost. What waits is forgotten. */
 void reconcile_enable(struct reconcile *r, bool on);
 /* All members; after a barrier. */

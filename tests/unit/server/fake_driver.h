@@ -237,6 +237,10 @@ void raft_driver_configuration(const struct raft_driver *d, struct arena *arena,
     *out->servers = (struct raft_driver_server){
         .id = str_from(d->id), .address = str_from(d->address), .leader = atomic_load(&d->leader)};
 }
+bool raft_driver_any_unapplied(const struct raft_driver *d, raft_driver_entry_test *test,
+                               void *arg) {
+    return false;
+}
 bool raft_driver_is_leader(const struct raft_driver *d) {
     return atomic_load(&d->leader);
 }

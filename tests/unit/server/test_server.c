@@ -1,6 +1,9 @@
 /* The whole server on its real driver: a write, a read and a wait from end to end; a restart on the
  * same disk; a snapshot saved and restored. */
 #include "harness.h"
+#include "schema/entries.h"
+#include "server/reconcile.h"
+#include "server/server_room.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -85,6 +88,64 @@ static void test_restart(void **state) {
         server_end();
     }
     directory_remove();
+}
+
+/* ---- what an agent says of its node, and what the leader does ---- */
+
+/* In one turn, so that the leader looks at its members before the agent's word is in the store. */
+static void say_and_reconcile(void *arg) {
+    struct str_pair address = {STR("lan"), STR("127.0.0.9")};
+    struct register_request r = {.datacenter = STR("dc1"),
+                                 .node = server->options.node_name,
+                                 .address = STR("127.0.0.1"),
+                                 .tagged_addresses = {&address, 1, true}};
+    struct buf entry = BUF_INIT;
+    buf_add_char(&entry, ENTRY_REGISTER);
+    schema_encode(&entry, &register_request_shape, &r);
+    server_propose(server, &entry, "test", NULL, NULL);
+    reconcile_all(server->reconcile);
+    (void)arg;
+}
+
+static void said(void *arg) {
+    sem_post(arg);
+}
+
+static bool checked_addresses(uint32_t *count) {
+    struct node_request checks = {.node = server->options.node_name};
+    struct dc_request nodes = {.datacenter = STR("")};
+    struct ask a;
+    struct answer *answer = ask(&a, 0, &endpoint_health_node_checks, &checks);
+    bool checked = ((struct indexed_health_checks *)answer->reply)->health_checks.len > 0;
+    ask_end(&a);
+    answer = ask(&a, 0, &endpoint_catalog_list_nodes, &nodes);
+    struct list list = ((struct indexed_nodes *)answer->reply)->nodes;
+    *count = list.len > 0 ? LIST_AT(list, struct node *, 0)->tagged_addresses.len : 0;
+    ask_end(&a);
+    return checked;
+}
+
+static void test_the_agents_word_stays(void **state) {
+    struct server_options o = harness_options();
+    o.rpc_hold_timeout = 20 * SECOND;
+    server_begin(&o);
+    server_settle();
+    for (int round = 0; round < 20; round++) {
+        struct deregister_request r = {.datacenter = STR("dc1"), .node = o.node_name};
+        struct ask a;
+        uint32_t count = 0;
+        sem_t done;
+        ask(&a, 0, &endpoint_catalog_deregister, &r);
+        ask_end(&a);
+        sem_init(&done, 0, 0);
+        assert_true(server_run_on_core(server, say_and_reconcile, said, &done));
+        assert_true(sem_wait_ms(&done, 20000));
+        sem_destroy(&done);
+        for (int i = 0; i < 20000 && !checked_addresses(&count); i++)
+            usleep(1000);
+        assert_int_equal(count, 1);
+    }
+    server_end();
 }
 
 #define WRITERS 64
@@ -233,9 +294,13 @@ static void test_a_start_that_fails(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dev_mode),         cmocka_unit_test(test_restart),
-        cmocka_unit_test(test_many_writers),     cmocka_unit_test(test_snapshot_in_dev_mode),
-        cmocka_unit_test(test_snapshot_on_disk), cmocka_unit_test(test_a_start_that_fails),
+        cmocka_unit_test(test_dev_mode),
+        cmocka_unit_test(test_the_agents_word_stays),
+        cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_many_writers),
+        cmocka_unit_test(test_snapshot_in_dev_mode),
+        cmocka_unit_test(test_snapshot_on_disk),
+        cmocka_unit_test(test_a_start_that_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
