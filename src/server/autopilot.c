@@ -88,9 +88,11 @@ static void watched_free(struct watched *w) {
     mem_free(w);
 }
 
+/* Who cannot be reached is waited for as well, as by the peer: until then gossip may have noticed,
+ * and what is told is more than that nothing is known. */
 static bool all_answered(const struct autopilot *a) {
     for (const struct watched *w = a->watched; w != NULL; w = w->next) {
-        if (w->calling)
+        if (!w->answered)
             return false;
     }
     return true;
