@@ -8,6 +8,7 @@
 #include "agent/check_run.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "codec/protobuf.h"
 #include "net/http_client.h"
 
 #define DEFAULT_TIMEOUT (10 * SECOND)
@@ -33,20 +34,11 @@ struct grpc_check {
 
 /* ---- messages ---- */
 
-static void add_varint(struct buf *b, uint64_t n) {
-    for (; n >= 0x80; n >>= 7)
-        buf_add_char(b, (char)(n | 0x80));
-    buf_add_char(b, (char)n);
-}
-
 /* HealthCheckRequest{service} in a frame. */
 static struct str request_bytes(struct str service, struct arena *arena) {
     struct buf message = BUF_INIT, framed = BUF_INIT;
-    if (service.len > 0) {
-        buf_add_char(&message, 0x0a);
-        add_varint(&message, service.len);
-        buf_add_str(&message, service);
-    }
+    if (service.len > 0)
+        pb_add_bytes(&message, 1, service);
     buf_add_char(&framed, 0);
     buf_add_be32(&framed, (uint32_t)message.len);
     buf_add_str(&framed, buf_str(&message));
@@ -56,55 +48,19 @@ static struct str request_bytes(struct str service, struct arena *arena) {
     return bytes;
 }
 
-static bool take_varint(struct str *s, uint64_t *out) {
-    *out = 0;
-    for (unsigned shift = 0; shift < 64 && s->len > 0; shift += 7) {
-        uint8_t byte = (uint8_t)s->data[0];
-        *s = str_sub(*s, 1, s->len);
-        *out |= (uint64_t)(byte & 0x7f) << shift;
-        if ((byte & 0x80) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool skip_bytes(struct str *s, uint64_t n) {
-    if (n > s->len)
-        return false;
-    *s = str_sub(*s, (size_t)n, s->len);
-    return true;
-}
-
 bool check_grpc_read_status(struct str frame, uint64_t *status) {
     *status = 0;
     if (frame.len < FRAME_HEAD || frame.data[0] != 0 ||
         be32_get(frame.data + 1) > frame.len - FRAME_HEAD)
         return false;
-    struct str s = str_sub(frame, FRAME_HEAD, be32_get(frame.data + 1));
-    while (s.len > 0) {
-        uint64_t tag, value;
-        if (!take_varint(&s, &tag))
+    struct pb_reader in = {str_sub(frame, FRAME_HEAD, be32_get(frame.data + 1)), NULL};
+    while (in.rest.len > 0) {
+        uint64_t number;
+        unsigned wire;
+        if (!pb_take_key(&in, &number, &wire))
             return false;
-        bool ok = true;
-        switch (tag & 7) {
-        case 0:
-            ok = take_varint(&s, &value);
-            if (ok && tag >> 3 == 1)
-                *status = value;
-            break;
-        case 1:
-            ok = skip_bytes(&s, 8);
-            break;
-        case 2:
-            ok = take_varint(&s, &value) && skip_bytes(&s, value);
-            break;
-        case 5:
-            ok = skip_bytes(&s, 4);
-            break;
-        default:
-            ok = false;
-        }
-        if (!ok)
+        bool is_status = number == 1 && wire == PB_VARINT;
+        if (is_status ? !pb_take_varint(&in, status) : !pb_skip(&in, wire))
             return false;
     }
     return true;

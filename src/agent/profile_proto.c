@@ -4,6 +4,7 @@
 #include "agent/profile_parts.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "codec/protobuf.h"
 
 #define STACKS_MAX                                                                                 \
     16384 /* different ones; the others are counted as one sample without a stack                  \
@@ -62,31 +63,15 @@ struct proto {
 
 /* ---- the wire ---- */
 
-static void add_varint(struct buf *out, uint64_t n) {
-    while (n >= 0x80) {
-        buf_add_char(out, (char)(n | 0x80));
-        n >>= 7;
-    }
-    buf_add_char(out, (char)n);
-}
-
 /* Zero is what an absent field means. */
 static void add_number(struct buf *out, unsigned field, uint64_t n) {
-    if (n == 0)
-        return;
-    add_varint(out, field << 3);
-    add_varint(out, n);
-}
-
-static void add_bytes(struct buf *out, unsigned field, struct str bytes) {
-    add_varint(out, field << 3 | 2);
-    add_varint(out, bytes.len);
-    buf_add_str(out, bytes);
+    if (n != 0)
+        pb_add_number(out, field, n);
 }
 
 /* Takes the message's memory back. */
 static void add_message(struct buf *out, unsigned field, struct buf *message) {
-    add_bytes(out, field, buf_str(message));
+    pb_add_bytes(out, field, buf_str(message));
     buf_free(message);
 }
 
@@ -107,7 +92,7 @@ static uint64_t text_number(struct proto *p, struct str text) {
     bool is_new;
     uint64_t n = number_of(&p->texts, text.data != NULL ? text : STR(""), 0, &is_new);
     if (is_new)
-        add_bytes(&p->text_table, PROFILE_STRING, text);
+        pb_add_bytes(&p->text_table, PROFILE_STRING, text);
     return n;
 }
 
@@ -275,10 +260,10 @@ static void write_kind(struct proto *p, unsigned field, const struct proto_kind 
 static void write_sample(struct proto *p, const struct sample *s, struct buf *out) {
     struct buf m = BUF_INIT, packed = BUF_INIT;
     for (uint32_t i = 0; i < s->location_count; i++)
-        add_varint(&packed, s->locations[i]);
+        pb_add_varint(&packed, s->locations[i]);
     add_message(&m, SAMPLE_LOCATION, &packed);
     for (size_t i = 0; i < p->kind_count; i++)
-        add_varint(&packed, (uint64_t)s->values[i]);
+        pb_add_varint(&packed, (uint64_t)s->values[i]);
     add_message(&m, SAMPLE_VALUE, &packed);
     if (s->label.len > 0) {
         add_number(&packed, LABEL_KEY, text_number(p, STR("thread")));

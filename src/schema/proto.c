@@ -7,10 +7,9 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "codec/protobuf.h"
 
 #define LIST_MOST 4096 /* items of a repeated field */
-
-enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 
 static bool fail(struct error *e, const char *text) {
     return error_set(e, ERROR_INTERNAL, "proto: %s", text);
@@ -22,53 +21,32 @@ static const void *at(const void *object, const struct proto_field *f) {
 
 /* ---- bytes out ---- */
 
-static void add_varint(struct buf *out, uint64_t n) {
-    while (n >= 0x80) {
-        buf_add_char(out, (char)(n | 0x80));
-        n >>= 7;
-    }
-    buf_add_char(out, (char)n);
-}
-
-static void add_key(struct buf *out, unsigned number, enum wire wire) {
-    add_varint(out, (uint64_t)number << 3 | wire);
-}
-
-static void add_bytes(struct buf *out, unsigned number, struct str bytes) {
-    add_key(out, number, WIRE_BYTES);
-    add_varint(out, bytes.len);
-    buf_add_str(out, bytes);
-}
-
 /* What is zero is left out. */
 static void add_number(struct buf *out, unsigned number, uint64_t n) {
     if (n != 0) {
-        add_key(out, number, WIRE_VARINT);
-        add_varint(out, n);
+        pb_add_number(out, number, n);
     }
 }
 
 /* Timestamp and Duration are alike. */
 static void add_seconds(struct buf *out, unsigned number, int64_t seconds, int64_t nanoseconds) {
-    struct buf content = BUF_INIT;
-    add_number(&content, 1, (uint64_t)seconds);
-    add_number(&content, 2, (uint64_t)nanoseconds);
-    add_bytes(out, number, buf_str(&content));
-    buf_free(&content);
+    size_t opened = pb_open(out, number);
+    add_number(out, 1, (uint64_t)seconds);
+    add_number(out, 2, (uint64_t)nanoseconds);
+    pb_close(out, opened);
 }
 
 static void add_message(struct buf *out, unsigned number, const struct proto_message *m,
                         const void *object) {
-    struct buf content = BUF_INIT;
-    proto_encode(&content, m, object);
-    add_bytes(out, number, buf_str(&content));
-    buf_free(&content);
+    size_t opened = pb_open(out, number);
+    proto_encode(out, m, object);
+    pb_close(out, opened);
 }
 
 static void add_list(struct buf *out, const struct proto_field *f, const struct list *list) {
     for (uint32_t i = 0; i < list->len; i++) {
         if (f->kind == PROTO_STRS) {
-            add_bytes(out, f->number, LIST_AT(*list, struct str, i));
+            pb_add_bytes(out, f->number, LIST_AT(*list, struct str, i));
         } else if (LIST_AT(*list, void *, i) != NULL) {
             add_message(out, f->number, f->message, LIST_AT(*list, void *, i));
         }
@@ -80,7 +58,7 @@ static void add_field(struct buf *out, const struct proto_field *f, const void *
     switch (f->kind) {
     case PROTO_STR:
         if (((const struct str *)p)->len > 0) {
-            add_bytes(out, f->number, *(const struct str *)p);
+            pb_add_bytes(out, f->number, *(const struct str *)p);
         }
         return;
     case PROTO_BOOL:
@@ -122,67 +100,15 @@ void proto_encode(struct buf *out, const struct proto_message *m, const void *ob
 /* ---- bytes in ---- */
 
 struct reader {
-    struct str rest;
+    struct pb_reader in;
     struct arena *arena;
     struct error *e;
     unsigned depth;
 };
 
-static bool take_varint(struct reader *r, uint64_t *out) {
-    *out = 0;
-    for (unsigned shift = 0; shift < 70; shift += 7) {
-        if (r->rest.len == 0) {
-            return fail(r->e, "unexpected end of bytes");
-        }
-        uint8_t byte = (uint8_t)r->rest.data[0];
-        r->rest = str_sub(r->rest, 1, r->rest.len);
-        if (shift == 63 && byte > 1) {
-            return fail(r->e, "integer overflow");
-        }
-        *out |= (uint64_t)(byte & 0x7f) << (shift < 64 ? shift : 63);
-        if (byte < 0x80) {
-            return true;
-        }
-    }
-    return fail(r->e, "integer overflow");
-}
-
-static bool take(struct reader *r, uint64_t len, struct str *out) {
-    if (len > r->rest.len) {
-        return fail(r->e, "unexpected end of bytes");
-    }
-    *out = str_sub(r->rest, 0, (size_t)len);
-    r->rest = str_sub(r->rest, (size_t)len, r->rest.len);
-    return true;
-}
-
-/* Absent data with the length 0 would be a text that is not there. */
-static bool take_bytes(struct reader *r, struct str *out) {
-    uint64_t len;
-    if (!take_varint(r, &len) || !take(r, len, out)) {
-        return false;
-    }
-    if (out->len == 0) {
-        *out = STR("");
-    }
-    return true;
-}
-
-static bool skip(struct reader *r, unsigned wire) {
-    struct str ignored;
-    uint64_t number;
-    switch (wire) {
-    case WIRE_VARINT:
-        return take_varint(r, &number);
-    case WIRE_64:
-        return take(r, 8, &ignored);
-    case WIRE_BYTES:
-        return take_bytes(r, &ignored);
-    case WIRE_32:
-        return take(r, 4, &ignored);
-    default:
-        return fail(r->e, "illegal field");
-    }
+/* What the bytes are no message for. */
+static bool broken(const struct reader *r) {
+    return fail(r->e, r->in.problem);
 }
 
 /* An item more; lists are short. */
@@ -202,28 +128,29 @@ static bool decode(struct reader *r, const struct proto_message *m, void *object
 
 static bool decode_inner(struct reader *r, struct str bytes, const struct proto_message *m,
                          void *object) {
-    struct reader inner = {bytes, r->arena, r->e, r->depth + 1};
+    struct reader inner = {{bytes, NULL}, r->arena, r->e, r->depth + 1};
     return inner.depth <= PROTO_DEPTH_MAX ? decode(&inner, m, object)
                                           : fail(r->e, "messages are nested too deep");
 }
 
 static bool decode_seconds(struct reader *r, struct str bytes, int64_t *seconds,
                            int64_t *nanoseconds) {
-    struct reader inner = {bytes, r->arena, r->e, r->depth};
-    uint64_t key, n;
+    struct pb_reader in = {bytes, NULL};
+    uint64_t number, n;
+    unsigned wire;
     *seconds = *nanoseconds = 0;
-    while (inner.rest.len > 0) {
-        if (!take_varint(&inner, &key)) {
-            return false;
+    while (in.rest.len > 0) {
+        if (!pb_take_key(&in, &number, &wire)) {
+            return fail(r->e, in.problem);
         }
-        if ((key & 7) != WIRE_VARINT) {
-            if (!skip(&inner, key & 7)) {
-                return false;
+        if (wire != PB_VARINT) {
+            if (!pb_skip(&in, wire)) {
+                return fail(r->e, in.problem);
             }
-        } else if (!take_varint(&inner, &n)) {
-            return false;
+        } else if (!pb_take_varint(&in, &n)) {
+            return fail(r->e, in.problem);
         } else {
-            *(key >> 3 == 1 ? seconds : nanoseconds) = (int64_t)n;
+            *(number == 1 ? seconds : nanoseconds) = (int64_t)n;
         }
     }
     return (*seconds >= -TIMESTAMP_UNIX_EPOCH && *seconds < 253402300800 &&
@@ -281,15 +208,15 @@ static bool decode_bytes(struct reader *r, const struct proto_field *f, struct s
 static bool decode_field(struct reader *r, const struct proto_field *f, unsigned wire, void *p) {
     struct str bytes;
     uint64_t n;
-    if (wire == WIRE_BYTES) {
-        return take_bytes(r, &bytes) && decode_bytes(r, f, bytes, p);
+    if (wire == PB_BYTES) {
+        return pb_take_bytes(&r->in, &bytes) ? decode_bytes(r, f, bytes, p) : broken(r);
     }
-    if (wire != WIRE_VARINT ||
+    if (wire != PB_VARINT ||
         (f->kind != PROTO_BOOL && f->kind != PROTO_U64 && f->kind != PROTO_I32)) {
         return fail(r->e, "wrong wire type");
     }
-    if (!take_varint(r, &n)) {
-        return false;
+    if (!pb_take_varint(&r->in, &n)) {
+        return broken(r);
     }
     if (f->kind == PROTO_BOOL) {
         *(bool *)p = n != 0;
@@ -311,18 +238,17 @@ static const struct proto_field *by_number(const struct proto_message *m, uint64
 }
 
 static bool decode(struct reader *r, const struct proto_message *m, void *object) {
-    uint64_t key;
-    while (r->rest.len > 0) {
-        if (!take_varint(r, &key)) {
-            return false;
+    uint64_t number;
+    unsigned wire;
+    while (r->in.rest.len > 0) {
+        if (!pb_take_key(&r->in, &number, &wire)) {
+            return broken(r);
         }
-        if (key >> 3 == 0) {
-            return fail(r->e, "illegal field");
+        const struct proto_field *f = by_number(m, number);
+        if (f == NULL && !pb_skip(&r->in, wire)) {
+            return broken(r);
         }
-        const struct proto_field *f = by_number(m, key >> 3);
-        bool ok =
-            f == NULL ? skip(r, key & 7) : decode_field(r, f, key & 7, (char *)object + f->offset);
-        if (!ok) {
+        if (f != NULL && !decode_field(r, f, wire, (char *)object + f->offset)) {
             return false;
         }
     }
@@ -351,7 +277,7 @@ static void *zero_message(struct reader *r, const struct proto_message *m) {
 
 bool proto_decode(struct str bytes, const struct proto_message *m, void *object,
                   struct arena *arena, struct error *e) {
-    struct reader r = {bytes, arena, e, 0};
+    struct reader r = {{bytes, NULL}, arena, e, 0};
     memset(object, 0, m->size);
     set_zero(m, object);
     return decode(&r, m, object);
@@ -442,7 +368,7 @@ static bool from_json(struct reader *r, const struct value *json, const struct p
 
 static bool read_message(struct reader *r, const struct value *v, const struct proto_field *f,
                          void *object) {
-    struct reader inner = {STR_NONE, r->arena, r->e, r->depth + 1};
+    struct reader inner = {{STR_NONE, NULL}, r->arena, r->e, r->depth + 1};
     if (inner.depth > PROTO_DEPTH_MAX) {
         return fail(r->e, "messages are nested too deep");
     }
@@ -533,7 +459,7 @@ static bool from_json(struct reader *r, const struct value *json, const struct p
 
 bool proto_from_json(const struct value *json, const struct proto_message *m, void *object,
                      struct arena *arena, struct error *e) {
-    struct reader r = {STR_NONE, arena, e, 0};
+    struct reader r = {{STR_NONE, NULL}, arena, e, 0};
     memset(object, 0, m->size);
     set_zero(m, object);
     return json->kind == VALUE_MAP ? from_json(&r, json, m, object) : fail(e, "not an object");
