@@ -4,8 +4,9 @@
 #include "xds/room.h"
 
 #define WEIGHT_MOST 128
-#define OVERPROVISIONING 100000 /* so that what is left of a group takes all, until none is left   \
-                                 */
+#define OVERPROVISIONING                                                                           \
+    100000 /* so that what is left of a group takes all, until none is left                        \
+            */
 
 /* ---- instances ---- */
 

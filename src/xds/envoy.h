@@ -5,9 +5,9 @@
 
 #include "xds/message.h"
 
-extern const struct message envoy_access_log, envoy_address, envoy_bind_config, envoy_cidr_range,
-    envoy_cluster, envoy_cluster_load_assignment, envoy_config_source, envoy_custom_tag,
-    envoy_data_source, envoy_downstream_tls_context, envoy_empty, envoy_ext_authz,
+extern const struct envoy_message envoy_access_log, envoy_address, envoy_bind_config,
+    envoy_cidr_range, envoy_cluster, envoy_cluster_load_assignment, envoy_config_source,
+    envoy_custom_tag, envoy_data_source, envoy_downstream_tls_context, envoy_empty, envoy_ext_authz,
     envoy_file_access_log, envoy_fractional_percent, envoy_grpc_service, envoy_hash_policy,
     envoy_header_matcher, envoy_header_value_option, envoy_health_check,
     envoy_http1_protocol_options, envoy_http2_protocol_options, envoy_http_connection_manager,

@@ -5,35 +5,35 @@
 
 #include "base/mem.h"
 
-static const struct message_enum health_status[] = {
+static const struct envoy_enum health_status[] = {
     {"UNKNOWN", 0}, {"HEALTHY", 1},  {"UNHEALTHY", 2}, {"DRAINING", 3},
     {"TIMEOUT", 4}, {"DEGRADED", 5}, {NULL, 0},
 };
-static const struct message_enum routing_priority[] = {
+static const struct envoy_enum routing_priority[] = {
     {"DEFAULT", 0},
     {"HIGH", 1},
     {NULL, 0},
 };
-static const struct message_enum lb_subset_selector_fallback_policy[] = {
+static const struct envoy_enum lb_subset_selector_fallback_policy[] = {
     {"NOT_DEFINED", 0},    {"NO_FALLBACK", 1}, {"ANY_ENDPOINT", 2},
     {"DEFAULT_SUBSET", 3}, {"KEYS_SUBSET", 4}, {NULL, 0},
 };
-static const struct message_enum lb_subset_fallback_policy[] = {
+static const struct envoy_enum lb_subset_fallback_policy[] = {
     {"NO_FALLBACK", 0},
     {"ANY_ENDPOINT", 1},
     {"DEFAULT_SUBSET", 2},
     {NULL, 0},
 };
-static const struct message_enum hash_function[] = {
+static const struct envoy_enum hash_function[] = {
     {"XX_HASH", 0},
     {"MURMUR_HASH_2", 1},
     {NULL, 0},
 };
-static const struct message_enum discovery_type[] = {
+static const struct envoy_enum discovery_type[] = {
     {"STATIC", 0}, {"STRICT_DNS", 1},   {"LOGICAL_DNS", 2},
     {"EDS", 3},    {"ORIGINAL_DST", 4}, {NULL, 0},
 };
-static const struct message_enum lb_policy[] = {
+static const struct envoy_enum lb_policy[] = {
     {"ROUND_ROBIN", 0},
     {"LEAST_REQUEST", 1},
     {"RING_HASH", 2},
@@ -44,116 +44,116 @@ static const struct message_enum lb_policy[] = {
     {"LOAD_BALANCING_POLICY_CONFIG", 7},
     {NULL, 0},
 };
-static const struct message_enum dns_lookup_family[] = {
+static const struct envoy_enum dns_lookup_family[] = {
     {"AUTO", 0},
     {"V4_ONLY", 1},
     {"V6_ONLY", 2},
     {NULL, 0},
 };
-static const struct message_enum cluster_protocol_selection[] = {
+static const struct envoy_enum cluster_protocol_selection[] = {
     {"USE_CONFIGURED_PROTOCOL", 0},
     {"USE_DOWNSTREAM_PROTOCOL", 1},
     {NULL, 0},
 };
-static const struct message_field cluster_transport_socket_match_fields[] = {
+static const struct envoy_field cluster_transport_socket_match_fields[] = {
     {"name", 1, MESSAGE_STRING},
     {"match", 2, MESSAGE_STRUCT},
     {"transport_socket", 3, MESSAGE_OF, 0, &envoy_transport_socket},
 };
-static const struct message envoy_cluster_transport_socket_match = {
+static const struct envoy_message envoy_cluster_transport_socket_match = {
     "envoy.api.v2.Cluster.TransportSocketMatch", cluster_transport_socket_match_fields,
     COUNT_OF(cluster_transport_socket_match_fields)};
 
-static const struct message_field cluster_custom_cluster_type_fields[] = {
+static const struct envoy_field cluster_custom_cluster_type_fields[] = {
     {"name", 1, MESSAGE_STRING},
     {"typed_config", 2, MESSAGE_ANY},
 };
-static const struct message envoy_cluster_custom_cluster_type = {
+static const struct envoy_message envoy_cluster_custom_cluster_type = {
     "envoy.api.v2.Cluster.CustomClusterType", cluster_custom_cluster_type_fields,
     COUNT_OF(cluster_custom_cluster_type_fields)};
 
-static const struct message_field cluster_eds_cluster_config_fields[] = {
+static const struct envoy_field cluster_eds_cluster_config_fields[] = {
     {"eds_config", 1, MESSAGE_OF, 0, &envoy_config_source},
     {"service_name", 2, MESSAGE_STRING},
 };
-static const struct message envoy_cluster_eds_cluster_config = {
+static const struct envoy_message envoy_cluster_eds_cluster_config = {
     "envoy.api.v2.Cluster.EdsClusterConfig", cluster_eds_cluster_config_fields,
     COUNT_OF(cluster_eds_cluster_config_fields)};
 
-static const struct message_field endpoint_health_check_config_fields[] = {
+static const struct envoy_field endpoint_health_check_config_fields[] = {
     {"port_value", 1, MESSAGE_UINT},
     {"hostname", 2, MESSAGE_STRING},
 };
-static const struct message envoy_endpoint_health_check_config = {
+static const struct envoy_message envoy_endpoint_health_check_config = {
     "envoy.api.v2.endpoint.Endpoint.HealthCheckConfig", endpoint_health_check_config_fields,
     COUNT_OF(endpoint_health_check_config_fields)};
 
-static const struct message_field endpoint_fields[] = {
+static const struct envoy_field endpoint_fields[] = {
     {"address", 1, MESSAGE_OF, 0, &envoy_address},
     {"health_check_config", 2, MESSAGE_OF, 0, &envoy_endpoint_health_check_config},
     {"hostname", 3, MESSAGE_STRING},
 };
-static const struct message envoy_endpoint = {"envoy.api.v2.endpoint.Endpoint", endpoint_fields,
-                                              COUNT_OF(endpoint_fields)};
+static const struct envoy_message envoy_endpoint = {"envoy.api.v2.endpoint.Endpoint",
+                                                    endpoint_fields, COUNT_OF(endpoint_fields)};
 
-static const struct message_field lb_endpoint_fields[] = {
+static const struct envoy_field lb_endpoint_fields[] = {
     {"endpoint", 1, MESSAGE_OF, 0, &envoy_endpoint},
     {"health_status", 2, MESSAGE_ENUM, 0, .names = health_status},
     {"metadata", 3, MESSAGE_OF, 0, &envoy_metadata},
     {"load_balancing_weight", 4, MESSAGE_UINT, MESSAGE_WRAPPED},
     {"endpoint_name", 5, MESSAGE_STRING, MESSAGE_ONE_OF},
 };
-static const struct message envoy_lb_endpoint = {"envoy.api.v2.endpoint.LbEndpoint",
-                                                 lb_endpoint_fields, COUNT_OF(lb_endpoint_fields)};
+static const struct envoy_message envoy_lb_endpoint = {
+    "envoy.api.v2.endpoint.LbEndpoint", lb_endpoint_fields, COUNT_OF(lb_endpoint_fields)};
 
-static const struct message_field locality_lb_endpoints_fields[] = {
+static const struct envoy_field locality_lb_endpoints_fields[] = {
     {"locality", 1, MESSAGE_OF, 0, &envoy_locality},
     {"lb_endpoints", 2, MESSAGE_OF, MESSAGE_MANY, &envoy_lb_endpoint},
     {"load_balancing_weight", 3, MESSAGE_UINT, MESSAGE_WRAPPED},
     {"priority", 5, MESSAGE_UINT},
     {"proximity", 6, MESSAGE_UINT, MESSAGE_WRAPPED},
 };
-static const struct message envoy_locality_lb_endpoints = {
+static const struct envoy_message envoy_locality_lb_endpoints = {
     "envoy.api.v2.endpoint.LocalityLbEndpoints", locality_lb_endpoints_fields,
     COUNT_OF(locality_lb_endpoints_fields)};
 
-static const struct message_field policy_drop_overload_fields[] = {
+static const struct envoy_field policy_drop_overload_fields[] = {
     {"category", 1, MESSAGE_STRING},
     {"drop_percentage", 2, MESSAGE_OF, 0, &envoy_fractional_percent},
 };
-static const struct message envoy_policy_drop_overload = {
+static const struct envoy_message envoy_policy_drop_overload = {
     "envoy.api.v2.ClusterLoadAssignment.Policy.DropOverload", policy_drop_overload_fields,
     COUNT_OF(policy_drop_overload_fields)};
 
-static const struct message_field cluster_load_assignment_policy_fields[] = {
+static const struct envoy_field cluster_load_assignment_policy_fields[] = {
     {"drop_overloads", 2, MESSAGE_OF, MESSAGE_MANY, &envoy_policy_drop_overload},
     {"overprovisioning_factor", 3, MESSAGE_UINT, MESSAGE_WRAPPED},
     {"endpoint_stale_after", 4, MESSAGE_DURATION},
     {"disable_overprovisioning", 5, MESSAGE_BOOL},
 };
-static const struct message envoy_cluster_load_assignment_policy = {
+static const struct envoy_message envoy_cluster_load_assignment_policy = {
     "envoy.api.v2.ClusterLoadAssignment.Policy", cluster_load_assignment_policy_fields,
     COUNT_OF(cluster_load_assignment_policy_fields)};
 
-static const struct message_field cluster_load_assignment_fields[] = {
+static const struct envoy_field cluster_load_assignment_fields[] = {
     {"cluster_name", 1, MESSAGE_STRING},
     {"endpoints", 2, MESSAGE_OF, MESSAGE_MANY, &envoy_locality_lb_endpoints},
     {"policy", 4, MESSAGE_OF, 0, &envoy_cluster_load_assignment_policy},
     {"named_endpoints", 5, MESSAGE_OF, MESSAGE_MAP, &envoy_endpoint},
 };
-const struct message envoy_cluster_load_assignment = {"envoy.api.v2.ClusterLoadAssignment",
-                                                      cluster_load_assignment_fields,
-                                                      COUNT_OF(cluster_load_assignment_fields)};
+const struct envoy_message envoy_cluster_load_assignment = {
+    "envoy.api.v2.ClusterLoadAssignment", cluster_load_assignment_fields,
+    COUNT_OF(cluster_load_assignment_fields)};
 
-static const struct message_field thresholds_retry_budget_fields[] = {
+static const struct envoy_field thresholds_retry_budget_fields[] = {
     {"budget_percent", 1, MESSAGE_OF, 0, &envoy_percent},
     {"min_retry_concurrency", 2, MESSAGE_UINT, MESSAGE_WRAPPED},
 };
-static const struct message envoy_thresholds_retry_budget = {
+static const struct envoy_message envoy_thresholds_retry_budget = {
     "envoy.api.v2.cluster.CircuitBreakers.Thresholds.RetryBudget", thresholds_retry_budget_fields,
     COUNT_OF(thresholds_retry_budget_fields)};
 
-static const struct message_field circuit_breakers_thresholds_fields[] = {
+static const struct envoy_field circuit_breakers_thresholds_fields[] = {
     {"priority", 1, MESSAGE_ENUM, 0, .names = routing_priority},
     {"max_connections", 2, MESSAGE_UINT, MESSAGE_WRAPPED},
     {"max_pending_requests", 3, MESSAGE_UINT, MESSAGE_WRAPPED},
@@ -163,26 +163,26 @@ static const struct message_field circuit_breakers_thresholds_fields[] = {
     {"max_connection_pools", 7, MESSAGE_UINT, MESSAGE_WRAPPED},
     {"retry_budget", 8, MESSAGE_OF, 0, &envoy_thresholds_retry_budget},
 };
-static const struct message envoy_circuit_breakers_thresholds = {
+static const struct envoy_message envoy_circuit_breakers_thresholds = {
     "envoy.api.v2.cluster.CircuitBreakers.Thresholds", circuit_breakers_thresholds_fields,
     COUNT_OF(circuit_breakers_thresholds_fields)};
 
-static const struct message_field circuit_breakers_fields[] = {
+static const struct envoy_field circuit_breakers_fields[] = {
     {"thresholds", 1, MESSAGE_OF, MESSAGE_MANY, &envoy_circuit_breakers_thresholds},
 };
-static const struct message envoy_circuit_breakers = {"envoy.api.v2.cluster.CircuitBreakers",
-                                                      circuit_breakers_fields,
-                                                      COUNT_OF(circuit_breakers_fields)};
+static const struct envoy_message envoy_circuit_breakers = {"envoy.api.v2.cluster.CircuitBreakers",
+                                                            circuit_breakers_fields,
+                                                            COUNT_OF(circuit_breakers_fields)};
 
-static const struct message_field cluster_refresh_rate_fields[] = {
+static const struct envoy_field cluster_refresh_rate_fields[] = {
     {"base_interval", 1, MESSAGE_DURATION},
     {"max_interval", 2, MESSAGE_DURATION},
 };
-static const struct message envoy_cluster_refresh_rate = {"envoy.api.v2.Cluster.RefreshRate",
-                                                          cluster_refresh_rate_fields,
-                                                          COUNT_OF(cluster_refresh_rate_fields)};
+static const struct envoy_message envoy_cluster_refresh_rate = {
+    "envoy.api.v2.Cluster.RefreshRate", cluster_refresh_rate_fields,
+    COUNT_OF(cluster_refresh_rate_fields)};
 
-static const struct message_field outlier_detection_fields[] = {
+static const struct envoy_field outlier_detection_fields[] = {
     {"consecutive_5xx", 1, MESSAGE_UINT, MESSAGE_WRAPPED},
     {"interval", 2, MESSAGE_DURATION},
     {"base_ejection_time", 3, MESSAGE_DURATION},
@@ -204,21 +204,21 @@ static const struct message_field outlier_detection_fields[] = {
     {"failure_percentage_minimum_hosts", 19, MESSAGE_UINT, MESSAGE_WRAPPED},
     {"failure_percentage_request_volume", 20, MESSAGE_UINT, MESSAGE_WRAPPED},
 };
-static const struct message envoy_outlier_detection = {"envoy.api.v2.cluster.OutlierDetection",
-                                                       outlier_detection_fields,
-                                                       COUNT_OF(outlier_detection_fields)};
+static const struct envoy_message envoy_outlier_detection = {
+    "envoy.api.v2.cluster.OutlierDetection", outlier_detection_fields,
+    COUNT_OF(outlier_detection_fields)};
 
-static const struct message_field lb_subset_config_lb_subset_selector_fields[] = {
+static const struct envoy_field lb_subset_config_lb_subset_selector_fields[] = {
     {"keys", 1, MESSAGE_STRING, MESSAGE_MANY},
     {"fallback_policy", 2, MESSAGE_ENUM, 0, .names = lb_subset_selector_fallback_policy},
     {"fallback_keys_subset", 3, MESSAGE_STRING, MESSAGE_MANY},
 };
-static const struct message envoy_lb_subset_config_lb_subset_selector = {
+static const struct envoy_message envoy_lb_subset_config_lb_subset_selector = {
     "envoy.api.v2.Cluster.LbSubsetConfig.LbSubsetSelector",
     lb_subset_config_lb_subset_selector_fields,
     COUNT_OF(lb_subset_config_lb_subset_selector_fields)};
 
-static const struct message_field cluster_lb_subset_config_fields[] = {
+static const struct envoy_field cluster_lb_subset_config_fields[] = {
     {"fallback_policy", 1, MESSAGE_ENUM, 0, .names = lb_subset_fallback_policy},
     {"default_subset", 2, MESSAGE_STRUCT},
     {"subset_selectors", 3, MESSAGE_OF, MESSAGE_MANY, &envoy_lb_subset_config_lb_subset_selector},
@@ -227,55 +227,55 @@ static const struct message_field cluster_lb_subset_config_fields[] = {
     {"panic_mode_any", 6, MESSAGE_BOOL},
     {"list_as_any", 7, MESSAGE_BOOL},
 };
-static const struct message envoy_cluster_lb_subset_config = {
+static const struct envoy_message envoy_cluster_lb_subset_config = {
     "envoy.api.v2.Cluster.LbSubsetConfig", cluster_lb_subset_config_fields,
     COUNT_OF(cluster_lb_subset_config_fields)};
 
-static const struct message_field cluster_ring_hash_lb_config_fields[] = {
+static const struct envoy_field cluster_ring_hash_lb_config_fields[] = {
     {"minimum_ring_size", 1, MESSAGE_UINT, MESSAGE_WRAPPED},
     {"hash_function", 3, MESSAGE_ENUM, 0, .names = hash_function},
     {"maximum_ring_size", 4, MESSAGE_UINT, MESSAGE_WRAPPED},
 };
-static const struct message envoy_cluster_ring_hash_lb_config = {
+static const struct envoy_message envoy_cluster_ring_hash_lb_config = {
     "envoy.api.v2.Cluster.RingHashLbConfig", cluster_ring_hash_lb_config_fields,
     COUNT_OF(cluster_ring_hash_lb_config_fields)};
 
-static const struct message_field cluster_original_dst_lb_config_fields[] = {
+static const struct envoy_field cluster_original_dst_lb_config_fields[] = {
     {"use_http_header", 1, MESSAGE_BOOL},
 };
-static const struct message envoy_cluster_original_dst_lb_config = {
+static const struct envoy_message envoy_cluster_original_dst_lb_config = {
     "envoy.api.v2.Cluster.OriginalDstLbConfig", cluster_original_dst_lb_config_fields,
     COUNT_OF(cluster_original_dst_lb_config_fields)};
 
-static const struct message_field cluster_least_request_lb_config_fields[] = {
+static const struct envoy_field cluster_least_request_lb_config_fields[] = {
     {"choice_count", 1, MESSAGE_UINT, MESSAGE_WRAPPED},
 };
-static const struct message envoy_cluster_least_request_lb_config = {
+static const struct envoy_message envoy_cluster_least_request_lb_config = {
     "envoy.api.v2.Cluster.LeastRequestLbConfig", cluster_least_request_lb_config_fields,
     COUNT_OF(cluster_least_request_lb_config_fields)};
 
-static const struct message_field common_lb_config_zone_aware_lb_config_fields[] = {
+static const struct envoy_field common_lb_config_zone_aware_lb_config_fields[] = {
     {"routing_enabled", 1, MESSAGE_OF, 0, &envoy_percent},
     {"min_cluster_size", 2, MESSAGE_UINT, MESSAGE_WRAPPED},
     {"fail_traffic_on_panic", 3, MESSAGE_BOOL},
 };
-static const struct message envoy_common_lb_config_zone_aware_lb_config = {
+static const struct envoy_message envoy_common_lb_config_zone_aware_lb_config = {
     "envoy.api.v2.Cluster.CommonLbConfig.ZoneAwareLbConfig",
     common_lb_config_zone_aware_lb_config_fields,
     COUNT_OF(common_lb_config_zone_aware_lb_config_fields)};
 
-static const struct message envoy_common_lb_config_locality_weighted_lb_config = {
+static const struct envoy_message envoy_common_lb_config_locality_weighted_lb_config = {
     "envoy.api.v2.Cluster.CommonLbConfig.LocalityWeightedLbConfig", NULL, 0};
 
-static const struct message_field common_lb_config_consistent_hashing_lb_config_fields[] = {
+static const struct envoy_field common_lb_config_consistent_hashing_lb_config_fields[] = {
     {"use_hostname_for_hashing", 1, MESSAGE_BOOL},
 };
-static const struct message envoy_common_lb_config_consistent_hashing_lb_config = {
+static const struct envoy_message envoy_common_lb_config_consistent_hashing_lb_config = {
     "envoy.api.v2.Cluster.CommonLbConfig.ConsistentHashingLbConfig",
     common_lb_config_consistent_hashing_lb_config_fields,
     COUNT_OF(common_lb_config_consistent_hashing_lb_config_fields)};
 
-static const struct message_field cluster_common_lb_config_fields[] = {
+static const struct envoy_field cluster_common_lb_config_fields[] = {
     {"healthy_panic_threshold", 1, MESSAGE_OF, 0, &envoy_percent},
     {"zone_aware_lb_config", 2, MESSAGE_OF, 0, &envoy_common_lb_config_zone_aware_lb_config},
     {"locality_weighted_lb_config", 3, MESSAGE_OF, 0,
@@ -286,41 +286,41 @@ static const struct message_field cluster_common_lb_config_fields[] = {
     {"consistent_hashing_lb_config", 7, MESSAGE_OF, 0,
      &envoy_common_lb_config_consistent_hashing_lb_config},
 };
-static const struct message envoy_cluster_common_lb_config = {
+static const struct envoy_message envoy_cluster_common_lb_config = {
     "envoy.api.v2.Cluster.CommonLbConfig", cluster_common_lb_config_fields,
     COUNT_OF(cluster_common_lb_config_fields)};
 
-static const struct message_field upstream_connection_options_fields[] = {
+static const struct envoy_field upstream_connection_options_fields[] = {
     {"tcp_keepalive", 1, MESSAGE_OF, 0, &envoy_tcp_keepalive},
 };
-static const struct message envoy_upstream_connection_options = {
+static const struct envoy_message envoy_upstream_connection_options = {
     "envoy.api.v2.UpstreamConnectionOptions", upstream_connection_options_fields,
     COUNT_OF(upstream_connection_options_fields)};
 
-static const struct message_field cluster_filter_fields[] = {
+static const struct envoy_field cluster_filter_fields[] = {
     {"name", 1, MESSAGE_STRING},
     {"typed_config", 2, MESSAGE_ANY},
 };
-static const struct message envoy_cluster_filter = {
+static const struct envoy_message envoy_cluster_filter = {
     "envoy.api.v2.cluster.Filter", cluster_filter_fields, COUNT_OF(cluster_filter_fields)};
 
-static const struct message_field load_balancing_policy_policy_fields[] = {
+static const struct envoy_field load_balancing_policy_policy_fields[] = {
     {"name", 1, MESSAGE_STRING},
     {"config", 2, MESSAGE_STRUCT},
     {"typed_config", 3, MESSAGE_ANY},
 };
-static const struct message envoy_load_balancing_policy_policy = {
+static const struct envoy_message envoy_load_balancing_policy_policy = {
     "envoy.api.v2.LoadBalancingPolicy.Policy", load_balancing_policy_policy_fields,
     COUNT_OF(load_balancing_policy_policy_fields)};
 
-static const struct message_field load_balancing_policy_fields[] = {
+static const struct envoy_field load_balancing_policy_fields[] = {
     {"policies", 1, MESSAGE_OF, MESSAGE_MANY, &envoy_load_balancing_policy_policy},
 };
-static const struct message envoy_load_balancing_policy = {"envoy.api.v2.LoadBalancingPolicy",
-                                                           load_balancing_policy_fields,
-                                                           COUNT_OF(load_balancing_policy_fields)};
+static const struct envoy_message envoy_load_balancing_policy = {
+    "envoy.api.v2.LoadBalancingPolicy", load_balancing_policy_fields,
+    COUNT_OF(load_balancing_policy_fields)};
 
-static const struct message_field cluster_fields[] = {
+static const struct envoy_field cluster_fields[] = {
     {"name", 1, MESSAGE_STRING},
     {"type", 2, MESSAGE_ENUM, MESSAGE_ONE_OF, .names = discovery_type},
     {"eds_cluster_config", 3, MESSAGE_OF, 0, &envoy_cluster_eds_cluster_config},
@@ -368,5 +368,5 @@ static const struct message_field cluster_fields[] = {
     {"upstream_http_protocol_options", 46, MESSAGE_OF, 0, &envoy_upstream_http_protocol_options},
     {"track_timeout_budgets", 47, MESSAGE_BOOL},
 };
-const struct message envoy_cluster = {"envoy.api.v2.Cluster", cluster_fields,
-                                      COUNT_OF(cluster_fields)};
+const struct envoy_message envoy_cluster = {"envoy.api.v2.Cluster", cluster_fields,
+                                            COUNT_OF(cluster_fields)};

@@ -4,8 +4,8 @@
 #include "base/mem.h"
 #include "xds/envoy.h"
 
-const struct message *message_named(struct str name) {
-    static const struct message *const all[] = {
+const struct envoy_message *message_named(struct str name) {
+    static const struct envoy_message *const all[] = {
         &envoy_cluster,
         &envoy_listener,
         &envoy_cluster_load_assignment,

@@ -6,7 +6,7 @@
 #include "xds/room.h"
 
 /* Comments of the .json extension proper are not JSON here either. */
-bool xds_hatch(struct xds_maker *m, struct str json, const struct message *message,
+bool xds_hatch(struct xds_maker *m, struct str json, const struct envoy_message *message,
                struct value *out) {
     struct buf bytes = BUF_INIT;
     if (!json_parse_whole(str_copy(m->arena, json), out, m->arena, m->error))

@@ -12,12 +12,12 @@
 struct writer {
     struct buf *out;
     struct error *e;
-    const struct message *message; /* for texts */
-    const struct message_field *field;
+    const struct envoy_message *message; /* for texts */
+    const struct envoy_field *field;
     unsigned depth;
 };
 
-static bool encode(struct writer *w, const struct message *m, const struct value *tree);
+static bool encode(struct writer *w, const struct envoy_message *m, const struct value *tree);
 
 static bool wrong(const struct writer *w, const char *what) {
     return error_set(w->e, ERROR_INTERNAL, "%s.%s: %s", w->message->name, w->field->name, what);
@@ -110,10 +110,10 @@ static bool real(const struct value *v, double *out) {
     }
 }
 
-static bool enum_number(const struct message_field *f, const struct value *v, int64_t *out) {
+static bool enum_number(const struct envoy_field *f, const struct value *v, int64_t *out) {
     if (v->kind != VALUE_STRING)
         return whole(v, out);
-    for (const struct message_enum *n = f->names; n->name != NULL; n++) {
+    for (const struct envoy_enum *n = f->names; n->name != NULL; n++) {
         if (str_is(v->string, n->name)) {
             *out = n->number;
             return true;
@@ -124,7 +124,7 @@ static bool enum_number(const struct message_field *f, const struct value *v, in
 
 /* ---- scalars ---- */
 
-static bool add_real(struct writer *w, const struct message_field *f, const struct value *v,
+static bool add_real(struct writer *w, const struct envoy_field *f, const struct value *v,
                      unsigned number, bool always) {
     double d;
     if (!real(v, &d))
@@ -138,7 +138,7 @@ static bool add_real(struct writer *w, const struct message_field *f, const stru
     return true;
 }
 
-static bool add_text(struct writer *w, const struct message_field *f, const struct value *v,
+static bool add_text(struct writer *w, const struct envoy_field *f, const struct value *v,
                      unsigned number, bool always) {
     struct arena arena = ARENA_INIT;
     struct str bytes;
@@ -154,7 +154,7 @@ static bool add_text(struct writer *w, const struct message_field *f, const stru
 }
 
 /* A value that is no message, under that number. */
-static bool add_scalar(struct writer *w, const struct message_field *f, const struct value *v,
+static bool add_scalar(struct writer *w, const struct envoy_field *f, const struct value *v,
                        unsigned number, bool always) {
     int64_t n;
     bool ok;
@@ -279,7 +279,7 @@ static bool add_any(struct writer *w, const struct value *v) {
     struct str url = type->string, name = url;
     for (struct str rest = url; rest.data != NULL;)
         name = str_cut(&rest, '/');
-    const struct message *m = message_named(name);
+    const struct envoy_message *m = message_named(name);
     if (m == NULL)
         return error_set(w->e, ERROR_INTERNAL, "unknown message type \"" STR_FMT "\"",
                          STR_ARG(name));
@@ -293,11 +293,11 @@ static bool add_any(struct writer *w, const struct value *v) {
 
 /* ---- fields ---- */
 
-static bool is_message(const struct message_field *f) {
+static bool is_message(const struct envoy_field *f) {
     return f->kind >= MESSAGE_OF || (f->flags & MESSAGE_WRAPPED) != 0;
 }
 
-static bool add_content(struct writer *w, const struct message_field *f, const struct value *v) {
+static bool add_content(struct writer *w, const struct envoy_field *f, const struct value *v) {
     if (f->flags & MESSAGE_WRAPPED && f->kind < MESSAGE_OF)
         return add_scalar(w, f, v, 1, false);
     switch (f->kind) {
@@ -315,7 +315,7 @@ static bool add_content(struct writer *w, const struct message_field *f, const s
 }
 
 /* One value of a field, under a number of the caller's. */
-static bool add_numbered(struct writer *w, const struct message_field *f, const struct value *v,
+static bool add_numbered(struct writer *w, const struct envoy_field *f, const struct value *v,
                          unsigned number, bool always) {
     if (!is_message(f))
         return add_scalar(w, f, v, number, always);
@@ -327,7 +327,7 @@ static bool add_numbered(struct writer *w, const struct message_field *f, const 
 }
 
 /* Numbers side by side, without their keys. */
-static bool add_packed(struct writer *w, const struct message_field *f, const struct value *v) {
+static bool add_packed(struct writer *w, const struct envoy_field *f, const struct value *v) {
     size_t opened = pb_open(w->out, f->number);
     for (size_t i = 0; i < v->list.len; i++) {
         int64_t n;
@@ -340,7 +340,7 @@ static bool add_packed(struct writer *w, const struct message_field *f, const st
     return true;
 }
 
-static bool add_list(struct writer *w, const struct message_field *f, const struct value *v) {
+static bool add_list(struct writer *w, const struct envoy_field *f, const struct value *v) {
     if (v->kind != VALUE_LIST)
         return wrong(w, "not a list");
     if (v->list.len > 0 &&
@@ -352,7 +352,7 @@ static bool add_list(struct writer *w, const struct message_field *f, const stru
     return true;
 }
 
-static bool add_map(struct writer *w, const struct message_field *f, const struct value *v) {
+static bool add_map(struct writer *w, const struct envoy_field *f, const struct value *v) {
     if (v->kind != VALUE_MAP)
         return wrong(w, "not an object");
     for (size_t i = 0; i < v->map.len; i++) {
@@ -366,7 +366,7 @@ static bool add_map(struct writer *w, const struct message_field *f, const struc
 }
 
 /* Nothing is in the tree that the table does not name. */
-static bool all_known(struct writer *w, const struct message *m, const struct value *tree) {
+static bool all_known(struct writer *w, const struct envoy_message *m, const struct value *tree) {
     for (size_t i = 0; i < tree->map.len; i++) {
         struct str key = tree->map.pairs[i].key;
         bool known = str_is(key, "@type");
@@ -379,7 +379,7 @@ static bool all_known(struct writer *w, const struct message *m, const struct va
     return true;
 }
 
-static bool encode(struct writer *w, const struct message *m, const struct value *tree) {
+static bool encode(struct writer *w, const struct envoy_message *m, const struct value *tree) {
     struct writer outer = *w;
     if (tree->kind != VALUE_MAP)
         return error_set(w->e, ERROR_INTERNAL, "%s: not an object", m->name);
@@ -387,7 +387,7 @@ static bool encode(struct writer *w, const struct message *m, const struct value
         return false;
     w->message = m;
     for (size_t i = 0; i < m->count; i++) {
-        const struct message_field *f = &m->fields[i];
+        const struct envoy_field *f = &m->fields[i];
         const struct value *v = message_get(tree, f->name);
         w->field = f;
         w->depth = outer.depth + 1;
@@ -407,7 +407,7 @@ static bool encode(struct writer *w, const struct message *m, const struct value
     return true;
 }
 
-bool message_encode(struct buf *out, const struct message *m, const struct value *tree,
+bool message_encode(struct buf *out, const struct envoy_message *m, const struct value *tree,
                     struct error *e) {
     struct writer w = {.out = out, .e = e, .message = m};
     return encode(&w, m, tree);

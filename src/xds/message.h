@@ -39,29 +39,29 @@ enum message_flag {
     MESSAGE_ONE_OF = 1 << 3,  /* sent also when it is 0 or "" */
 };
 
-struct message_enum {
+struct envoy_enum {
     const char *name; /* NULL ends it */
     int32_t number;
 };
 
-struct message;
-struct message_field {
+struct envoy_message;
+struct envoy_field {
     const char *name; /* as in the .proto: "socket_address"; JSON may say socketAddress */
     unsigned number;
     enum message_kind kind;
     unsigned flags;
-    const struct message *message;    /* MESSAGE_OF */
-    const struct message_enum *names; /* MESSAGE_ENUM */
+    const struct envoy_message *message; /* MESSAGE_OF */
+    const struct envoy_enum *names;      /* MESSAGE_ENUM */
 };
-struct message {
+struct envoy_message {
     const char *name; /* with its package: "envoy.api.v2.Cluster" */
-    const struct message_field *fields;
+    const struct envoy_field *fields;
     size_t count;
 };
 
 /* Appends the message, fields by number. False: the tree is none, with a text that names the field:
  * "unknown field \"x\" in envoy.api.v2.Cluster". What was appended is then no message. */
-bool message_encode(struct buf *out, const struct message *m, const struct value *tree,
+bool message_encode(struct buf *out, const struct envoy_message *m, const struct value *tree,
                     struct error *e);
 /* A field of a tree by the name of the .proto, under whichever of its two names it is there. */
 struct value *message_get(const struct value *tree, const char *name);
@@ -70,6 +70,6 @@ void message_set(struct value *tree, const char *name, struct value v, struct ar
 
 /* The messages that an Any may hold, by the name behind the last "/" of their type URL; NULL: not
  * known. In envoy_*.c. */
-const struct message *message_named(struct str name);
+const struct envoy_message *message_named(struct str name);
 
 #endif

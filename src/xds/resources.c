@@ -8,7 +8,7 @@
 
 static const struct {
     const char *url;
-    const struct message *message;
+    const struct envoy_message *message;
 } types[XDS_TYPES] = {
     [XDS_CLUSTER] = {URL_PREFIX "envoy.api.v2.Cluster", &envoy_cluster},
     [XDS_ENDPOINTS] = {URL_PREFIX "envoy.api.v2.ClusterLoadAssignment",
@@ -17,7 +17,7 @@ static const struct {
     [XDS_LISTENER] = {URL_PREFIX "envoy.api.v2.Listener", &envoy_listener},
 };
 
-const struct message *xds_message(enum xds_type type) {
+const struct envoy_message *xds_message(enum xds_type type) {
     return types[type].message;
 }
 

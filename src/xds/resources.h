@@ -21,7 +21,7 @@ struct xds_maker {
     struct trees warnings;  /* out: texts for the log */
 };
 
-const struct message *xds_message(enum xds_type type);
+const struct envoy_message *xds_message(enum xds_type type);
 const char *xds_type_url(enum xds_type type);
 /* XDS_TYPES: another. */
 enum xds_type xds_type_of(struct str url);

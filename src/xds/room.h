@@ -148,7 +148,7 @@ bool xds_ingress_gateway(struct xds_maker *m, enum xds_type type);
 /* ---- hatches.c: what users write as JSON ---- */
 
 /* The tree of the JSON, checked against the message. */
-bool xds_hatch(struct xds_maker *m, struct str json, const struct message *message,
+bool xds_hatch(struct xds_maker *m, struct str json, const struct envoy_message *message,
                struct value *out);
 
 #endif
