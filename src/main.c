@@ -9,10 +9,11 @@
 #include "cli/cli.h"
 #include "dns/dns.h"
 #include "http/http.h"
+#include "xds/xds.h"
 
 static int run_agent(int argc, char **argv) {
     static const struct agent_interface *const interfaces[] = {&dns_interface, &http_interface,
-                                                               NULL};
+                                                               &xds_interface, NULL};
     return agent_main(argc, argv, interfaces);
 }
 

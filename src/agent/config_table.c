@@ -158,7 +158,7 @@ const struct config_block config_service_block = {KEYS(service_keys),
 
 static const struct config_key addresses_keys[] = {
     {"dns", CONFIG_STR, NOWHERE},
-    {"grpc", CONFIG_STR, NOWHERE, KEY_LATER},
+    {"grpc", CONFIG_STR, NOWHERE},
     {"http", CONFIG_STR, NOWHERE},
     {"https", CONFIG_STR, NOWHERE},
 };
@@ -168,7 +168,7 @@ static const struct config_key ports_keys[] = {
     {"dns", CONFIG_INT, NOWHERE},
     {"expose_max_port", CONFIG_INT, NOWHERE},
     {"expose_min_port", CONFIG_INT, NOWHERE},
-    {"grpc", CONFIG_INT, NOWHERE, KEY_LATER},
+    {"grpc", CONFIG_INT, NOWHERE},
     {"http", CONFIG_INT, NOWHERE},
     {"https", CONFIG_INT, NOWHERE},
     {"proxy_max_port", CONFIG_INT, NOWHERE},

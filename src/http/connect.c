@@ -5,10 +5,8 @@
 #include "http/authorize.h"
 #include "http/records.h"
 #include "http/room.h"
-#include "schema/intention_rules.h"
-#include "schema/requests_intention.h"
 #include "schema/table.h"
-#include "server/ca_name.h"
+#include "server/connect_authorize.h"
 #include "server/leaf.h"
 
 static void refuse(struct http_request *r, enum error_kind kind, const char *text) {
@@ -195,28 +193,17 @@ struct authorize_wish {
     struct spiffe_id source;
 };
 
-/* By the intentions of the target; where none speaks of the source it is as without intentions:
- * access control's default, and everything without access control. */
 static void decide(struct http_request *r, struct answer *a) {
     const struct authorize_wish *wish = r->state;
-    const struct list *matches = &((const struct indexed_intention_matches *)a->reply)->matches;
-    const struct intention *x = matches->len == 0
-                                    ? NULL
-                                    : intention_deciding(&LIST_AT(*matches, struct list, 0),
-                                                         wish->source.namespace, wish->source.name);
-    bool controlled = http_may(r) != NULL;
-    bool allowed = x != NULL ? intention_allows(x)
-                             : !controlled || server_options(r->server)->acl.default_allow;
-    struct str reason = x != NULL    ? str_format(&r->arena, "Matched intention: " STR_FMT,
-                                                  STR_ARG(intention_describe(x, &r->arena)))
-                        : controlled ? STR("Default behavior configured by ACLs")
-                                     : STR("ACLs disabled, access is allowed by default");
+    struct connect_verdict verdict =
+        connect_decide(a->reply, &wish->source, http_may(r) != NULL,
+                       server_options(r->server)->acl.default_allow, &r->arena);
     struct json_writer *w = http_json_begin(r);
     json_open_object(w);
     json_key(w, STR("Authorized"));
-    json_bool(w, allowed);
+    json_bool(w, verdict.allowed);
     json_key(w, STR("Reason"));
-    json_str(w, reason);
+    json_str(w, verdict.reason);
     json_close_object(w);
     http_answer_json_written(r, 200);
 }
@@ -225,13 +212,7 @@ static void authorize_permitted(struct http_request *r) {
     const struct authorize_wish *wish = r->state;
     if (!http_permit(r, ACL_SERVICE, ACL_WRITE, wish->target))
         return;
-    struct intention_query_request *q = ARENA_NEW(&r->arena, struct intention_query_request);
-    q->match = ARENA_NEW(&r->arena, struct intention_query_match);
-    q->match->type = STR("destination");
-    q->match->entries = LIST_NEW(&r->arena, struct intention_match_entry, 1);
-    LIST_AT(q->match->entries, struct intention_match_entry, 0) = (struct intention_match_entry){
-        .name_space = STR(INTENTION_NAMESPACE), .name = wish->target};
-    q->options.token = http_token(r);
+    struct intention_query_request *q = connect_question(wish->target, http_token(r), &r->arena);
     http_call_through_cache(r, &endpoint_intention_match, q, &q->options, decide);
 }
 
@@ -240,16 +221,14 @@ static void authorize_body(struct http_request *r) {
     struct connect_authorize_request *body = ARENA_NEW(&r->arena, struct connect_authorize_request);
     struct authorize_wish *wish = ARENA_NEW(&r->arena, struct authorize_wish);
     struct json_options options = {.go_type = "structs.ConnectAuthorizeRequest"};
-    struct error e = ERROR_IN(&r->arena), unread = ERROR_IN(&r->arena);
+    struct error e = ERROR_IN(&r->arena);
     if (!http_body_from_json(r, &connect_authorize_request_shape, body, &options, &e)) {
         error_prefix(&e, "Bad request: Request decode failed: ");
         http_answer_error(r, &e);
     } else if (body->target.len == 0) {
         refuse(r, ERROR_BAD_REQUEST, "Bad request: Target service must be specified");
-    } else if (!spiffe_parse(body->client_cert_uri, &wish->source, &r->arena, &unread)) {
-        refuse(r, ERROR_BAD_REQUEST, "Bad request: ClientCertURI not a valid Connect identifier");
-    } else if (wish->source.kind != SPIFFE_SERVICE) {
-        refuse(r, ERROR_BAD_REQUEST, "Bad request: ClientCertURI not a valid Service identifier");
+    } else if (!connect_source(body->client_cert_uri, &wish->source, &r->arena, &e)) {
+        http_answer_error(r, &e);
     } else {
         wish->target = body->target;
         r->state = wish;

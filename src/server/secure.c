@@ -22,6 +22,10 @@
     "\x08"                                                                                         \
     "http/1.1"
 
+#define GRPC_PROTOCOLS                                                                             \
+    "\x02"                                                                                         \
+    "h2"
+
 struct secure {
     pthread_mutex_t mutex;
     struct tls_config *config;       /* of the files */
@@ -170,6 +174,8 @@ struct tls_session *secure_accept(struct secure *s, enum secure_port port) {
         tls_offer(session, STR(NATIVE_PROTOCOLS));
     } else if (port == SECURE_HTTPS) {
         tls_offer(session, STR(HTTPS_PROTOCOLS));
+    } else if (port == SECURE_GRPC) {
+        tls_offer(session, STR(GRPC_PROTOCOLS));
     }
     return session;
 }

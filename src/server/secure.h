@@ -39,6 +39,7 @@ enum secure_port {
     SECURE_RPC_INSECURE, /* byte 0x07: nobody is asked for a certificate */
     SECURE_RPC_NATIVE,   /* everybody is, and names a protocol */
     SECURE_HTTPS,
+    SECURE_GRPC, /* nobody is asked for a certificate */
 };
 struct tls_session *secure_accept(struct secure *s, enum secure_port port);
 /* What is configured now; held for the caller, who releases it. */
