@@ -1,6 +1,7 @@
 /* Envoy's question whether who connects may (connect.md 6.7): once for each connection, decided as
  * POST /v1/agent/connect/authorize does.
  */
+#include "base/log.h"
 #include "base/mem.h"
 #include "server/agent_cache.h"
 #include "server/authorize.h"
@@ -15,6 +16,7 @@ struct check_state {
     struct arena arena;
     struct error error;
     struct str token;
+    struct str source_uri, target_uri; /* for the log */
     struct spiffe_id source, target;
     struct authorize authorize;
     struct authorization *who;
@@ -32,11 +34,19 @@ static void state_free(struct check_state *s) {
 
 /* ---- answers ---- */
 
+static void note(const struct check_state *s, const char *what, const char *field,
+                 struct str text) {
+    log_at(LOG_DEBUG, "agent.envoy", what, LOG_S("source", s->source_uri),
+           LOG_S("destination", s->target_uri), LOG_S(field, text));
+}
+
 static void refuse(struct check_state *s, enum grpc_status status, struct str text) {
+    note(s, "Connect AuthZ failed", "error", text);
     grpc_end(s->call, status, text);
 }
 
 static void answer(struct check_state *s, bool allowed, struct str reason) {
+    note(s, allowed ? "Connect AuthZ ALLOWED" : "Connect AuthZ DENIED", "reason", reason);
     struct check_response response = {
         {allowed ? GRPC_OK : GRPC_PERMISSION_DENIED,
          str_format(&s->arena, "%s: " STR_FMT, allowed ? "ALLOWED" : "Denied", STR_ARG(reason))}};
@@ -132,6 +142,10 @@ static void ask_rights(struct check_state *s) {
 static void read_request(struct check_state *s, const struct check_request *r) {
     const struct check_attributes *a = r->attributes;
     struct error unread = ERROR_IN(&s->arena);
+    if (a != NULL && a->source != NULL)
+        s->source_uri = a->source->principal;
+    if (a != NULL && a->destination != NULL)
+        s->target_uri = a->destination->principal;
     if (a == NULL || a->source == NULL || a->destination == NULL)
         refuse(s, GRPC_INVALID_ARGUMENT, STR("source and destination attributes are required"));
     else if (a->source->principal.len == 0 || a->destination->principal.len == 0)

@@ -384,12 +384,13 @@ static void begin(struct grpc_call *c) {
     struct str path = buf_str(&c->path), type = buf_str(&c->content_type);
     bool known = false;
     if (!str_has_prefix(type, STR("application/grpc"))) {
-        reset(c, NGHTTP2_PROTOCOL_ERROR);
+        reset(c, NGHTTP2_INTERNAL_ERROR); /* as the peer */
         return;
     }
     struct str name = str_sub(path, 1, SIZE_MAX), service = str_cut(&name, '/');
     if (path.len == 0 || path.data[0] != '/' || name.data == NULL) {
-        end_format(c, GRPC_UNIMPLEMENTED, "malformed method name: \"" STR_FMT "\"", STR_ARG(path));
+        end_format(c, GRPC_RESOURCE_EXHAUSTED, "malformed method name: \"" STR_FMT "\"",
+                   STR_ARG(path));
         return;
     }
     for (size_t i = 0; all[i] != NULL; i++) {

@@ -10,6 +10,31 @@ struct grpc_listener {
     const char *network; /* "tcp", "unix": for the log */
 };
 
+const char *grpc_status_name(enum grpc_status status) {
+    switch (status) {
+    case GRPC_OK:
+        return "OK";
+    case GRPC_CANCELLED:
+        return "Canceled";
+    case GRPC_INVALID_ARGUMENT:
+        return "InvalidArgument";
+    case GRPC_PERMISSION_DENIED:
+        return "PermissionDenied";
+    case GRPC_RESOURCE_EXHAUSTED:
+        return "ResourceExhausted";
+    case GRPC_UNIMPLEMENTED:
+        return "Unimplemented";
+    case GRPC_INTERNAL:
+        return "Internal";
+    case GRPC_UNAVAILABLE:
+        return "Unavailable";
+    case GRPC_UNAUTHENTICATED:
+        return "Unauthenticated";
+    default:
+        return "Unknown";
+    }
+}
+
 /* ---- start ---- */
 
 static void on_accept(void *owner, struct loop *loop, int fd, const struct peer_address *peer) {

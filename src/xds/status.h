@@ -15,5 +15,7 @@ enum grpc_status {
     GRPC_UNAVAILABLE = 14,
     GRPC_UNAUTHENTICATED = 16,
 };
+/* "InvalidArgument": for the log. */
+const char *grpc_status_name(enum grpc_status status);
 
 #endif

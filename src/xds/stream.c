@@ -67,6 +67,15 @@ static void log_warnings(const struct stream_state *s, const struct trees *warni
     }
 }
 
+static void end(struct stream_state *s) {
+    struct arena arena = ARENA_INIT;
+    log_at(LOG_DEBUG, "agent.envoy", "Error handling ADS stream",
+           LOG_S("error", str_format(&arena, "rpc error: code = %s desc = " STR_FMT,
+                                     grpc_status_name(s->ads.code), STR_ARG(s->ads.text))));
+    arena_free(&arena);
+    grpc_end(s->call, s->ads.code, s->ads.text);
+}
+
 /* False: nothing more can be done now. */
 static bool step(struct stream_state *s) {
     struct arena arena = ARENA_INIT;
@@ -83,7 +92,7 @@ static bool step(struct stream_state *s) {
     else
         more = false;
     if (action == ADS_END)
-        grpc_end(s->call, s->ads.code, s->ads.text);
+        end(s);
     buf_free(&out);
     return more;
 }

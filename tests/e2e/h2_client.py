@@ -27,6 +27,7 @@ class Answer:
 
     def __init__(self):
         self.status, self.headers, self.body, self.ended, self.reset, self.interim = None, {}, b"", False, None, []
+        self.trailers = {}
 
     @property
     def done(self):
@@ -36,10 +37,10 @@ class Answer:
 class Client:
     """Requests by number; answers in `self.answers`."""
 
-    def __init__(self, ip, port=8501, window=65535, strict=True, grant=True):
+    def __init__(self, ip, port=8501, window=65535, strict=True, grant=True, clear=False):
         self.ip, self.port, self.grant = ip, port, grant
-        self.sock = connect(ip, port)
-        assert self.sock.selected_alpn_protocol() == "h2"
+        self.sock = socket.create_connection((ip, port), timeout=20) if clear else connect(ip, port)
+        assert clear or self.sock.selected_alpn_protocol() == "h2"
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(
             client_side=True, header_encoding="utf-8", validate_outbound_headers=strict, normalize_outbound_headers=strict))
         self.h2.local_settings.initial_window_size = window
@@ -109,6 +110,8 @@ class Client:
             answer.body += event.data
             if self.grant:
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        elif isinstance(event, h2.events.TrailersReceived):
+            answer.trailers = dict(event.headers)
         elif isinstance(event, h2.events.StreamEnded):
             answer.ended = True
         elif isinstance(event, h2.events.StreamReset):
