@@ -403,8 +403,8 @@ def test_who_does_not_read_costs_one_answer(agents, praetor):
     assert memory(agent) - before < 64 << 20
     assert client.call.answer.body == b""
     link = client.client
-    link.h2.update_settings({4: (1 << 31) - 1})
-    link.h2.increment_flow_control_window((1 << 31) - 1 - 65535)
+    link.h2.increment_flow_control_window(1 << 28, client.call.number)
+    link.h2.increment_flow_control_window(1 << 28)
     link.flush()
     client.settle(first=20)
     versions = [v for kind, v, _, _ in client.order]
