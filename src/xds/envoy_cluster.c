@@ -5,35 +5,48 @@
 
 #include "base/mem.h"
 
-static const struct envoy_enum health_status[] = {
+static const struct envoy_enum_value health_status_values[] = {
     {"UNKNOWN", 0}, {"HEALTHY", 1},  {"UNHEALTHY", 2}, {"DRAINING", 3},
     {"TIMEOUT", 4}, {"DEGRADED", 5}, {NULL, 0},
 };
-static const struct envoy_enum routing_priority[] = {
+static const struct envoy_enum health_status = {"envoy.api.v2.core.HealthStatus",
+                                                health_status_values};
+static const struct envoy_enum_value routing_priority_values[] = {
     {"DEFAULT", 0},
     {"HIGH", 1},
     {NULL, 0},
 };
-static const struct envoy_enum lb_subset_selector_fallback_policy[] = {
+static const struct envoy_enum routing_priority = {"envoy.api.v2.core.RoutingPriority",
+                                                   routing_priority_values};
+static const struct envoy_enum_value lb_subset_selector_fallback_policy_values[] = {
     {"NOT_DEFINED", 0},    {"NO_FALLBACK", 1}, {"ANY_ENDPOINT", 2},
     {"DEFAULT_SUBSET", 3}, {"KEYS_SUBSET", 4}, {NULL, 0},
 };
-static const struct envoy_enum lb_subset_fallback_policy[] = {
+static const struct envoy_enum lb_subset_selector_fallback_policy = {
+    "envoy.api.v2.Cluster_LbSubsetConfig_LbSubsetSelector_LbSubsetSelectorFallbackPolicy",
+    lb_subset_selector_fallback_policy_values};
+static const struct envoy_enum_value lb_subset_fallback_policy_values[] = {
     {"NO_FALLBACK", 0},
     {"ANY_ENDPOINT", 1},
     {"DEFAULT_SUBSET", 2},
     {NULL, 0},
 };
-static const struct envoy_enum hash_function[] = {
+static const struct envoy_enum lb_subset_fallback_policy = {
+    "envoy.api.v2.Cluster_LbSubsetConfig_LbSubsetFallbackPolicy", lb_subset_fallback_policy_values};
+static const struct envoy_enum_value hash_function_values[] = {
     {"XX_HASH", 0},
     {"MURMUR_HASH_2", 1},
     {NULL, 0},
 };
-static const struct envoy_enum discovery_type[] = {
+static const struct envoy_enum hash_function = {
+    "envoy.api.v2.Cluster_RingHashLbConfig_HashFunction", hash_function_values};
+static const struct envoy_enum_value discovery_type_values[] = {
     {"STATIC", 0}, {"STRICT_DNS", 1},   {"LOGICAL_DNS", 2},
     {"EDS", 3},    {"ORIGINAL_DST", 4}, {NULL, 0},
 };
-static const struct envoy_enum lb_policy[] = {
+static const struct envoy_enum discovery_type = {"envoy.api.v2.Cluster_DiscoveryType",
+                                                 discovery_type_values};
+static const struct envoy_enum_value lb_policy_values[] = {
     {"ROUND_ROBIN", 0},
     {"LEAST_REQUEST", 1},
     {"RING_HASH", 2},
@@ -44,17 +57,22 @@ static const struct envoy_enum lb_policy[] = {
     {"LOAD_BALANCING_POLICY_CONFIG", 7},
     {NULL, 0},
 };
-static const struct envoy_enum dns_lookup_family[] = {
+static const struct envoy_enum lb_policy = {"envoy.api.v2.Cluster_LbPolicy", lb_policy_values};
+static const struct envoy_enum_value dns_lookup_family_values[] = {
     {"AUTO", 0},
     {"V4_ONLY", 1},
     {"V6_ONLY", 2},
     {NULL, 0},
 };
-static const struct envoy_enum cluster_protocol_selection[] = {
+static const struct envoy_enum dns_lookup_family = {"envoy.api.v2.Cluster_DnsLookupFamily",
+                                                    dns_lookup_family_values};
+static const struct envoy_enum_value cluster_protocol_selection_values[] = {
     {"USE_CONFIGURED_PROTOCOL", 0},
     {"USE_DOWNSTREAM_PROTOCOL", 1},
     {NULL, 0},
 };
+static const struct envoy_enum cluster_protocol_selection = {
+    "envoy.api.v2.Cluster_ClusterProtocolSelection", cluster_protocol_selection_values};
 static const struct envoy_field cluster_transport_socket_match_fields[] = {
     {"name", 1, MESSAGE_STRING},
     {"match", 2, MESSAGE_STRUCT},
@@ -98,7 +116,7 @@ static const struct envoy_message envoy_endpoint = {"envoy.api.v2.endpoint.Endpo
 
 static const struct envoy_field lb_endpoint_fields[] = {
     {"endpoint", 1, MESSAGE_OF, 0, &envoy_endpoint},
-    {"health_status", 2, MESSAGE_ENUM, 0, .names = health_status},
+    {"health_status", 2, MESSAGE_ENUM, 0, .names = &health_status},
     {"metadata", 3, MESSAGE_OF, 0, &envoy_metadata},
     {"load_balancing_weight", 4, MESSAGE_UINT, MESSAGE_WRAPPED},
     {"endpoint_name", 5, MESSAGE_STRING, MESSAGE_ONE_OF},
@@ -154,7 +172,7 @@ static const struct envoy_message envoy_thresholds_retry_budget = {
     COUNT_OF(thresholds_retry_budget_fields)};
 
 static const struct envoy_field circuit_breakers_thresholds_fields[] = {
-    {"priority", 1, MESSAGE_ENUM, 0, .names = routing_priority},
+    {"priority", 1, MESSAGE_ENUM, 0, .names = &routing_priority},
     {"max_connections", 2, MESSAGE_UINT, MESSAGE_WRAPPED},
     {"max_pending_requests", 3, MESSAGE_UINT, MESSAGE_WRAPPED},
     {"max_requests", 4, MESSAGE_UINT, MESSAGE_WRAPPED},
@@ -210,7 +228,7 @@ static const struct envoy_message envoy_outlier_detection = {
 
 static const struct envoy_field lb_subset_config_lb_subset_selector_fields[] = {
     {"keys", 1, MESSAGE_STRING, MESSAGE_MANY},
-    {"fallback_policy", 2, MESSAGE_ENUM, 0, .names = lb_subset_selector_fallback_policy},
+    {"fallback_policy", 2, MESSAGE_ENUM, 0, .names = &lb_subset_selector_fallback_policy},
     {"fallback_keys_subset", 3, MESSAGE_STRING, MESSAGE_MANY},
 };
 static const struct envoy_message envoy_lb_subset_config_lb_subset_selector = {
@@ -219,7 +237,7 @@ static const struct envoy_message envoy_lb_subset_config_lb_subset_selector = {
     COUNT_OF(lb_subset_config_lb_subset_selector_fields)};
 
 static const struct envoy_field cluster_lb_subset_config_fields[] = {
-    {"fallback_policy", 1, MESSAGE_ENUM, 0, .names = lb_subset_fallback_policy},
+    {"fallback_policy", 1, MESSAGE_ENUM, 0, .names = &lb_subset_fallback_policy},
     {"default_subset", 2, MESSAGE_STRUCT},
     {"subset_selectors", 3, MESSAGE_OF, MESSAGE_MANY, &envoy_lb_subset_config_lb_subset_selector},
     {"locality_weight_aware", 4, MESSAGE_BOOL},
@@ -233,7 +251,7 @@ static const struct envoy_message envoy_cluster_lb_subset_config = {
 
 static const struct envoy_field cluster_ring_hash_lb_config_fields[] = {
     {"minimum_ring_size", 1, MESSAGE_UINT, MESSAGE_WRAPPED},
-    {"hash_function", 3, MESSAGE_ENUM, 0, .names = hash_function},
+    {"hash_function", 3, MESSAGE_ENUM, 0, .names = &hash_function},
     {"maximum_ring_size", 4, MESSAGE_UINT, MESSAGE_WRAPPED},
 };
 static const struct envoy_message envoy_cluster_ring_hash_lb_config = {
@@ -322,11 +340,11 @@ static const struct envoy_message envoy_load_balancing_policy = {
 
 static const struct envoy_field cluster_fields[] = {
     {"name", 1, MESSAGE_STRING},
-    {"type", 2, MESSAGE_ENUM, MESSAGE_ONE_OF, .names = discovery_type},
+    {"type", 2, MESSAGE_ENUM, MESSAGE_ONE_OF, .names = &discovery_type},
     {"eds_cluster_config", 3, MESSAGE_OF, 0, &envoy_cluster_eds_cluster_config},
     {"connect_timeout", 4, MESSAGE_DURATION},
     {"per_connection_buffer_limit_bytes", 5, MESSAGE_UINT, MESSAGE_WRAPPED},
-    {"lb_policy", 6, MESSAGE_ENUM, 0, .names = lb_policy},
+    {"lb_policy", 6, MESSAGE_ENUM, 0, .names = &lb_policy},
     {"hosts", 7, MESSAGE_OF, MESSAGE_MANY, &envoy_address},
     {"health_checks", 8, MESSAGE_OF, MESSAGE_MANY, &envoy_health_check},
     {"max_requests_per_connection", 9, MESSAGE_UINT, MESSAGE_WRAPPED},
@@ -335,7 +353,7 @@ static const struct envoy_field cluster_fields[] = {
     {"http_protocol_options", 13, MESSAGE_OF, 0, &envoy_http1_protocol_options},
     {"http2_protocol_options", 14, MESSAGE_OF, 0, &envoy_http2_protocol_options},
     {"dns_refresh_rate", 16, MESSAGE_DURATION},
-    {"dns_lookup_family", 17, MESSAGE_ENUM, 0, .names = dns_lookup_family},
+    {"dns_lookup_family", 17, MESSAGE_ENUM, 0, .names = &dns_lookup_family},
     {"dns_resolvers", 18, MESSAGE_OF, MESSAGE_MANY, &envoy_address},
     {"outlier_detection", 19, MESSAGE_OF, 0, &envoy_outlier_detection},
     {"cleanup_interval", 20, MESSAGE_DURATION},
@@ -344,7 +362,7 @@ static const struct envoy_field cluster_fields[] = {
     {"ring_hash_lb_config", 23, MESSAGE_OF, 0, &envoy_cluster_ring_hash_lb_config},
     {"transport_socket", 24, MESSAGE_OF, 0, &envoy_transport_socket},
     {"metadata", 25, MESSAGE_OF, 0, &envoy_metadata},
-    {"protocol_selection", 26, MESSAGE_ENUM, 0, .names = cluster_protocol_selection},
+    {"protocol_selection", 26, MESSAGE_ENUM, 0, .names = &cluster_protocol_selection},
     {"common_lb_config", 27, MESSAGE_OF, 0, &envoy_cluster_common_lb_config},
     {"alt_stat_name", 28, MESSAGE_STRING},
     {"common_http_protocol_options", 29, MESSAGE_OF, 0, &envoy_http_protocol_options},

@@ -5,42 +5,54 @@
 
 #include "base/mem.h"
 
-static const struct envoy_enum protocol[] = {
+static const struct envoy_enum_value protocol_values[] = {
     {"TCP", 0},
     {"UDP", 1},
     {NULL, 0},
 };
-static const struct envoy_enum api_type[] = {
+static const struct envoy_enum protocol = {"envoy.api.v2.core.SocketAddress_Protocol",
+                                           protocol_values};
+static const struct envoy_enum_value api_type_values[] = {
     {"UNSUPPORTED_REST_LEGACY", 0}, {"REST", 1}, {"GRPC", 2}, {"DELTA_GRPC", 3}, {NULL, 0},
 };
-static const struct envoy_enum api_version[] = {
+static const struct envoy_enum api_type = {"envoy.api.v2.core.ApiConfigSource_ApiType",
+                                           api_type_values};
+static const struct envoy_enum_value api_version_values[] = {
     {"AUTO", 0},
     {"V2", 1},
     {"V3", 2},
     {NULL, 0},
 };
-static const struct envoy_enum socket_state[] = {
+static const struct envoy_enum api_version = {"envoy.api.v2.core.ApiVersion", api_version_values};
+static const struct envoy_enum_value socket_state_values[] = {
     {"STATE_PREBIND", 0},
     {"STATE_BOUND", 1},
     {"STATE_LISTENING", 2},
     {NULL, 0},
 };
-static const struct envoy_enum codec_client_type[] = {
+static const struct envoy_enum socket_state = {"envoy.api.v2.core.SocketOption_SocketState",
+                                               socket_state_values};
+static const struct envoy_enum_value codec_client_type_values[] = {
     {"HTTP1", 0},
     {"HTTP2", 1},
     {"HTTP3", 2},
     {NULL, 0},
 };
-static const struct envoy_enum headers_with_underscores_action[] = {
+static const struct envoy_enum codec_client_type = {"envoy.type.CodecClientType",
+                                                    codec_client_type_values};
+static const struct envoy_enum_value headers_with_underscores_action_values[] = {
     {"ALLOW", 0},
     {"REJECT_REQUEST", 1},
     {"DROP_HEADER", 2},
     {NULL, 0},
 };
+static const struct envoy_enum headers_with_underscores_action = {
+    "envoy.api.v2.core.HttpProtocolOptions_HeadersWithUnderscoresAction",
+    headers_with_underscores_action_values};
 const struct envoy_message envoy_empty = {"google.protobuf.Empty", NULL, 0};
 
 static const struct envoy_field socket_address_fields[] = {
-    {"protocol", 1, MESSAGE_ENUM, 0, .names = protocol},
+    {"protocol", 1, MESSAGE_ENUM, 0, .names = &protocol},
     {"address", 2, MESSAGE_STRING},
     {"port_value", 3, MESSAGE_UINT, MESSAGE_ONE_OF},
     {"named_port", 4, MESSAGE_STRING, MESSAGE_ONE_OF},
@@ -197,14 +209,14 @@ static const struct envoy_message envoy_rate_limit_settings = {
     COUNT_OF(rate_limit_settings_fields)};
 
 static const struct envoy_field api_config_source_fields[] = {
-    {"api_type", 1, MESSAGE_ENUM, 0, .names = api_type},
+    {"api_type", 1, MESSAGE_ENUM, 0, .names = &api_type},
     {"cluster_names", 2, MESSAGE_STRING, MESSAGE_MANY},
     {"refresh_delay", 3, MESSAGE_DURATION},
     {"grpc_services", 4, MESSAGE_OF, MESSAGE_MANY, &envoy_grpc_service},
     {"request_timeout", 5, MESSAGE_DURATION},
     {"rate_limit_settings", 6, MESSAGE_OF, 0, &envoy_rate_limit_settings},
     {"set_node_on_first_message_only", 7, MESSAGE_BOOL},
-    {"transport_api_version", 8, MESSAGE_ENUM, 0, .names = api_version},
+    {"transport_api_version", 8, MESSAGE_ENUM, 0, .names = &api_version},
 };
 static const struct envoy_message envoy_api_config_source = {"envoy.api.v2.core.ApiConfigSource",
                                                              api_config_source_fields,
@@ -216,7 +228,7 @@ static const struct envoy_field socket_option_fields[] = {
     {"name", 3, MESSAGE_INT},
     {"int_value", 4, MESSAGE_INT, MESSAGE_ONE_OF},
     {"buf_value", 5, MESSAGE_BYTES, MESSAGE_ONE_OF},
-    {"state", 6, MESSAGE_ENUM, 0, .names = socket_state},
+    {"state", 6, MESSAGE_ENUM, 0, .names = &socket_state},
 };
 const struct envoy_message envoy_socket_option = {
     "envoy.api.v2.core.SocketOption", socket_option_fields, COUNT_OF(socket_option_fields)};
@@ -237,7 +249,7 @@ const struct envoy_message envoy_cidr_range = {"envoy.api.v2.core.CidrRange", ci
                                                COUNT_OF(cidr_range_fields)};
 
 static const struct envoy_field self_config_source_fields[] = {
-    {"transport_api_version", 1, MESSAGE_ENUM, 0, .names = api_version},
+    {"transport_api_version", 1, MESSAGE_ENUM, 0, .names = &api_version},
 };
 static const struct envoy_message envoy_self_config_source = {"envoy.api.v2.core.SelfConfigSource",
                                                               self_config_source_fields,
@@ -249,7 +261,7 @@ static const struct envoy_field config_source_fields[] = {
     {"ads", 3, MESSAGE_OF, 0, &envoy_aggregated_config_source},
     {"initial_fetch_timeout", 4, MESSAGE_DURATION},
     {"self", 5, MESSAGE_OF, 0, &envoy_self_config_source},
-    {"resource_api_version", 6, MESSAGE_ENUM, 0, .names = api_version},
+    {"resource_api_version", 6, MESSAGE_ENUM, 0, .names = &api_version},
 };
 const struct envoy_message envoy_config_source = {
     "envoy.api.v2.core.ConfigSource", config_source_fields, COUNT_OF(config_source_fields)};
@@ -287,7 +299,7 @@ static const struct envoy_field health_check_http_health_check_fields[] = {
     {"use_http2", 7, MESSAGE_BOOL},
     {"request_headers_to_remove", 8, MESSAGE_STRING, MESSAGE_MANY},
     {"expected_statuses", 9, MESSAGE_OF, MESSAGE_MANY, &envoy_int64_range},
-    {"codec_client_type", 10, MESSAGE_ENUM, 0, .names = codec_client_type},
+    {"codec_client_type", 10, MESSAGE_ENUM, 0, .names = &codec_client_type},
     {"service_name_matcher", 11, MESSAGE_OF, 0, &envoy_string_matcher},
 };
 static const struct envoy_message envoy_health_check_http_health_check = {
@@ -409,7 +421,7 @@ static const struct envoy_field http_protocol_options_fields[] = {
     {"max_connection_duration", 3, MESSAGE_DURATION},
     {"max_stream_duration", 4, MESSAGE_DURATION},
     {"headers_with_underscores_action", 5, MESSAGE_ENUM, 0,
-     .names = headers_with_underscores_action},
+     .names = &headers_with_underscores_action},
 };
 const struct envoy_message envoy_http_protocol_options = {"envoy.api.v2.core.HttpProtocolOptions",
                                                           http_protocol_options_fields,

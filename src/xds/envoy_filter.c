@@ -5,13 +5,15 @@
 
 #include "base/mem.h"
 
-static const struct envoy_enum op[] = {
+static const struct envoy_enum_value op_values[] = {
     {"EQ", 0},
     {"GE", 1},
     {"LE", 2},
     {NULL, 0},
 };
-static const struct envoy_enum status[] = {
+static const struct envoy_enum op = {"envoy.config.filter.accesslog.v2.ComparisonFilter_Op",
+                                     op_values};
+static const struct envoy_enum_value status_values[] = {
     {"OK", 0},
     {"CANCELED", 1},
     {"UNKNOWN", 2},
@@ -31,24 +33,41 @@ static const struct envoy_enum status[] = {
     {"UNAUTHENTICATED", 16},
     {NULL, 0},
 };
-static const struct envoy_enum operation_name[] = {
+static const struct envoy_enum status = {"envoy.config.filter.accesslog.v2.GrpcStatusFilter_Status",
+                                         status_values};
+static const struct envoy_enum_value operation_name_values[] = {
     {"INGRESS", 0},
     {"EGRESS", 1},
     {NULL, 0},
 };
-static const struct envoy_enum codec_type[] = {
+static const struct envoy_enum operation_name = {
+    "envoy.config.filter.network.http_connection_manager.v2.HttpConnectionManager_Tracing_"
+    "OperationName",
+    operation_name_values};
+static const struct envoy_enum_value codec_type_values[] = {
     {"AUTO", 0}, {"HTTP1", 1}, {"HTTP2", 2}, {"HTTP3", 3}, {NULL, 0},
 };
-static const struct envoy_enum server_header_transformation[] = {
+static const struct envoy_enum codec_type = {
+    "envoy.config.filter.network.http_connection_manager.v2.HttpConnectionManager_CodecType",
+    codec_type_values};
+static const struct envoy_enum_value server_header_transformation_values[] = {
     {"OVERWRITE", 0},
     {"APPEND_IF_ABSENT", 1},
     {"PASS_THROUGH", 2},
     {NULL, 0},
 };
-static const struct envoy_enum forward_client_cert_details[] = {
+static const struct envoy_enum server_header_transformation = {
+    "envoy.config.filter.network.http_connection_manager.v2.HttpConnectionManager_"
+    "ServerHeaderTransformation",
+    server_header_transformation_values};
+static const struct envoy_enum_value forward_client_cert_details_values[] = {
     {"SANITIZE", 0},     {"FORWARD_ONLY", 1},        {"APPEND_FORWARD", 2},
     {"SANITIZE_SET", 3}, {"ALWAYS_FORWARD_ONLY", 4}, {NULL, 0},
 };
+static const struct envoy_enum forward_client_cert_details = {
+    "envoy.config.filter.network.http_connection_manager.v2.HttpConnectionManager_"
+    "ForwardClientCertDetails",
+    forward_client_cert_details_values};
 static const struct envoy_message envoy_access_log_filter; /* of itself */
 static const struct envoy_field file_access_log_fields[] = {
     {"path", 1, MESSAGE_STRING},
@@ -61,7 +80,7 @@ const struct envoy_message envoy_file_access_log = {"envoy.config.accesslog.v2.F
                                                     COUNT_OF(file_access_log_fields)};
 
 static const struct envoy_field comparison_filter_fields[] = {
-    {"op", 1, MESSAGE_ENUM, 0, .names = op},
+    {"op", 1, MESSAGE_ENUM, 0, .names = &op},
     {"value", 2, MESSAGE_OF, 0, &envoy_runtime_u_int32},
 };
 static const struct envoy_message envoy_comparison_filter = {
@@ -124,7 +143,7 @@ static const struct envoy_message envoy_response_flag_filter = {
     COUNT_OF(response_flag_filter_fields)};
 
 static const struct envoy_field grpc_status_filter_fields[] = {
-    {"statuses", 1, MESSAGE_ENUM, MESSAGE_MANY, .names = status},
+    {"statuses", 1, MESSAGE_ENUM, MESSAGE_MANY, .names = &status},
     {"exclude", 2, MESSAGE_BOOL},
 };
 static const struct envoy_message envoy_grpc_status_filter = {
@@ -272,7 +291,7 @@ static const struct envoy_message envoy_tracing_http = {
     "envoy.config.trace.v2.Tracing.Http", tracing_http_fields, COUNT_OF(tracing_http_fields)};
 
 static const struct envoy_field http_connection_manager_tracing_fields[] = {
-    {"operation_name", 1, MESSAGE_ENUM, 0, .names = operation_name},
+    {"operation_name", 1, MESSAGE_ENUM, 0, .names = &operation_name},
     {"request_headers_for_tags", 2, MESSAGE_STRING, MESSAGE_MANY},
     {"client_sampling", 3, MESSAGE_OF, 0, &envoy_percent},
     {"random_sampling", 4, MESSAGE_OF, 0, &envoy_percent},
@@ -326,7 +345,7 @@ static const struct envoy_message envoy_request_id_extension = {
     request_id_extension_fields, COUNT_OF(request_id_extension_fields)};
 
 static const struct envoy_field http_connection_manager_fields[] = {
-    {"codec_type", 1, MESSAGE_ENUM, 0, .names = codec_type},
+    {"codec_type", 1, MESSAGE_ENUM, 0, .names = &codec_type},
     {"stat_prefix", 2, MESSAGE_STRING},
     {"rds", 3, MESSAGE_OF, 0, &envoy_rds},
     {"route_config", 4, MESSAGE_OF, 0, &envoy_route_configuration},
@@ -341,7 +360,7 @@ static const struct envoy_field http_connection_manager_fields[] = {
     {"access_log", 13, MESSAGE_OF, MESSAGE_MANY, &envoy_access_log},
     {"use_remote_address", 14, MESSAGE_BOOL, MESSAGE_WRAPPED},
     {"generate_request_id", 15, MESSAGE_BOOL, MESSAGE_WRAPPED},
-    {"forward_client_cert_details", 16, MESSAGE_ENUM, 0, .names = forward_client_cert_details},
+    {"forward_client_cert_details", 16, MESSAGE_ENUM, 0, .names = &forward_client_cert_details},
     {"set_current_client_cert_details", 17, MESSAGE_OF, 0,
      &envoy_http_connection_manager_set_current_client_cert_details},
     {"proxy_100_continue", 18, MESSAGE_BOOL},
@@ -361,7 +380,7 @@ static const struct envoy_field http_connection_manager_fields[] = {
     {"scoped_routes", 31, MESSAGE_OF, 0, &envoy_scoped_routes},
     {"preserve_external_request_id", 32, MESSAGE_BOOL},
     {"merge_slashes", 33, MESSAGE_BOOL},
-    {"server_header_transformation", 34, MESSAGE_ENUM, 0, .names = server_header_transformation},
+    {"server_header_transformation", 34, MESSAGE_ENUM, 0, .names = &server_header_transformation},
     {"common_http_protocol_options", 35, MESSAGE_OF, 0, &envoy_http_protocol_options},
     {"request_id_extension", 36, MESSAGE_OF, 0, &envoy_request_id_extension},
 };

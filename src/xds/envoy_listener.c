@@ -5,23 +5,28 @@
 
 #include "base/mem.h"
 
-static const struct envoy_enum connection_source_type[] = {
+static const struct envoy_enum_value connection_source_type_values[] = {
     {"ANY", 0},
     {"LOCAL", 1},
     {"EXTERNAL", 2},
     {NULL, 0},
 };
-static const struct envoy_enum drain_type[] = {
+static const struct envoy_enum connection_source_type = {
+    "envoy.api.v2.listener.FilterChainMatch_ConnectionSourceType", connection_source_type_values};
+static const struct envoy_enum_value drain_type_values[] = {
     {"DEFAULT", 0},
     {"MODIFY_ONLY", 1},
     {NULL, 0},
 };
-static const struct envoy_enum traffic_direction[] = {
+static const struct envoy_enum drain_type = {"envoy.api.v2.Listener_DrainType", drain_type_values};
+static const struct envoy_enum_value traffic_direction_values[] = {
     {"UNSPECIFIED", 0},
     {"INBOUND", 1},
     {"OUTBOUND", 2},
     {NULL, 0},
 };
+static const struct envoy_enum traffic_direction = {"envoy.api.v2.core.TrafficDirection",
+                                                    traffic_direction_values};
 static const struct envoy_message envoy_listener_filter_chain_match_predicate; /* of itself */
 static const struct envoy_field filter_chain_match_fields[] = {
     {"prefix_ranges", 3, MESSAGE_OF, MESSAGE_MANY, &envoy_cidr_range},
@@ -33,7 +38,7 @@ static const struct envoy_field filter_chain_match_fields[] = {
     {"transport_protocol", 9, MESSAGE_STRING},
     {"application_protocols", 10, MESSAGE_STRING, MESSAGE_MANY},
     {"server_names", 11, MESSAGE_STRING, MESSAGE_MANY},
-    {"source_type", 12, MESSAGE_ENUM, 0, .names = connection_source_type},
+    {"source_type", 12, MESSAGE_ENUM, 0, .names = &connection_source_type},
 };
 static const struct envoy_message envoy_filter_chain_match = {
     "envoy.api.v2.listener.FilterChainMatch", filter_chain_match_fields,
@@ -129,14 +134,14 @@ static const struct envoy_field listener_fields[] = {
     {"per_connection_buffer_limit_bytes", 5, MESSAGE_UINT, MESSAGE_WRAPPED},
     {"metadata", 6, MESSAGE_OF, 0, &envoy_metadata},
     {"deprecated_v1", 7, MESSAGE_OF, 0, &envoy_listener_deprecated_v1},
-    {"drain_type", 8, MESSAGE_ENUM, 0, .names = drain_type},
+    {"drain_type", 8, MESSAGE_ENUM, 0, .names = &drain_type},
     {"listener_filters", 9, MESSAGE_OF, MESSAGE_MANY, &envoy_listener_listener_filter},
     {"transparent", 10, MESSAGE_BOOL, MESSAGE_WRAPPED},
     {"freebind", 11, MESSAGE_BOOL, MESSAGE_WRAPPED},
     {"tcp_fast_open_queue_length", 12, MESSAGE_UINT, MESSAGE_WRAPPED},
     {"socket_options", 13, MESSAGE_OF, MESSAGE_MANY, &envoy_socket_option},
     {"listener_filters_timeout", 15, MESSAGE_DURATION},
-    {"traffic_direction", 16, MESSAGE_ENUM, 0, .names = traffic_direction},
+    {"traffic_direction", 16, MESSAGE_ENUM, 0, .names = &traffic_direction},
     {"continue_on_listener_filters_timeout", 17, MESSAGE_BOOL},
     {"udp_listener_config", 18, MESSAGE_OF, 0, &envoy_udp_listener_config},
     {"api_listener", 19, MESSAGE_OF, 0, &envoy_api_listener},

@@ -5,26 +5,35 @@
 
 #include "base/mem.h"
 
-static const struct envoy_enum cluster_not_found_response_code[] = {
+static const struct envoy_enum_value cluster_not_found_response_code_values[] = {
     {"SERVICE_UNAVAILABLE", 0},
     {"NOT_FOUND", 1},
     {NULL, 0},
 };
-static const struct envoy_enum routing_priority[] = {
+static const struct envoy_enum cluster_not_found_response_code = {
+    "envoy.api.v2.route.RouteAction_ClusterNotFoundResponseCode",
+    cluster_not_found_response_code_values};
+static const struct envoy_enum_value routing_priority_values[] = {
     {"DEFAULT", 0},
     {"HIGH", 1},
     {NULL, 0},
 };
-static const struct envoy_enum internal_redirect_action[] = {
+static const struct envoy_enum routing_priority = {"envoy.api.v2.core.RoutingPriority",
+                                                   routing_priority_values};
+static const struct envoy_enum_value internal_redirect_action_values[] = {
     {"PASS_THROUGH_INTERNAL_REDIRECT", 0},
     {"HANDLE_INTERNAL_REDIRECT", 1},
     {NULL, 0},
 };
-static const struct envoy_enum redirect_response_code[] = {
+static const struct envoy_enum internal_redirect_action = {
+    "envoy.api.v2.route.RouteAction_InternalRedirectAction", internal_redirect_action_values};
+static const struct envoy_enum_value redirect_response_code_values[] = {
     {"MOVED_PERMANENTLY", 0},  {"FOUND", 1}, {"SEE_OTHER", 2}, {"TEMPORARY_REDIRECT", 3},
     {"PERMANENT_REDIRECT", 4}, {NULL, 0},
 };
-static const struct envoy_enum request_method[] = {
+static const struct envoy_enum redirect_response_code = {
+    "envoy.api.v2.route.RedirectAction_RedirectResponseCode", redirect_response_code_values};
+static const struct envoy_enum_value request_method_values[] = {
     {"METHOD_UNSPECIFIED", 0},
     {"GET", 1},
     {"HEAD", 2},
@@ -37,12 +46,16 @@ static const struct envoy_enum request_method[] = {
     {"PATCH", 9},
     {NULL, 0},
 };
-static const struct envoy_enum tls_requirement_type[] = {
+static const struct envoy_enum request_method = {"envoy.api.v2.core.RequestMethod",
+                                                 request_method_values};
+static const struct envoy_enum_value tls_requirement_type_values[] = {
     {"NONE", 0},
     {"EXTERNAL_ONLY", 1},
     {"ALL", 2},
     {NULL, 0},
 };
+static const struct envoy_enum tls_requirement_type = {
+    "envoy.api.v2.route.VirtualHost_TlsRequirementType", tls_requirement_type_values};
 static const struct envoy_field header_matcher_fields[] = {
     {"name", 1, MESSAGE_STRING},
     {"exact_match", 4, MESSAGE_STRING, MESSAGE_ONE_OF},
@@ -316,17 +329,17 @@ static const struct envoy_field route_action_fields[] = {
     {"timeout", 8, MESSAGE_DURATION},
     {"retry_policy", 9, MESSAGE_OF, 0, &envoy_retry_policy},
     {"request_mirror_policy", 10, MESSAGE_OF, 0, &envoy_route_action_request_mirror_policy},
-    {"priority", 11, MESSAGE_ENUM, 0, .names = routing_priority},
+    {"priority", 11, MESSAGE_ENUM, 0, .names = &routing_priority},
     {"rate_limits", 13, MESSAGE_OF, MESSAGE_MANY, &envoy_rate_limit},
     {"include_vh_rate_limits", 14, MESSAGE_BOOL, MESSAGE_WRAPPED},
     {"hash_policy", 15, MESSAGE_OF, MESSAGE_MANY, &envoy_route_action_hash_policy},
     {"cors", 17, MESSAGE_OF, 0, &envoy_cors_policy},
     {"cluster_not_found_response_code", 20, MESSAGE_ENUM, 0,
-     .names = cluster_not_found_response_code},
+     .names = &cluster_not_found_response_code},
     {"max_grpc_timeout", 23, MESSAGE_DURATION},
     {"idle_timeout", 24, MESSAGE_DURATION},
     {"upgrade_configs", 25, MESSAGE_OF, MESSAGE_MANY, &envoy_route_action_upgrade_config},
-    {"internal_redirect_action", 26, MESSAGE_ENUM, 0, .names = internal_redirect_action},
+    {"internal_redirect_action", 26, MESSAGE_ENUM, 0, .names = &internal_redirect_action},
     {"hedge_policy", 27, MESSAGE_OF, 0, &envoy_hedge_policy},
     {"grpc_timeout_offset", 28, MESSAGE_DURATION},
     {"auto_host_rewrite_header", 29, MESSAGE_STRING, MESSAGE_ONE_OF},
@@ -342,7 +355,7 @@ static const struct envoy_message envoy_route_action = {
 static const struct envoy_field redirect_action_fields[] = {
     {"host_redirect", 1, MESSAGE_STRING},
     {"path_redirect", 2, MESSAGE_STRING, MESSAGE_ONE_OF},
-    {"response_code", 3, MESSAGE_ENUM, 0, .names = redirect_response_code},
+    {"response_code", 3, MESSAGE_ENUM, 0, .names = &redirect_response_code},
     {"https_redirect", 4, MESSAGE_BOOL, MESSAGE_ONE_OF},
     {"prefix_rewrite", 5, MESSAGE_STRING, MESSAGE_ONE_OF},
     {"strip_query", 6, MESSAGE_BOOL},
@@ -406,7 +419,7 @@ static const struct envoy_message envoy_route = {"envoy.api.v2.route.Route", rou
 static const struct envoy_field virtual_cluster_fields[] = {
     {"pattern", 1, MESSAGE_STRING},
     {"name", 2, MESSAGE_STRING},
-    {"method", 3, MESSAGE_ENUM, 0, .names = request_method},
+    {"method", 3, MESSAGE_ENUM, 0, .names = &request_method},
     {"headers", 4, MESSAGE_OF, MESSAGE_MANY, &envoy_header_matcher},
 };
 static const struct envoy_message envoy_virtual_cluster = {
@@ -416,7 +429,7 @@ static const struct envoy_field virtual_host_fields[] = {
     {"name", 1, MESSAGE_STRING},
     {"domains", 2, MESSAGE_STRING, MESSAGE_MANY},
     {"routes", 3, MESSAGE_OF, MESSAGE_MANY, &envoy_route},
-    {"require_tls", 4, MESSAGE_ENUM, 0, .names = tls_requirement_type},
+    {"require_tls", 4, MESSAGE_ENUM, 0, .names = &tls_requirement_type},
     {"virtual_clusters", 5, MESSAGE_OF, MESSAGE_MANY, &envoy_virtual_cluster},
     {"rate_limits", 6, MESSAGE_OF, MESSAGE_MANY, &envoy_rate_limit},
     {"request_headers_to_add", 7, MESSAGE_OF, MESSAGE_MANY, &envoy_header_value_option},

@@ -5,20 +5,27 @@
 
 #include "base/mem.h"
 
-static const struct envoy_enum trust_chain_verification[] = {
+static const struct envoy_enum_value trust_chain_verification_values[] = {
     {"VERIFY_TRUST_CHAIN", 0},
     {"ACCEPT_UNTRUSTED", 1},
     {NULL, 0},
 };
-static const struct envoy_enum tls_protocol[] = {
+static const struct envoy_enum trust_chain_verification = {
+    "envoy.api.v2.auth.CertificateValidationContext_TrustChainVerification",
+    trust_chain_verification_values};
+static const struct envoy_enum_value tls_protocol_values[] = {
     {"TLS_AUTO", 0}, {"TLSv1_0", 1}, {"TLSv1_1", 2}, {"TLSv1_2", 3}, {"TLSv1_3", 4}, {NULL, 0},
 };
-static const struct envoy_enum denominator_type[] = {
+static const struct envoy_enum tls_protocol = {"envoy.api.v2.auth.TlsParameters_TlsProtocol",
+                                               tls_protocol_values};
+static const struct envoy_enum_value denominator_type_values[] = {
     {"HUNDRED", 0},
     {"TEN_THOUSAND", 1},
     {"MILLION", 2},
     {NULL, 0},
 };
+static const struct envoy_enum denominator_type = {"envoy.type.FractionalPercent_DenominatorType",
+                                                   denominator_type_values};
 static const struct envoy_field regex_matcher_google_re2_fields[] = {
     {"max_program_size", 1, MESSAGE_UINT, MESSAGE_WRAPPED},
 };
@@ -54,15 +61,15 @@ static const struct envoy_field certificate_validation_context_fields[] = {
     {"crl", 7, MESSAGE_OF, 0, &envoy_data_source},
     {"allow_expired_certificate", 8, MESSAGE_BOOL},
     {"match_subject_alt_names", 9, MESSAGE_OF, MESSAGE_MANY, &envoy_string_matcher},
-    {"trust_chain_verification", 10, MESSAGE_ENUM, 0, .names = trust_chain_verification},
+    {"trust_chain_verification", 10, MESSAGE_ENUM, 0, .names = &trust_chain_verification},
 };
 static const struct envoy_message envoy_certificate_validation_context = {
     "envoy.api.v2.auth.CertificateValidationContext", certificate_validation_context_fields,
     COUNT_OF(certificate_validation_context_fields)};
 
 static const struct envoy_field tls_parameters_fields[] = {
-    {"tls_minimum_protocol_version", 1, MESSAGE_ENUM, 0, .names = tls_protocol},
-    {"tls_maximum_protocol_version", 2, MESSAGE_ENUM, 0, .names = tls_protocol},
+    {"tls_minimum_protocol_version", 1, MESSAGE_ENUM, 0, .names = &tls_protocol},
+    {"tls_maximum_protocol_version", 2, MESSAGE_ENUM, 0, .names = &tls_protocol},
     {"cipher_suites", 3, MESSAGE_STRING, MESSAGE_MANY},
     {"ecdh_curves", 4, MESSAGE_STRING, MESSAGE_MANY},
 };
@@ -153,7 +160,7 @@ const struct envoy_message envoy_upstream_tls_context = {"envoy.api.v2.auth.Upst
 
 static const struct envoy_field fractional_percent_fields[] = {
     {"numerator", 1, MESSAGE_UINT},
-    {"denominator", 2, MESSAGE_ENUM, 0, .names = denominator_type},
+    {"denominator", 2, MESSAGE_ENUM, 0, .names = &denominator_type},
 };
 const struct envoy_message envoy_fractional_percent = {
     "envoy.type.FractionalPercent", fractional_percent_fields, COUNT_OF(fractional_percent_fields)};

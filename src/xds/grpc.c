@@ -21,29 +21,15 @@
 
 #define FRAME_MAX 16384u
 #define STREAMS_MAX 2048u
-#define FIELD_MAX ((size_t)8192)       /* of those that are kept */
-#define GREETING_TIME (120 * SECOND)   /* from the connection to its first frame */
-#define HEAD_TIME (60 * SECOND)        /* from the first byte of a head to its end */
-#define SEND_AT_ONCE ((size_t)262144)  /* frames that wait for the system */
-#define BACKLOG_MAX ((size_t)16 << 20) /* messages of ours that wait on a connection */
-#define INPUT_MAX ((size_t)64 << 20)   /* of a loop, see grpc_loop.input */
-#define QUEUE_MAX ((size_t)10000)      /* frames, of one who makes us answer but reads nothing */
-#define IDLE_BURST 1000                /* frames that ask for nothing, at once */
-#define IDLE_RATE 100                  /* and for each second */
-#define PREFIX 5                       /* compressed or not, length */
+#define FIELD_MAX ((size_t)8192)      /* of those that are kept */
+#define GREETING_TIME (120 * SECOND)  /* from the connection to its first frame */
+#define HEAD_TIME (60 * SECOND)       /* from the first byte of a head to its end */
+#define SEND_AT_ONCE ((size_t)262144) /* frames that wait for the system */
+#define INPUT_MAX ((size_t)64 << 20)  /* of a loop, see grpc_loop.input */
+#define QUEUE_MAX ((size_t)10000)     /* frames, of one who makes us answer but reads nothing */
+#define IDLE_BURST 1000               /* frames that ask for nothing, at once */
+#define IDLE_RATE 100                 /* and for each second */
 #define TLS_HANDSHAKE_RECORD 0x16
-
-struct grpc_connection {
-    struct stream stream;
-    struct grpc_loop *home;
-    nghttp2_session *session; /* NULL until the handshake is over */
-    struct grpc_call *first;
-    struct grpc_call *touched, *touched_last;
-    size_t backlog; /* of `out` of all calls */
-    size_t held;
-    int64_t idle_left, idle_filled; /* a bucket of frames, and when it was */
-    bool secure, working, greeted, head_open;
-};
 
 static void work(struct grpc_connection *h);
 
@@ -62,8 +48,7 @@ static void touch(struct grpc_call *c) {
     h->touched_last = c;
 }
 
-/* The same from outside of work(), which then follows. */
-static void poke(struct grpc_call *c) {
+void grpc_call_poke(struct grpc_call *c) {
     touch(c);
     work(c->connection);
 }
@@ -81,18 +66,6 @@ static void call_new(struct grpc_connection *h, int32_t id) {
     nghttp2_session_set_stream_user_data(h->session, id, c);
 }
 
-/* Whole messages go at once; what is counted is what has to wait for its rest. */
-static void set_input(struct grpc_call *c, size_t taken) {
-    size_t left = c->in.len - taken;
-    c->connection->home->input -= taken;
-    if (left == 0) {
-        buf_free(&c->in);
-    } else if (taken > 0) {
-        memmove(c->in.data, c->in.data + taken, left);
-        c->in.len = left;
-    }
-}
-
 static void drop_output(struct grpc_call *c) {
     c->connection->backlog -= c->out.len;
     buf_free(&c->out);
@@ -103,7 +76,7 @@ static void call_free(struct grpc_call *c) {
     struct grpc_connection *h = c->connection;
     if (c->begun)
         c->method->closed(c);
-    set_input(c, c->in.len);
+    grpc_call_set_input(c, c->in.len);
     drop_output(c);
     h->held -= c->held;
     if (c->previous != NULL)
@@ -120,70 +93,10 @@ static void call_free(struct grpc_call *c) {
     mem_free(c);
 }
 
-static void reset(struct grpc_call *c, uint32_t code) {
+void grpc_call_reset(struct grpc_call *c, uint32_t code) {
     c->refused = c->ended = true;
     if (!c->closed)
         nghttp2_submit_rst_stream(c->connection->session, NGHTTP2_FLAG_NONE, c->id, code);
-}
-
-/* ---- what methods do ---- */
-
-bool grpc_may_send(struct grpc_call *c) {
-    struct grpc_connection *h = c->connection;
-    if (c->ended || c->closed || c->out.len > 0)
-        return false;
-    bool full = h->backlog > BACKLOG_MAX;
-    if (full != c->held) {
-        c->held = full;
-        h->held += full ? 1 : (size_t)-1;
-    }
-    return !full;
-}
-
-void grpc_send(struct grpc_call *c, struct buf *message) {
-    ASSERT(c->out.len == 0 && message->len <= UINT32_MAX);
-    char prefix[PREFIX] = {0};
-    be32_put(prefix + 1, (uint32_t)message->len);
-    buf_reserve(message, PREFIX);
-    memmove(message->data + PREFIX, message->data, message->len);
-    memcpy(message->data, prefix, PREFIX);
-    message->len += PREFIX;
-    c->out = *message;
-    *message = BUF_INIT;
-    c->connection->backlog += c->out.len;
-    c->was_sent = true;
-    poke(c);
-}
-
-/* Percent-encoded, as a header must be. */
-static void add_escaped(struct buf *out, struct str text) {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char byte = (unsigned char)text.data[i];
-        if (byte >= ' ' && byte <= '~' && byte != '%')
-            buf_add_char(out, (char)byte);
-        else
-            buf_add_format(out, "%%%02X", byte);
-    }
-}
-
-void grpc_end(struct grpc_call *c, enum grpc_status status, struct str text) {
-    if (c->ended)
-        return;
-    c->ended = true;
-    c->status = status;
-    add_escaped(&c->status_text, text);
-    poke(c);
-}
-
-static void end_format(struct grpc_call *c, enum grpc_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static void end_format(struct grpc_call *c, enum grpc_status status, const char *format, ...) {
-    struct arena arena = ARENA_INIT;
-    va_list args;
-    va_start(args, format);
-    grpc_end(c, status, str_vformat(&arena, format, args));
-    va_end(args);
-    arena_free(&arena);
 }
 
 /* ---- what nghttp2 has read ---- */
@@ -251,7 +164,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     if (c == NULL || c->ended)
         return 0;
     if (h->home->input + len > INPUT_MAX) {
-        reset(c, NGHTTP2_ENHANCE_YOUR_CALM);
+        grpc_call_reset(c, NGHTTP2_ENHANCE_YOUR_CALM);
         return 0;
     }
     h->home->input += len;
@@ -373,85 +286,7 @@ static void answer(struct grpc_call *c) {
         count += trailers(c, fields + 2, digits);
     int code = nghttp2_submit_response(session, c->id, fields, count, only_trailers ? NULL : &body);
     if (code != 0)
-        reset(c, NGHTTP2_INTERNAL_ERROR);
-}
-
-/* ---- messages ---- */
-
-/* Which method is meant; ends the call when there is none. */
-static void begin(struct grpc_call *c) {
-    const struct grpc_method *const *all = c->connection->home->grpc->o.methods;
-    struct str path = buf_str(&c->path), type = buf_str(&c->content_type);
-    bool known = false;
-    if (!str_has_prefix(type, STR("application/grpc"))) {
-        reset(c, NGHTTP2_INTERNAL_ERROR); /* as the peer */
-        return;
-    }
-    struct str name = str_sub(path, 1, SIZE_MAX), service = str_cut(&name, '/');
-    if (path.len == 0 || path.data[0] != '/' || name.data == NULL) {
-        end_format(c, GRPC_RESOURCE_EXHAUSTED, "malformed method name: \"" STR_FMT "\"",
-                   STR_ARG(path));
-        return;
-    }
-    for (size_t i = 0; all[i] != NULL; i++) {
-        if (!str_is(service, all[i]->service))
-            continue;
-        known = true;
-        if (str_is(name, all[i]->name))
-            c->method = all[i];
-    }
-    if (c->method != NULL) {
-        c->begun = true;
-        c->method->begin(c);
-    } else if (known) {
-        end_format(c, GRPC_UNIMPLEMENTED, "unknown method " STR_FMT " for service " STR_FMT,
-                   STR_ARG(name), STR_ARG(service));
-    } else {
-        end_format(c, GRPC_UNIMPLEMENTED, "unknown service " STR_FMT, STR_ARG(service));
-    }
-}
-
-/* True: the message at the front is whole, or the call has ended for what it is. */
-static bool front_is_judged(struct grpc_call *c, struct str *message) {
-    *message = STR_NONE;
-    if (c->in.len < PREFIX)
-        return false;
-    size_t len = be32_get(c->in.data + 1);
-    if (c->in.data[0] != 0 && (c->encoding.len == 0 || str_is(buf_str(&c->encoding), "identity")))
-        grpc_end(c, GRPC_INTERNAL,
-                 STR("grpc: compressed flag set with identity or empty encoding"));
-    else if (c->in.data[0] != 0)
-        end_format(c, GRPC_UNIMPLEMENTED,
-                   "grpc: Decompressor is not installed for grpc-encoding \"" STR_FMT "\"",
-                   STR_ARG(buf_str(&c->encoding)));
-    else if (len > GRPC_MESSAGE_MAX)
-        end_format(c, GRPC_RESOURCE_EXHAUSTED,
-                   "grpc: received message larger than max (%zu vs. %zu)", len, GRPC_MESSAGE_MAX);
-    else if (c->in.len - PREFIX < len)
-        return false;
-    else
-        *message = len > 0 ? str_of(c->in.data + PREFIX, len) : STR("");
-    return true;
-}
-
-static void deliver(struct grpc_call *c) {
-    struct str message;
-    size_t taken = 0;
-    struct buf all = c->in; /* the view moves over it */
-    while (!c->ended && front_is_judged(c, &message)) {
-        if (message.data == NULL)
-            break;
-        c->method->message(c, message);
-        taken += PREFIX + message.len;
-        c->in.data += PREFIX + message.len;
-        c->in.len -= PREFIX + message.len;
-    }
-    c->in = all;
-    set_input(c, c->ended ? c->in.len : taken);
-    if (c->client_ended && !c->ended && !c->told_half_closed) {
-        c->told_half_closed = true;
-        c->method->half_closed(c);
-    }
+        grpc_call_reset(c, NGHTTP2_INTERNAL_ERROR);
 }
 
 /* ---- work ---- */
@@ -459,19 +294,12 @@ static void deliver(struct grpc_call *c) {
 static void serve(struct grpc_call *c) {
     if (c->closed)
         return;
-    if (c->head_whole && !c->begun && !c->ended)
-        begin(c);
-    if (c->begun && !c->ended)
-        deliver(c);
-    if (c->begun && c->out.len == 0 && !c->ended && (c->was_sent || c->held)) {
-        c->was_sent = false;
-        c->method->writable(c);
-    }
+    grpc_call_serve(c);
     answer(c);
 }
 
 static void let_send(struct grpc_connection *h) {
-    if (h->held == 0 || h->backlog > BACKLOG_MAX)
+    if (h->held == 0 || h->backlog > GRPC_BACKLOG_MAX)
         return;
     for (struct grpc_call *c = h->first; c != NULL; c = c->next)
         if (c->held)

@@ -5,21 +5,28 @@
 #include "codec/json.h"
 #include "xds/room.h"
 
-/* Comments of the .json extension proper are not JSON here either. */
+/* Whether the "@type" that is given, if any is, is the message's. */
+static bool is_of_type(struct xds_maker *m, const struct value *tree,
+                       const struct envoy_message *message) {
+    const struct value *type = value_get(tree, "@type");
+    if (type == NULL || type->kind != VALUE_STRING)
+        return true;
+    struct str name = type->string;
+    for (struct str rest = name; rest.data != NULL;)
+        name = str_cut(&rest, '/');
+    if (message_named(name) == NULL)
+        return error_set(m->error, ERROR_INTERNAL, "unknown message type \"" STR_FMT "\"",
+                         STR_ARG(name));
+    return message_named(name) == message ||
+           error_set(m->error, ERROR_INTERNAL, "invalid type URL " STR_FMT, STR_ARG(type->string));
+}
+
 bool xds_hatch(struct xds_maker *m, struct str json, const struct envoy_message *message,
                struct value *out) {
     struct buf bytes = BUF_INIT;
     if (!json_parse_whole(str_copy(m->arena, json), out, m->arena, m->error))
         return false;
-    const struct value *type = value_get(out, "@type");
-    bool ok = true;
-    if (type != NULL && type->kind == VALUE_STRING) {
-        ptrdiff_t name = (ptrdiff_t)type->string.len - (ptrdiff_t)strlen(message->name);
-        ok = name >= 0 && str_is(str_sub(type->string, (size_t)name, SIZE_MAX), message->name);
-        if (!ok)
-            error_set(m->error, ERROR_INTERNAL, "invalid type URL " STR_FMT, STR_ARG(type->string));
-    }
-    ok = ok && message_encode(&bytes, message, out, m->error);
+    bool ok = is_of_type(m, out, message) && message_encode(&bytes, message, out, m->error);
     buf_free(&bytes);
     return ok;
 }

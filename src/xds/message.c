@@ -23,6 +23,26 @@ static bool wrong(const struct writer *w, const char *what) {
     return error_set(w->e, ERROR_INTERNAL, "%s.%s: %s", w->message->name, w->field->name, what);
 }
 
+/* As the peer's language says that JSON is of another kind. */
+static bool wrong_kind(const struct writer *w, const struct value *v, const char *wanted) {
+    static const char *const kinds[] = {
+        [VALUE_NULL] = "null",   [VALUE_BOOL] = "bool",    [VALUE_INT] = "number",
+        [VALUE_UINT] = "number", [VALUE_FLOAT] = "number", [VALUE_STRING] = "string",
+        [VALUE_LIST] = "array",  [VALUE_MAP] = "object",
+    };
+    return error_set(w->e, ERROR_INTERNAL, "json: cannot unmarshal %s into Go value of type %s",
+                     kinds[v->kind], wanted);
+}
+
+#define GO_MAP "map[string]*json.RawMessage"
+
+static bool wrong_enum(const struct writer *w, const struct envoy_field *f, const struct value *v) {
+    if (v->kind != VALUE_STRING)
+        return wrong_kind(w, v, "int32");
+    return error_set(w->e, ERROR_INTERNAL, "unknown value \"" STR_FMT "\" for enum %s",
+                     STR_ARG(v->string), f->names->name);
+}
+
 /* ---- names ---- */
 
 /* "socket_address" is also "socketAddress". */
@@ -113,7 +133,7 @@ static bool real(const struct value *v, double *out) {
 static bool enum_number(const struct envoy_field *f, const struct value *v, int64_t *out) {
     if (v->kind != VALUE_STRING)
         return whole(v, out);
-    for (const struct envoy_enum *n = f->names; n->name != NULL; n++) {
+    for (const struct envoy_enum_value *n = f->names->values; n->name != NULL; n++) {
         if (str_is(v->string, n->name)) {
             *out = n->number;
             return true;
@@ -128,7 +148,7 @@ static bool add_real(struct writer *w, const struct envoy_field *f, const struct
                      unsigned number, bool always) {
     double d;
     if (!real(v, &d))
-        return wrong(w, "not a number");
+        return wrong_kind(w, v, f->kind == MESSAGE_DOUBLE ? "float64" : "float32");
     if (d == 0 && !always)
         return true;
     if (f->kind == MESSAGE_DOUBLE)
@@ -143,7 +163,7 @@ static bool add_text(struct writer *w, const struct envoy_field *f, const struct
     struct arena arena = ARENA_INIT;
     struct str bytes;
     if (v->kind != VALUE_STRING)
-        return wrong(w, "not a string");
+        return wrong_kind(w, v, "string");
     struct error e = ERROR_IN(&arena);
     bytes = v->string;
     bool ok = f->kind != MESSAGE_BYTES || base64_decode(v->string, &bytes, &arena, &e);
@@ -164,7 +184,7 @@ static bool add_scalar(struct writer *w, const struct envoy_field *f, const stru
         return add_text(w, f, v, number, always);
     case MESSAGE_BOOL:
         if (v->kind != VALUE_BOOL)
-            return wrong(w, "not a boolean");
+            return wrong_kind(w, v, "bool");
         if (v->boolean || always)
             pb_add_number(w->out, number, v->boolean);
         return true;
@@ -175,8 +195,10 @@ static bool add_scalar(struct writer *w, const struct envoy_field *f, const stru
         break;
     }
     ok = f->kind == MESSAGE_ENUM ? enum_number(f, v, &n) : whole(v, &n);
+    if (!ok && f->kind == MESSAGE_ENUM)
+        return wrong_enum(w, f, v);
     if (!ok || (f->kind == MESSAGE_UINT && n < 0))
-        return wrong(w, f->kind == MESSAGE_ENUM ? "unknown value" : "not a whole number it may be");
+        return wrong_kind(w, v, f->kind == MESSAGE_UINT ? "uint32" : "int32");
     if (n != 0 || always)
         pb_add_number(w->out, number, (uint64_t)n);
     return true;
@@ -184,31 +206,17 @@ static bool add_scalar(struct writer *w, const struct envoy_field *f, const stru
 
 /* ---- what is known everywhere ---- */
 
-/* "1.5s" */
+/* "1.5s": as the peer's language writes durations. */
 static bool add_duration(struct writer *w, const struct value *v) {
-    struct str text = v->kind == VALUE_STRING ? v->string : STR_NONE, seconds, fraction;
-    bool negative = text.len > 0 && text.data[0] == '-';
-    int64_t whole_part = 0, nanoseconds = 0;
-    if (text.len < 2 || text.data[text.len - 1] != 's')
-        return wrong(w, "not a duration");
-    fraction = str_sub(text, negative, text.len - 1 - negative);
-    seconds = str_cut(&fraction, '.');
-    uint64_t n = 0;
-    if (!str_to_u64(seconds, &n) || n > 315576000000)
-        return wrong(w, "not a duration");
-    whole_part = (int64_t)n;
-    if (fraction.data != NULL) {
-        uint64_t part;
-        if (fraction.len > 9 || !str_to_u64(fraction, &part))
-            return wrong(w, "not a duration");
-        for (size_t i = fraction.len; i < 9; i++)
-            part *= 10;
-        nanoseconds = (int64_t)part;
-    }
-    if (whole_part != 0)
-        pb_add_number(w->out, 1, (uint64_t)(negative ? -whole_part : whole_part));
-    if (nanoseconds != 0)
-        pb_add_number(w->out, 2, (uint64_t)(negative ? -nanoseconds : nanoseconds));
+    int64_t ns;
+    if (v->kind != VALUE_STRING)
+        return wrong_kind(w, v, "string");
+    if (!duration_parse(v->string, &ns, w->e))
+        return error_prefix(w->e, "bad Duration: ");
+    if (ns / SECOND != 0)
+        pb_add_number(w->out, 1, (uint64_t)(ns / SECOND));
+    if (ns % SECOND != 0)
+        pb_add_number(w->out, 2, (uint64_t)(ns % SECOND));
     return true;
 }
 
@@ -256,7 +264,7 @@ static bool add_value(struct writer *w, const struct value *v) {
 
 static bool add_struct(struct writer *w, const struct value *v) {
     if (v->kind != VALUE_MAP)
-        return wrong(w, "not an object");
+        return wrong_kind(w, v, GO_MAP);
     for (size_t i = 0; i < v->map.len; i++) {
         const struct value_pair *pair = &v->map.pairs[i];
         if (value_find(v, pair->key) != &pair->value)
@@ -333,7 +341,7 @@ static bool add_packed(struct writer *w, const struct envoy_field *f, const stru
         int64_t n;
         const struct value *item = &v->list.items[i];
         if (f->kind == MESSAGE_ENUM ? !enum_number(f, item, &n) : !whole(item, &n))
-            return wrong(w, "not a number that it may be");
+            return f->kind == MESSAGE_ENUM ? wrong_enum(w, f, item) : wrong_kind(w, item, "uint32");
         pb_add_varint(w->out, (uint64_t)n);
     }
     pb_close(w->out, opened);
@@ -342,7 +350,7 @@ static bool add_packed(struct writer *w, const struct envoy_field *f, const stru
 
 static bool add_list(struct writer *w, const struct envoy_field *f, const struct value *v) {
     if (v->kind != VALUE_LIST)
-        return wrong(w, "not a list");
+        return wrong_kind(w, v, "[]json.RawMessage");
     if (v->list.len > 0 &&
         (f->kind == MESSAGE_UINT || f->kind == MESSAGE_INT || f->kind == MESSAGE_ENUM))
         return add_packed(w, f, v);
@@ -354,7 +362,7 @@ static bool add_list(struct writer *w, const struct envoy_field *f, const struct
 
 static bool add_map(struct writer *w, const struct envoy_field *f, const struct value *v) {
     if (v->kind != VALUE_MAP)
-        return wrong(w, "not an object");
+        return wrong_kind(w, v, GO_MAP);
     for (size_t i = 0; i < v->map.len; i++) {
         size_t entry = pb_open(w->out, f->number);
         pb_add_bytes(w->out, 1, v->map.pairs[i].key);
@@ -365,16 +373,29 @@ static bool add_map(struct writer *w, const struct envoy_field *f, const struct 
     return true;
 }
 
+/* "envoy_api_v2.Cluster_EdsClusterConfig": what the peer's language calls it. */
+static struct str go_name(const struct envoy_message *m, char *out, size_t size) {
+    bool in_package = true;
+    size_t len = 0;
+    for (const char *p = m->name; *p != '\0' && len < size; p++) {
+        bool ends = *p == '.' && in_package && p[1] >= 'A' && p[1] <= 'Z';
+        out[len++] = *p == '.' && !ends ? '_' : *p;
+        in_package = in_package && !ends;
+    }
+    return str_of(out, len);
+}
+
 /* Nothing is in the tree that the table does not name. */
 static bool all_known(struct writer *w, const struct envoy_message *m, const struct value *tree) {
+    char name[128];
     for (size_t i = 0; i < tree->map.len; i++) {
         struct str key = tree->map.pairs[i].key;
         bool known = str_is(key, "@type");
         for (size_t j = 0; !known && j < m->count; j++)
             known = name_is(m->fields[j].name, key);
         if (!known)
-            return error_set(w->e, ERROR_INTERNAL, "unknown field \"" STR_FMT "\" in %s",
-                             STR_ARG(key), m->name);
+            return error_set(w->e, ERROR_INTERNAL, "unknown field \"" STR_FMT "\" in " STR_FMT,
+                             STR_ARG(key), STR_ARG(go_name(m, name, sizeof name)));
     }
     return true;
 }
@@ -382,7 +403,7 @@ static bool all_known(struct writer *w, const struct envoy_message *m, const str
 static bool encode(struct writer *w, const struct envoy_message *m, const struct value *tree) {
     struct writer outer = *w;
     if (tree->kind != VALUE_MAP)
-        return error_set(w->e, ERROR_INTERNAL, "%s: not an object", m->name);
+        return wrong_kind(w, tree, GO_MAP);
     if (!all_known(w, m, tree))
         return false;
     w->message = m;

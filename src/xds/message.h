@@ -39,9 +39,13 @@ enum message_flag {
     MESSAGE_ONE_OF = 1 << 3,  /* sent also when it is 0 or "" */
 };
 
-struct envoy_enum {
-    const char *name; /* NULL ends it */
+struct envoy_enum_value {
+    const char *name; /* NULL ends them */
     int32_t number;
+};
+struct envoy_enum {
+    const char *name; /* "envoy.api.v2.Cluster_DiscoveryType" */
+    const struct envoy_enum_value *values;
 };
 
 struct envoy_message;
@@ -59,8 +63,8 @@ struct envoy_message {
     size_t count;
 };
 
-/* Appends the message, fields by number. False: the tree is none, with a text that names the field:
- * "unknown field \"x\" in envoy.api.v2.Cluster". What was appended is then no message. */
+/* Appends the message, fields by number. False: the tree is none, with the peer's text: "unknown
+ * field \"x\" in envoy_api_v2.Cluster". What was appended is then no message. */
 bool message_encode(struct buf *out, const struct envoy_message *m, const struct value *tree,
                     struct error *e);
 /* A field of a tree by the name of the .proto, under whichever of its two names it is there. */

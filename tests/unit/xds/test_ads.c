@@ -312,7 +312,7 @@ static void a_hatch_that_is_none_ends_it(void **state) {
     ads_snapshot(&t.ads, s);
     ask(&t, (struct asked){"p", "Cluster"});
     expect_right(&t);
-    expect_end(&t, GRPC_UNKNOWN, "unknown field \"bogus\" in envoy.api.v2.Cluster");
+    expect_end(&t, GRPC_UNKNOWN, "unknown field \"bogus\" in envoy_api_v2.Cluster");
     close_scene(&t);
 }
 

@@ -140,27 +140,32 @@ static void test_any(void **state) {
                  "envoy.api.v2.core.TransportSocket.typed_config: Any JSON doesn't have '@type'");
 }
 
+#define GO(is, wanted) "json: cannot unmarshal " is " into Go value of type " wanted
+
 static void test_refused(void **state) {
     static const struct {
         const char *json, *text;
     } cases[] = {
-        {"[]", "envoy.api.v2.Cluster: not an object"},
-        {"{\"x\":1}", "unknown field \"x\" in envoy.api.v2.Cluster"},
-        {"{\"Name\":\"x\"}", "unknown field \"Name\" in envoy.api.v2.Cluster"},
-        {"{\"name\":1}", "envoy.api.v2.Cluster.name: not a string"},
-        {"{\"type\":\"X\"}", "envoy.api.v2.Cluster.type: unknown value"},
-        {"{\"connect_timeout\":5}", "envoy.api.v2.Cluster.connect_timeout: not a duration"},
-        {"{\"connect_timeout\":\"5m\"}", "envoy.api.v2.Cluster.connect_timeout: not a duration"},
-        {"{\"connect_timeout\":\"1.0000000001s\"}",
-         "envoy.api.v2.Cluster.connect_timeout: not a duration"},
-        {"{\"hosts\":{}}", "envoy.api.v2.Cluster.hosts: not a list"},
-        {"{\"hosts\":[1]}", "envoy.api.v2.core.Address: not an object"},
-        {"{\"load_assignment\":{\"endpoints\":[{\"priority\":-1}]}}",
-         "envoy.api.v2.endpoint.LocalityLbEndpoints.priority: not a whole number it may be"},
-        {"{\"load_assignment\":{\"endpoints\":[{\"priority\":1.5}]}}",
-         "envoy.api.v2.endpoint.LocalityLbEndpoints.priority: not a whole number it may be"},
+        {"[]", GO("array", "map[string]*json.RawMessage")},
+        {"{\"x\":1}", "unknown field \"x\" in envoy_api_v2.Cluster"},
+        {"{\"Name\":\"x\"}", "unknown field \"Name\" in envoy_api_v2.Cluster"},
+        {"{\"eds_cluster_config\":{\"x\":1}}",
+         "unknown field \"x\" in envoy_api_v2.Cluster_EdsClusterConfig"},
+        {"{\"hosts\":[{\"x\":1}]}", "unknown field \"x\" in envoy_api_v2_core.Address"},
+        {"{\"name\":1}", GO("number", "string")},
+        {"{\"type\":\"X\"}", "unknown value \"X\" for enum envoy.api.v2.Cluster_DiscoveryType"},
+        {"{\"connect_timeout\":5}", GO("number", "string")},
+        {"{\"connect_timeout\":\"5x\"}",
+         "bad Duration: time: unknown unit \"x\" in duration \"5x\""},
+        {"{\"hosts\":{}}", GO("object", "[]json.RawMessage")},
+        {"{\"hosts\":[1]}", GO("number", "map[string]*json.RawMessage")},
+        {"{\"load_assignment\":{\"endpoints\":[{\"priority\":-1}]}}", GO("number", "uint32")},
+        {"{\"load_assignment\":{\"endpoints\":[{\"priority\":1.5}]}}", GO("number", "uint32")},
         {"{\"metadata\":{\"filter_metadata\":{\"k\":1}}}",
-         "envoy.api.v2.core.Metadata.filter_metadata: not an object"},
+         GO("number", "map[string]*json.RawMessage")},
+        {"{\"common_lb_config\":{\"healthy_panic_threshold\":{\"value\":\"x\"}}}",
+         GO("string", "float64")},
+        {"{\"close_connections_on_host_health_failure\":1}", GO("number", "bool")},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         expect_error(&envoy_cluster, cases[i].json, cases[i].text);
