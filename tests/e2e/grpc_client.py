@@ -82,7 +82,8 @@ class Envoy:
         kind = next(k for k, name in KINDS.items() if proto.URL + name == got["type_url"])
         self.latest[kind] = got
         self.order.append((kind, got["version_info"], got["nonce"], len(got["resources"])))
-        self.ask(kind, got["nonce"], got["version_info"])
+        if not self.call.answer.done:
+            self.ask(kind, got["nonce"], got["version_info"])
         return kind
 
     def settle(self, seconds=1.0, first=10):

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -13,8 +14,11 @@ import time
 import pytest
 
 from e2e import envoy_proto as proto
+from e2e.certificates import Authority
 from e2e.grpc_client import ADS, CHECK, KINDS, Call, Envoy, check, clear, frame
+from e2e.h2_client import Client
 from e2e.harness import PORTS, until
+from e2e.test_agent_cache import client_of
 
 VECTORS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "vectors", "connect")
 CLUSTER = "11111111-2222-3333-4444-555555555555"
@@ -23,6 +27,10 @@ GRPC = {"ports": dict(PORTS, https=-1, grpc=8502), "enable_central_service_confi
         "connect": {"enabled": True, "ca_config": {"cluster_id": CLUSTER}}}
 ACL = dict(GRPC, acl={"enabled": True, "default_policy": "deny", "tokens": {"master": ROOT, "agent": ROOT}})
 MASTER = {"X-Consul-Token": ROOT}
+
+
+URI = "spiffe://%s.consul/ns/default/dc/dc1/svc/" % CLUSTER
+AGENT = "spiffe://%s.consul/agent/client/dc/dc1/id/n1" % CLUSTER
 
 
 def vector(name):
@@ -65,11 +73,16 @@ def canonical(resources, agent):
 
 def told(agent, world, envoy="1.14.4", kinds=KINDS):
     """What a proxy is told when all is known."""
-    client = Envoy(agent.ip, world["node"]["id"], envoy=envoy)
-    for kind in kinds:
-        client.ask(kind)
-    client.settle()
-    over = client.call.over(0.01)
+    def once():
+        client = Envoy(agent.ip, world["node"]["id"], envoy=envoy)
+        for kind in kinds:
+            client.ask(kind)
+        client.settle()
+        return client, client.call.over(0.01)
+    client, over = once()
+    if over is not None and agent.binary == os.environ["CONSUL_PEER"]:  # it ends streams while it does not know a chain yet
+        print("the peer:", over)
+        client, over = once()
     assert over is None, over
     return client
 
@@ -162,6 +175,29 @@ def test_what_leads_to_another_datacenter(agents, praetor_asan):
             ok(first.delete("/v1/config/%s/%s" % (entry["Kind"], entry["Name"])))
         for service in world["registrations"]:
             ok(first.put("/v1/agent/service/deregister/" + service.get("ID", service["Name"])))
+
+
+# ---- client agents ----
+
+@pytest.mark.parametrize("server_is", ["praetor_asan", "peer"])
+def test_client_agents_tell_the_same(agents, praetor_asan, peer, server_is, request):
+    """Of one server, whoever's it is: ours and the peer's, each with a proxy of its own of the same service."""
+    config = {key: value for key, value in GRPC.items()}
+    server = agents(request.getfixturevalue(server_is), name="s1", config=config).start()
+    until("a certificate authority", lambda: server.get("/v1/connect/ca/roots").json["Roots"])
+    world = vector("sidecar-router-splitter-resolver")
+    furnish(server, {"config_entries": world["config_entries"], "registrations": world["registrations"][:3]})
+    got = {}
+    for name, binary in (("ours", praetor_asan), ("theirs", peer)):
+        client = client_of(agents, binary, server, name, **config)
+        furnish(client, {"config_entries": [], "registrations": world["registrations"][3:]})
+        got[name] = [canonical(told(client, world).latest[kind]["resources"], server) for kind in KINDS]
+        made = ok(server.request("POST", "/v1/connect/intentions", json.dumps(
+            {"SourceName": "x" + name, "DestinationName": "db", "Action": "deny"}).encode())).json["ID"]
+        wanted = "Denied: Matched intention: DENY default/x%s => default/db (ID: %s, Precedence: 9)" % (name, made)
+        until("the intention", lambda: check(client.ip, URI + "x" + name, URI + "db") == ((7, wanted), (0, "")))
+        assert check(client.ip, URI + "web", URI + "db") == ((0, "ALLOWED: ACLs disabled, access is allowed by default"), (0, ""))
+    assert got["ours"] == got["theirs"]
 
 
 # ---- changes ----
@@ -308,10 +344,6 @@ def test_who_may_be_told(guarded):
     client = Envoy(guarded.ip, "nobody", token="99999999-0000-4000-8000-000000000000")
     client.ask("cds")
     assert client.call.over(0.5) is None
-
-
-URI = "spiffe://%s.consul/ns/default/dc/dc1/svc/" % CLUSTER
-AGENT = "spiffe://%s.consul/agent/client/dc/dc1/id/n1" % CLUSTER
 
 
 def test_check(guarded):
@@ -479,6 +511,35 @@ def test_clients_that_go(agent):
 
 
 # ---- the port ----
+
+def test_encrypted_when_https_is(agents, praetor_asan, peer, tmp_path):
+    """With HTTPS on and a certificate: encrypted only, and nobody is asked for a certificate. Ours agrees on h2, the peer on nothing."""
+    authority = Authority(tmp_path, "ca")
+    made = authority.make("server")
+    for name, binary in (("ours", praetor_asan), ("theirs", peer)):
+        agent = agents(binary, dev=True, name=name, config=dict(GRPC, ports=dict(PORTS, https=8501, grpc=8502), ca_file=authority.file,
+                                                                cert_file=made.cert, key_file=made.key, verify_incoming_https=True)).start()
+        context = ssl.create_default_context(cafile=authority.file)
+        context.check_hostname = False
+        if name == "ours":
+            context.set_alpn_protocols(["h2"])
+        sock = context.wrap_socket(socket.create_connection((agent.ip, 8502), timeout=10))
+        assert sock.selected_alpn_protocol() == ("h2" if name == "ours" else None)
+        sock.close()
+        furnish(agent, {"config_entries": [], "registrations": [DB, SIDECAR]})
+        client = Client(agent.ip, 8502, strict=True) if name == "ours" else None
+        if client is not None:
+            stream = Envoy(agent.ip, "web1-sidecar-proxy", client=client)
+            for kind in KINDS:
+                stream.ask(kind)
+            assert set(stream.settle()) == {"cds", "eds", "lds"}
+        with socket.create_connection((agent.ip, 8502), timeout=10) as plain:
+            plain.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + struct.pack(">BHBBI", 0, 0, 4, 0, 0))
+            assert not plain.recv(100) or name == "theirs"
+    # HTTPS without a certificate: in clear.
+    agent = agents(praetor_asan, dev=True, name="without", config=dict(GRPC, ports=dict(PORTS, https=8501, grpc=8502))).start()
+    assert check(agent.ip, URI + "web", URI + "db")[1] == (0, "")
+
 
 def test_the_port_is_a_setting(agents, praetor_asan, tmp_path):
     path = str(tmp_path / "grpc.sock")
