@@ -161,6 +161,22 @@ static void write_meta(struct json_writer *w, const struct config *c) {
     json_close_object(w);
 }
 
+/* Which proxies the gRPC port is made for. */
+static void write_xds(struct json_writer *w) {
+    static const char *const envoy[] = {"1.14.5", "1.13.6", "1.12.7", "1.11.2"};
+    json_key(w, STR("xDS"));
+    json_open_object(w);
+    json_key(w, STR("SupportedProxies"));
+    json_open_object(w);
+    json_key(w, STR("envoy"));
+    json_open_array(w);
+    for (size_t i = 0; i < COUNT_OF(envoy); i++)
+        json_str(w, str_from(envoy[i]));
+    json_close_array(w);
+    json_close_object(w);
+    json_close_object(w);
+}
+
 static bool write_self(struct agent_work *work, struct error *e) {
     (void)e;
     struct agent *agent = work->r->agent;
@@ -175,6 +191,8 @@ static bool write_self(struct agent_work *work, struct error *e) {
     agent_write_self_member(w, agent);
     write_stats(work, w, c);
     write_meta(w, agent_current_config(agent));
+    if (agent_proxies(agent) != NULL)
+        write_xds(w);
     json_close_object(w);
     return true;
 }

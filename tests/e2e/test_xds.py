@@ -550,13 +550,30 @@ def test_the_port_is_a_setting(agents, praetor_asan, tmp_path):
         sock.connect(path)
         sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + struct.pack(">BHBBI", 0, 0, 4, 0, 0))
         assert sock.recv(100)[3] == 4  # SETTINGS
-    shown = agent.get("/v1/agent/self").json["DebugConfig"]
+    got = agent.get("/v1/agent/self").json
+    shown = got["DebugConfig"]
+    assert got["xDS"] == {"SupportedProxies": {"envoy": ["1.14.5", "1.13.6", "1.12.7", "1.11.2"]}}
     assert shown["GRPCPort"] == 8502 and shown["GRPCAddrs"] == ["unix://" + path]
     assert agent.stop() in (0, 1)
     assert not os.path.exists(path)
+
+
+def test_the_port_as_an_argument(agents, praetor_asan):
+    """-dev has 8502 unless it is told otherwise."""
+    agent = agents(praetor_asan, dev=True, name="flag", config={"ports": PORTS})
+    agent.prefix = []
+    agent.start()
+    assert check(agent.ip, URI + "web", URI + "db")[1] == (0, "")
+    agent.stop()
+    with open(os.path.join(agent.folder, "run"), "w") as handle:
+        handle.write("#!/bin/sh\nexec \"$@\" -grpc-port=8512\n")
+    agent.prefix = ["sh", handle.name]
+    agent.start()
+    assert check(agent.ip, URI + "web", URI + "db", port=8512)[1] == (0, "")
 
 
 def test_without_the_port_nobody_listens(agents, praetor_asan):
     agent = agents(praetor_asan, dev=True, name="off").start()
     with pytest.raises(OSError):
         socket.create_connection((agent.ip, 8502), timeout=2)
+    assert "xDS" not in agent.get("/v1/agent/self").json
