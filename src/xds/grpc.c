@@ -497,6 +497,7 @@ static void on_closed(struct stream *s) {
         call_free(h->first);
     if (h->session != NULL)
         nghttp2_session_del(h->session);
+    client_limit_leave(home->grpc->clients, str_of(h->peer.ip, h->peer.ip_len));
     mem_free(h);
     home->connections--;
 }
@@ -513,7 +514,8 @@ const struct stream_handlers grpc_stream_handlers = {
 void grpc_connection_open(struct grpc_loop *home, int fd, const struct peer_address *peer,
                           bool secure) {
     int on = 1;
-    if (home->stopping) {
+    struct str key = str_of(peer->ip, peer->ip_len);
+    if (home->stopping || !client_limit_enter(home->grpc->clients, key)) {
         close(fd);
         return;
     }
@@ -521,6 +523,7 @@ void grpc_connection_open(struct grpc_loop *home, int fd, const struct peer_addr
         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     struct grpc_connection *h = MEM_NEW(struct grpc_connection);
     h->home = home;
+    h->peer = *peer;
     h->secure = secure;
     h->idle_left = IDLE_BURST;
     h->idle_filled = time_now_monotonic();

@@ -4,6 +4,7 @@
 #ifndef PRAETOR_XDS_GRPC_ROOM_H
 #define PRAETOR_XDS_GRPC_ROOM_H
 
+#include "net/client_limit.h"
 #include "net/listener.h"
 #include "net/stream.h"
 #include "server/secure.h"
@@ -24,6 +25,7 @@ struct grpc {
     struct grpc_loop *loops;
     struct grpc_listener *listeners;
     unsigned listener_count;
+    struct client_limit *clients;
     uv_sem_t loops_done;
 };
 
@@ -32,6 +34,7 @@ struct grpc {
 struct grpc_connection {
     struct stream stream;
     struct grpc_loop *home;
+    struct peer_address peer;
     struct nghttp2_session *session; /* NULL until the handshake is over */
     struct grpc_call *first;
     struct grpc_call *touched, *touched_last;

@@ -35,6 +35,9 @@ const char *grpc_status_name(enum grpc_status status) {
     }
 }
 
+/* Connections of one address; an Envoy has one or two. */
+#define CONNECTIONS_MAX 1024
+
 /* ---- start ---- */
 
 static void on_accept(void *owner, struct loop *loop, int fd, const struct peer_address *peer) {
@@ -63,6 +66,7 @@ static bool open_listener(struct grpc *g, const struct listen_address *a, struct
 static void free_grpc(struct grpc *g) {
     for (unsigned i = 0; i < g->listener_count; i++)
         listener_close(g->listeners[i].listener);
+    client_limit_free(g->clients);
     uv_sem_destroy(&g->loops_done);
     mem_free(g->o.loops);
     mem_free(g->loops);
@@ -77,6 +81,7 @@ struct grpc *grpc_start(const struct grpc_options *options, struct error *e) {
     g->o.loops = mem_zalloc(count, sizeof *g->o.loops);
     g->loops = mem_zalloc(count, sizeof *g->loops);
     g->listeners = mem_zalloc(options->addresses->len + 1, sizeof *g->listeners);
+    g->clients = client_limit_new(CONNECTIONS_MAX);
     uv_sem_init(&g->loops_done, 0);
     for (unsigned i = 0; i < count; i++) {
         g->o.loops[i] = options->loops[i];

@@ -5,6 +5,7 @@ import copy
 import json
 import os
 import re
+import resource
 import socket
 import ssl
 import struct
@@ -31,6 +32,13 @@ MASTER = {"X-Consul-Token": ROOT}
 
 URI = "spiffe://%s.consul/ns/default/dc/dc1/svc/" % CLUSTER
 AGENT = "spiffe://%s.consul/agent/client/dc/dc1/id/n1" % CLUSTER
+
+
+def _tries(fn):
+    try:
+        return fn()
+    except OSError:
+        return False
 
 
 def vector(name):
@@ -311,13 +319,6 @@ def guarded(request, shared_agents, praetor_asan, peer):
     return agent
 
 
-def _tries(fn):
-    try:
-        return fn()
-    except OSError:
-        return False
-
-
 def test_who_may_be_told(guarded):
     web = guarded.token('service "web" { policy = "write" }')
     reads = guarded.token('service "web" { policy = "read" }')
@@ -456,6 +457,33 @@ def test_many_streams_are_the_most(agent):
     link.flush()
     link.sock.close()
     assert ok(agent.get("/v1/status/leader"))
+
+
+def test_one_address_leaves_room_for_others(agent):
+    """1024 connections of it; more end at once, and others are served."""
+    held, (soft, hard) = [], resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 4096), hard), hard))
+    try:
+        for _ in range(1100):
+            held.append(socket.create_connection((agent.ip, 8502), timeout=10))
+
+        def greeted(sock):
+            """Ours speaks first: it says SETTINGS, or hangs up."""
+            try:
+                return sock.recv(100) != b""
+            except ConnectionResetError:
+                return False
+        assert sum(greeted(sock) for sock in held) == 1024
+        other = socket.socket()
+        held.append(other)
+        other.bind(("127.0.0.9", 0))
+        other.settimeout(10)
+        other.connect((agent.ip, 8502))
+        assert greeted(other)
+    finally:
+        for sock in held:
+            sock.close()
+    until("room again", lambda: _tries(lambda: check(agent.ip, URI + "web", URI + "db")[1] == (0, "")))
 
 
 def test_bytes_of_anybody(agent):
