@@ -1,6 +1,7 @@
 /* Clusters (connect.md 6.4): the own application, what a proxy connects to, and the application's
  * ports that are exposed; and those of gateways, which are made alike.
  */
+#include "base/mem.h"
 #include "base/time.h"
 #include "xds/room.h"
 
@@ -11,6 +12,19 @@ static struct value eds(struct arena *arena) {
 }
 
 /* ---- the application ---- */
+
+/* Whoever has written something else there is told by a stream that ends, as by the peer: here all
+ * settings are looked at, also those that are for listeners. */
+static bool settings_can_be_read(struct xds_maker *m) {
+    static const char *const texts[] = {"protocol", "bind_address", "envoy_public_listener_json",
+                                        "envoy_local_cluster_json"};
+    struct settings s = xds_settings(m, m->snapshot->service->proxy.config);
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        setting_str(&s, texts[i], STR(""));
+    setting_i64(&s, "bind_port", 0);
+    setting_i64(&s, "local_connect_timeout_ms", 0);
+    return settings_are_fine(&s, m->error);
+}
 
 static bool local_cluster(struct xds_maker *m, struct str name, int64_t port, struct str protocol) {
     const struct connect_proxy_config *proxy = &m->snapshot->service->proxy;
@@ -30,7 +44,6 @@ static bool local_cluster(struct xds_maker *m, struct str name, int64_t port, st
             {"load_assignment", xds_static_assignment(m->arena, name, address, port)},
             {"http2_protocol_options", tree_when(xds_is_http2(protocol), tree_empty())});
     }
-    xds_settings_done(m, &s, "Connect.Proxy.Config");
     xds_add_once(m, "name", cluster);
     return true;
 }
@@ -60,7 +73,8 @@ static bool exposed_clusters(struct xds_maker *m) {
 
 bool xds_sidecar_clusters(struct xds_maker *m) {
     struct settings s = xds_settings(m, m->snapshot->service->proxy.config);
-    return local_cluster(m, STR(LOCAL_APP), m->snapshot->service->proxy.local_service_port,
+    return settings_can_be_read(m) &&
+           local_cluster(m, STR(LOCAL_APP), m->snapshot->service->proxy.local_service_port,
                          setting_protocol(&s)) &&
            xds_upstream_clusters(m) && exposed_clusters(m);
 }
@@ -74,21 +88,21 @@ static struct value limit(struct settings *limits, const char *key) {
 
 /* Only the limits that are set, and 0 is one. */
 static struct value circuit_breakers(struct xds_maker *m, struct settings *s) {
-    struct settings limits = xds_settings(m, setting_get(s, "limits"));
+    struct settings limits = settings_enter(s, "limits");
     struct value thresholds = TREE(m->arena, {"max_connections", limit(&limits, "max_connections")},
                                    {"max_pending_requests", limit(&limits, "max_pending_requests")},
                                    {"max_requests", limit(&limits, "max_concurrent_requests")});
-    s->unreadable |= limits.unreadable;
+    settings_leave(s, &limits);
     if (thresholds.map.len == 0)
         return tree_empty();
     return TREE(m->arena, {"thresholds", TREES(m->arena, thresholds)});
 }
 
 static struct value outlier_detection(struct xds_maker *m, struct settings *s) {
-    struct settings check = xds_settings(m, setting_get(s, "passive_health_check"));
+    struct settings check = settings_enter(s, "passive_health_check");
     int64_t interval = setting_duration(&check, "interval", 0);
     int64_t failures = setting_i64(&check, "max_failures", 0);
-    s->unreadable |= check.unreadable;
+    settings_leave(s, &check);
     return TREE(m->arena,
                 {"consecutive_5xx",
                  tree_when(failures > 0 && failures <= UINT32_MAX, tree_number(failures))},

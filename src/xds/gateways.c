@@ -64,9 +64,9 @@ struct list xds_binds(struct xds_maker *m) {
         struct settings one = xds_settings(m, &more->map.pairs[i].value);
         bind_add(m, &all, more->map.pairs[i].key, setting_str(&one, "address", STR("")),
                  setting_i64(&one, "port", 0));
-        s.unreadable |= one.unreadable;
+        settings_leave(&s, &one);
     }
-    xds_settings_done(m, &s, "Connect.Proxy.Config");
+    xds_settings_done(m, &s, "gateway config");
     return (struct list){all.items, all.len, true};
 }
 
@@ -155,7 +155,7 @@ struct value xds_gateway_cluster(struct xds_maker *m, struct str name, int64_t c
     bool names = xds_has_names(m, instances);
     int64_t own = setting_ms(&s, "connect_timeout_ms", XDS_CONNECT_TIMEOUT);
     struct value timeout = tree_duration(a, connect_timeout > 0 ? connect_timeout : own);
-    xds_settings_done(m, &s, "Connect.Proxy.Config");
+    xds_settings_done(m, &s, "gateway config");
     if (!names)
         return TREE(a, {"name", tree_text(name)}, {"type", tree_word("EDS")},
                     {"eds_cluster_config", TREE(a, {"eds_config", xds_ads(a)})},

@@ -70,6 +70,7 @@ struct settings xds_settings(struct xds_maker *m, const struct value *config) {
 }
 
 void xds_settings_done(struct xds_maker *m, const struct settings *s, const char *of) {
-    if (s->unreadable)
-        xds_warn(m, "failed to parse %s", of);
+    struct error e = ERROR_IN(m->arena);
+    if (!settings_are_fine(s, &e))
+        xds_warn(m, "failed to parse %s: " STR_FMT, of, STR_ARG(e.text));
 }

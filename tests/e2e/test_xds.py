@@ -20,6 +20,7 @@ from e2e.grpc_client import ADS, CHECK, KINDS, Call, Envoy, check, clear, frame
 from e2e.h2_client import Client
 from e2e.harness import PORTS, until
 from e2e.test_agent_cache import client_of
+from e2e.xds_worlds import MORE
 
 VECTORS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "vectors", "connect")
 CLUSTER = "11111111-2222-3333-4444-555555555555"
@@ -97,16 +98,16 @@ def told(agent, world, envoy="1.14.4", kinds=KINDS):
 
 def kinds_of(world):
     """The peer ends a stream that asks a mesh or terminating gateway for routes."""
-    return [k for k in KINDS if k != "rds" or k in world["answers"]["latest"] or "sidecar" in world["node"]["id"]]
+    return [k for k in KINDS if k != "rds" or k in world["answers"]["latest"] or not world["node"]["id"].startswith(("mg", "tg"))]
 
 
 WORLDS = ["sidecar-tcp", "sidecar-router-splitter-resolver", "sidecar-protocols", "sidecar-options", "sidecar-escape-hatches",
           "ingress", "ingress-tls", "terminating", "mesh-gateway"]
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", WORLDS + list(MORE))
 def test_a_proxy_is_told_what_the_peer_tells(agents, praetor_asan, peer, name):
-    world = vector(name)
+    world = MORE.get(name) or vector(name)
     ours, theirs = (agents(binary, dev=True, config=GRPC, name=who).start() for who, binary in (("ours", praetor_asan), ("theirs", peer)))
     got = {}
     for agent in (ours, theirs):
@@ -139,6 +140,38 @@ def test_old_envoys_are_told_of_other_fields(agents, praetor_asan, peer):
                     for envoy in (None, build, build.replace("10.0", "11.2"))])
     assert got[0] == got[1]
     assert got[0][0] == got[0][1] != got[0][2]
+
+
+def test_what_users_write_and_nobody_can_read(agents, praetor_asan, peer):
+    """Settings of the proxy itself, and JSON for Envoy: the stream ends, with the same text."""
+    kind = "json: cannot unmarshal %s into Go value of type %s"
+    cases = [
+        ({"bind_port": "x", "local_connect_timeout_ms": "abc"},
+         "2 error(s) decoding:\n\n* cannot parse 'bind_port' as int: strconv.ParseInt: parsing \"x\": invalid syntax\n"
+         "* cannot parse 'local_connect_timeout_ms' as int: strconv.ParseInt: parsing \"abc\": invalid syntax"),
+        ({"protocol": {"a": 1}}, "1 error(s) decoding:\n\n* 'protocol' expected type 'string', got unconvertible type 'map[string]interface {}'"),
+        ({"local_connect_timeout_ms": []}, "1 error(s) decoding:\n\n* 'local_connect_timeout_ms' expected type 'int', got unconvertible type '[]interface {}'"),
+        ({"envoy_local_cluster_json": 5}, kind % ("number", "map[string]*json.RawMessage")),
+        ({"envoy_local_cluster_json": "[]"}, kind % ("array", "map[string]*json.RawMessage")),
+        ({"envoy_local_cluster_json": '{"name":"x"'}, "unexpected end of JSON input"),
+        ({"envoy_local_cluster_json": '{"name":"a"} trailing'}, "invalid character 't' after top-level value"),
+        ({"envoy_local_cluster_json": '{"name":"x","bogus":1}'}, 'unknown field "bogus" in envoy_api_v2.Cluster'),
+        ({"envoy_local_cluster_json": '{"@type":"foo","name":"l"}'}, 'unknown message type "foo"'),
+        ({"envoy_local_cluster_json": '{"type":"NOPE"}'}, 'unknown value "NOPE" for enum envoy.api.v2.Cluster_DiscoveryType'),
+        ({"envoy_local_cluster_json": '{"name":5}'}, kind % ("number", "string")),
+        ({"envoy_local_cluster_json": '{"connect_timeout":"5x"}'}, 'bad Duration: time: unknown unit "x" in duration "5x"'),
+        ({"envoy_local_cluster_json": '{"eds_cluster_config":{"eds_config":{"x":1}}}'}, 'unknown field "x" in envoy_api_v2_core.ConfigSource'),
+        ({"envoy_local_cluster_json": '{"common_lb_config":{"x":1}}'}, 'unknown field "x" in envoy_api_v2.Cluster_CommonLbConfig'),
+        ({"envoy_local_cluster_json": '{"hosts":{}}'}, kind % ("object", "[]json.RawMessage")),
+    ]
+    for who, binary in (("ours", praetor_asan), ("theirs", peer)):
+        agent = agents(binary, dev=True, config=GRPC, name=who).start()
+        for i, (config, wanted) in enumerate(cases):
+            name = "w%d" % i
+            ok(agent.put("/v1/agent/service/register", {"Name": name, "Port": 80, "Connect": {"SidecarService": {"Proxy": {"Config": config}}}}))
+            client = Envoy(agent.ip, name + "-sidecar-proxy")
+            client.ask("cds")
+            assert client.call.over() == (2, wanted), (who, config)
 
 
 # ---- two datacenters ----

@@ -215,7 +215,8 @@ static void test_settings(void **state) {
     struct value v;
     assert_true(json_parse_whole(
         STR("{\"Protocol\":\"HTTP2\",\"n\":\"0x10\",\"f\":2.7,\"b\":\"true\",\"t\":1,\"e\":\"\","
-            "\"ms\":\"20\",\"zero\":0,\"d\":\"22s\",\"dn\":5,\"bad\":\"x\",\"list\":[1],"
+            "\"ms\":\"20\",\"zero\":0,\"d\":\"22s\",\"dn\":5,\"bad\":\"x\",\"list\":[1],\"lists\":["
+            "1,2],\"map\":{},"
             "\"null\":null}"),
         &v, &arena, &e));
     struct settings s = {.config = &v, .arena = &arena};
@@ -230,12 +231,21 @@ static void test_settings(void **state) {
     assert_int_equal(setting_i64(&s, "null", 9), 9);
     assert_true(str_is(setting_str(&s, "f", STR("")), "2.7"));
     assert_true(str_is(setting_str(&s, "t", STR("")), "1"));
-    assert_false(s.unreadable);
+    assert_int_equal(setting_i64(&s, "list", 0), 1);
+    assert_true(settings_are_fine(&s, &e));
     assert_int_equal(setting_i64(&s, "bad", 3), 3);
-    assert_true(s.unreadable);
-    s.unreadable = false;
-    assert_true(str_is(setting_str(&s, "list", STR("z")), "z"));
-    assert_true(s.unreadable);
+    assert_true(str_is(setting_str(&s, "map", STR("z")), "z"));
+    assert_int_equal(setting_i64(&s, "lists", 3), 3);
+    assert_int_equal(setting_duration(&s, "bad", 3), 3);
+    assert_false(setting_bool(&s, "bad"));
+    assert_false(settings_are_fine(&s, &e));
+    assert_true(str_is(
+        e.text, "5 error(s) decoding:\n\n"
+                "* 'lists' expected type 'int', got unconvertible type '[]interface {}'\n"
+                "* 'map' expected type 'string', got unconvertible type 'map[string]interface {}'\n"
+                "* cannot parse 'bad' as bool: strconv.ParseBool: parsing \"x\": invalid syntax\n"
+                "* cannot parse 'bad' as int: strconv.ParseInt: parsing \"x\": invalid syntax\n"
+                "* error decoding 'bad': time: invalid duration \"x\""));
     s = (struct settings){.config = NULL, .arena = &arena};
     assert_int_equal(setting_i64(&s, "n", 4), 4);
     arena_free(&arena);
