@@ -192,8 +192,10 @@ def test_what_leads_to_another_datacenter(agents, praetor_asan):
     until("two datacenters", lambda: set(first.get("/v1/catalog/datacenters").json) == {"dc1", "dc2"})
     until("a certificate authority", lambda: second.get("/v1/connect/ca/roots").json["Roots"], 40)
     there = [(re.escape("127.22.2.1") + r"(?![0-9])", "<IP1>"), (re.escape("127.22.3.1") + r"(?![0-9])", "<IP2>")]
+    there.append(("25844", str(PORTS["server"])))
     here = [(re.escape(first.ip) + r"(?![0-9])", "<IP1>"), (re.escape(second.ip) + r"(?![0-9])", "<IP2>")]
-    for name in ("sidecar-failover-none", "sidecar-failover-local", "sidecar-failover-remote", "mesh-gateway-two-dcs"):
+    for name in ("sidecar-failover-none", "sidecar-failover-local", "sidecar-failover-remote", "mesh-gateway-two-dcs",
+                 "mesh-gateway-wan-federation"):
         world = vector(name)
         furnish(second, {"config_entries": [], "registrations": world["registrations_dc2"]})
         furnish(first, world)
