@@ -478,7 +478,7 @@ static void read_wish(struct auto_agent *a) {
     struct value map = {.kind = VALUE_MAP,
                         .map = {c->connect_ca_config.items, c->connect_ca_config.len}};
     struct ca_settings s = {.key_type = STR("ec"), .key_bits = 256};
-    if (!ca_config_read(&map, &s, &a->arena, &ignored))
+    if (!ca_config_read(c->connect_ca_provider, &map, &s, &a->arena, &ignored))
         s = (struct ca_settings){.key_type = STR("ec"), .key_bits = 256};
     a->wish = (struct leaf_wish){.service = STR(""),
                                  .agent = c->node_name,

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "codec/json.h"
 #include "codec/msgpack.h"
+#include "net/files.h"
 
 #define FILE_NAME "auto-config.json"
 #define FILE_MAX ((size_t)16 << 20)
@@ -35,7 +36,7 @@ static bool intro_token(const struct config *c, struct str *out, struct arena *a
     *out = a->intro_token;
     if (out->len > 0)
         return true;
-    if (!discover_read_file(a->intro_token_file, out, arena, e))
+    if (!file_text(a->intro_token_file, out, arena, e))
         return error_prefix(e, "Failed to read intro token from file: ");
     return out->len > 0 ||
            error_set(e, ERROR_INTERNAL, "intro_token_file did not contain any token");
@@ -133,7 +134,7 @@ bool auto_config_load(struct auto_agent *a, struct auto_material *out, bool *fou
     struct auto_config_response response;
     struct error ignored = ERROR_IN(arena);
     struct str text, path = file_path(auto_agent_config(a), arena);
-    *found = path.data != NULL && discover_read_file(path, &text, arena, &ignored);
+    *found = path.data != NULL && file_text(path, &text, arena, &ignored);
     if (!*found)
         return true;
     if (!auto_config_parse_file(text, &response, arena, e) || !use_response(a, &response, out, e))

@@ -139,28 +139,11 @@ static void add_headers(struct http_check *h) {
         http_transfer_header(&h->transfer, "Expect:");
 }
 
-/* The agent's TLS settings name the server whose certificate is wanted, whatever the URL's host:
- * libcurl is given that name, and told where to connect to. */
+/* The agent's TLS settings name the server whose certificate is wanted, whatever the URL's host. */
 static void name_server(struct http_check *h) {
-    struct http_transfer *t = &h->transfer;
-    struct str name = h->run->tls.server_name;
-    t->connect_to = NULL;
-    if (name.len == 0 || !str_eq_fold(url_scheme(h->url), STR("https")))
-        return;
-    struct str host = url_authority(h->url);
-    size_t start = (size_t)(host.data - h->url.data);
-    ptrdiff_t bracket = str_find_char(host, ']');
-    ptrdiff_t colon = str_find(host, STR(":"), bracket < 0 ? 0 : (size_t)bracket);
-    struct str port = colon < 0 ? STR("443") : str_sub(host, (size_t)colon + 1, host.len);
-    struct str real = colon < 0 ? host : str_sub(host, 0, (size_t)colon);
-    if (real.len == 0)
-        real = STR("127.0.0.1");
-    t->connect_to =
-        str_format(&h->arena, "::" STR_FMT ":" STR_FMT, STR_ARG(real), STR_ARG(port)).data;
-    t->url = str_format(&h->arena, "https://" STR_FMT ":" STR_FMT "%s", STR_ARG(name),
-                        STR_ARG(port), h->url.data + start + host.len)
-                 .data;
-    if (!configured(h->run, "Host"))
+    h->transfer.connect_to = NULL;
+    struct str host = http_transfer_name(&h->transfer, h->run->tls.server_name);
+    if (host.data != NULL && !configured(h->run, "Host"))
         add_header(h, STR("Host"), host);
 }
 

@@ -246,7 +246,7 @@ bool config_validate_ca(struct config_builder *b) {
     if (!str_is(provider, "consul") && !str_is(provider, "vault") && !str_is(provider, "aws-pca"))
         return error_set(b->e, ERROR_INTERNAL, STR_FMT " is not a valid CA provider",
                          STR_ARG(provider));
-    return ca_config_read(&config, &s, b->arena, b->e) &&
+    return ca_config_read(provider, &config, &s, b->arena, b->e) &&
            ca_config_check(provider, &s, b->arena, b->e);
 }
 

@@ -6,6 +6,7 @@
 
 #include "agent/discover_aws.h"
 #include "codec/json.h"
+#include "net/files.h"
 
 #define METADATA_TIME (5 * SECOND)
 
@@ -114,7 +115,7 @@ static bool from_file(struct discover_web *w, struct aws_credentials *out) {
         profile = discover_env("AWS_DEFAULT_PROFILE");
     if (profile.data == NULL)
         profile = STR("default");
-    return path.data != NULL && discover_read_file(path, &text, w->arena, &ignored) &&
+    return path.data != NULL && file_text(path, &text, w->arena, &ignored) &&
            aws_credentials_parse(text, profile, out);
 }
 

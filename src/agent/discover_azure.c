@@ -5,6 +5,7 @@
  */
 #include "agent/discover_http.h"
 #include "codec/json.h"
+#include "net/files.h"
 
 struct azure {
     struct discover_web web;
@@ -28,8 +29,7 @@ static bool read_environment(struct azure *a, struct error *e) {
     a->audience = STR("https://management.azure.com/");
     if (path.data == NULL)
         return true;
-    if (!discover_read_file(path, &text, a->web.arena, e) ||
-        !json_parse_whole(text, &v, a->web.arena, e))
+    if (!file_text(path, &text, a->web.arena, e) || !json_parse_whole(text, &v, a->web.arena, e))
         return false;
     struct str directory = discover_text(&v, "activeDirectoryEndpoint");
     struct str manager = discover_text(&v, "resourceManagerEndpoint");

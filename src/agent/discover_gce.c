@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "codec/json.h"
+#include "net/files.h"
 #include "schema/regex.h"
 
 #define LOGGER "agent"
@@ -104,8 +105,7 @@ static bool user_token(struct gce *g, const struct value *file, struct error *e)
 static bool file_token(struct gce *g, struct str path, struct error *e) {
     struct str text;
     struct value file;
-    if (!discover_read_file(path, &text, g->web.arena, e) ||
-        !json_parse_whole(text, &file, g->web.arena, e))
+    if (!file_text(path, &text, g->web.arena, e) || !json_parse_whole(text, &file, g->web.arena, e))
         return false;
     struct str type = discover_text(&file, "type");
     if (str_is(type, "service_account"))
@@ -131,7 +131,7 @@ static bool get_token(struct gce *g, const struct discover_keys *keys, struct er
     struct str text;
     if (path.data != NULL)
         return file_token(g, path, e);
-    if (gcloud.data != NULL && discover_read_file(gcloud, &text, g->web.arena, &ignored))
+    if (gcloud.data != NULL && file_text(gcloud, &text, g->web.arena, &ignored))
         return file_token(g, gcloud, e);
     return metadata_token(g, &ignored) ||
            error_set(e, ERROR_DENIED,

@@ -3,17 +3,14 @@
 #include "agent/discover_http.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "codec/json.h"
 #include "net/fault.h"
 #include "net/http_call.h"
 
-#define FILE_MAX ((size_t)1 << 20)
 #define ERROR_SHOWN 300 /* bytes of a body that are quoted in an error */
 
 void discover_web_init(struct discover_web *w, struct arena *arena) {
@@ -131,29 +128,6 @@ bool discover_bool(struct str text, bool *out, struct error *e) {
     }
     return error_set(e, ERROR_BAD_REQUEST, "strconv.ParseBool: parsing " STR_FMT ": invalid syntax",
                      STR_ARG(str_quote(e->arena, text)));
-}
-
-bool discover_read_file(struct str path, struct str *out, struct arena *arena, struct error *e) {
-    int fd = open(str_terminated(arena, path), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return error_set(e, ERROR_IO, "open " STR_FMT ": " STR_FMT, STR_ARG(path),
-                         STR_ARG(fault_errno(arena, errno)));
-    struct buf text = BUF_INIT;
-    ssize_t got = 0;
-    while (text.len <= FILE_MAX && (got = read(fd, buf_reserve(&text, 8192), 8192)) > 0)
-        text.len += (size_t)got;
-    int number = errno;
-    close(fd);
-    if (got < 0)
-        error_set(e, ERROR_IO, "read " STR_FMT ": " STR_FMT, STR_ARG(path),
-                  STR_ARG(fault_errno(arena, number)));
-    else if (text.len > FILE_MAX)
-        error_set(e, ERROR_TOO_LARGE, STR_FMT " has more than %zu bytes", STR_ARG(path), FILE_MAX);
-    else
-        *out = text.len > 0 ? str_copy(arena, buf_str(&text)) : STR("");
-    bool ok = got >= 0 && text.len <= FILE_MAX;
-    buf_free(&text);
-    return ok;
 }
 
 struct str discover_home(const char *below, struct arena *arena) {

@@ -61,8 +61,6 @@ struct str discover_setting(const struct discover_keys *keys, const char *key, c
 struct str discover_env(const char *name); /* empty counts as absent */
 /* True, false and the others of the peer's language; otherwise its text. */
 bool discover_bool(struct str text, bool *out, struct error *e);
-/* A small file's content: "open /x: no such file or directory". */
-bool discover_read_file(struct str path, struct str *out, struct arena *arena, struct error *e);
 /* An absolute path below the user's home, or the absent string. */
 struct str discover_home(const char *below, struct arena *arena);
 /* With %XX for all but letters, digits and "-_.~". */

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "codec/base64.h"
 #include "codec/json.h"
+#include "net/files.h"
 
 #define ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount/"
 #define PORT_ANNOTATION "hashicorp/consul-auto-join-port"
@@ -185,7 +186,7 @@ static bool use_credentials(struct session *s, struct error *e) {
     struct arena *arena = s->web.arena;
     struct k8s_access *a = &s->access;
     if (a->token.len == 0 && a->token_file.len > 0) {
-        if (!discover_read_file(a->token_file, &a->token, arena, e))
+        if (!file_text(a->token_file, &a->token, arena, e))
             return false;
         a->token = str_trim(a->token);
     }
@@ -212,8 +213,7 @@ static bool use_config(struct session *s, struct str path, struct error *e) {
     struct str text;
     struct k8s_access *a = &s->access;
     struct str folder = folder_of(path);
-    return discover_read_file(path, &text, s->web.arena, e) &&
-           k8s_config_parse(text, a, s->web.arena, e) &&
+    return file_text(path, &text, s->web.arena, e) && k8s_config_parse(text, a, s->web.arena, e) &&
            use_file(s, 0, a->ca_data, a->ca_file, folder, &s->web.ca_file, e) &&
            use_file(s, 1, a->cert_data, a->cert_file, folder, &s->web.cert_file, e) &&
            use_file(s, 2, a->key_data, a->key_file, folder, &s->web.key_file, e);

@@ -1,15 +1,8 @@
 /* See tls_load.h. */
 #include "agent/tls_load.h"
 
-#include <ftw.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "agent/discover_http.h"
 #include "base/mem.h"
-
-#define FILES_MOST 4096 /* below ca_path */
+#include "net/files.h"
 
 static bool fail(struct error *e, const char *text) {
     return error_set(e, ERROR_INTERNAL, "%s", text);
@@ -17,61 +10,29 @@ static bool fail(struct error *e, const char *text) {
 
 /* ---- authorities ---- */
 
-struct authorities {
-    struct arena *arena;
-    struct str *texts;
+static bool authority_files(const struct config_tls *t, struct str **names, size_t *count,
+                            struct arena *arena, struct error *e) {
+    *names = ARENA_ARRAY(arena, struct str, 1);
+    (*names)[0] = t->ca_file;
+    *count = t->ca_file.len > 0 ? 1 : 0;
+    if (t->ca_file.len > 0 || t->ca_path.len == 0)
+        return true;
+    return files_below(t->ca_path, names, count, arena, e) &&
+           (*count > 0 || fail(e, "Error loading from CAPath: no CAs found"));
+}
+
+static bool read_authorities(const struct config_tls *t, struct tls_pems *out, struct arena *arena,
+                             struct error *e) {
     struct str *names;
-    size_t len, cap;
-};
-
-static void add_name(struct authorities *a, struct str name) {
-    if (a->len == a->cap) {
-        a->cap = a->cap == 0 ? 16 : a->cap * 2;
-        a->names = mem_resize(a->names, a->cap, sizeof(*a->names));
-    }
-    a->names[a->len++] = name;
-}
-
-static int by_name(const void *a, const void *b) {
-    return str_compare(*(const struct str *)a, *(const struct str *)b);
-}
-
-/* ftw has no argument for its caller. */
-static _Thread_local struct authorities *walked;
-
-static int walk(const char *path, const struct stat *info, int kind, struct FTW *where) {
-    (void)info;
-    (void)where;
-    if (kind == FTW_F && walked->len < FILES_MOST)
-        add_name(walked, str_copy(walked->arena, str_from(path)));
-    return 0;
-}
-
-/* Every file below, in lexical order. */
-static bool names_below(struct authorities *a, struct str directory, struct error *e) {
-    const char *path = str_terminated(a->arena, directory);
-    struct stat info;
-    if (lstat(path, &info) != 0)
-        return error_set(e, ERROR_INTERNAL, "lstat %s: no such file or directory", path);
-    walked = a;
-    nftw(path, walk, 16, FTW_PHYS);
-    walked = NULL;
-    if (a->len == 0)
-        return fail(e, "Error loading from CAPath: no CAs found");
-    qsort(a->names, a->len, sizeof(*a->names), by_name);
-    return true;
-}
-
-static bool read_authorities(struct authorities *a, const struct config_tls *t, struct error *e) {
-    if (t->ca_file.len > 0)
-        add_name(a, t->ca_file);
-    else if (t->ca_path.len > 0 && !names_below(a, t->ca_path, e))
+    size_t count;
+    if (!authority_files(t, &names, &count, arena, e))
         return false;
-    a->texts = ARENA_ARRAY(a->arena, struct str, a->len + 1);
-    for (size_t i = 0; i < a->len; i++) {
-        if (!discover_read_file(a->names[i], &a->texts[i], a->arena, e))
-            return error_prefix(e, "Error loading from " STR_FMT ": ", STR_ARG(a->names[i]));
+    struct str *texts = ARENA_ARRAY(arena, struct str, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        if (!file_text(names[i], &texts[i], arena, e))
+            return error_prefix(e, "Error loading from " STR_FMT ": ", STR_ARG(names[i]));
     }
+    *out = (struct tls_pems){texts, count};
     return true;
 }
 
@@ -81,8 +42,8 @@ static bool read_pair(const struct config_tls *t, struct tls_options *o, struct 
                       struct error *e) {
     if (t->cert_file.len == 0 || t->key_file.len == 0)
         return true; /* one alone counts for nothing */
-    return (discover_read_file(t->cert_file, &o->certificate, arena, e) &&
-            discover_read_file(t->key_file, &o->key, arena, e)) ||
+    return (file_text(t->cert_file, &o->certificate, arena, e) &&
+            file_text(t->key_file, &o->key, arena, e)) ||
            error_prefix(e, "Failed to load cert/key pair: ");
 }
 
@@ -125,16 +86,14 @@ static struct str without_dot(struct str domain) {
                                                                 : domain;
 }
 
-static struct tls_config *load(const struct config *c, struct arena *arena,
-                               struct authorities *authorities, struct error *e) {
+static struct tls_config *load(const struct config *c, struct arena *arena, struct error *e) {
     const struct config_tls *t = &c->tls;
     struct tls_options o = {.suites = t->cipher_suites.items,
                             .suite_count = t->cipher_suites.len,
                             .prefer_server_suites = t->prefer_server_cipher_suites};
-    if (!read_pair(t, &o, arena, e) || !read_authorities(authorities, t, e) ||
+    if (!read_pair(t, &o, arena, e) || !read_authorities(t, &o.authorities, arena, e) ||
         !read_version(t->min_version, &o.least, e))
         return NULL;
-    o.authorities = (struct tls_pems){authorities->texts, authorities->len};
     struct tls_config *loaded = tls_config_new(&o, e);
     if (loaded == NULL && !str_has_prefix(e->text, STR("Couldn't parse PEM")))
         error_prefix(e, "Failed to load cert/key pair: ");
@@ -144,10 +103,8 @@ static struct tls_config *load(const struct config *c, struct arena *arena,
 bool tls_load(const struct config *c, struct secure_settings *out, struct error *e) {
     const struct config_tls *t = &c->tls;
     struct arena arena = ARENA_INIT;
-    struct authorities authorities = {.arena = &arena};
-    struct tls_config *loaded = load(c, &arena, &authorities, e);
+    struct tls_config *loaded = load(c, &arena, e);
     bool ok = loaded != NULL && check_rules(c, loaded, e);
-    mem_free(authorities.names);
     arena_free(&arena);
     if (!ok) {
         tls_config_release(loaded);

@@ -17,6 +17,29 @@ struct exchange {
     struct loop_timer look;
 };
 
+bool http_call_fail(const struct http_call *c, struct str why, struct error *e) {
+    return error_set(e, ERROR_IO, "%c%s " STR_FMT ": " STR_FMT, c->method[0],
+                     str_lower(c->arena, str_from(c->method + 1)).data,
+                     STR_ARG(str_quote(c->arena, url_shown(c->url, c->arena))), STR_ARG(why));
+}
+
+bool http_call_possible(const struct http_call *c, struct error *e) {
+    struct str scheme = url_scheme(c->url), port = url_port(c->url);
+    uint64_t number;
+    if (!str_eq_fold(scheme, STR("http")) && !str_eq_fold(scheme, STR("https")))
+        return http_call_fail(c,
+                              str_format(c->arena, "unsupported protocol scheme " STR_FMT,
+                                         STR_ARG(str_quote(c->arena, str_lower(c->arena, scheme)))),
+                              e);
+    if (url_authority(c->url).len == 0)
+        return http_call_fail(c, STR("http: no Host in request URL"), e);
+    if (port.len > 0 && (!str_to_u64(port, &number) || number > UINT16_MAX))
+        return http_call_fail(
+            c, str_format(c->arena, "dial tcp: address " STR_FMT ": invalid port", STR_ARG(port)),
+            e);
+    return true;
+}
+
 static struct str answer_of(struct http_transfer *t, struct arena *arena) {
     return t->output.total > 0 ? str_copy(arena, tail_bytes(&t->output)) : STR("");
 }
@@ -29,9 +52,7 @@ static void take_answer(struct http_call *c, struct http_transfer *t, struct err
         struct str why = t->code == CURLE_OPERATION_TIMEDOUT
                              ? STR("context deadline exceeded")
                              : http_transfer_fault(t, url_host(c->url));
-        error_set(e, ERROR_IO, "%c%s " STR_FMT ": " STR_FMT, c->method[0],
-                  str_lower(c->arena, str_from(c->method + 1)).data,
-                  STR_ARG(str_quote(c->arena, url_shown(c->url, c->arena))), STR_ARG(why));
+        http_call_fail(c, why, e);
     } else if (t->output.total > c->limit) {
         error_set(e, ERROR_TOO_LARGE, "answer of more than %zu bytes", c->limit);
     } else {
@@ -100,6 +121,11 @@ static bool exchange_start(struct exchange *x, struct error *e) {
     for (size_t i = 0; i < HTTP_CALL_HEADERS_MAX && c->headers[i].data != NULL; i++)
         http_transfer_header(t, str_terminated(c->arena, c->headers[i]));
     http_transfer_header(t, "Expect:"); /* neither waits nor asks */
+    if (c->tls != NULL) {
+        struct str host = http_transfer_name(t, c->tls->server_name);
+        if (host.data != NULL)
+            http_transfer_header(t, str_format(c->arena, "Host: " STR_FMT, STR_ARG(host)).data);
+    }
     return http_transfer_start(t, e);
 }
 

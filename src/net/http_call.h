@@ -28,6 +28,11 @@ struct http_call {
     struct str location;
     struct str answer; /* the body; never absent */
 };
+/* Whether the URL, which url_valid has found good, is one that can be asked: `unsupported protocol
+ * scheme "ftp"`, … as http_call_fail words it. */
+bool http_call_possible(const struct http_call *c, struct error *e);
+/* `Get "URL": <why>` (ERROR_IO); false. */
+bool http_call_fail(const struct http_call *c, struct str why, struct error *e);
 /* Any status is an answer. False: why there is none, `Get "URL": dial tcp ...` (ERROR_IO), or that
  * it is longer than the limit (ERROR_TOO_LARGE). */
 bool http_call_run(struct http_call *c, struct error *e);

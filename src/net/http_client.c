@@ -187,6 +187,26 @@ void http_transfer_header(struct http_transfer *t, const char *line) {
     t->headers = lib.slist_append(t->headers, line);
 }
 
+/* libcurl is given the name as the URL's host, and told where to connect to. */
+struct str http_transfer_name(struct http_transfer *t, struct str name) {
+    struct str url = str_from(t->url), host = url_authority(url);
+    if (name.len == 0 || !str_eq_fold(url_scheme(url), STR("https")))
+        return STR_NONE;
+    size_t start = (size_t)(host.data - url.data);
+    ptrdiff_t bracket = str_find_char(host, ']');
+    ptrdiff_t colon = str_find(host, STR(":"), bracket < 0 ? 0 : (size_t)bracket);
+    struct str port = colon < 0 ? STR("443") : str_sub(host, (size_t)colon + 1, host.len);
+    struct str real = colon < 0 ? host : str_sub(host, 0, (size_t)colon);
+    if (real.len == 0)
+        real = STR("127.0.0.1"); /* "https://:8080/" is on this machine */
+    t->connect_to =
+        str_format(t->arena, "::" STR_FMT ":" STR_FMT, STR_ARG(real), STR_ARG(port)).data;
+    t->url = str_format(t->arena, "https://" STR_FMT ":" STR_FMT "%s", STR_ARG(name), STR_ARG(port),
+                        url.data + start + host.len)
+                 .data;
+    return host;
+}
+
 void http_transfer_clear_headers(struct http_transfer *t) {
     lib.slist_free_all(t->headers);
     t->headers = NULL;

@@ -74,6 +74,10 @@ void http_client_free(struct http_client *c);
 
 void http_transfer_header(struct http_transfer *t, const char *line);
 void http_transfer_clear_headers(struct http_transfer *t);
+/* Before the start of one to https://…: the server's certificate must be for this name, whatever
+ * the URL's host, and it is told the name. Changes url and connect_to; what the header Host should
+ * say then, absent when nothing was changed (name "", or no https). */
+struct str http_transfer_name(struct http_transfer *t, struct str name);
 /* Results are reset. False with an error when it cannot even begin. */
 bool http_transfer_start(struct http_transfer *t, struct error *e);
 /* Not done() any more; nothing when it is not under way. */

@@ -8,35 +8,12 @@
 #include "base/mem.h"
 #include "codec/url_parts.h"
 
-static bool refused(const struct http_call *c, struct str why, struct error *e) {
-    return error_set(e, ERROR_IO, "%c%s " STR_FMT ": " STR_FMT, c->method[0],
-                     str_lower(c->arena, str_from(c->method + 1)).data,
-                     STR_ARG(str_quote(c->arena, url_shown(c->url, c->arena))), STR_ARG(why));
-}
-
-static bool can_be_asked(const struct http_call *c, struct error *e) {
-    struct str scheme = url_scheme(c->url), port = url_port(c->url);
-    uint64_t number;
-    if (!str_eq_fold(scheme, STR("http")) && !str_eq_fold(scheme, STR("https")))
-        return refused(c,
-                       str_format(c->arena, "unsupported protocol scheme " STR_FMT,
-                                  STR_ARG(str_quote(c->arena, str_lower(c->arena, scheme)))),
-                       e);
-    if (url_authority(c->url).len == 0)
-        return refused(c, STR("http: no Host in request URL"), e);
-    if (port.len > 0 && (!str_to_u64(port, &number) || number > UINT16_MAX))
-        return refused(
-            c, str_format(c->arena, "dial tcp: address " STR_FMT ": invalid port", STR_ARG(port)),
-            e);
-    return true;
-}
-
 static bool exchange(struct auth_work *w, struct http_call *c, struct error *e) {
     int64_t left = w->deadline - time_now_monotonic();
     if (left <= 0)
-        return refused(c, STR("context deadline exceeded"), e);
+        return http_call_fail(c, STR("context deadline exceeded"), e);
     c->time = left < AUTH_EXCHANGE_TIME ? left : AUTH_EXCHANGE_TIME;
-    return can_be_asked(c, e) && http_call_run(c, e);
+    return http_call_possible(c, e) && http_call_run(c, e);
 }
 
 static bool is_redirect(long status) {
@@ -47,11 +24,11 @@ static bool is_redirect(long status) {
 static bool follow(struct auth_work *w, struct http_call *c, struct error *e) {
     for (int i = 0; is_redirect(c->status); i++) {
         if (c->location.len == 0)
-            return refused(
+            return http_call_fail(
                 c, str_format(c->arena, "%ld response missing Location header", c->status), e);
         if (i + 1 == AUTH_REDIRECTS_MAX) {
             c->url = c->location;
-            return refused(
+            return http_call_fail(
                 c, str_format(c->arena, "stopped after %d redirects", AUTH_REDIRECTS_MAX), e);
         }
         if (!url_valid(c->location, c->arena, e))

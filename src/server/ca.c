@@ -2,6 +2,7 @@
 #include "server/ca.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -14,7 +15,9 @@
 #define RETRY (5 * SECOND)  /* of a beginning that failed */
 #define FOLLOW_RETRY MINUTE /* of a secondary that could not follow */
 #define WATCH_RETRY (10 * SECOND)
-#define PRUNE_PERIOD HOUR /* connect.md 3.7 */
+#define PRUNE_PERIOD HOUR  /* connect.md 3.7 */
+#define RENEW_LEAST SECOND /* between renewals of a lease, however short it is */
+#define RENEW_PAUSE_MOST (30 * SECOND)
 #define RATE_LIMITED "Rate limit reached, try again later"
 #define SIGN_WAIT (SECOND / 2) /* of a CSR for its turn */
 
@@ -28,7 +31,11 @@ struct ca {
     unsigned turn; /* changes with leading */
     struct ca_work *first, *last;
     unsigned waiting;
-    int64_t begin_at, prune_at;      /* monotonic; of a secondary, begin_at is when to follow */
+    int64_t begin_at, prune_at; /* monotonic; of a secondary, begin_at is when to follow */
+    int64_t renew_at;           /* the provider's lease; INT64_MAX: it has none */
+    int64_t lease;
+    int64_t renew_pause;             /* after one that failed; 0: the last one did not */
+    atomic_bool stopping;            /* what is under way is wanted no more */
     struct indexed_ca_roots primary; /* a secondary's: in its arena */
     struct arena primary_arena;
     bool primary_known;
@@ -50,6 +57,10 @@ bool ca_is_primary(const struct ca *ca) {
 
 struct server *ca_server(struct ca *ca) {
     return ca->server;
+}
+
+const atomic_bool *ca_stopping(const struct ca *ca) {
+    return &ca->stopping;
 }
 
 bool ca_check_enabled(const struct server *s, struct error *e) {
@@ -292,6 +303,7 @@ static void watch_enable(struct ca *ca, bool on) {
 }
 
 void ca_close(struct ca *ca) {
+    atomic_store(&ca->stopping, true);
     if (ca->has_timer) {
         watch_enable(ca, false);
         loop_timer_close(&ca->watch_timer, NULL);
@@ -306,8 +318,22 @@ void ca_close(struct ca *ca) {
 
 /* ---- the thread ---- */
 
+/* Under the mutex, before a work. */
+static void begin_work(struct ca *ca) {
+    atomic_store(&ca->stopping, ca->closing || !ca->leading || atomic_load(&ca->server->stopping));
+}
+
+void ca_use(struct ca *ca, const struct ca_provider *p) {
+    pthread_mutex_lock(&ca->mutex);
+    ca->renew_at = p->lease > 0 ? 0 : INT64_MAX;
+    ca->lease = p->lease;
+    ca->renew_pause = 0;
+    pthread_mutex_unlock(&ca->mutex);
+}
+
 static void run_initialise(struct ca *ca) {
     unsigned turn = ca->turn;
+    begin_work(ca);
     bool primary = ca_is_primary(ca), was_ready = ca->ready;
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
@@ -332,12 +358,32 @@ static void run_prune(struct ca *ca) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     ca->prune_at = time_now_monotonic() + PRUNE_PERIOD;
+    begin_work(ca);
     pthread_mutex_unlock(&ca->mutex);
     if (!ca_prune(ca, &arena, &e)) {
         log_at(LOG_ERROR, CA_LOGGER, "error pruning CA roots", LOG_S("error", e.text));
     }
+    error_clear(&e);
+    if (ca_is_primary(ca) && !ca_renew_intermediate(ca, &arena, &e)) {
+        log_at(LOG_ERROR, CA_LOGGER, "error renewing intermediate certs", LOG_S("error", e.text));
+    }
     arena_free(&arena);
     pthread_mutex_lock(&ca->mutex);
+}
+
+/* One that failed is tried again soon, at first. */
+static void run_renew(struct ca *ca) {
+    int64_t lease = ca->lease;
+    begin_work(ca);
+    ca->renew_at = INT64_MAX;
+    pthread_mutex_unlock(&ca->mutex);
+    bool ok = ca_provider_renew(ca, &lease);
+    pthread_mutex_lock(&ca->mutex);
+    int64_t pause = ca->renew_pause == 0 ? SECOND : 2 * ca->renew_pause;
+    ca->renew_pause = ok ? 0 : pause < RENEW_PAUSE_MOST ? pause : RENEW_PAUSE_MOST;
+    int64_t wait = lease / 3 * 2; /* as the peer does, about */
+    wait = !ok ? ca->renew_pause : wait > RENEW_LEAST ? wait : RENEW_LEAST;
+    ca->renew_at = time_now_monotonic() + wait;
 }
 
 static struct ca_work *take(struct ca *ca) {
@@ -366,6 +412,7 @@ static void run_work(struct ca *ca) {
     struct error e = ERROR_IN(&arena);
     struct ca_work *w = take(ca);
     judge(ca, w, &e);
+    begin_work(ca);
     pthread_mutex_unlock(&ca->mutex);
     w->run(ca, w, &e);
     arena_free(&arena);
@@ -380,6 +427,7 @@ static int64_t next_time(const struct ca *ca, int64_t now) {
     }
     if (ca->leading) {
         int64_t own = ca->ready ? ca->prune_at : ca->begin_at;
+        own = ca->ready && ca->renew_at < own ? ca->renew_at : own;
         own = !ca_is_primary(ca) && ca->begin_at < own ? ca->begin_at : own;
         at = own < at ? own : at;
     }
@@ -400,6 +448,8 @@ static void *work(void *arg) {
             wait_until(ca, at);
         } else if (ca->leading && (!ca->ready || !ca_is_primary(ca)) && ca->begin_at <= now) {
             run_initialise(ca);
+        } else if (ca->leading && ca->ready && ca->renew_at <= now) {
+            run_renew(ca);
         } else if (ca->leading && ca->ready && ca->prune_at <= now) {
             run_prune(ca);
         } else {
@@ -466,6 +516,7 @@ struct ca *ca_new(struct server *s) {
     struct ca *ca = MEM_NEW(struct ca);
     pthread_condattr_t attributes;
     ca->server = s;
+    ca->renew_at = INT64_MAX;
     pthread_mutex_init(&ca->mutex, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -499,6 +550,8 @@ void ca_enable(struct ca *ca, bool leading) {
     }
     ca->turn++;
     ca->leading = leading;
+    atomic_store(&ca->stopping, true); /* what is under way was asked in another turn */
+    ca->renew_at = INT64_MAX;
     ca->ready = false;
     ca->begin_at = ca_is_primary(ca) ? 0 : INT64_MAX; /* a secondary: once it has news */
     pthread_cond_broadcast(&ca->news);
@@ -509,6 +562,7 @@ void ca_stop(struct ca *ca) {
     pthread_mutex_lock(&ca->mutex);
     bool join = ca->started && !ca->closing;
     ca->closing = true;
+    atomic_store(&ca->stopping, true);
     pthread_cond_broadcast(&ca->news);
     pthread_mutex_unlock(&ca->mutex);
     if (join) {

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 
-#define ERRORS_MOST 14 /* fields that can be wrong */
+#define ERRORS_MOST 20 /* fields that can be wrong */
 
 struct reading {
     const struct value *config;
@@ -140,14 +140,6 @@ static void read_string(struct reading *r, const char *name, struct str *out) {
     }
 }
 
-/* What only other providers have: this one does not look at it. */
-static void peek_string(struct reading *r, const char *name, struct str *out) {
-    const struct value *v = find(r, name);
-    if (v != NULL && v->kind == VALUE_STRING) {
-        *out = v->string;
-    }
-}
-
 static void read_bool(struct reading *r, const char *name, bool *out) {
     const struct value *v = find(r, name);
     double number;
@@ -181,33 +173,51 @@ static bool report(struct reading *r, struct error *e) {
     return error_set(e, ERROR_INTERNAL, "error decoding config: " STR_FMT, STR_ARG(text));
 }
 
-bool ca_config_read(const struct value *config, struct ca_settings *out, struct arena *arena,
-                    struct error *e) {
-    struct reading r = {.config = config, .arena = arena};
+static void read_common(struct reading *r, struct ca_settings *out) {
     int64_t ignored = 0;
     double bits = 256, concurrent = 0;
+    read_duration(r, "LeafCertTTL", &out->leaf_ttl);
+    read_duration(r, "IntermediateCertTTL", &out->intermediate_ttl);
+    read_duration(r, "RotationPeriod", &ignored);
+    read_number(r, "PrivateKeyBits", true, &bits);
+    read_number(r, "CSRMaxPerSecond", false, &out->csr_max_per_second);
+    read_number(r, "CSRMaxConcurrent", true, &concurrent);
+    read_string(r, "PrivateKeyType", &out->key_type);
+    read_bool(r, "SkipValidate", &out->skip_validate);
+    out->key_bits = whole(bits);
+    out->csr_max_concurrent = whole(concurrent);
+}
+
+static void read_vault(struct reading *r, struct ca_vault_settings *out) {
+    read_string(r, "Address", &out->address);
+    read_string(r, "Token", &out->token);
+    read_string(r, "RootPKIPath", &out->root_path);
+    read_string(r, "IntermediatePKIPath", &out->intermediate_path);
+    read_string(r, "CAFile", &out->ca_file);
+    read_string(r, "CAPath", &out->ca_path);
+    read_string(r, "CertFile", &out->cert_file);
+    read_string(r, "KeyFile", &out->key_file);
+    read_string(r, "TLSServerName", &out->server_name);
+    read_bool(r, "TLSSkipVerify", &out->skip_verify);
+}
+
+bool ca_config_read(struct str provider, const struct value *config, struct ca_settings *out,
+                    struct arena *arena, struct error *e) {
+    struct reading r = {.config = config, .arena = arena};
     *out = (struct ca_settings){.leaf_ttl = 72 * HOUR,
                                 .intermediate_ttl = 8760 * HOUR,
                                 .key_type = STR("ec"),
                                 .csr_max_per_second = 50,
                                 .private_key = STR(""),
                                 .root_cert = STR("")};
-    read_duration(&r, "LeafCertTTL", &out->leaf_ttl);
-    read_duration(&r, "IntermediateCertTTL", &out->intermediate_ttl);
-    read_duration(&r, "RotationPeriod", &ignored);
-    read_number(&r, "PrivateKeyBits", true, &bits);
-    read_number(&r, "CSRMaxPerSecond", false, &out->csr_max_per_second);
-    read_number(&r, "CSRMaxConcurrent", true, &concurrent);
-    read_string(&r, "PrivateKeyType", &out->key_type);
-    read_string(&r, "PrivateKey", &out->private_key);
-    read_string(&r, "RootCert", &out->root_cert);
-    peek_string(&r, "Token", &out->vault_token);
-    peek_string(&r, "RootPKIPath", &out->root_path);
-    peek_string(&r, "IntermediatePKIPath", &out->intermediate_path);
-    read_bool(&r, "SkipValidate", &out->skip_validate);
-    read_bool(&r, "DisableCrossSigning", &out->disable_cross_signing);
-    out->key_bits = whole(bits);
-    out->csr_max_concurrent = whole(concurrent);
+    read_common(&r, out);
+    if (str_is(provider, "vault")) {
+        read_vault(&r, &out->vault);
+    } else if (!str_is(provider, "aws-pca")) {
+        read_string(&r, "PrivateKey", &out->private_key);
+        read_string(&r, "RootCert", &out->root_cert);
+        read_bool(&r, "DisableCrossSigning", &out->disable_cross_signing);
+    }
     return report(&r, e);
 }
 
@@ -255,13 +265,13 @@ bool ca_config_check(struct str provider, const struct ca_settings *s, struct ar
     if (consul && s->private_key.len == 0 && s->root_cert.len > 0) {
         return fail(e, "must provide a private key when providing a root cert");
     }
-    if (vault && s->vault_token.len == 0) {
+    if (vault && s->vault.token.len == 0) {
         return fail(e, "must provide a Vault token");
     }
-    if (vault && s->root_path.len == 0) {
+    if (vault && s->vault.root_path.len == 0) {
         return fail(e, "must provide a valid path to a root PKI backend");
     }
-    if (vault && s->intermediate_path.len == 0) {
+    if (vault && s->vault.intermediate_path.len == 0) {
         return fail(e, "must provide a valid path for the intermediate PKI backend");
     }
     return check_common(s, arena, e);

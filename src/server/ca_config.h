@@ -7,6 +7,14 @@
 #include "base/error.h"
 #include "codec/value.h"
 
+struct ca_vault_settings {                   /* what is not given is absent */
+    struct str address;                      /* a URL */
+    struct str token;                        /* a secret */
+    struct str root_path, intermediate_path; /* of mounts, as they were written */
+    struct str ca_file, ca_path, cert_file, key_file, server_name;
+    bool skip_verify;
+};
+
 struct ca_settings {
     int64_t leaf_ttl, intermediate_ttl; /* ns */
     struct str key_type;                /* "ec", "rsa" */
@@ -16,13 +24,14 @@ struct ca_settings {
     bool skip_validate;
     struct str private_key, root_cert; /* provider consul: PEM; "": made */
     bool disable_cross_signing;
-    struct str vault_token, root_path, intermediate_path; /* provider vault */
+    struct ca_vault_settings vault; /* provider vault */
 };
 
-/* config: a map, or NULL. Keys in any letter case, numbers also as text, durations as text or ns;
+/* provider: whose own keys are read besides those that all have ("": consul's). config: a map, or
+ * NULL. Keys in any letter case, numbers also as text, durations as text or ns;
  * unknown ones are ignored. Strings are views. "error decoding config: 1 error(s) decoding: …" */
-bool ca_config_read(const struct value *config, struct ca_settings *out, struct arena *arena,
-                    struct error *e);
+bool ca_config_read(struct str provider, const struct value *config, struct ca_settings *out,
+                    struct arena *arena, struct error *e);
 /* "leaf cert TTL must be greater or equal than 1h0m0s", … */
 bool ca_config_check(struct str provider, const struct ca_settings *s, struct arena *arena,
                      struct error *e);

@@ -123,6 +123,16 @@ static void add_extensions(X509_REQ *r, const struct ca_names *names, bool ca) {
     buf_free(&der);
 }
 
+static struct str pem_of(X509_REQ *r, struct arena *arena) {
+    BIO *bio = BIO_new(BIO_s_mem());
+    PEM_write_bio_X509_REQ(bio, r);
+    char *text;
+    long len = BIO_get_mem_data(bio, &text);
+    struct str out = str_copy(arena, str_of(text, (size_t)len));
+    BIO_free(bio);
+    return out;
+}
+
 struct str ca_csr_new(EVP_PKEY *key, struct str common_name, const struct ca_names *names, bool ca,
                       struct arena *arena) {
     X509_REQ *r = X509_REQ_new();
@@ -134,12 +144,7 @@ struct str ca_csr_new(EVP_PKEY *key, struct str common_name, const struct ca_nam
     add_extensions(r, names, ca);
     int signed_bytes = X509_REQ_sign(r, key, EVP_sha256());
     ASSERT(signed_bytes > 0);
-    BIO *bio = BIO_new(BIO_s_mem());
-    PEM_write_bio_X509_REQ(bio, r);
-    char *text;
-    long len = BIO_get_mem_data(bio, &text);
-    struct str out = str_copy(arena, str_of(text, (size_t)len));
-    BIO_free(bio);
+    struct str out = pem_of(r, arena);
     X509_REQ_free(r);
     return out;
 }
@@ -202,6 +207,7 @@ static bool read_request(X509_REQ *r, struct ca_csr *out, struct arena *arena, s
         return error_set(e, ERROR_INTERNAL, "x509: signature check of the request failed");
     }
     out->common_name = common_name_of(r, arena);
+    out->pem = pem_of(r, arena);
     return read_names(r, &out->names, arena) ||
            error_set(e, ERROR_INTERNAL, "x509: failed to parse the request's alternative names");
 }

@@ -23,6 +23,7 @@ struct ca_csr {
     EVP_PKEY *key; /* ca_csr_free */
     struct str common_name;
     struct ca_names names; /* other kinds of names are dropped */
+    struct str pem;        /* what was read, and nothing else of the text */
 };
 /* "no PEM-encoded data found", "first PEM-block should be CERTIFICATE REQUEST type", or what is
  * wrong with it; its signature must be its key's (the peer does not look). Strings in the arena. */

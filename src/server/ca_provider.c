@@ -1,18 +1,86 @@
-/* The built-in provider: its key and root are in a record of the store, which is found by a digest
- * of what the configuration says of them (connect.md 3.4). On the CA's thread. See ca_room.h.
+/* What is common to all providers: which there are, the records of their roots, and what is done
+ * with the leaves that they sign. On the CA's thread. See ca_room.h.
  */
-#include <openssl/crypto.h>
-#include <openssl/sha.h>
-
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
-#include "net/tls.h"
 #include "server/ca_certificate.h"
 #include "server/ca_room.h"
 #include "server/server_room.h"
 
-#define LOGGER "connect.ca.consul"
+#define FIRST_MINUTE MINUTE /* certificates begin a minute before they are made */
+
+/* ---- which ---- */
+
+const struct ca_provider_kind *ca_provider_kind(struct str name, struct error *e) {
+    static const struct ca_provider_kind *const kinds[] = {&ca_provider_consul, &ca_provider_vault};
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        if (str_is(name, kinds[i]->name)) {
+            return kinds[i];
+        }
+    }
+    error_set(e, ERROR_INTERNAL, "could not initialize provider: unknown CA provider " STR_FMT,
+              STR_ARG(str_quote(e->arena, name)));
+    return NULL;
+}
+
+static bool begin(const struct ca_configuration *config, struct ca_provider *out,
+                  struct arena *arena, struct error *e) {
+    *out = (struct ca_provider){.kind = ca_provider_kind(config->provider, e),
+                                .cluster_id = config->cluster_id,
+                                .root = STR(""),
+                                .intermediate = STR("")};
+    return out->kind != NULL &&
+           ca_config_read(config->provider, config->config, &out->settings, arena, e);
+}
+
+bool ca_provider_configure(struct ca *ca, const struct ca_configuration *config,
+                           struct ca_provider *out, struct arena *arena, struct error *e) {
+    if (ca_provider_kind(config->provider, e) == NULL) {
+        return false;
+    }
+    return (begin(config, out, arena, e) &&
+            ca_config_check(config->provider, &out->settings, arena, e) &&
+            out->kind->configure(ca, out, arena, e)) ||
+           error_prefix(e, "error configuring provider: ");
+}
+
+bool ca_provider_find(struct ca *ca, const struct ca_state *state, struct ca_provider *out,
+                      struct arena *arena, struct error *e) {
+    if (state->config == NULL || state->active == NULL) {
+        return error_set(e, ERROR_INTERNAL, "internal error: CA root is nil");
+    }
+    return begin(state->config, out, arena, e) && out->kind->find(ca, state, out, arena, e);
+}
+
+void ca_provider_forget(struct ca *ca, struct ca_provider *p, const struct ca_provider *next,
+                        struct arena *arena) {
+    struct error e = ERROR_IN(arena);
+    if (!p->kind->forget(ca, p, next, arena, &e)) {
+        log_at(LOG_WARN, CA_LOGGER, "failed to clean up old provider",
+               LOG_C("provider", p->kind->name), LOG_S("error", e.text));
+    }
+}
+
+bool ca_provider_renew(struct ca *ca, int64_t *lease) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct ca_state state;
+    struct ca_provider p;
+    bool ok = ca_read(ca, &state, &arena, &e) && ca_provider_find(ca, &state, &p, &arena, &e);
+    if (ok && p.kind->renew != NULL) {
+        p.lease = *lease;
+        ok = p.kind->renew(ca, &p, &arena, &e);
+        *lease = p.lease;
+    }
+    if (!ok && !atomic_load(ca_stopping(ca))) {
+        log_at(LOG_ERROR, CA_LOGGER, "failed to renew the lease of the CA provider",
+               LOG_S("error", e.text));
+    }
+    arena_free(&arena);
+    return ok;
+}
 
 bool ca_next_serial(struct ca *ca, uint64_t *serial, struct error *e) {
     struct ca_request request = {.op = STR("increment-provider-serial")};
@@ -24,215 +92,84 @@ bool ca_next_serial(struct ca *ca, uint64_t *serial, struct error *e) {
     return true;
 }
 
-/* ---- the record ---- */
-
-static struct str digest(struct str text, struct arena *arena) {
-    uint8_t sum[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)text.data, text.len, sum);
-    return ca_hex(sum, sizeof(sum), arena);
-}
-
-static bool find_state(struct ca *ca, struct str id, struct ca_consul_provider_state **out,
-                       struct arena *arena, struct error *e) {
-    struct store_read read;
-    if (!store_read_begin(ca_server(ca)->store, &read, arena, NULL, e)) {
-        return false;
-    }
-    ca_provider_state_get(&read, id, out);
-    store_read_end(&read);
-    return true;
-}
-
-static bool set_state(struct ca *ca, struct ca_consul_provider_state *state, struct error *e) {
-    struct ca_request request = {.op = STR("set-provider-state"), .provider_state = state};
-    return ca_change(ca, &request, NULL, e);
-}
-
-bool ca_provider_forget(struct ca *ca, struct str state_id, struct error *e) {
-    struct ca_consul_provider_state state = {.id = state_id};
-    struct ca_request request = {.op = STR("delete-provider-state"), .provider_state = &state};
-    return ca_change(ca, &request, NULL, e);
-}
-
-/* Under the id that older versions gave it it is found too, and renamed. */
-static bool load_state(struct ca *ca, struct ca_provider *p, struct str id, struct str old_id,
-                       struct arena *arena, struct error *e) {
-    struct ca_consul_provider_state *found = NULL;
-    if (!find_state(ca, id, &found, arena, e)) {
-        return false;
-    }
-    if (found != NULL) {
-        p->state = *found;
-        return true;
-    }
-    if (!find_state(ca, old_id, &found, arena, e)) {
-        return false;
-    }
-    p->state = found != NULL ? *found : (struct ca_consul_provider_state){0};
-    p->state.id = id;
-    p->created = found == NULL;
-    return set_state(ca, &p->state, e) && (found == NULL || ca_provider_forget(ca, old_id, e));
-}
-
-static struct str old_id_of(const struct ca_settings *s, struct arena *arena) {
-    return str_format(arena, STR_FMT "," STR_FMT, STR_ARG(s->private_key), STR_ARG(s->root_cert));
-}
-
-static struct str id_of(struct ca *ca, const struct ca_settings *s, struct arena *arena) {
-    struct str old_id = old_id_of(s, arena);
-    return digest(
-        str_format(arena, STR_FMT ",%s", STR_ARG(old_id), ca_is_primary(ca) ? "true" : "false"),
-        arena);
-}
-
-bool ca_provider_configure(struct ca *ca, struct str cluster_id, const struct value *config,
-                           struct ca_provider *out, struct arena *arena, struct error *e) {
-    *out = (struct ca_provider){.cluster_id = cluster_id};
-    if (!ca_config_read(config, &out->settings, arena, e) ||
-        !ca_config_check(STR("consul"), &out->settings, arena, e)) {
-        return false;
-    }
-    struct str id = id_of(ca, &out->settings, arena), old_id = old_id_of(&out->settings, arena);
-    if (!load_state(ca, out, id, old_id, arena, e)) {
-        return false;
-    }
-    log_at(LOG_DEBUG, LOGGER, "consul CA provider configured", LOG_S("id", id),
-           LOG_C("is_primary", ca_is_primary(ca) ? "true" : "false"));
-    return true;
-}
-
-bool ca_provider_find(struct ca *ca, const struct ca_state *state, struct ca_provider *out,
-                      struct arena *arena, struct error *e) {
-    struct ca_consul_provider_state *found = NULL;
-    if (state->config == NULL || state->active == NULL) {
-        return error_set(e, ERROR_INTERNAL, "internal error: CA root is nil");
-    }
-    *out = (struct ca_provider){.cluster_id = state->config->cluster_id};
-    if (!ca_config_read(state->config->config, &out->settings, arena, e) ||
-        !find_state(ca, id_of(ca, &out->settings, arena), &found, arena, e)) {
-        return false;
-    }
-    if (found == NULL || found->root_cert.len == 0) {
-        return error_set(e, ERROR_INTERNAL, "internal error: CA provider is nil");
-    }
-    out->state = *found;
-    return true;
-}
-
-/* ---- its root ---- */
-
-static EVP_PKEY *root_key(const struct ca_provider *p, struct error *e) {
-    const struct ca_settings *s = &p->settings;
-    if (p->state.private_key.len > 0) {
-        return ca_key_read(p->state.private_key, e);
-    }
-    return s->private_key.len > 0 ? ca_key_read(s->private_key, e)
-                                  : ca_key_new(s->key_type, s->key_bits, e);
-}
-
-static struct str make_root(struct ca *ca, const struct ca_provider *p, EVP_PKEY *key,
-                            struct arena *arena, struct error *e) {
-    struct ca_certificate_request r = {.kind = CA_ROOT, .key = key, .now = time_now_wall()};
-    struct spiffe_id id = {.kind = SPIFFE_SIGNING, .host = ca_trust_domain(p->cluster_id, arena)};
-    if (p->settings.root_cert.len > 0) {
-        return p->settings.root_cert;
-    }
-    if (!ca_next_serial(ca, &r.serial, e)) {
-        return STR_NONE;
-    }
-    r.common_name = ca_common_name(true, STR("consul"), p->cluster_id, arena);
-    r.names.uris = LIST_NEW(arena, struct str, 1);
-    LIST_AT(r.names.uris, struct str, 0) = spiffe_format(&id, arena);
-    return ca_certificate_new(&r, arena, e);
-}
-
-bool ca_provider_generate_root(struct ca *ca, struct ca_provider *p, struct arena *arena,
-                               struct error *e) {
-    if (p->state.private_key.len > 0 && p->state.root_cert.len > 0) {
-        return true;
-    }
-    EVP_PKEY *key = root_key(p, e);
-    if (key == NULL) {
-        return error_prefix(e, "error generating private key: ");
-    }
-    struct str root = make_root(ca, p, key, arena, e);
-    if (root.data != NULL) {
-        p->state.private_key = p->state.private_key.len > 0      ? p->state.private_key
-                               : p->settings.private_key.len > 0 ? p->settings.private_key
-                                                                 : ca_key_pem(key, arena);
-        p->state.root_cert = root;
-    } else {
-        error_prefix(e, "error generating CA: ");
-    }
-    EVP_PKEY_free(key);
-    return root.data != NULL && set_state(ca, &p->state, e);
-}
+/* ---- records of roots ---- */
 
 struct ca_root *ca_provider_root(const struct ca_provider *p, struct arena *arena,
                                  struct error *e) {
     struct ca_certificate_info info;
     struct ca_root *root = ARENA_NEW(arena, struct ca_root);
-    if (!ca_certificate_read(p->state.root_cert, &info, arena, e)) {
+    if (!ca_certificate_read(p->root, &info, arena, e)) {
         error_prefix(e, "error parsing root fingerprint: ");
         return NULL;
     }
     *root = (struct ca_root){.active = true,
                              .external_trust_domain = p->cluster_id,
                              .id = info.fingerprint,
-                             .name = STR("Consul CA Root Cert"),
+                             .name = str_from(p->kind->root_name),
                              .not_after = info.not_after,
                              .not_before = info.not_before,
                              .private_key_bits = info.key_bits,
                              .private_key_type = info.key_type,
-                             .root_cert = p->state.root_cert,
+                             .root_cert = p->root,
                              .serial_number = info.serial_number,
                              .signing_key_id = info.subject_key_id};
     return root;
 }
 
-struct str ca_provider_cross_sign(struct ca *ca, const struct ca_provider *p, struct str root,
-                                  struct arena *arena, struct error *e) {
-    uint64_t serial;
-    EVP_PKEY *key = ca_key_read(p->state.private_key, e);
-    struct str pem = STR_NONE;
-    if (key != NULL && ca_next_serial(ca, &serial, e)) {
-        pem = ca_certificate_cross_sign(root, p->state.root_cert, key, serial, time_now_wall(),
-                                        arena, e);
-    }
-    EVP_PKEY_free(key);
-    return pem;
+static bool has_key(struct str pem, struct str key_id, struct arena *arena) {
+    struct ca_certificate_info info;
+    struct error ignored = ERROR_IN(arena);
+    return ca_certificate_read(pem, &info, arena, &ignored) && str_eq(info.subject_key_id, key_id);
 }
 
-/* ---- a secondary's intermediate ---- */
-
-struct str ca_provider_request(struct ca *ca, struct ca_provider *p, struct arena *arena,
-                               struct error *e) {
-    struct spiffe_id id = {.kind = SPIFFE_SIGNING, .host = ca_trust_domain(p->cluster_id, arena)};
-    struct ca_names names = {.uris = LIST_NEW(arena, struct str, 1)};
-    EVP_PKEY *key = ca_key_new(p->settings.key_type, p->settings.key_bits, e);
-    if (key == NULL) {
-        return STR_NONE;
+struct str ca_record_signer(const struct ca_root *root, struct arena *arena) {
+    for (uint32_t i = 0; i < root->intermediate_certs.len; i++) {
+        struct str pem = LIST_AT(root->intermediate_certs, struct str, i);
+        if (has_key(pem, root->signing_key_id, arena) &&
+            !has_key(root->root_cert, root->signing_key_id, arena)) {
+            return pem;
+        }
     }
-    LIST_AT(names.uris, struct str, 0) = spiffe_format(&id, arena);
-    struct str csr = ca_csr_new(key, ca_common_name(false, STR("consul"), p->cluster_id, arena),
-                                &names, true, arena);
-    p->state.private_key = ca_key_pem(key, arena);
-    EVP_PKEY_free(key);
-    return set_state(ca, &p->state, e) ? csr : STR_NONE;
+    return STR("");
 }
 
-/* It must be ours, an authority, and the root's. */
-bool ca_provider_set_intermediate(struct ca *ca, struct ca_provider *p, struct str pem,
-                                  struct str root, struct error *e) {
-    struct tls_options o = {.certificate = pem, .key = p->state.private_key};
-    struct tls_config *pair = tls_config_new(&o, e);
-    tls_config_release(pair);
-    if (pair == NULL || !ca_certificate_is_signed(pem, root, e)) {
+bool ca_record_intermediate(struct ca_root *root, struct str intermediate, struct arena *arena,
+                            struct error *e) {
+    const struct list old = root->intermediate_certs;
+    struct str before = ca_record_signer(root, arena);
+    struct ca_certificate_info info;
+    if (!ca_certificate_read(intermediate.len > 0 ? intermediate : root->root_cert, &info, arena,
+                             e)) {
         return false;
     }
-    p->state.intermediate_cert = pem;
-    p->state.root_cert = root;
-    return set_state(ca, &p->state, e);
+    root->signing_key_id = info.subject_key_id;
+    if (intermediate.len == 0 && old.len == 0) {
+        return true;
+    }
+    struct list all = LIST_NEW(arena, struct str, old.len + 1);
+    all.len = 0;
+    for (uint32_t i = 0; i < old.len; i++) {
+        struct str pem = LIST_AT(old, struct str, i);
+        if (before.len == 0 || !str_eq(pem, before)) {
+            LIST_AT(all, struct str, all.len++) = pem;
+        }
+    }
+    if (intermediate.len > 0) {
+        LIST_AT(all, struct str, all.len++) = intermediate;
+    }
+    root->intermediate_certs = all;
+    return true;
+}
+
+bool ca_is_old(struct str pem, struct arena *arena) {
+    struct ca_certificate_info info;
+    struct error ignored = ERROR_IN(arena);
+    if (!ca_certificate_read(pem, &info, arena, &ignored)) {
+        return true;
+    }
+    int64_t from = timestamp_to_unix_ns(info.not_before) + FIRST_MINUTE;
+    int64_t until = timestamp_to_unix_ns(info.not_after);
+    return time_now_wall() > from + (until - from) / 2;
 }
 
 /* ---- signing ---- */
@@ -242,23 +179,13 @@ static bool current(struct ca *ca, struct ca_state *state, struct ca_provider *p
     return ca_read(ca, state, arena, e) && ca_provider_find(ca, state, p, arena, e);
 }
 
-static bool issue(struct ca *ca, const struct ca_provider *p, struct ca_certificate_request *r,
-                  struct str *pem, struct arena *arena, struct error *e) {
-    r->issuer =
-        p->state.intermediate_cert.len > 0 ? p->state.intermediate_cert : p->state.root_cert;
-    r->now = time_now_wall();
-    r->signer = ca_key_read(p->state.private_key, e);
-    *pem = STR_NONE;
-    if (r->signer != NULL && ca_next_serial(ca, &r->serial, e)) {
-        *pem = ca_certificate_new(r, arena, e);
-    }
-    EVP_PKEY_free(r->signer);
-    return pem->data != NULL;
-}
-
+/* Unless it is there already. */
 static void add_pem(struct buf *out, struct str pem) {
-    buf_add_str(out, str_trim(pem));
-    buf_add_char(out, '\n');
+    pem = str_trim(pem);
+    if (str_find(buf_str(out), pem, 0) < 0) {
+        buf_add_str(out, pem);
+        buf_add_char(out, '\n');
+    }
 }
 
 /* The leaf, then what leads to roots that were trusted before. */
@@ -296,16 +223,11 @@ bool ca_sign_leaf(struct ca *ca, const struct ca_leaf_wish *wish, struct issued_
                   struct arena *arena, struct error *e) {
     struct ca_state state;
     struct ca_provider p;
-    struct str pem;
     if (!current(ca, &state, &p, arena, e)) {
         return false;
     }
-    struct ca_certificate_request r = {.kind = CA_LEAF,
-                                       .common_name = spiffe_common_name(wish->id, arena),
-                                       .names = wish->names,
-                                       .key = wish->csr->key,
-                                       .ttl = p.settings.leaf_ttl};
-    if (!issue(ca, &p, &r, &pem, arena, e) || !describe(pem, wish, out, arena, e)) {
+    struct str pem = p.kind->sign_leaf(ca, &p, wish, arena, e);
+    if (pem.data == NULL || !describe(pem, wish, out, arena, e)) {
         return false;
     }
     out->cert_pem = with_intermediates(pem, state.active, arena);
@@ -327,10 +249,6 @@ bool ca_sign_intermediate(struct ca *ca, const struct ca_csr *csr, struct str *p
     if (!current(ca, &state, &p, arena, e)) {
         return false;
     }
-    struct ca_certificate_request r = {.kind = CA_INTERMEDIATE,
-                                       .common_name = csr->common_name,
-                                       .names = {.uris = csr->names.uris},
-                                       .key = csr->key,
-                                       .ttl = p.settings.intermediate_ttl};
-    return issue(ca, &p, &r, pem, arena, e);
+    *pem = p.kind->sign_intermediate(ca, &p, csr, arena, e);
+    return pem->data != NULL;
 }

@@ -1,7 +1,9 @@
-/* What ca.c, ca_provider.c and ca_rotate.c share. For these only; all of it on the CA's thread.
+/* What the files of the authority (ca_*.c) share. For these only; all of it on the CA's thread.
  */
 #ifndef PRAETOR_SERVER_CA_ROOM_H
 #define PRAETOR_SERVER_CA_ROOM_H
+
+#include <stdatomic.h>
 
 #include "schema/entries.h"
 #include "schema/requests_connect.h"
@@ -20,6 +22,9 @@ struct ca_outcome {
 };
 struct server *ca_server(struct ca *ca);
 bool ca_is_primary(const struct ca *ca);
+/* Becomes true when what the thread is at is wanted no more: leadership is gone, the agent stops.
+ * For calls to the outside. */
+const atomic_bool *ca_stopping(const struct ca *ca);
 /* Calls an endpoint, wherever it runs, and waits. The answer is the caller's to release; NULL: it
  * was called off. The request must live in the arena. */
 struct answer *ca_call(struct ca *ca, const struct endpoint *endpoint, void *request,
@@ -42,34 +47,92 @@ struct ca_state {
 };
 bool ca_read(struct ca *ca, struct ca_state *out, struct arena *arena, struct error *e);
 
-/* ---- ca_provider.c: the built-in provider (connect.md 3.2, 3.4) ---- */
+/* ---- providers: ca_provider.c ---- */
 
+struct ca_provider_kind;
+
+/* A provider as one configuration means it. */
 struct ca_provider {
+    const struct ca_provider_kind *kind;
     struct str cluster_id;
     struct ca_settings settings;
-    struct ca_consul_provider_state state;
-    bool created; /* configure made the state's record */
+    struct str root;         /* PEM of the root that is its own; "": not known, or none yet */
+    struct str intermediate; /* PEM of what signs leaves; "": the root does, or there is none yet */
+    int64_t lease;           /* ns: that of what it may do, which must be renewed; 0: for ever */
+
+    struct ca_consul_provider_state state; /* consul's */
+    bool created;                          /* configure made the state's record, or the mount */
+    bool prepared; /* vault's: the intermediate's mount and role are there */
 };
-/* For a configuration: finds its state, or begins one. */
-bool ca_provider_configure(struct ca *ca, struct str cluster_id, const struct value *config,
+
+/* The functions of a provider. Those that give a text give it in the arena, absent with an error.
+ */
+struct ca_provider_kind {
+    const char *name;      /* "consul" */
+    const char *root_name; /* of the records of its roots */
+    /* With kind, cluster_id and settings: finds what there is, or begins it. In a secondary
+     * datacenter intermediate is filled in, if there is one. */
+    bool (*configure)(struct ca *ca, struct ca_provider *p, struct arena *arena, struct error *e);
+    /* The same for one that was configured before: nothing is written, nobody is asked. */
+    bool (*find)(struct ca *ca, const struct ca_state *state, struct ca_provider *p,
+                 struct arena *arena, struct error *e);
+    /* Primary: its root, made unless it is there. */
+    bool (*generate_root)(struct ca *ca, struct ca_provider *p, struct arena *arena,
+                          struct error *e);
+    /* Primary: fills in intermediate, made unless it is good; NULL: the root signs. */
+    bool (*generate_intermediate)(struct ca *ca, struct ca_provider *p, struct arena *arena,
+                                  struct error *e);
+    /* A root (PEM) of another, signed by its own. */
+    struct str (*cross_sign)(struct ca *ca, struct ca_provider *p, struct str root,
+                             struct arena *arena, struct error *e);
+    /* Secondary: a request for an intermediate, with a new key, in PEM; and what came of it. */
+    struct str (*request)(struct ca *ca, struct ca_provider *p, struct arena *arena,
+                          struct error *e);
+    bool (*set_intermediate)(struct ca *ca, struct ca_provider *p, struct str pem, struct str root,
+                             struct arena *arena, struct error *e);
+    /* PEM: a leaf, perhaps with what is above it. */
+    struct str (*sign_leaf)(struct ca *ca, struct ca_provider *p, const struct ca_leaf_wish *wish,
+                            struct arena *arena, struct error *e);
+    /* Primary: an intermediate for another datacenter. */
+    struct str (*sign_intermediate)(struct ca *ca, struct ca_provider *p, const struct ca_csr *csr,
+                                    struct arena *arena, struct error *e);
+    /* Drops what it keeps; it is not used any more, but next is (NULL: what was before). */
+    bool (*forget)(struct ca *ca, struct ca_provider *p, const struct ca_provider *next,
+                   struct arena *arena, struct error *e);
+    /* Renews its lease, which may become another; NULL: it has none. */
+    bool (*renew)(struct ca *ca, struct ca_provider *p, struct arena *arena, struct error *e);
+};
+extern const struct ca_provider_kind ca_provider_consul, ca_provider_vault;
+
+/* NULL: "unknown CA provider". */
+const struct ca_provider_kind *ca_provider_kind(struct str name, struct error *e);
+/* For a configuration: "error configuring provider: …". */
+bool ca_provider_configure(struct ca *ca, const struct ca_configuration *config,
                            struct ca_provider *out, struct arena *arena, struct error *e);
-/* The one that the store's configuration means, made already; nothing is written. */
+/* The one that the store's configuration means. */
 bool ca_provider_find(struct ca *ca, const struct ca_state *state, struct ca_provider *out,
                       struct arena *arena, struct error *e);
-/* Key and root, unless they are there. */
-bool ca_provider_generate_root(struct ca *ca, struct ca_provider *p, struct arena *arena,
-                               struct error *e);
 /* The record of its root, active. */
 struct ca_root *ca_provider_root(const struct ca_provider *p, struct arena *arena, struct error *e);
-struct str ca_provider_cross_sign(struct ca *ca, const struct ca_provider *p, struct str root,
-                                  struct arena *arena, struct error *e);
-/* A secondary's: a new key and a request for an intermediate, in PEM; and what came of it. */
-struct str ca_provider_request(struct ca *ca, struct ca_provider *p, struct arena *arena,
-                               struct error *e);
-bool ca_provider_set_intermediate(struct ca *ca, struct ca_provider *p, struct str pem,
-                                  struct str root, struct error *e);
-bool ca_provider_forget(struct ca *ca, struct str state_id, struct error *e);
+/* In a record of a root: this intermediate signs leaves, and follows it in chains; the one that did
+ * before is not there any more. "": the root signs. */
+bool ca_record_intermediate(struct ca_root *root, struct str intermediate, struct arena *arena,
+                            struct error *e);
+/* The intermediate of a record that signs leaves; "": none. */
+struct str ca_record_signer(const struct ca_root *root, struct arena *arena);
+/* Half of a certificate's life is over, or it cannot be read. */
+bool ca_is_old(struct str pem, struct arena *arena);
+/* Drops what a provider keeps; a failure is told in the log. */
+void ca_provider_forget(struct ca *ca, struct ca_provider *p, const struct ca_provider *next,
+                        struct arena *arena);
+/* Renews the lease of the provider that is used, asking for one like *lease, which becomes the one
+ * that it has now. False: the log says why not. */
+bool ca_provider_renew(struct ca *ca, int64_t *lease);
+/* A number for a certificate. */
 bool ca_next_serial(struct ca *ca, uint64_t *serial, struct error *e);
+
+/* ca.c: this provider is used from now on: its lease is renewed at once, and then in time. */
+void ca_use(struct ca *ca, const struct ca_provider *p);
 
 /* ---- ca_secondary.c (connect.md 3.8) ---- */
 
@@ -86,5 +149,7 @@ struct list ca_rotated(const struct list *old, struct ca_root *root, struct aren
 bool ca_initialise(struct ca *ca, struct arena *arena, struct error *e);
 /* Drops roots that nobody needs any more (connect.md 3.7). */
 bool ca_prune(struct ca *ca, struct arena *arena, struct error *e);
+/* Primary: an intermediate whose life is half over is replaced (connect.md 3.8). */
+bool ca_renew_intermediate(struct ca *ca, struct arena *arena, struct error *e);
 
 #endif

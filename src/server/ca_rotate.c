@@ -13,13 +13,6 @@ static bool config_set(struct ca *ca, struct ca_configuration *config, struct er
     return ca_change(ca, &request, NULL, e);
 }
 
-static bool is_consul(struct str provider, struct error *e) {
-    return str_is(provider, "consul") ||
-           error_set(e, ERROR_INTERNAL,
-                     "could not initialize provider: unknown CA provider " STR_FMT,
-                     STR_ARG(str_quote(e->arena, provider)));
-}
-
 static struct list one_root(struct ca_root *root, struct arena *arena) {
     struct list roots = LIST_NEW(arena, struct ca_root *, 1);
     LIST_AT(roots, struct ca_root *, 0) = root;
@@ -75,28 +68,78 @@ static bool complete_config(struct ca *ca, struct ca_configuration *config, stru
     return config_set(ca, config, e);
 }
 
-static bool first_root(struct ca *ca, const struct ca_state *state, const struct ca_provider *p,
+static bool roots_set(struct ca *ca, const struct ca_state *state, struct list roots,
+                      struct error *e) {
+    struct ca_request request = {
+        .op = STR("set-roots"), .index = state->roots_index, .roots = roots};
+    return ca_change(ca, &request, NULL, e);
+}
+
+/* The same roots, but that this one, of the active one's ID, takes its place. */
+static struct list roots_with(const struct ca_state *state, struct ca_root *root,
+                              struct arena *arena) {
+    struct list roots = LIST_NEW(arena, struct ca_root *, state->roots.len);
+    for (uint32_t i = 0; i < roots.len; i++) {
+        struct ca_root *old = LIST_AT(state->roots, struct ca_root *, i);
+        LIST_AT(roots, struct ca_root *, i) = str_eq(old->id, root->id) ? root : old;
+    }
+    return roots;
+}
+
+/* Who signs leaves under the active root may be another than its record says: that is so in what
+ * the peer wrote, which names the root's own key. The record as it should be; the same: it is. */
+static struct ca_root *right_record(const struct ca_state *state, const struct ca_provider *p,
+                                    struct arena *arena, struct error *e) {
+    struct ca_root *root = ARENA_NEW(arena, struct ca_root);
+    *root = *state->active;
+    if (p->kind->generate_intermediate == NULL) {
+        return state->active;
+    }
+    if (!ca_record_intermediate(root, p->intermediate, arena, e)) {
+        return NULL;
+    }
+    return str_eq(root->signing_key_id, state->active->signing_key_id) ? state->active : root;
+}
+
+static bool signer_set(struct ca *ca, const struct ca_state *state, const struct ca_provider *p,
+                       struct arena *arena, struct error *e) {
+    struct ca_root *root = right_record(state, p, arena, e);
+    return root != NULL &&
+           (root == state->active || roots_set(ca, state, roots_with(state, root, arena), e));
+}
+
+static bool generate_intermediate(struct ca *ca, struct ca_provider *p, struct arena *arena,
+                                  struct error *e) {
+    return p->kind->generate_intermediate == NULL ||
+           p->kind->generate_intermediate(ca, p, arena, e);
+}
+
+static bool first_root(struct ca *ca, const struct ca_state *state, struct ca_provider *p,
                        struct arena *arena, struct error *e) {
     struct ca_root *root = ca_provider_root(p, arena, e);
     if (root == NULL) {
         return false;
     }
-    if (state->active != NULL) {
-        return str_eq(state->active->id, root->id) ||
-               error_set(e, ERROR_INTERNAL,
+    if (state->active != NULL && !str_eq(state->active->id, root->id)) {
+        return error_set(e, ERROR_INTERNAL,
                          "stored CA root " STR_FMT " is not the active root (" STR_FMT ")",
                          STR_ARG(str_quote(arena, root->id)), STR_ARG(state->active->id));
     }
-    struct ca_request request = {
-        .op = STR("set-roots"), .index = state->roots_index, .roots = one_root(root, arena)};
-    return ca_change(ca, &request, NULL, e);
+    if (!generate_intermediate(ca, p, arena, e)) {
+        return error_prefix(e, "error generating intermediate cert: ");
+    }
+    if (state->active != NULL) {
+        return signer_set(ca, state, p, arena, e);
+    }
+    return ca_record_intermediate(root, p->intermediate, arena, e) &&
+           roots_set(ca, state, one_root(root, arena), e);
 }
 
 bool ca_first_config(struct ca *ca, struct ca_state *state, struct arena *arena, struct error *e) {
     return ca_read(ca, state, arena, e) &&
            (state->config == NULL ? first_config(ca, &state->config, arena, e)
                                   : complete_config(ca, state->config, arena, e)) &&
-           is_consul(state->config->provider, e);
+           ca_provider_kind(state->config->provider, e) != NULL;
 }
 
 bool ca_initialise(struct ca *ca, struct arena *arena, struct error *e) {
@@ -105,17 +148,18 @@ bool ca_initialise(struct ca *ca, struct arena *arena, struct error *e) {
     if (!ca_first_config(ca, &state, arena, e)) {
         return false;
     }
-    if (!ca_provider_configure(ca, state.config->cluster_id, state.config->config, &p, arena, e)) {
-        return error_prefix(e, "error configuring provider: ");
+    if (!ca_provider_configure(ca, state.config, &p, arena, e)) {
+        return false;
     }
-    if (!ca_provider_generate_root(ca, &p, arena, e)) {
+    if (!p.kind->generate_root(ca, &p, arena, e)) {
         return error_prefix(e, "error generating CA root certificate: ");
     }
     if (!first_root(ca, &state, &p, arena, e)) {
         return false;
     }
+    ca_use(ca, &p);
     log_at(LOG_INFO, CA_LOGGER, "initialized primary datacenter CA with provider",
-           LOG_C("provider", "consul"));
+           LOG_C("provider", p.kind->name));
     return true;
 }
 
@@ -168,7 +212,7 @@ static bool cross_sign(struct ca *ca, const struct ca_state *state,
                    "with ForceWithoutCrossSigningSet but this may cause disruption - see "
                    "documentation for more.");
     }
-    struct str pem = ca_provider_cross_sign(ca, old, root->root_cert, arena, e);
+    struct str pem = old->kind->cross_sign(ca, old, root->root_cert, arena, e);
     if (pem.data == NULL) {
         return false;
     }
@@ -177,29 +221,48 @@ static bool cross_sign(struct ca *ca, const struct ca_state *state,
     return true;
 }
 
-static bool replace_root(struct ca *ca, const struct ca_state *state,
-                         struct ca_configuration *config, struct ca_root *root, struct arena *arena,
-                         struct error *e) {
-    struct ca_provider old;
+static bool set_both(struct ca *ca, const struct ca_state *state, struct ca_configuration *config,
+                     struct list roots, struct error *e) {
     struct ca_outcome outcome;
-    if (!cross_sign(ca, state, config, root, &old, arena, e)) {
-        return false;
-    }
     config->modify_index = state->config->modify_index;
     struct ca_request request = {.op = STR("set-roots-config"),
                                  .index = state->roots_index,
-                                 .roots = ca_rotated(&state->roots, root, arena),
+                                 .roots = roots,
                                  .config = config};
-    if (!ca_change(ca, &request, &outcome, e)) {
+    return ca_change(ca, &request, &outcome, e) &&
+           (!outcome.refused ||
+            error_set(e, ERROR_INTERNAL, "could not atomically update roots and config"));
+}
+
+static bool replace_root(struct ca *ca, const struct ca_state *state,
+                         struct ca_configuration *config, struct ca_root *root,
+                         struct ca_provider *p, struct arena *arena, struct error *e) {
+    struct ca_provider old;
+    if (!cross_sign(ca, state, config, root, &old, arena, e) ||
+        !generate_intermediate(ca, p, arena, e) ||
+        !ca_record_intermediate(root, p->intermediate, arena, e) ||
+        !set_both(ca, state, config, ca_rotated(&state->roots, root, arena), e)) {
         return false;
     }
-    if (outcome.refused) {
-        return error_set(e, ERROR_INTERNAL, "could not atomically update roots and config");
-    }
-    struct error ignored = ERROR_IN(arena);
-    ca_provider_forget(ca, old.state.id, &ignored);
+    ca_provider_forget(ca, &old, p, arena);
     log_at(LOG_INFO, CA_LOGGER, "CA rotated to new root under provider",
-           LOG_C("provider", "consul"));
+           LOG_C("provider", p->kind->name));
+    return true;
+}
+
+/* Under the same root: the place of its intermediate may be a new one. */
+static bool keep_root(struct ca *ca, const struct ca_state *state, struct ca_configuration *config,
+                      struct ca_provider *p, struct arena *arena, struct error *e) {
+    if (!generate_intermediate(ca, p, arena, e)) {
+        return false;
+    }
+    struct ca_root *root = right_record(state, p, arena, e);
+    if (root == NULL ||
+        !(root == state->active ? config_set(ca, config, e)
+                                : set_both(ca, state, config, roots_with(state, root, arena), e))) {
+        return false;
+    }
+    log_at(LOG_INFO, CA_LOGGER, "CA provider config updated");
     return true;
 }
 
@@ -207,41 +270,36 @@ static bool replace_root(struct ca *ca, const struct ca_state *state,
 static bool apply_config(struct ca *ca, const struct ca_state *state,
                          struct ca_configuration *config, struct ca_provider *p,
                          struct arena *arena, struct error *e) {
-    if (!ca_provider_generate_root(ca, p, arena, e)) {
+    if (!p->kind->generate_root(ca, p, arena, e)) {
         return error_prefix(e, "error generating CA root certificate: ");
     }
     struct ca_root *root = ca_provider_root(p, arena, e);
     if (root == NULL) {
         return false;
     }
-    if (state->active == NULL || !str_eq(root->id, state->active->id)) {
-        return replace_root(ca, state, config, root, arena, e);
-    }
-    if (!config_set(ca, config, e)) {
-        return false;
-    }
-    log_at(LOG_INFO, CA_LOGGER, "CA provider config updated");
-    return true;
+    return state->active == NULL || !str_eq(root->id, state->active->id)
+               ? replace_root(ca, state, config, root, p, arena, e)
+               : keep_root(ca, state, config, p, arena, e);
 }
 
 static bool begin_config(struct ca *ca, const struct ca_state *state,
                          struct ca_configuration *config, struct arena *arena, struct error *e) {
     struct ca_provider p;
-    if (!is_consul(config->provider, e)) {
+    if (ca_provider_kind(config->provider, e) == NULL) {
         return false;
     }
     if (!ca_is_primary(ca)) {
         return ca_follow(ca, config, arena, e);
     }
-    if (!ca_provider_configure(ca, config->cluster_id, config->config, &p, arena, e)) {
-        return error_prefix(e, "error configuring provider: ");
+    if (!ca_provider_configure(ca, config, &p, arena, e)) {
+        return false;
     }
     if (apply_config(ca, state, config, &p, arena, e)) {
+        ca_use(ca, &p);
         return true;
     }
-    struct error ignored = ERROR_IN(arena);
     if (p.created) {
-        ca_provider_forget(ca, p.state.id, &ignored);
+        ca_provider_forget(ca, &p, NULL, arena);
     }
     return false;
 }
@@ -289,7 +347,7 @@ bool ca_prune(struct ca *ca, struct arena *arena, struct error *e) {
     if (state.config == NULL || state.active == NULL) {
         return true;
     }
-    if (!ca_config_read(state.config->config, &settings, arena, e)) {
+    if (!ca_config_read(state.config->provider, state.config->config, &settings, arena, e)) {
         return false;
     }
     struct list kept = LIST_NEW(arena, struct ca_root *, state.roots.len);
@@ -305,6 +363,24 @@ bool ca_prune(struct ca *ca, struct arena *arena, struct error *e) {
     if (kept.len == state.roots.len) {
         return true;
     }
-    struct ca_request request = {.op = STR("set-roots"), .index = state.roots_index, .roots = kept};
-    return ca_change(ca, &request, NULL, e);
+    return roots_set(ca, &state, kept, e);
+}
+
+/* ---- a new intermediate ---- */
+
+bool ca_renew_intermediate(struct ca *ca, struct arena *arena, struct error *e) {
+    struct ca_state state;
+    struct ca_provider p;
+    if (!ca_read(ca, &state, arena, e)) {
+        return false;
+    }
+    if (state.active == NULL) {
+        return true;
+    }
+    struct str signer = ca_record_signer(state.active, arena);
+    if (signer.len == 0 || !ca_is_old(signer, arena)) {
+        return true;
+    }
+    return ca_provider_find(ca, &state, &p, arena, e) && generate_intermediate(ca, &p, arena, e) &&
+           signer_set(ca, &state, &p, arena, e);
 }

@@ -10,8 +10,6 @@
 #include "server/endpoints.h"
 #include "server/server_room.h"
 
-#define FIRST_MINUTE MINUTE /* certificates begin a minute before they are made */
-
 static struct ca_root *active_of(const struct indexed_ca_roots *roots) {
     for (uint32_t i = 0; i < roots->roots.len; i++) {
         struct ca_root *root = LIST_AT(roots->roots, struct ca_root *, i);
@@ -22,21 +20,20 @@ static struct ca_root *active_of(const struct indexed_ca_roots *roots) {
     return NULL;
 }
 
-/* Half of its life is over. */
-static bool is_old(const struct ca_certificate_info *info) {
-    int64_t from = timestamp_to_unix_ns(info->not_before) + FIRST_MINUTE;
-    int64_t until = timestamp_to_unix_ns(info->not_after);
-    return time_now_wall() > from + (until - from) / 2;
+/* Of a provider that knows no root the intermediate tells it. */
+static bool is_below(const struct ca_provider *p, const struct ca_root *root, struct arena *arena) {
+    struct error ignored = ERROR_IN(arena);
+    return p->root.len > 0 ? str_eq(str_trim(p->root), str_trim(root->root_cert))
+                           : ca_certificate_is_signed(p->intermediate, root->root_cert, &ignored);
 }
 
 static bool needs_intermediate(const struct ca_provider *p, const struct ca_state *state,
                                const struct ca_root *root, struct arena *arena) {
     struct ca_certificate_info info;
     struct error ignored = ERROR_IN(arena);
-    return p->state.intermediate_cert.len == 0 ||
-           !str_eq(str_trim(p->state.root_cert), str_trim(root->root_cert)) ||
-           !ca_certificate_read(p->state.intermediate_cert, &info, arena, &ignored) ||
-           is_old(&info) ||
+    return p->intermediate.len == 0 || !is_below(p, root, arena) ||
+           !ca_certificate_read(p->intermediate, &info, arena, &ignored) ||
+           ca_is_old(p->intermediate, arena) ||
            (state->active != NULL && !str_eq(info.subject_key_id, state->active->signing_key_id));
 }
 
@@ -44,7 +41,7 @@ static bool needs_intermediate(const struct ca_provider *p, const struct ca_stat
 static bool fetch_intermediate(struct ca *ca, struct ca_provider *p, const struct ca_root *root,
                                struct arena *arena, struct error *e) {
     struct server *s = ca_server(ca);
-    struct ca_sign_request request = {.csr = ca_provider_request(ca, p, arena, e),
+    struct ca_sign_request request = {.csr = p->kind->request(ca, p, arena, e),
                                       .datacenter = s->options.acl.primary_datacenter,
                                       .write.token =
                                           agent_token(s->tokens, AGENT_TOKEN_REPLICATION, arena)};
@@ -67,26 +64,15 @@ static bool fetch_intermediate(struct ca *ca, struct ca_provider *p, const struc
     if (a != NULL) {
         answer_release(a);
     }
-    return pem.data != NULL && ca_provider_set_intermediate(ca, p, pem, root->root_cert, e);
+    return pem.data != NULL && p->kind->set_intermediate(ca, p, pem, root->root_cert, arena, e);
 }
 
-/* The primary's record, with what is ours. */
+/* The primary's record, with our intermediate in place of its own, if it has one. */
 static struct ca_root *own_record(const struct ca_provider *p, const struct ca_root *root,
                                   struct arena *arena, struct error *e) {
-    struct ca_certificate_info info;
     struct ca_root *record = ARENA_NEW(arena, struct ca_root);
-    const struct list *theirs = &root->intermediate_certs;
-    if (!ca_certificate_read(p->state.intermediate_cert, &info, arena, e)) {
-        return NULL;
-    }
     *record = *root;
-    record->signing_key_id = info.subject_key_id;
-    record->intermediate_certs = LIST_NEW(arena, struct str, theirs->len + 1);
-    for (uint32_t i = 0; i < theirs->len; i++) {
-        LIST_AT(record->intermediate_certs, struct str, i) = LIST_AT(*theirs, struct str, i);
-    }
-    LIST_AT(record->intermediate_certs, struct str, theirs->len) = p->state.intermediate_cert;
-    return record;
+    return ca_record_intermediate(record, p->intermediate, arena, e) ? record : NULL;
 }
 
 static bool set_roots(struct ca *ca, const struct ca_state *state, struct ca_configuration *config,
@@ -111,19 +97,30 @@ static bool is_stored(const struct ca_state *state, const struct ca_root *record
            str_eq(state->active->signing_key_id, record->signing_key_id);
 }
 
-/* The provider's state, with an intermediate under the primary's root. */
+/* The provider, with an intermediate under the primary's root. */
 static struct ca_root *prepare(struct ca *ca, const struct ca_state *state,
-                               const struct value *config, const struct ca_root *root,
-                               struct arena *arena, struct error *e) {
-    struct ca_provider p;
-    if (!ca_provider_configure(ca, root->external_trust_domain, config, &p, arena, e)) {
-        error_prefix(e, "error configuring provider: ");
+                               const struct ca_configuration *config, struct ca_provider *p,
+                               const struct ca_root *root, struct arena *arena, struct error *e) {
+    struct ca_configuration own = *config;
+    own.cluster_id = root->external_trust_domain;
+    if (!ca_provider_configure(ca, &own, p, arena, e)) {
         return NULL;
     }
-    if (needs_intermediate(&p, state, root, arena) && !fetch_intermediate(ca, &p, root, arena, e)) {
+    if (needs_intermediate(p, state, root, arena) && !fetch_intermediate(ca, p, root, arena, e)) {
         return NULL;
     }
-    return own_record(&p, root, arena, e);
+    return own_record(p, root, arena, e);
+}
+
+/* What a provider keeps goes when another one is used. */
+static void replace_provider(struct ca *ca, const struct ca_state *before, struct ca_provider *p,
+                             struct arena *arena) {
+    struct error ignored = ERROR_IN(arena);
+    struct ca_provider old;
+    if (before->active != NULL && !str_is(before->config->provider, p->kind->name) &&
+        ca_provider_find(ca, before, &old, arena, &ignored)) {
+        ca_provider_forget(ca, &old, p, arena);
+    }
 }
 
 bool ca_follow(struct ca *ca, struct ca_configuration *config, struct arena *arena,
@@ -138,11 +135,13 @@ bool ca_follow(struct ca *ca, struct ca_configuration *config, struct arena *are
         return error_set(e, ERROR_INTERNAL, "the primary datacenter has no CA yet");
     }
     const struct ca_configuration *wanted = config != NULL ? config : state.config;
-    struct ca_root *record = prepare(ca, &state, wanted->config, root, arena, e);
+    struct ca_provider p;
+    struct ca_root *record = prepare(ca, &state, wanted, &p, root, arena, e);
     /* What was written for the first time has an index now. */
     if (record == NULL || !ca_read(ca, &state, arena, e)) {
         return false;
     }
+    ca_use(ca, &p);
     if (config == NULL && is_stored(&state, record)) {
         return true;
     }
@@ -151,9 +150,12 @@ bool ca_follow(struct ca *ca, struct ca_configuration *config, struct arena *are
     if (!set_roots(ca, &state, &next, record, arena, e)) {
         return false;
     }
+    if (config != NULL) {
+        replace_provider(ca, &state, &p, arena);
+    }
     if (first) {
         log_at(LOG_INFO, CA_LOGGER, "initialized secondary datacenter CA with provider",
-               LOG_C("provider", "consul"));
+               LOG_C("provider", p.kind->name));
     } else {
         log_at(LOG_INFO, CA_LOGGER, "updated root certificates from primary datacenter");
     }

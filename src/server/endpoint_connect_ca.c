@@ -243,7 +243,8 @@ static bool admit(struct sign_work *w, struct arena *arena, struct error *e) {
     }
     ca_config_get(&read, &config);
     store_read_end(&read);
-    return ca_config_read(config != NULL ? config->config : NULL, &settings, arena, e) &&
+    return ca_config_read(config != NULL ? config->provider : STR(""),
+                          config != NULL ? config->config : NULL, &settings, arena, e) &&
            ca_admit(s->ca, &settings, &w->work, e);
 }
 

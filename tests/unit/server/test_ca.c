@@ -346,7 +346,7 @@ static void test_config(void **state) {
         struct value config;
         struct ca_settings s;
         assert_true(json_parse_whole(TEXT(cases[i].json), &config, &arena, &e));
-        bool ok = ca_config_read(&config, &s, &arena, &e) &&
+        bool ok = ca_config_read(STR("consul"), &config, &s, &arena, &e) &&
                   ca_config_check(STR("consul"), &s, &arena, &e);
         assert_int_equal(ok, cases[i].error == NULL);
         if (!ok) {
