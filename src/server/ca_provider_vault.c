@@ -233,7 +233,7 @@ static bool look_up(struct vault_session *s, struct error *e) {
     return vault_exchange(&s->client, "GET", STR("auth/token/lookup-self"), STR_NONE, &r, e) &&
            vault_check(r.method, r.url, r.status, r.body, e) &&
            vault_secret(r.status, r.body, &secret, s->arena, e) &&
-           vault_token_lease(&secret, &s->p->lease, s->arena, e);
+           vault_token_lease(&secret, &s->p->lease, e);
 }
 
 static bool configure(struct ca *ca, struct ca_provider *p, struct arena *arena, struct error *e) {

@@ -91,11 +91,9 @@ static int64_t lease_of(const struct value *v) {
     return seconds < (double)(LEASE_MAX / SECOND) ? (int64_t)seconds * SECOND : LEASE_MAX;
 }
 
-bool vault_token_lease(const struct value *secret, int64_t *lease, struct arena *arena,
-                       struct error *e) {
+bool vault_token_lease(const struct value *secret, int64_t *lease, struct error *e) {
     const struct value *data = vault_data(secret);
     const struct value *renewable = value_get(data, "renewable"), *ttl = value_get(data, "ttl");
-    (void)arena;
     *lease = 0;
     if (renewable != NULL && renewable->kind != VALUE_BOOL && renewable->kind != VALUE_NULL) {
         return wrong_kind("Renewable", "bool", renewable, e);

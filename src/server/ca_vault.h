@@ -21,8 +21,7 @@ const struct value *vault_data(const struct value *secret);
 /* A text in it; absent: no text. */
 struct str vault_text(const struct value *data, const char *key);
 /* What it says of a token: ns until it ends, if it can be renewed, else 0. */
-bool vault_token_lease(const struct value *secret, int64_t *lease, struct arena *arena,
-                       struct error *e);
+bool vault_token_lease(const struct value *secret, int64_t *lease, struct error *e);
 /* The same of a renewal's answer, which has "auth". 0: nothing is said. */
 int64_t vault_renewed_lease(const struct value *secret);
 

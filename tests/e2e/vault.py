@@ -49,12 +49,13 @@ class Refused(Exception):
         self.status, self.errors = status, errors
 
 
-def build(subject, public, issuer, signer, life, names=None, authority=False, depth=None, uses=(), own_id=None):
+def build(subject, public, issuer, signer, life, names=None, authority=False, depth=None, uses=(),
+          begun=datetime.timedelta(seconds=30)):
     """signer: (certificate or None for itself, key)."""
     now = datetime.datetime.utcnow()
     above, key = signer
     b = (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public)
-         .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(seconds=30))
+         .serial_number(x509.random_serial_number()).not_valid_before(now - begun)
          .not_valid_after(now + life)
          .add_extension(x509.KeyUsage(True, False, not authority, False, not authority, authority, authority, False, False)
                         if not authority else x509.KeyUsage(False, False, False, False, False, True, True, False, False), True)
@@ -187,6 +188,15 @@ class Vault:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+
+    def age(self, pki, root):
+        """The engine's certificate is from long ago, and will be good for a while yet."""
+        mount, above = self.mounts[pki], self.mounts[root]
+        old = mount.certificate
+        names = list(old.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+        mount.certificate = build(old.subject, old.public_key(), old.issuer, (above.certificate, above.key), YEARS / 10, names,
+                                  authority=True, begun=YEARS / 2)
+        mount.chain = pem(mount.certificate)
 
     def config(self, token=None, root="pki-root", intermediate="pki-inter", **more):
         return dict({"Address": self.address, "Token": token or self.token, "RootPKIPath": root,
