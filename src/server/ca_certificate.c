@@ -70,13 +70,18 @@ static void add_uses(X509 *x, enum ca_certificate_kind kind) {
                                   : STR("\x30\x06\x01\x01\xff\x02\x01\x00"));
 }
 
-/* issuer NULL: the certificate's own. */
-static void add_key_ids(X509 *x, EVP_PKEY *key, X509 *issuer) {
-    uint8_t own[4 + CA_KEY_ID_SIZE] = {0x04, CA_KEY_ID_SIZE};
-    struct buf authority = BUF_INIT;
+static void add_own_id(X509 *x, EVP_PKEY *key) {
+    uint8_t own[2 + CA_KEY_ID_SIZE] = {0x04, CA_KEY_ID_SIZE};
     ca_key_id(key, own + 2);
-    add_extension(x, NID_subject_key_identifier, false, str_of(own, 2 + CA_KEY_ID_SIZE));
-    struct str id = str_of(own + 2, CA_KEY_ID_SIZE);
+    add_extension(x, NID_subject_key_identifier, false, str_of(own, sizeof(own)));
+}
+
+/* Of who signs; issuer NULL: the certificate's own key. */
+static void add_authority_id(X509 *x, EVP_PKEY *key, X509 *issuer) {
+    uint8_t own[CA_KEY_ID_SIZE] = {0};
+    struct buf authority = BUF_INIT;
+    struct str id = str_of(own, sizeof(own));
+    ca_key_id(key, own);
     if (issuer != NULL) {
         const ASN1_OCTET_STRING *theirs = X509_get0_subject_key_id(issuer);
         id = theirs == NULL
@@ -128,7 +133,8 @@ static void fill(X509 *x, const struct ca_certificate_request *r, X509 *issuer) 
     X509_set_issuer_name(x, X509_get_subject_name(issuer != NULL ? issuer : x));
     X509_set_pubkey(x, r->key);
     add_uses(x, r->kind);
-    add_key_ids(x, r->key, issuer);
+    add_own_id(x, r->key);
+    add_authority_id(x, r->key, issuer);
     ca_names_encode(&names, &r->names);
     add_extension(x, NID_subject_alt_name, false, buf_str(&names));
     buf_free(&names);
@@ -162,24 +168,26 @@ struct str ca_certificate_new(const struct ca_certificate_request *r, struct are
     return pem;
 }
 
-/* Only the authority's key id changes, in its place. */
+/* Only the authority's key id changes, in its place. The root's own stays what it is, by which
+ * those that it signed name it: of a root that is not ours it need not be the one that we make. */
 static void replace_authority(X509 *x, X509 *root, X509 *issuer) {
-    EVP_PKEY *key = X509_get_pubkey(root);
+    EVP_PKEY *key = X509_get0_pubkey(root);
     int count = X509_get_ext_count(root);
-    bool ids = false;
+    bool done = false;
     for (int i = 0; i < count; i++) {
         X509_EXTENSION *extension = X509_get_ext(root, i);
         int nid = OBJ_obj2nid(X509_EXTENSION_get_object(extension));
-        if (nid == NID_subject_key_identifier || nid == NID_authority_key_identifier) {
-            if (!ids) {
-                add_key_ids(x, key, issuer);
-            }
-            ids = true;
-        } else {
+        if (nid != NID_authority_key_identifier) {
             X509_add_ext(x, extension, -1);
         }
+        if (!done && (nid == NID_subject_key_identifier || nid == NID_authority_key_identifier)) {
+            add_authority_id(x, key, issuer);
+            done = true;
+        }
     }
-    EVP_PKEY_free(key);
+    if (!done) {
+        add_authority_id(x, key, issuer);
+    }
 }
 
 static void fill_cross(X509 *x, X509 *root, X509 *issuer, uint64_t serial, int64_t now) {

@@ -316,13 +316,13 @@ def test_leaves_and_rotation(agents, vaults, praetor, tmp_path):
     made, new ones by the cross-signed root also against the old root alone."""
     vault = vaults()
     agent = agents(praetor, config=mesh()).start()
-    held, roots = [], []
+    roots_of(agent)
+    held = []
 
     def issue(name):
         got = leaf(agent, name)
         now = [r["RootCert"] for r in roots_of(agent)["Roots"]]
         held.append(got["CertPEM"])
-        roots[:] = now
         assert all(verifies(tmp_path, pem, now) for pem in held)
         first = PEM.findall(got["CertPEM"])[0]
         # So agents see that it is of the active root: the peer's record names the root's own key, and its agents renew for ever.

@@ -49,6 +49,19 @@ class Refused(Exception):
         self.status, self.errors = status, errors
 
 
+def authority_id(above, key):
+    """The key id of who signs, as its certificate has it."""
+    if above is None:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+    own = above.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+
+
+def uses_of_key(authority):
+    """Certificates and revocation lists are signed; or digital signature, key encipherment and agreement."""
+    return x509.KeyUsage(not authority, False, not authority, False, not authority, authority, authority, False, False)
+
+
 def build(subject, public, issuer, signer, life, names=None, authority=False, depth=None, uses=(),
           begun=datetime.timedelta(seconds=30)):
     """signer: (certificate or None for itself, key)."""
@@ -57,10 +70,9 @@ def build(subject, public, issuer, signer, life, names=None, authority=False, de
     b = (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public)
          .serial_number(x509.random_serial_number()).not_valid_before(now - begun)
          .not_valid_after(now + life)
-         .add_extension(x509.KeyUsage(True, False, not authority, False, not authority, authority, authority, False, False)
-                        if not authority else x509.KeyUsage(False, False, False, False, False, True, True, False, False), True)
+         .add_extension(uses_of_key(authority), True)
          .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False)
-         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), False))
+         .add_extension(authority_id(above, key), False))
     if authority:
         b = b.add_extension(x509.BasicConstraints(True, depth), True)
     if uses:
@@ -150,7 +162,7 @@ class Mount:
         for extension in theirs.extensions:
             value = extension.value
             if isinstance(value, x509.AuthorityKeyIdentifier):
-                value = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+                value = authority_id(above, key)
             b = b.add_extension(value, extension.critical)
         return {"certificate": pem(b.sign(key, hashes.SHA256())), "issuing_ca": pem(above)}
 
