@@ -479,20 +479,27 @@ def test_the_token_is_renewed(agents, vaults, praetor_asan):
 
 # ---- several servers, several datacenters ----
 
-def test_another_server_leads(agents, vaults, praetor):
+@pytest.mark.parametrize("first_is_peer", [False, True])
+def test_another_server_leads(agents, vaults, praetor, peer, first_is_peer, tmp_path):
+    """It goes on with the intermediate that is there. Of a record that the peer wrote, which names the root's key as the one that
+    signs leaves, ours makes a right one."""
     vault = vaults()
-    cluster = Cluster(agents, [praetor] * 3, config=on_vault(vault))
+    cluster = Cluster(agents, [peer if first_is_peer else praetor, praetor, praetor], config=on_vault(vault))
     first = cluster.form()
-    key = active(first)["SigningKeyID"]
+    assert first is cluster.servers[0]
+    root = active(first)
     leaf(first, "a")
+    key = key_ids(tmp_path, vault.mounts["pki-inter"].chain, "subjectKeyIdentifier")
+    assert (root["SigningKeyID"] == key) != first_is_peer
+    made = vault.asked().count(("PUT", INTER + "intermediate/generate/internal"))
     first.kill()
     rest = [s for s in cluster.servers if s is not first]
     cluster.wait_leader(rest, 30)
     for i, server in enumerate(rest):
         until("a leaf", lambda: server.get(LEAF + "b%d" % i, timeout=30).status == 200, 40)
-        assert active(server)["SigningKeyID"] == key
-    made = [p for m, p in vault.asked() if p == INTER + "intermediate/generate/internal"]
-    assert len(made) == 1
+        now = until("the right record", lambda: active(server)["SigningKeyID"] == key and active(server))
+        assert now["ID"] == root["ID"] and len(now["IntermediateCerts"]) == 1
+    assert vault.asked().count(("PUT", INTER + "intermediate/generate/internal")) == made
 
 
 @pytest.mark.parametrize("first, second, other", [("ours", "ours", True), ("ours", "peer", False), ("peer", "ours", True),
