@@ -225,9 +225,11 @@ struct str vault_mount(struct str path) {
 }
 
 bool vault_token_check(struct str token, struct error *e) {
-    for (size_t i = 0; i < token.len; i++) {
-        uint8_t c = (uint8_t)token.data[i];
-        if (c < 0x20 || c == 0x7f) {
+    for (size_t at = 0; at < token.len;) {
+        uint32_t rune;
+        size_t len = utf8_decode(token.data + at, token.len - at, &rune);
+        at += len > 0 ? len : 1;
+        if (len > 0 && !utf8_is_print(rune)) { /* what is no UTF-8 counts as a sign */
             return error_set(e, ERROR_INTERNAL,
                              "configured Vault token contains non-printable characters and cannot "
                              "be used");

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "codec/trust.h"
 #include "codec/url.h"
 #include "codec/url_parts.h"
 #include "net/files.h"
@@ -23,6 +24,22 @@ static bool read_pair(const struct ca_vault_settings *s, struct tls_options *o, 
            file_text(s->key_file, &o->key, arena, e);
 }
 
+/* What the file says is nobody's business who may only configure. */
+static bool is_authority(struct str text) {
+    BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
+    X509 *x = trust_next(bio);
+    BIO_free(bio);
+    X509_free(x);
+    return x != NULL;
+}
+
+static bool read_authority(struct str name, struct str *text, struct arena *arena,
+                           struct error *e) {
+    return file_text(name, text, arena, e) &&
+           (is_authority(*text) ||
+            error_set(e, ERROR_INTERNAL, "Couldn't parse PEM in: " STR_FMT, STR_ARG(name)));
+}
+
 /* One file, or all below a folder. */
 static bool read_authorities(const struct ca_vault_settings *s, struct tls_pems *out,
                              struct arena *arena, struct error *e) {
@@ -33,7 +50,7 @@ static bool read_authorities(const struct ca_vault_settings *s, struct tls_pems 
     }
     struct str *texts = ARENA_ARRAY(arena, struct str, count + 1);
     for (size_t i = 0; i < count; i++) {
-        if (!file_text(names[i], &texts[i], arena, e)) {
+        if (!read_authority(names[i], &texts[i], arena, e)) {
             return error_prefix(e, "Error loading CA %s: ", one.len > 0 ? "File" : "Path");
         }
     }
@@ -41,20 +58,30 @@ static bool read_authorities(const struct ca_vault_settings *s, struct tls_pems 
     return true;
 }
 
-bool vault_open(struct vault_client *c, const struct ca_vault_settings *settings,
-                const atomic_bool *stop, struct arena *arena, struct error *e) {
+static bool read_tls(const struct ca_vault_settings *s, struct tls_config **out,
+                     struct arena *arena, struct error *e) {
     struct tls_options o = {0};
-    *c = (struct vault_client){.settings = settings, .stop = stop, .arena = arena};
-    c->tls.server_name = settings->server_name;
-    if (!vault_token_check(settings->token, e) || !read_pair(settings, &o, arena, e) ||
-        !read_authorities(settings, &o.authorities, arena, e)) {
+    if (!read_pair(s, &o, arena, e) || !read_authorities(s, &o.authorities, arena, e)) {
         return false;
     }
     if (o.certificate.data != NULL || o.authorities.len > 0) {
-        c->tls.config = tls_config_new(&o, e);
-        return c->tls.config != NULL;
+        *out = tls_config_new(&o, e);
+        return *out != NULL;
     }
     return true;
+}
+
+bool vault_open(struct vault_client *c, const struct ca_vault_settings *settings,
+                const atomic_bool *stop, struct arena *arena, struct error *e) {
+    *c = (struct vault_client){.settings = settings, .stop = stop, .arena = arena};
+    c->tls.server_name = settings->server_name;
+    if (read_tls(settings, &c->tls.config, arena, e) && url_valid(settings->address, arena, e) &&
+        vault_token_check(settings->token, e)) {
+        return true;
+    }
+    e->kind = ERROR_INTERNAL; /* not the fault of whoever wants a certificate */
+    vault_close(c);
+    return false;
 }
 
 void vault_close(struct vault_client *c) {
@@ -111,7 +138,6 @@ static bool follow(struct vault_client *c, struct http_call *h, struct error *e)
 
 bool vault_exchange(struct vault_client *c, const char *method, struct str path, struct str body,
                     struct vault_reply *out, struct error *e) {
-    struct str base = c->settings->address;
     struct http_call h = {.method = method,
                           .url = url_of(c, path),
                           .body = body,
@@ -124,7 +150,7 @@ bool vault_exchange(struct vault_client *c, const char *method, struct str path,
     h.headers[0] = str_format(c->arena, "X-Vault-Token: " STR_FMT, STR_ARG(c->settings->token));
     h.headers[1] = STR("X-Vault-Request: true");
     h.headers[2] = STR("Content-Type:"); /* none */
-    if (!url_valid(base, c->arena, e) || !send_once(c, &h, e) || !follow(c, &h, e)) {
+    if (!send_once(c, &h, e) || !follow(c, &h, e)) {
         e->kind = ERROR_INTERNAL; /* not the fault of whoever wants a certificate */
         return false;
     }

@@ -18,7 +18,8 @@ struct vault_client {
     const atomic_bool *stop;
     struct arena *arena; /* for answers */
 };
-/* Reads the files of TLS. settings, stop: not copied. False: there is nothing to close. */
+/* Reads the files of TLS, and looks at the settings. settings, stop: not copied. False: there is
+ * nothing to close. */
 bool vault_open(struct vault_client *c, const struct ca_vault_settings *settings,
                 const atomic_bool *stop, struct arena *arena, struct error *e);
 void vault_close(struct vault_client *c);

@@ -176,6 +176,9 @@ def test_the_same_is_asked(agents, vaults, praetor_asan, peer):
     assert mine == other + look
 
     for side in (ours, theirs):
+        side.put("vault", root="a b?c#d%41", intermediate="/lead/\u00e9")
+    assert ours.asked() == theirs.asked() != []
+    for side in (ours, theirs):
         side.put("vault", root="root-2", intermediate="inter/2/")
     assert ours.asked() == theirs.asked() != []
 
@@ -218,9 +221,12 @@ def elsewhere(handler, raw):
     return True
 
 
+SECRET = "what only the agent may read\n"
 WRONG_SETTINGS = [
     {"Address": "http://127.0.0.1:1"}, {"Address": ""}, {"Address": "http://a b:1"}, {"Address": "127.0.0.1:8200"},
-    {"Address": "ftp://x"}, {"Token": "other"}, {"Token": "x\n"}, {"Token": [1]}, {"Token": ""}, {"TLSSkipVerify": "x"},
+    {"Address": "ftp://x"}, {"Token": "other"}, {"Token": "x\n"}, {"Token": [1]}, {"Token": ""}, {"Token": "t\u00e9\u200b"},
+    {"TLSSkipVerify": "x"}, {"CAFile": "/nope", "CertFile": "/nope"}, {"CAFile": "/nope", "Token": "x\n"},
+    {"CAFile": "/nope", "Address": "http://a b:1"}, {"Address": "http://a b:1", "Token": "x\n"},
     {"CAFile": "/nope"}, {"CAPath": "/nope"}, {"CertFile": "/nope"}, {"KeyFile": "/nope"},
     {"CertFile": "/nope", "KeyFile": "/nope"}, {"RootPKIPath": ""}, {"IntermediatePKIPath": ""}, {"LeafCertTTL": "1m"},
     {"PrivateKeyType": "dsa"},
@@ -248,15 +254,32 @@ WRONG_LEAVES = [
 WRONG_CROSS = [DENIED, answer(200, b'{"data":{}}')]
 
 
+def wrong_files(folder):
+    """Settings that name files which are not what they should be. No answer shows what is in them."""
+    authority = Authority(folder, "CA")
+    one, other = authority.make("c1"), authority.make("c2")
+    names = {n: str(folder / n) for n in ("text", "below", "empty", "mixed", "bad")}
+    for name in ("below", "empty", "mixed"):
+        os.makedirs(names[name])
+    for name, content in (("text", SECRET), ("below/x", SECRET), ("mixed/b", SECRET), ("mixed/a", open(authority.file).read()),
+                          ("bad", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")):
+        (folder / name).write_text(content)
+    return [{"CAFile": names["text"]}, {"CAFile": names["below"]}, {"CAFile": names["bad"]}, {"CAPath": names["below"]},
+            {"CAPath": names["mixed"]}, {"CAPath": names["text"]}, {"CertFile": names["text"], "KeyFile": names["text"]},
+            {"CertFile": one.cert, "KeyFile": other.key}, {"CertFile": one.cert, "KeyFile": names["text"]},
+            {"CertFile": one.key, "KeyFile": one.key}, {"CertFile": one.cert, "KeyFile": "/nope"},
+            {"CertFile": names["below"], "KeyFile": one.key}]
+
+
 def shown(answer, vault):
     return answer.status, answer.text.replace(vault.address, "VAULT")
 
 
-def test_the_same_is_said(agents, vaults, praetor_asan, peer):
+def test_the_same_is_said(agents, vaults, praetor_asan, peer, tmp_path):
     ours, theirs = both(agents, vaults, praetor_asan, peer, on=False)
-    for wrong in WRONG_SETTINGS:
+    for wrong in WRONG_SETTINGS + wrong_files(tmp_path):
         got = [shown(configure(s.agent, "vault", dict(s.vault.config(), **wrong)), s.vault) for s in (ours, theirs)]
-        assert got[0] == got[1] and got[0][0] == 500, wrong
+        assert got[0] == got[1] and got[0][0] == 500 and SECRET.strip() not in got[0][1], wrong
     for path, wrong in WRONG_ANSWERS:
         got = []
         for side in (ours, theirs):

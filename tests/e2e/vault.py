@@ -7,6 +7,7 @@ import http.server
 import json
 import ssl
 import threading
+from urllib.parse import unquote
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -16,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Use
 from cryptography.x509.oid import NameOID
 
 CURVES = {224: ec.SECP224R1, 256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
-YEARS = datetime.timedelta(hours=8760)
+YEAR = datetime.timedelta(hours=8760)
 
 
 def _key(kind, bits):
@@ -101,7 +102,7 @@ class Mount:
     def generate_root(self, r):
         self.key = _key(r["key_type"], r["key_bits"])
         subject = name(r["common_name"])
-        self.certificate = build(subject, self.key.public_key(), subject, (None, self.key), YEARS,
+        self.certificate = build(subject, self.key.public_key(), subject, (None, self.key), YEAR,
                                  [x509.UniformResourceIdentifier(r["uri_sans"])], authority=True)
         self.chain = pem(self.certificate)
         return {"certificate": self.chain, "issuing_ca": self.chain}
@@ -206,8 +207,8 @@ class Vault:
         mount, above = self.mounts[pki], self.mounts[root]
         old = mount.certificate
         names = list(old.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
-        mount.certificate = build(old.subject, old.public_key(), old.issuer, (above.certificate, above.key), YEARS / 10, names,
-                                  authority=True, begun=YEARS / 2)
+        mount.certificate = build(old.subject, old.public_key(), old.issuer, (above.certificate, above.key), YEAR / 10, names,
+                                  authority=True, begun=YEAR / 2)
         mount.chain = pem(mount.certificate)
 
     def config(self, token=None, root="pki-root", intermediate="pki-inter", **more):
@@ -259,7 +260,7 @@ class Vault:
                 "data": data, "wrap_info": None, "warnings": None, "auth": auth}
 
     def _answer(self, method, path, body):
-        parts = path[len("/v1/"):]
+        parts = unquote(path)[len("/v1/"):]
         if parts == "auth/token/lookup-self":
             return self._wrap({"accessor": "x", "creation_ttl": self.ttl, "id": self.token, "policies": ["root"],
                                "renewable": self.renewable, "ttl": self.ttl, "type": "service"})
