@@ -126,11 +126,12 @@ class Mount:
         except x509.ExtensionNotFound:
             return None
 
-    def sign_intermediate(self, r):
+    def sign_intermediate(self, r, old):
         above, key = self._signer()
         csr = self._request(r["csr"])
-        made = build(csr.subject, csr.public_key(), above.subject, (above, key), seconds(r["ttl"]), self._names(csr),
-                     authority=True, depth=r.get("max_path_length"))
+        times = {"life": YEAR / 10, "begun": YEAR / 2} if old else {"life": seconds(r["ttl"])}
+        made = build(csr.subject, csr.public_key(), above.subject, (above, key), names=self._names(csr), authority=True,
+                     depth=r.get("max_path_length"), **times)
         return {"certificate": pem(made), "issuing_ca": pem(above)}
 
     def set_signed(self, r):
@@ -174,6 +175,7 @@ class Vault:
     def __init__(self, ip="127.0.0.1", port=0, token="s.secret", renewable=False, ttl=3600, tls=None):
         self.token, self.renewable, self.ttl = token, renewable, ttl
         self.mounts, self.seen, self.wrong = {}, [], {}
+        self.old = False  # intermediates that it signs are from long ago
         self._lock = threading.RLock()
         vault = self
 
@@ -201,15 +203,6 @@ class Vault:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
-
-    def age(self, pki, root):
-        """The engine's certificate is from long ago, and will be good for a while yet."""
-        mount, above = self.mounts[pki], self.mounts[root]
-        old = mount.certificate
-        names = list(old.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
-        mount.certificate = build(old.subject, old.public_key(), old.issuer, (above.certificate, above.key), YEAR / 10, names,
-                                  authority=True, begun=YEAR / 2)
-        mount.chain = pem(mount.certificate)
 
     def config(self, token=None, root="pki-root", intermediate="pki-inter", **more):
         return dict({"Address": self.address, "Token": token or self.token, "RootPKIPath": root,
@@ -298,7 +291,7 @@ class Vault:
             return None
         if path.startswith("sign/"):
             return self._wrap(mount.sign_leaf(path[len("sign/"):], body))
-        calls = {"root/generate/internal": mount.generate_root, "root/sign-intermediate": mount.sign_intermediate,
+        calls = {"root/generate/internal": mount.generate_root, "root/sign-intermediate": lambda r: mount.sign_intermediate(r, self.old),
                  "root/sign-self-issued": mount.sign_self_issued, "intermediate/generate/internal": mount.generate_intermediate,
                  "intermediate/set-signed": mount.set_signed}
         if path not in calls:
