@@ -242,9 +242,17 @@ static bool configure(struct ca *ca, struct ca_provider *p, struct arena *arena,
         return false;
     }
     bool ok = look_up(&s, e);
-    if (ok && !ca_is_primary(ca)) {
-        ok = prepare(&s, e) && need_certificate(&s, s.intermediate, &p->intermediate, e);
+    end(&s);
+    return ok;
+}
+
+static bool find_intermediate(struct ca *ca, struct ca_provider *p, struct arena *arena,
+                              struct error *e) {
+    struct vault_session s;
+    if (!begin(&s, ca, p, arena, e)) {
+        return false;
     }
+    bool ok = prepare(&s, e) && need_certificate(&s, s.intermediate, &p->intermediate, e);
     end(&s);
     return ok;
 }
@@ -415,6 +423,7 @@ const struct ca_provider_kind ca_provider_vault = {
     .generate_root = generate_root,
     .generate_intermediate = generate_intermediate,
     .cross_sign = cross_sign,
+    .find_intermediate = find_intermediate,
     .request = request,
     .set_intermediate = set_intermediate,
     .sign_leaf = sign_leaf,

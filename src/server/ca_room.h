@@ -70,8 +70,7 @@ struct ca_provider {
 struct ca_provider_kind {
     const char *name;      /* "consul" */
     const char *root_name; /* of the records of its roots */
-    /* With kind, cluster_id and settings: finds what there is, or begins it. In a secondary
-     * datacenter intermediate is filled in, if there is one. */
+    /* With kind, cluster_id and settings: finds what there is, or begins it. */
     bool (*configure)(struct ca *ca, struct ca_provider *p, struct arena *arena, struct error *e);
     /* The same for one that was configured before: nothing is written, nobody is asked. */
     bool (*find)(struct ca *ca, const struct ca_state *state, struct ca_provider *p,
@@ -85,6 +84,9 @@ struct ca_provider_kind {
     /* A root (PEM) of another, signed by its own. */
     struct str (*cross_sign)(struct ca *ca, struct ca_provider *p, struct str root,
                              struct arena *arena, struct error *e);
+    /* Secondary: fills in intermediate, if there is one; NULL: configure has done so. */
+    bool (*find_intermediate)(struct ca *ca, struct ca_provider *p, struct arena *arena,
+                              struct error *e);
     /* Secondary: a request for an intermediate, with a new key, in PEM; and what came of it. */
     struct str (*request)(struct ca *ca, struct ca_provider *p, struct arena *arena,
                           struct error *e);

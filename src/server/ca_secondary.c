@@ -64,7 +64,11 @@ static bool fetch_intermediate(struct ca *ca, struct ca_provider *p, const struc
     if (a != NULL) {
         answer_release(a);
     }
-    return pem.data != NULL && p->kind->set_intermediate(ca, p, pem, root->root_cert, arena, e);
+    if (pem.data == NULL) {
+        return false;
+    }
+    return p->kind->set_intermediate(ca, p, pem, root->root_cert, arena, e) ||
+           error_prefix(e, "Failed to set the intermediate certificate with the CA provider: ");
 }
 
 /* The primary's record, with our intermediate in place of its own, if it has one. */
@@ -97,19 +101,24 @@ static bool is_stored(const struct ca_state *state, const struct ca_root *record
            str_eq(state->active->signing_key_id, record->signing_key_id);
 }
 
-/* The provider, with an intermediate under the primary's root. */
-static struct ca_root *prepare(struct ca *ca, const struct ca_state *state,
-                               const struct ca_configuration *config, struct ca_provider *p,
+/* The provider's intermediate under the primary's root, and the record with it. */
+static struct ca_root *prepare(struct ca *ca, const struct ca_state *state, struct ca_provider *p,
                                const struct ca_root *root, struct arena *arena, struct error *e) {
-    struct ca_configuration own = *config;
-    own.cluster_id = root->external_trust_domain;
-    if (!ca_provider_configure(ca, &own, p, arena, e)) {
+    if (p->kind->find_intermediate != NULL && !p->kind->find_intermediate(ca, p, arena, e)) {
         return NULL;
     }
     if (needs_intermediate(p, state, root, arena) && !fetch_intermediate(ca, p, root, arena, e)) {
         return NULL;
     }
     return own_record(p, root, arena, e);
+}
+
+/* A new configuration that failed leaves nothing behind. */
+static bool give_up(struct ca *ca, struct ca_provider *p, struct arena *arena, struct error *e) {
+    if (p->created) {
+        ca_provider_forget(ca, p, NULL, arena);
+    }
+    return error_prefix(e, "Error updating secondary datacenter CA config: ");
 }
 
 /* What a provider keeps goes when another one is used. */
@@ -134,12 +143,16 @@ bool ca_follow(struct ca *ca, struct ca_configuration *config, struct arena *are
     if (root == NULL) {
         return error_set(e, ERROR_INTERNAL, "the primary datacenter has no CA yet");
     }
-    const struct ca_configuration *wanted = config != NULL ? config : state.config;
+    struct ca_configuration wanted = config != NULL ? *config : *state.config;
+    wanted.cluster_id = root->external_trust_domain;
     struct ca_provider p;
-    struct ca_root *record = prepare(ca, &state, wanted, &p, root, arena, e);
+    if (!ca_provider_configure(ca, &wanted, &p, arena, e)) {
+        return false;
+    }
+    struct ca_root *record = prepare(ca, &state, &p, root, arena, e);
     /* What was written for the first time has an index now. */
     if (record == NULL || !ca_read(ca, &state, arena, e)) {
-        return false;
+        return config != NULL && give_up(ca, &p, arena, e);
     }
     ca_use(ca, &p);
     if (config == NULL && is_stored(&state, record)) {

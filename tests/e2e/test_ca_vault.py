@@ -490,6 +490,31 @@ def test_vault_is_slow(agents, vaults, praetor_asan):
     assert got and got[0] != 200
 
 
+def test_leadership_goes_while_vault_is_slow(agents, vaults, praetor):
+    """What is under way is called off: whoever waits is told at once, not when Vault's time is up (30 s)."""
+    vault = vaults()
+    cluster = Cluster(agents, [praetor] * 3, config=on_vault(vault))
+    first = cluster.form()
+    leaf(first, "a")
+    free, there, got = threading.Event(), threading.Event(), []
+
+    def hang(handler, raw):
+        there.set()
+        free.wait(60)
+        return False
+    vault.wrong = {INTER + "sign/leaf-cert": hang}
+    asking = threading.Thread(target=lambda: got.append(first.get(LEAF + "web", timeout=60).status))
+    begin = time.monotonic()
+    asking.start()
+    assert there.wait(20)
+    for server in cluster.servers:
+        if server is not first:
+            server.kill()
+    asking.join(25)
+    assert got and got[0] != 200 and time.monotonic() - begin < 25
+    free.set()
+
+
 def test_huge_and_endless_answers(agents, vaults, praetor_asan):
     vault = vaults()
     agent = agents(praetor_asan, config=on_vault(vault)).start()
@@ -598,6 +623,28 @@ def test_two_datacenters(agents, vaults, praetor, peer, tmp_path, first, second,
     until("the new root", lambda: active(second_agent)["ID"] == now["ID"], 40)
     signed = until("a leaf", lambda: second_agent.get(LEAF + "late").status == 200 and leaf(second_agent, "late"), 40)
     assert verifies(tmp_path, signed["CertPEM"], [now["RootCert"]])
+
+
+def test_errors_in_a_second_datacenter(agents, vaults, praetor_asan, peer):
+    vault = vaults()
+    primary = agents(peer, name="p1", config=dict(mesh(), primary_datacenter="dc1")).start()
+    sides = [agents(b, name="n-" + dc, config=dict(mesh(), datacenter=dc, primary_datacenter="dc1", retry_join_wan=[primary.ip]))
+             for b, dc in ((praetor_asan, "dc2"), (peer, "dc3"))]
+    for side in sides:
+        side.start()
+        leaf(side, "a")
+    for path, settings in ((None, {"Token": "other"}), ("/v1/sys/mounts", {}), (INTER + "intermediate/generate/internal", {}),
+                           (INTER + "intermediate/set-signed", {}), (INTER + "ca/pem", {})):
+        got, asked = [], []
+        for side in sides:
+            vault.mounts.clear()
+            vault.wrong, since = {path: DENIED}, len(vault.seen)
+            got.append(shown(configure(side, "vault", dict(vault.config(), **settings)), vault))
+            asked.append(vault.asked(since))
+        assert got[0] == got[1] and got[0][0] == 500, path
+        # The peer drops the engine even if it has made none.
+        assert asked[0] == asked[1] or (path == "/v1/sys/mounts" and asked[0] == asked[1][:-1])
+    leaf(sides[0], "b")
 
 
 # ---- TLS ----
