@@ -1,6 +1,6 @@
-/* Loaded before libc into an agent by test_ca_vault.py: the monotonic clock is ahead by as many ns as
- * the file CLOCK_FILE holds (8 bytes), which the test may change while the agent runs. What waits in
- * the kernel does not notice. */
+/* Loaded before libc into an agent by test_ca_vault.py: the monotonic clock is ahead by as many ns
+ * as the file CLOCK_FILE holds (8 bytes), which the test may change while the agent runs. What
+ * waits in the kernel does not notice. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
