@@ -11,7 +11,8 @@ from e2e.harness import Agent
 # they are collected, and a long one that begins last is waited for.
 LONG = ("test_xds.py", "test_acl_cluster.py", "test_auto_encrypt.py", "test_federation.py", "test_hardening.py", "page/test_views.py",
         "test_rolling.py", "test_tls.py", "test_tls_versions.py", "page/test_live.py", "test_intentions.py", "page/test_large.py", "test_cli_acl.py", "page/test_xss.py",
-        "test_ca_vault.py", "test_validate.py", "test_connect_proxy.py", "test_cluster_failover.py", "test_gossip_mixed.py")
+        "test_ca_vault.py", "test_ca_vault_peer.py", "test_validate.py", "test_connect_proxy.py", "test_cluster_failover.py",
+        "test_gossip_mixed.py")
 
 
 def pytest_collection_modifyitems(items):
@@ -72,6 +73,21 @@ def _agents(folder):
 def agents(tmp_path):
     """agents(binary, ...) makes an Agent; all are killed at the end, and one of ours that crashed fails the test."""
     yield from _agents(tmp_path)
+
+
+@pytest.fixture
+def vaults():
+    """vaults(...) makes a stand-in for Vault; all are closed at the end."""
+    from e2e.vault import Vault  # and with it python3-cryptography
+    made = []
+
+    def make(**more):
+        made.append(Vault(**more))
+        return made[-1]
+
+    yield make
+    for vault in made:
+        vault.close()
 
 
 @pytest.fixture(scope="module")
