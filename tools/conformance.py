@@ -41,7 +41,7 @@ def main():
         chosen = [name for name in names if not any(fnmatch.fnmatch(name, out) for out in left_out)]
         print("conformance: %d scenarios%s; %d left out" % (len(chosen), " of conformance-more" if root else
               " of %d areas" % len(areas), len(names) - len(chosen)), flush=True)
-        argv = [sys.executable, "-m", "conformance", "run", "--subject", binary, "--jobs", "4"] + root + rest + chosen
+        argv = [sys.executable, "-m", "conformance", "run", "--subject", binary, "--jobs", "6"] + root + rest + chosen
         failed |= subprocess.run(argv, cwd=TESTS).returncode
     return failed
 
