@@ -25,8 +25,9 @@
 
 struct leader {
     struct server *server;
-    bool leading;     /* Raft says so */
-    bool established; /* the barrier is through */
+    bool leading;       /* Raft says so */
+    bool established;   /* the barrier is through */
+    bool bootstrapping; /* configured entries are not all applied yet */
     bool stopped;
     uint64_t term;
     unsigned barriers;       /* under way */
@@ -77,6 +78,7 @@ static void autopilot_config_init(struct leader *l, struct store_read *read) {
 
 static void establish_state(struct leader *l) {
     struct server *s = l->server;
+    l->bootstrapping = false;
     tombstone_gc_enable(s->tombstone_gc, true);
     tombstone_gc_hint(s->tombstone_gc, raft_driver_last_index(s->driver));
     session_timers_init(s->session_timers);
@@ -85,7 +87,7 @@ static void establish_state(struct leader *l) {
     struct store_read read;
     if (read_begin(l, &read, &arena)) {
         autopilot_config_init(l, &read);
-        config_bootstrap(s, &read);
+        l->bootstrapping = config_bootstrap(s, &read, l->term);
         store_read_end(&read);
     }
     arena_free(&arena);
@@ -125,20 +127,29 @@ static void open_for_calls(struct leader *l) {
     loop_timer_set(&l->gauges, 0);
 }
 
-static void establish(struct leader *l) {
-    struct server *s = l->server;
-    l->established = true;
-    establish_state(l);
-    leader_acl_enable(s->leader_acl, true);
-    if (leader_acl_is_settled(s->leader_acl)) {
+/* A call that came before would be told that its token does not exist, or miss entries. */
+static void open_when_settled(struct leader *l) {
+    if (l->leading && l->established && !l->stopped && !l->bootstrapping &&
+        leader_acl_is_settled(l->server->leader_acl) && !atomic_load(&l->server->ready)) {
         open_for_calls(l);
     }
 }
 
-/* A call that came before would be told that its token does not exist. */
+static void establish(struct leader *l) {
+    l->established = true;
+    establish_state(l);
+    leader_acl_enable(l->server->leader_acl, true);
+    open_when_settled(l);
+}
+
 void leader_acl_has_settled(struct leader *l) {
-    if (l->leading && l->established && !l->stopped && !atomic_load(&l->server->ready)) {
-        open_for_calls(l);
+    open_when_settled(l);
+}
+
+void leader_bootstrapped(struct leader *l, uint64_t term) {
+    if (l->term == term) {
+        l->bootstrapping = false;
+        open_when_settled(l);
     }
 }
 

@@ -120,6 +120,8 @@ void leader_changed(struct leader *l, bool leader, uint64_t term);
 void leader_touched(struct leader *l, const struct watch_touched *touched);
 /* Access control's first entries are applied. */
 void leader_acl_has_settled(struct leader *l);
+/* The configuration entries that the configuration names are written, or refused. */
+void leader_bootstrapped(struct leader *l, uint64_t term);
 /* A member of the LAN pool changed. */
 void leader_member_changed(struct leader *l, enum gossip_member_event event,
                            const struct gossip_member *m);

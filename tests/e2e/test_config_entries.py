@@ -127,6 +127,20 @@ def test_in_a_cluster_of_both_kinds(agents, praetor_asan, peer, kinds):
     same_state(cluster.alive())
 
 
+def test_bootstrapped_before_anything_is_answered(agents, praetor_asan):
+    entries = [{"Kind": "service-defaults", "Name": "s%d" % i, "Meta": {"text": "x" * 500}} for i in range(400)]
+    agent = agents(praetor_asan, config={"config_entries": {"bootstrap": entries}})
+    agent.launch()
+
+    def first():
+        try:
+            answer = agent.get("/v1/config/service-defaults")
+        except OSError:
+            return None
+        return answer.json if answer.status == 200 else None
+    assert len(until("an answer", first, 30)) == len(entries)
+
+
 # ---- the server port ----
 
 
