@@ -10,22 +10,16 @@
  * nghttp2's callbacks only note what has come (touch). What calls handlers, and what sends, happens
  * in http2_work, outside of them.
  */
-#include <nghttp2/nghttp2.h>
-
 #include "base/mem.h"
-#include "base/time.h"
 #include "http/http2_message.h"
+#include "http/http2_session.h"
 #include "http/room.h"
 
 #define HTTP2_FRAME_MAX (1u << 20)
 #define HTTP2_STREAMS_MAX 250u
 #define HTTP2_WINDOW (1 << 20)              /* of a stream, and of all together */
-#define HTTP2_SEND_AT_ONCE ((size_t)262144) /* frames that wait for the system */
 #define HTTP2_BACKLOG_MAX ((size_t)4 << 20) /* answers that wait: no new request is begun */
-#define HTTP2_QUEUE_MAX ((size_t)10000) /* frames, of one who makes us answer but reads nothing */
-#define HTTP2_CONTINUATIONS 80u         /* the longest head in the smallest full frames */
-#define HTTP2_IDLE_BURST 1000           /* frames that ask for nothing, at once */
-#define HTTP2_IDLE_RATE 100             /* and for each second */
+#define HTTP2_CONTINUATIONS 80u             /* the longest head in the smallest full frames */
 #define HTTP2_ANSWER_HEAD_MAX ((size_t)4 << 20)
 
 struct http2_stream {
@@ -56,7 +50,7 @@ struct http2 {
     struct http2_stream *touched, *touched_last;
     size_t backlog; /* of all answers */
     size_t held;
-    int64_t idle_left, idle_filled; /* a bucket of frames, and when it was */
+    struct http2_guard guard;
     bool working;
     bool greeted;   /* the client's preface is whole */
     bool head_open; /* of some request */
@@ -174,21 +168,16 @@ static ssize_t read_too_large(nghttp2_session *session, int32_t id, uint8_t *int
     return (ssize_t)len;
 }
 
-static nghttp2_nv field_of(const char *name, struct str value) {
-    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value.data, strlen(name),
-                        value.len, NGHTTP2_NV_FLAG_NONE};
-}
-
 /* Nobody reads that head: answered here, as the peer does. */
 static void answer_too_large(struct http2_stream *st) {
     struct buf date = BUF_INIT;
     http_add_date(st->h2->connection->home, &date);
     struct str value = str_sub(buf_str(&date), strlen("Date: "), SIZE_MAX);
     nghttp2_nv fields[] = {
-        field_of(":status", STR("431")),
-        field_of("content-type", STR("text/html; charset=utf-8")),
-        field_of("content-length", STR("63")),
-        field_of("date", str_trim(value)),
+        http2_field_of(":status", STR("431")),
+        http2_field_of("content-type", STR("text/html; charset=utf-8")),
+        http2_field_of("content-length", STR("63")),
+        http2_field_of("date", str_trim(value)),
     };
     nghttp2_data_provider body = {{.fd = 0}, read_too_large}; /* fd: how far it is */
     st->refused = st->answering = st->answered = true;
@@ -245,37 +234,11 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     return 0;
 }
 
-/* Frames that cost us something and ask for nothing. */
-static bool is_idle(const nghttp2_frame_hd *hd) {
-    switch (hd->type) {
-    case NGHTTP2_HEADERS:
-    case NGHTTP2_RST_STREAM: /* nghttp2 counts them (CVE-2023-44487) */
-    case NGHTTP2_WINDOW_UPDATE:
-    case NGHTTP2_GOAWAY:
-        return false;
-    case NGHTTP2_DATA:
-        return hd->length == 0 && (hd->flags & NGHTTP2_FLAG_END_STREAM) == 0;
-    default:
-        return true;
-    }
-}
-
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *owner) {
     struct http2 *h = owner;
     if (hd->type != NGHTTP2_CONTINUATION)
         h->head_open = false;
-    if (!is_idle(hd))
-        return 0;
-    if (h->idle_left == 0) {
-        int64_t now = time_now_monotonic();
-        int64_t more = (now - h->idle_filled) / (SECOND / HTTP2_IDLE_RATE);
-        h->idle_left = more < HTTP2_IDLE_BURST ? more : HTTP2_IDLE_BURST;
-        h->idle_filled = now;
-    }
-    if (h->idle_left == 0)
-        nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
-    else
-        h->idle_left--;
+    http2_guard_frame(&h->guard, session, hd);
     return 0;
 }
 
@@ -497,26 +460,6 @@ static void serve_touched(struct http2 *h) {
     }
 }
 
-/* Frames go into the connection's output as far as that empties. */
-static void send_frames(struct http2 *h) {
-    struct stream *s = carrier_of(h);
-    for (;;) {
-        if (stream_backlog(s) >= HTTP2_SEND_AT_ONCE)
-            stream_push(s);
-        if (s->closing || stream_backlog(s) >= HTTP2_SEND_AT_ONCE)
-            return;
-        const uint8_t *bytes;
-        ssize_t len = nghttp2_session_mem_send(h->session, &bytes);
-        if (len == 0)
-            return;
-        if (len < 0) {
-            stream_close(s);
-            return;
-        }
-        buf_add(stream_out(s), bytes, (size_t)len);
-    }
-}
-
 static void set_deadline(struct http2 *h) {
     struct stream *s = carrier_of(h);
     if (s->blocked)
@@ -540,7 +483,7 @@ static void http2_work(struct http2 *h) {
     h->working = true;
     do {
         serve_touched(h);
-        send_frames(h);
+        http2_send_frames(h->session, s);
     } while (h->touched != NULL && !s->closing);
     h->working = false;
     if (s->closing)
@@ -591,34 +534,15 @@ const struct stream_handlers http2_stream_handlers = {
 
 /* ---- the beginning and the end ---- */
 
-static void *lib_alloc(size_t size, void *owner) {
-    (void)owner;
-    return mem_alloc(size);
-}
-
-static void *lib_zalloc(size_t count, size_t size, void *owner) {
-    (void)owner;
-    return mem_zalloc(count, size);
-}
-
-static void *lib_resize(void *old, size_t size, void *owner) {
-    (void)owner;
-    return mem_resize(old, 1, size);
-}
-
-static void lib_free(void *p, void *owner) {
-    (void)owner;
-    mem_free(p);
+static void set_options(nghttp2_option *option) {
+    nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1); /* as the peer */
+    nghttp2_option_set_max_continuations(option, HTTP2_CONTINUATIONS);
+    nghttp2_option_set_max_send_header_block_length(option, HTTP2_ANSWER_HEAD_MAX);
 }
 
 static nghttp2_session *session_new(struct http2 *h) {
-    nghttp2_mem memory = {NULL, lib_alloc, lib_free, lib_zalloc, lib_resize};
     nghttp2_session_callbacks *on;
-    nghttp2_option *option;
-    nghttp2_session *session;
     int code = nghttp2_session_callbacks_new(&on);
-    ASSERT(code == 0);
-    code = nghttp2_option_new(&option);
     ASSERT(code == 0);
     nghttp2_session_callbacks_set_on_begin_frame_callback(on, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(on, on_begin_headers);
@@ -628,17 +552,7 @@ static nghttp2_session *session_new(struct http2 *h) {
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(on, on_data_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(on, on_stream_close);
     nghttp2_session_callbacks_set_on_frame_send_callback(on, on_frame_send);
-    nghttp2_option_set_no_auto_window_update(option, 1);
-    nghttp2_option_set_no_closed_streams(option, 1);
-    nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1); /* as the peer */
-    nghttp2_option_set_max_outbound_ack(option, 2 * HTTP2_IDLE_BURST); /* ours comes first */
-    nghttp2_option_set_max_continuations(option, HTTP2_CONTINUATIONS);
-    nghttp2_option_set_max_send_header_block_length(option, HTTP2_ANSWER_HEAD_MAX);
-    code = nghttp2_session_server_new3(&session, on, h, option, &memory);
-    ASSERT(code == 0);
-    nghttp2_option_del(option);
-    nghttp2_session_callbacks_del(on);
-    return session;
+    return http2_session_new(on, set_options, h);
 }
 
 void http2_begin(struct http_connection *c) {
@@ -651,8 +565,7 @@ void http2_begin(struct http_connection *c) {
     };
     struct http2 *h = MEM_NEW(struct http2);
     h->connection = c;
-    h->idle_left = HTTP2_IDLE_BURST;
-    h->idle_filled = time_now_monotonic();
+    http2_guard_init(&h->guard);
     h->session = session_new(h);
     c->h2 = h;
     nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, COUNT_OF(settings));

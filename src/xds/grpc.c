@@ -10,7 +10,6 @@
 #include "xds/grpc.h"
 
 #include <netinet/in.h>
-#include <nghttp2/nghttp2.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,14 +20,10 @@
 
 #define FRAME_MAX 16384u
 #define STREAMS_MAX 2048u
-#define FIELD_MAX ((size_t)8192)      /* of those that are kept */
-#define GREETING_TIME (120 * SECOND)  /* from the connection to its first frame */
-#define HEAD_TIME (60 * SECOND)       /* from the first byte of a head to its end */
-#define SEND_AT_ONCE ((size_t)262144) /* frames that wait for the system */
-#define INPUT_MAX ((size_t)64 << 20)  /* of a loop, see grpc_loop.input */
-#define QUEUE_MAX ((size_t)10000)     /* frames, of one who makes us answer but reads nothing */
-#define IDLE_BURST 1000               /* frames that ask for nothing, at once */
-#define IDLE_RATE 100                 /* and for each second */
+#define FIELD_MAX ((size_t)8192)     /* of those that are kept */
+#define GREETING_TIME (120 * SECOND) /* from the connection to its first frame */
+#define HEAD_TIME (60 * SECOND)      /* from the first byte of a head to its end */
+#define INPUT_MAX ((size_t)64 << 20) /* of a loop, see grpc_loop.input */
 #define TLS_HANDSHAKE_RECORD 0x16
 
 static void work(struct grpc_connection *h);
@@ -173,37 +168,11 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     return 0;
 }
 
-/* Frames that cost us something and ask for nothing. */
-static bool is_idle(const nghttp2_frame_hd *hd) {
-    switch (hd->type) {
-    case NGHTTP2_HEADERS:
-    case NGHTTP2_RST_STREAM: /* nghttp2 counts them (CVE-2023-44487) */
-    case NGHTTP2_WINDOW_UPDATE:
-    case NGHTTP2_GOAWAY:
-        return false;
-    case NGHTTP2_DATA:
-        return hd->length == 0 && (hd->flags & NGHTTP2_FLAG_END_STREAM) == 0;
-    default:
-        return true;
-    }
-}
-
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *owner) {
     struct grpc_connection *h = owner;
     if (hd->type != NGHTTP2_CONTINUATION)
         h->head_open = false;
-    if (!is_idle(hd))
-        return 0;
-    if (h->idle_left == 0) {
-        int64_t now = time_now_monotonic();
-        int64_t more = (now - h->idle_filled) / (SECOND / IDLE_RATE);
-        h->idle_left = more < IDLE_BURST ? more : IDLE_BURST;
-        h->idle_filled = now;
-    }
-    if (h->idle_left == 0)
-        nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
-    else
-        h->idle_left--;
+    http2_guard_frame(&h->guard, session, hd);
     return 0;
 }
 
@@ -230,16 +199,11 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 
 /* ---- answers ---- */
 
-static nghttp2_nv field_of(const char *name, struct str value) {
-    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value.data, strlen(name),
-                        value.len, NGHTTP2_NV_FLAG_NONE};
-}
-
 /* The status, and its text if there is one. Returns their number; `digits` lives as long. */
 static size_t trailers(struct grpc_call *c, nghttp2_nv *fields, char digits[12]) {
     snprintf(digits, 12, "%d", (int)c->status);
-    fields[0] = field_of("grpc-status", str_from(digits));
-    fields[1] = field_of("grpc-message", buf_str(&c->status_text));
+    fields[0] = http2_field_of("grpc-status", str_from(digits));
+    fields[1] = http2_field_of("grpc-message", buf_str(&c->status_text));
     if (c->status_text.len == 0)
         fields[1].value = (uint8_t *)(uintptr_t) "";
     return 2;
@@ -269,8 +233,8 @@ static ssize_t read_output(nghttp2_session *session, int32_t id, uint8_t *into, 
 
 static void answer(struct grpc_call *c) {
     nghttp2_session *session = c->connection->session;
-    nghttp2_nv fields[4] = {field_of(":status", STR("200")),
-                            field_of("content-type", STR("application/grpc"))};
+    nghttp2_nv fields[4] = {http2_field_of(":status", STR("200")),
+                            http2_field_of("content-type", STR("application/grpc"))};
     nghttp2_data_provider body = {{.ptr = c}, read_output};
     bool only_trailers = c->ended && c->out.len == 0;
     size_t count = 2;
@@ -317,26 +281,6 @@ static void serve_touched(struct grpc_connection *h) {
     }
 }
 
-/* Frames go into the connection's output as far as that empties. */
-static void send_frames(struct grpc_connection *h) {
-    struct stream *s = &h->stream;
-    for (;;) {
-        if (stream_backlog(s) >= SEND_AT_ONCE)
-            stream_push(s);
-        if (s->closing || stream_backlog(s) >= SEND_AT_ONCE)
-            return;
-        const uint8_t *bytes;
-        ssize_t len = nghttp2_session_mem_send(h->session, &bytes);
-        if (len == 0)
-            return;
-        if (len < 0) {
-            stream_close(s);
-            return;
-        }
-        buf_add(stream_out(s), bytes, (size_t)len);
-    }
-}
-
 static void set_deadline(struct grpc_connection *h) {
     struct stream *s = &h->stream;
     if (s->blocked || !h->greeted)
@@ -355,13 +299,13 @@ static void work(struct grpc_connection *h) {
     h->working = true;
     do {
         serve_touched(h);
-        send_frames(h);
+        http2_send_frames(h->session, s);
         let_send(h);
     } while (h->touched != NULL && !s->closing);
     h->working = false;
     if (s->closing)
         return;
-    if (nghttp2_session_get_outbound_queue_size(h->session) > QUEUE_MAX) {
+    if (nghttp2_session_get_outbound_queue_size(h->session) > HTTP2_QUEUE_MAX) {
         stream_close(s);
         return;
     }
@@ -373,34 +317,9 @@ static void work(struct grpc_connection *h) {
 
 /* ---- the session ---- */
 
-static void *lib_alloc(size_t size, void *owner) {
-    (void)owner;
-    return mem_alloc(size);
-}
-
-static void *lib_zalloc(size_t count, size_t size, void *owner) {
-    (void)owner;
-    return mem_zalloc(count, size);
-}
-
-static void *lib_resize(void *old, size_t size, void *owner) {
-    (void)owner;
-    return mem_resize(old, 1, size);
-}
-
-static void lib_free(void *p, void *owner) {
-    (void)owner;
-    mem_free(p);
-}
-
 static nghttp2_session *session_new(struct grpc_connection *h) {
-    nghttp2_mem memory = {NULL, lib_alloc, lib_free, lib_zalloc, lib_resize};
     nghttp2_session_callbacks *on;
-    nghttp2_option *option;
-    nghttp2_session *session;
     int code = nghttp2_session_callbacks_new(&on);
-    ASSERT(code == 0);
-    code = nghttp2_option_new(&option);
     ASSERT(code == 0);
     nghttp2_session_callbacks_set_on_begin_frame_callback(on, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(on, on_begin_headers);
@@ -409,14 +328,7 @@ static nghttp2_session *session_new(struct grpc_connection *h) {
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(on, on_data_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(on, on_stream_close);
     nghttp2_session_callbacks_set_on_frame_send_callback(on, on_frame_send);
-    nghttp2_option_set_no_auto_window_update(option, 1);
-    nghttp2_option_set_no_closed_streams(option, 1);
-    nghttp2_option_set_max_outbound_ack(option, 2 * IDLE_BURST); /* ours comes first */
-    code = nghttp2_session_server_new3(&session, on, h, option, &memory);
-    ASSERT(code == 0);
-    nghttp2_option_del(option);
-    nghttp2_session_callbacks_del(on);
-    return session;
+    return http2_session_new(on, NULL, h);
 }
 
 static void begin_session(struct grpc_connection *h) {
@@ -525,8 +437,7 @@ void grpc_connection_open(struct grpc_loop *home, int fd, const struct peer_addr
     h->home = home;
     h->peer = *peer;
     h->secure = secure;
-    h->idle_left = IDLE_BURST;
-    h->idle_filled = time_now_monotonic();
+    http2_guard_init(&h->guard);
     home->connections++;
     stream_open(&h->stream, home->loop, fd, &grpc_stream_handlers);
     stream_set_deadline(&h->stream, GREETING_TIME);

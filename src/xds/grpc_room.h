@@ -4,6 +4,7 @@
 #ifndef PRAETOR_XDS_GRPC_ROOM_H
 #define PRAETOR_XDS_GRPC_ROOM_H
 
+#include "http/http2_session.h"
 #include "net/client_limit.h"
 #include "net/listener.h"
 #include "net/stream.h"
@@ -40,7 +41,7 @@ struct grpc_connection {
     struct grpc_call *touched, *touched_last;
     size_t backlog; /* of `out` of all calls */
     size_t held;
-    int64_t idle_left, idle_filled; /* a bucket of frames, and when it was */
+    struct http2_guard guard;
     bool secure, working, greeted, head_open;
 };
 
