@@ -712,9 +712,9 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
         return;
     }
     if ((events & UV_PRIORITIZED) != 0 && s->mask == UV_PRIORITIZED) {
-        /* A hang-up in both directions. If the one was ours, what came before the other still
-         * waits for its owner: then there is nothing to poll for until he wants it. */
-        if (s->output_ended && !s->read_ended) {
+        /* A hang-up in both directions. If the one was ours, what came before the other, read or
+         * not, still waits for its owner: then there is nothing to poll for until he wants it. */
+        if (s->output_ended && (!s->read_ended || s->busy)) {
             s->mask = 0;
             uv_poll_stop(&s->poll);
         } else {
