@@ -318,7 +318,7 @@ def test_mistaken_identity(meshes, praetor_asan):
     """An instance that shows another service's certificate is not believed to be the upstream."""
     mesh = meshes(praetor_asan)
     web = mesh.both(praetor_asan, praetor_asan)[1]
-    assert answers(mesh)
+    until_answers(mesh)
     mesh.put("/v1/agent/service/register", {"Name": "false", "ID": "false", "Kind": "connect-proxy", "Address": mesh.ip, "Port": 9001,
                                             "Proxy": {"DestinationServiceName": "cache"}})
     mesh.register_web([{"DestinationName": "cache", "LocalBindAddress": mesh.ip, "LocalBindPort": 9101}])
