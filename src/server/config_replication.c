@@ -16,12 +16,10 @@
 #include "store/config_entry.h"
 
 #define LOGGER "agent.server.replication.config_entry"
-#define ENTRY_PERIOD (10 * MILLISECOND) /* a hundred a second */
-#define TOLD_MOST 10                    /* refused entries that one round logs */
+#define TOLD_MOST 10 /* refused entries that one round logs */
 
 struct config_replication {
     struct replication base;
-    struct replica_rate entry_rate;
     struct dc_request request;
     struct list ops;  /* struct config_op; of those refused in this pass, from the front on */
     uint32_t done;    /* of the operations of this pass */
@@ -90,8 +88,7 @@ static void pass_on(struct config_replication *r) {
         r->done = r->refused = 0;
     }
     if (r->done < r->ops.len) {
-        int64_t turn = replica_rate_take(&r->entry_rate, ENTRY_PERIOD, time_now_monotonic());
-        replication_wait(&r->base, turn, propose);
+        replication_next_entry(&r->base, propose);
         return;
     }
     metric_since("leader.replication.config.apply", r->started);
@@ -118,11 +115,7 @@ static void compare(struct config_replication *r, const struct list *remote) {
     }
     config_entry_list(&read, STR(""), &local);
     store_read_end(&read);
-    if (base->remote_index < base->last_index) { /* another state than the one that was known */
-        log_at(LOG_WARN, LOGGER,
-               "remote index is lower than the last one: what is known of the primary is dropped");
-        base->last_index = 0;
-    }
+    replication_check_index(base, LOGGER);
     r->ops = config_diff(&local, remote, base->last_index, &base->arena);
     r->done = r->refused = 0;
     pass_on(r);
@@ -151,15 +144,10 @@ static void round_begin(struct replication *base) {
 
 /* ---- life ---- */
 
-static void begun(struct replication *base) {
-    of(base)->entry_rate = (struct replica_rate){0};
-}
-
 static const struct replication_plan plan = {
     .period = 1 * SECOND,
     .backoff_first = 1 * SECOND,
     .backoff_most = 120 * SECOND,
-    .begun = begun,
     .round = round_begin,
     .log_failure = log_failure,
 };

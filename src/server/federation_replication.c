@@ -11,7 +11,6 @@
 #include "store/federation.h"
 
 #define LOGGER "agent.replication.federation_state"
-#define ENTRY_PERIOD (10 * MILLISECOND) /* a hundred a second */
 #define DISABLED_WAIT (5 * SECOND)
 
 static struct federation_replication *of(struct replication *base) {
@@ -47,8 +46,7 @@ static void propose(struct replication *base) {
 /* The next entry, or the end. */
 static void go_on(struct federation_replication *r) {
     if (r->done < r->ops.len) {
-        int64_t turn = replica_rate_take(&r->entry_rate, ENTRY_PERIOD, time_now_monotonic());
-        replication_wait(&r->base, turn, propose);
+        replication_next_entry(&r->base, propose);
         return;
     }
     metric_since("leader.replication.federation-state.apply", r->started);
@@ -78,11 +76,7 @@ static void compare(struct federation_replication *r, const struct list *remote)
     }
     federation_state_list(&read, &local);
     store_read_end(&read);
-    if (base->remote_index < base->last_index) { /* another state than the one that was known */
-        log_at(LOG_WARN, LOGGER,
-               "remote index is lower than the last one: what is known of the primary is dropped");
-        base->last_index = 0;
-    }
+    replication_check_index(base, LOGGER);
     log_at(LOG_DEBUG, "agent.server", "diffing replication state", LOG_I("local_amount", local.len),
            LOG_I("remote_amount", remote->len));
     r->ops = federation_diff(&local, remote, base->last_index, &base->arena);
@@ -120,15 +114,10 @@ static void round_begin(struct replication *base) {
 
 /* ---- life ---- */
 
-static void begun(struct replication *base) {
-    of(base)->entry_rate = (struct replica_rate){0};
-}
-
 static const struct replication_plan plan = {
     .period = 1 * SECOND,
     .backoff_first = 1 * SECOND,
     .backoff_most = 120 * SECOND,
-    .begun = begun,
     .round = round_begin,
     .log_failure = log_failure,
 };

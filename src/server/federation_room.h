@@ -24,7 +24,6 @@ void federation_sync_touched(struct federation_sync *y, const struct watch_touch
 /* federation_replication.c: a secondary copies the primary's records. */
 struct federation_replication {
     struct replication base;
-    struct replica_rate entry_rate;
     struct dc_request request;
     struct list ops; /* struct federation_op, of the round */
     uint32_t done;   /* of them */

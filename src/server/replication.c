@@ -8,6 +8,7 @@
 #include "server/server_room.h"
 
 #define RATE_BURST 5
+#define ENTRY_PERIOD (10 * MILLISECOND)
 
 /* ---- time ---- */
 
@@ -131,6 +132,19 @@ void replication_propose(struct replication *r, struct buf entry, replication_ap
     raft_driver_propose(r->server->driver, &e->proposal);
 }
 
+void replication_next_entry(struct replication *r, replication_step *propose) {
+    int64_t turn = replica_rate_take(&r->entry_rate, ENTRY_PERIOD, time_now_monotonic());
+    replication_wait(r, turn, propose);
+}
+
+void replication_check_index(struct replication *r, const char *logger) {
+    if (r->remote_index >= r->last_index)
+        return;
+    log_at(LOG_WARN, logger,
+           "remote index is lower than the last one: what is known of the primary is dropped");
+    r->last_index = 0;
+}
+
 struct str replication_problem(const struct raft_outcome *outcome) {
     if (error_is_set(&outcome->error))
         return outcome->error.text;
@@ -146,7 +160,7 @@ static void begin(struct replication *r) {
     r->generation++;
     r->failures = 0;
     r->last_index = 0;
-    r->rate = (struct replica_rate){0};
+    r->rate = r->entry_rate = (struct replica_rate){0};
     log_at(LOG_INFO, "agent.leader", "started routine", LOG_S("routine", str_from(r->routine)));
     if (r->plan->begun != NULL)
         r->plan->begun(r);
