@@ -7,6 +7,7 @@
 #include "agent/local.h"
 #include "base/mem.h"
 #include "codec/json.h"
+#include "schema/service_rules.h"
 
 /* Errors of this class discard what was found before them: config.md 2.1. */
 static void discarding_error(struct config_builder *b, const char *format, struct str name,
@@ -17,12 +18,9 @@ static void discarding_error(struct config_builder *b, const char *format, struc
 }
 
 static void check_mesh_gateway(struct config_builder *b, const struct mesh_gateway_config *g) {
-    static const char *const modes[] = {"", "none", "local", "remote"};
-    for (size_t i = 0; i < COUNT_OF(modes); i++)
-        if (str_is(g->mode, modes[i]))
-            return;
-    texts_addf(&b->errors, "Invalid Mesh Gateway Mode: " STR_FMT,
-               STR_ARG(str_quote(b->arena, g->mode)));
+    if (!mesh_gateway_mode_known(g->mode))
+        texts_addf(&b->errors, "Invalid Mesh Gateway Mode: " STR_FMT,
+                   STR_ARG(str_quote(b->arena, g->mode)));
 }
 
 static void check_proxy(struct config_builder *b, struct connect_proxy_config *proxy) {

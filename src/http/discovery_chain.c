@@ -4,6 +4,7 @@
 #include "http/room.h"
 #include "schema/chain.h"
 #include "schema/config_entry_read.h"
+#include "schema/service_rules.h"
 #include "schema/table.h"
 
 /* What a body may say. */
@@ -35,10 +36,6 @@ static void ask(struct http_request *r, struct discovery_chain_request *q) {
                      write_chain);
 }
 
-static bool is_gateway_mode(struct str mode) {
-    return mode.len == 0 || str_is(mode, "none") || str_is(mode, "local") || str_is(mode, "remote");
-}
-
 static void ask_overridden(struct http_request *r) {
     struct discovery_chain_request *q = r->state;
     struct error e = ERROR_IN(&r->arena);
@@ -47,7 +44,7 @@ static void ask_overridden(struct http_request *r) {
         http_answer_error(r, &e);
         return;
     }
-    if (!is_gateway_mode(q->override_mesh_gateway.mode)) {
+    if (!mesh_gateway_mode_known(q->override_mesh_gateway.mode)) {
         http_answer_text(r, 400, STR("Invalid OverrideMeshGateway.Mode parameter"));
         return;
     }

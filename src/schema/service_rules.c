@@ -169,3 +169,11 @@ bool service_kind_validate(const struct node_service *s, struct arena *arena, st
     sidecar_check(&p, s);
     return problems_end(&p, e);
 }
+
+bool mesh_gateway_mode_known(struct str mode) {
+    static const char *const modes[] = {"", "none", "local", "remote"};
+    for (size_t i = 0; i < COUNT_OF(modes); i++)
+        if (str_is(mode, modes[i]))
+            return true;
+    return false;
+}

@@ -10,4 +10,7 @@
  * proxy and connect only. */
 bool service_kind_validate(const struct node_service *s, struct arena *arena, struct error *e);
 
+/* Whether there is such a mode of mesh gateways; "" is one. */
+bool mesh_gateway_mode_known(struct str mode);
+
 #endif
