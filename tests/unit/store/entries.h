@@ -1,28 +1,11 @@
-/* What the tests of configuration entries share: vectors read, entries applied. */
+/* What the tests of configuration entries share: JSON into structures, entries applied. */
 #ifndef TESTS_UNIT_STORE_ENTRIES_H
 #define TESTS_UNIT_STORE_ENTRIES_H
 
-#include "codec/json.h"
-#include "fixture.h"
+#include "files.h"
 #include "store/config_entry.h"
 
-/* ---- files ---- */
-
-static inline struct value read_json(struct fixture *f, const char *path) {
-    char command[600];
-    struct value v;
-    snprintf(command, sizeof command, "gzip -dcf '%s/%s'", TEST_VECTORS, path);
-    FILE *file = popen(command, "r");
-    assert_non_null(file);
-    struct buf text = BUF_INIT;
-    for (size_t n; (n = fread(buf_reserve(&text, 65536), 1, 65536, file)) > 0;)
-        text.len += n;
-    assert_int_equal(pclose(file), 0);
-    struct str s = str_copy(&f->arena, buf_str(&text));
-    buf_free(&text);
-    assert_true(json_parse(s, &v, NULL, &f->arena, &f->error));
-    return v;
-}
+/* ---- JSON ---- */
 
 static inline struct str text_of(const struct value *v, const char *key) {
     const struct value *found = value_get(v, key);

@@ -2,33 +2,10 @@
  * state.bin must hold the same records. Only the order inside maps may differ, and the peer writes
  * one auth method of several (fsm.md 7.2), where we write all.
  */
-#include "codec/json.h"
-#include "fixture.h"
+#include "files.h"
 #include "store/apply.h"
 
 /* ---- files ---- */
-
-/* Plain or gzip. */
-static struct str read_file(struct arena *a, const char *name) {
-    char command[600];
-    snprintf(command, sizeof command, "gzip -dcf '%s/fsm/%s'", TEST_VECTORS, name);
-    FILE *file = popen(command, "r");
-    assert_non_null(file);
-    struct buf text = BUF_INIT;
-    for (size_t n; (n = fread(buf_reserve(&text, 65536), 1, 65536, file)) > 0;)
-        text.len += n;
-    assert_int_equal(pclose(file), 0);
-    struct str s = str_copy(a, buf_str(&text));
-    buf_free(&text);
-    return s;
-}
-
-static struct value read_json(struct fixture *f, const char *name) {
-    struct value v;
-    bool ok = json_parse(read_file(&f->arena, name), &v, NULL, &f->arena, &f->error);
-    assert_true(ok);
-    return v;
-}
 
 /* state.bin of an archive. */
 static struct str state_of_archive(struct arena *a, const char *name) {
@@ -250,11 +227,11 @@ static void apply_log(struct fixture *f, const struct value *log, uint64_t from,
 
 static void log_gives_the_peers_state(void **state) {
     struct fixture *f = *state;
-    struct value log = read_json(f, "log/entries.json.gz");
+    struct value log = read_json(f, "fsm/log/entries.json.gz");
     apply_log(f, &log, 1, 92);
-    assert_same_state(&f->arena, state_of(f), state_of_archive(&f->arena, "full.snap"), 1);
+    assert_same_state(&f->arena, state_of(f), state_of_archive(&f->arena, "fsm/full.snap"), 1);
     apply_log(f, &log, 93, 214);
-    assert_same_state(&f->arena, state_of(f), state_of_archive(&f->arena, "log/final.snap"), 1);
+    assert_same_state(&f->arena, state_of(f), state_of_archive(&f->arena, "fsm/log/final.snap"), 1);
     for (uint64_t i = 0; i <= 214; i++) {
         bool expected = i == 52 || i == 53 || i == 54 || i == 107;
         if (expected != (refused[i].data != NULL))
@@ -266,26 +243,26 @@ static void log_gives_the_peers_state(void **state) {
 /* Restored half way, the rest of the log leads to the same end. */
 static void restored_state_goes_on(void **state) {
     struct fixture *f = *state;
-    struct value log = read_json(f, "log/entries.json.gz");
-    restore(f, state_of_archive(&f->arena, "full.snap"), 92);
-    assert_same_state(&f->arena, state_of(f), state_of_archive(&f->arena, "full.snap"), 0);
+    struct value log = read_json(f, "fsm/log/entries.json.gz");
+    restore(f, state_of_archive(&f->arena, "fsm/full.snap"), 92);
+    assert_same_state(&f->arena, state_of(f), state_of_archive(&f->arena, "fsm/full.snap"), 0);
     apply_log(f, &log, 93, 214);
-    assert_same_state(&f->arena, state_of(f), state_of_archive(&f->arena, "log/final.snap"), 0);
+    assert_same_state(&f->arena, state_of(f), state_of_archive(&f->arena, "fsm/log/final.snap"), 0);
 }
 
 static void replay_gives_the_peers_state(void **state) {
     struct fixture *f = *state;
-    struct value log = read_json(f, "replay/entries.json");
-    restore(f, read_file(&f->arena, "replay/base-state.bin.gz"), 7);
+    struct value log = read_json(f, "fsm/replay/entries.json");
+    restore(f, read_file(&f->arena, "fsm/replay/base-state.bin.gz"), 7);
     apply_log(f, &log, 8, 1000);
-    assert_same_state(&f->arena, state_of(f), read_file(&f->arena, "replay/result-state.bin.gz"),
-                      0);
+    assert_same_state(&f->arena, state_of(f),
+                      read_file(&f->arena, "fsm/replay/result-state.bin.gz"), 0);
     assert_refused(&f->result, "Invalid KVS operation 'bogus'"); /* the last one */
 }
 
 static void pending_chunk_survives(void **state) {
     struct fixture *f = *state;
-    struct str theirs = state_of_archive(&f->arena, "chunk.snap");
+    struct str theirs = state_of_archive(&f->arena, "fsm/chunk.snap");
     restore(f, theirs, 86);
     assert_same_state(&f->arena, state_of(f), theirs, 0);
 }
@@ -293,7 +270,7 @@ static void pending_chunk_survives(void **state) {
 /* Records of types 4 and 11 become a token and an index entry. */
 static void old_records_are_read(void **state) {
     struct fixture *f = *state;
-    restore(f, state_of_archive(&f->arena, "rewritten.snap"), 92);
+    restore(f, state_of_archive(&f->arena, "fsm/rewritten.snap"), 92);
     struct str ours = state_of(f);
     WITH_READ(f, r) {
         struct acl_token token;
@@ -314,7 +291,7 @@ static void old_records_are_read(void **state) {
 /* One entry of each type and operation, alone: none stops the state machine. */
 static void entries_alone_are_applied(void **state) {
     struct fixture *f = *state;
-    struct value sample = read_json(f, "entries.json");
+    struct value sample = read_json(f, "fsm/entries.json");
     const struct value *entries = value_get(&sample, "entries");
     for (size_t i = 0; i < entries->list.len; i++) {
         struct fixture *alone = fixture_open(NULL);
