@@ -41,6 +41,7 @@ def pair(agents, praetor, peer, **config):
         agent.name = "n1"
         agent.start()
         until("its own record in full", lambda: (agent.get("/v1/catalog/node/n1").json or {}).get("Node", {}).get("Meta"))
+        until("its federation state", lambda: agent.get("/v1/internal/federation-state/dc1").status == 200)
     return both
 
 

@@ -391,7 +391,7 @@ static void test_relay(void **state) {
     buf_add_str(&whole, encode_serf(&s, SERF_RELAY, &relay_header_wire, &h));
     buf_add_text(&whole, "\x05inner");
     packet(&s, buf_str(&whole));
-    struct gossip_address to;
+    struct gossip_address to = {0};
     assert_true(str_eq(sent(&s, MESSAGE_USER, 0, &to), STR("\x05inner")));
     assert_true(to.port == 77 && to.ip[0] == '1');
     h.dest_addr.port = 70000;
