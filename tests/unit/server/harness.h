@@ -181,6 +181,57 @@ static inline void ask_error(unsigned thread, const struct endpoint *endpoint, v
     assert_string_equal(got, text);
 }
 
+/* ---- a snapshot: saved, or restored from an archive ---- */
+
+struct snap {
+    struct snapshot_call call;
+    bool restore;
+    struct server *server; /* which `server` was when it was started */
+    struct message message;
+    sem_t done;
+};
+
+static inline void snap_done(struct snapshot_call *c) {
+    sem_post(&((struct snap *)c->owner)->done);
+}
+
+static inline void snap_run(struct message *m) {
+    struct snap *s = CONTAINER_OF(m, struct snap, message);
+    (s->restore ? server_snapshot_restore : server_snapshot_save)(s->server, &s->call);
+}
+
+/* how: what of the call differs from a plain one. */
+static inline void snap_start(struct snap *s, bool restore, struct snapshot_call how) {
+    *s = (struct snap){
+        .call = how, .restore = restore, .server = server, .message = {.run = snap_run}};
+    s->call.done = snap_done;
+    s->call.owner = s;
+    sem_init(&s->done, 0, 0);
+    loop_post_reply(server_io(server, 0), &s->message);
+}
+
+/* Returns the call's error in text[512]; "": it went well. */
+static inline void snap_result(struct snap *s, char text[512]) {
+    if (!sem_wait_ms(&s->done, 30000))
+        fail_msg("snapshot: no answer");
+    snprintf(text, 512, STR_FMT, STR_ARG(s->call.error.text));
+    sem_destroy(&s->done);
+    arena_free(&s->call.arena);
+}
+
+static inline void snap_wait(struct snap *s, const char *error) {
+    char text[512];
+    snap_result(s, text);
+    assert_string_equal(text, error);
+}
+
+/* Returns the archive of one that is saved; the caller's to close. */
+static inline int snap(struct snap *s, bool restore, struct snapshot_call how, const char *error) {
+    snap_start(s, restore, how);
+    snap_wait(s, error);
+    return s->call.result;
+}
+
 /* ---- the commonest ---- */
 
 static inline bool kv_put(unsigned thread, const char *key, const char *value, const char *op) {

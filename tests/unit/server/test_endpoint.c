@@ -509,40 +509,12 @@ static void test_tombstone_bins(void **state) {
     assert_int_equal(tombstone_gc_expiry(30 * SECOND), 16 * MINUTE);
 }
 
-struct snapshot_wait {
-    struct snapshot_call call;
-    struct message message;
-    bool restore;
-    sem_t done;
-};
-
-static void snapshot_done(struct snapshot_call *c) {
-    sem_post(&((struct snapshot_wait *)c->owner)->done);
-}
-
-static void snapshot_run(struct message *m) {
-    struct snapshot_wait *w = CONTAINER_OF(m, struct snapshot_wait, message);
-    if (w->restore)
-        server_snapshot_restore(server, &w->call);
-    else
-        server_snapshot_save(server, &w->call);
-}
-
 static void snapshot_expect(bool restore, bool stale, const char *datacenter, const char *text) {
-    struct snapshot_wait w = {.restore = restore, .message.run = snapshot_run};
-    w.call = (struct snapshot_call){.allow_stale = stale,
-                                    .datacenter = str_from(datacenter),
-                                    .archive = -1,
-                                    .done = snapshot_done,
-                                    .owner = &w};
-    sem_init(&w.done, 0, 0);
-    loop_post_reply(server_io(server, 0), &w.message);
-    assert_true(sem_wait_ms(&w.done, 5000));
-    char got[256];
-    snprintf(got, sizeof got, "%.*s", STR_ARG(w.call.error.text));
-    arena_free(&w.call.arena);
-    sem_destroy(&w.done);
-    assert_string_equal(got, text);
+    struct snap s;
+    snap(&s, restore,
+         (struct snapshot_call){
+             .archive = -1, .allow_stale = stale, .datacenter = str_from(datacenter)},
+         text);
 }
 
 static void test_snapshot_errors(void **state) {

@@ -440,42 +440,9 @@ static void test_rebalance(void **state) {
 
 /* ---- snapshots ---- */
 
-struct snap {
-    struct snapshot_call call;
-    struct server *server;
-    struct message message;
-    bool restore;
-    sem_t done;
-};
-
-static void snap_done(struct snapshot_call *c) {
-    struct snap *s = c->owner;
-    sem_post(&s->done);
-}
-
-static void snap_run(struct message *m) {
-    struct snap *s = CONTAINER_OF(m, struct snap, message);
-    (s->restore ? server_snapshot_restore : server_snapshot_save)(s->server, &s->call);
-}
-
-static void snap(struct snap *s, bool restore, int archive, const char *datacenter) {
-    *s = (struct snap){
-        .restore = restore,
-        .message = {.run = snap_run},
-        .server = server,
-        .call = {
-            .archive = archive, .datacenter = str_from(datacenter), .done = snap_done, .owner = s}};
-    sem_init(&s->done, 0, 0);
-    loop_post_reply(server_io(server, 0), &s->message);
-    assert_true(sem_wait_ms(&s->done, 30000));
-    sem_destroy(&s->done);
-}
-
-static void expect_snap_error(struct snap *s, const char *want) {
-    char got[512];
-    snprintf(got, sizeof got, "%.*s", STR_ARG(s->call.error.text));
-    assert_string_equal(got, want);
-    arena_free(&s->call.arena);
+static void save(struct snap *s, const char *datacenter, const char *error) {
+    struct snapshot_call how = {.archive = -1, .datacenter = str_from(datacenter)};
+    snap(s, false, how, error);
 }
 
 static void test_snapshots(void **state) {
@@ -483,28 +450,25 @@ static void test_snapshots(void **state) {
     struct snap s;
     server = client;
     kv_put(0, "snap", "before", "set");
-    snap(&s, false, -1, "");
-    expect_snap_error(&s, "");
+    save(&s, "", "");
     assert_true(s.call.result >= 0 && s.call.size > 100);
     assert_true(s.call.meta.index > 0 && s.call.meta.known_leader);
     assert_int_equal(lseek(s.call.result, 0, SEEK_END), s.call.size);
     int archive = s.call.result;
     kv_put(0, "snap", "after", "set");
-    snap(&s, true, archive, "dc1");
-    expect_snap_error(&s, "");
+    snap(&s, true, (struct snapshot_call){.archive = archive, .datacenter = STR("dc1")}, "");
     kv_read(0, "snap", value);
     assert_string_equal(value, "before");
     assert_int_equal(ftruncate(archive, 60), 0);
-    snap(&s, true, archive, "");
-    assert_true(error_is_set(&s.call.error));
-    arena_free(&s.call.arena);
+    char text[512];
+    snap_start(&s, true, (struct snapshot_call){.archive = archive});
+    snap_result(&s, text);
+    assert_string_not_equal(text, "");
     close(archive);
-    snap(&s, false, -1, "dc9");
-    expect_snap_error(&s, "No path to datacenter");
+    save(&s, "dc9", "No path to datacenter");
     struct peer dead[] = {peer_of("dead", DEAD_IP ":8300")};
     set_peers(client, PEER_POOL_LAN, dead, 1);
-    snap(&s, false, -1, "");
-    expect_snap_error(&s, "dial tcp " DEAD_IP ":8300: connect: connection refused");
+    save(&s, "", "dial tcp " DEAD_IP ":8300: connect: connection refused");
     only_real();
 }
 
@@ -516,15 +480,13 @@ static void test_snapshots_and_the_rate(void **state) {
     for (int i = 0; i < 2; i++) {
         server = both[i];
         server_set_rpc_rate(server, 0.001, 0);
-        snap(&s, false, -1, "");
-        expect_snap_error(&s, "RPC rate limit exceeded");
+        save(&s, "", "RPC rate limit exceeded");
         server_set_rpc_rate(server, 0, 0);
     }
     server = client;                  /* what comes in is not counted */
     kv_put(0, "snap", "more", "set"); /* else there is "nothing new to snapshot" */
     server_set_rpc_rate(real, 0.001, 0);
-    snap(&s, false, -1, "");
-    expect_snap_error(&s, "");
+    save(&s, "", "");
     close(s.call.result);
     server_set_rpc_rate(real, 0, 0);
 }

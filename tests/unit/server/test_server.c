@@ -192,41 +192,11 @@ static void test_many_writers(void **state) {
 
 /* ---- snapshots ---- */
 
-struct snapshot_wait {
-    struct snapshot_call call;
-    struct message message;
-    bool restore;
-    sem_t done;
-};
-
-static void snapshot_done(struct snapshot_call *c) {
-    sem_post(&((struct snapshot_wait *)c->owner)->done);
-}
-
-static void snapshot_run(struct message *m) {
-    struct snapshot_wait *w = CONTAINER_OF(m, struct snapshot_wait, message);
-    if (w->restore)
-        server_snapshot_restore(server, &w->call);
-    else
-        server_snapshot_save(server, &w->call);
-}
-
-static void snapshot(struct snapshot_wait *w, bool restore, int archive) {
-    *w = (struct snapshot_wait){.restore = restore, .message.run = snapshot_run};
-    w->call = (struct snapshot_call){.archive = archive, .done = snapshot_done, .owner = w};
-    sem_init(&w->done, 0, 0);
-    loop_post_reply(server_io(server, 0), &w->message);
-    assert_true(sem_wait_ms(&w->done, 20000));
-    if (error_is_set(&w->call.error))
-        fail_msg("snapshot: %.*s", STR_ARG(w->call.error.text));
-    sem_destroy(&w->done);
-}
-
 static void snapshot_cycle(void) {
     char value[64];
-    struct snapshot_wait save, restore;
+    struct snap save, restore;
     kv_put(0, "saved", "before", "set");
-    snapshot(&save, false, -1);
+    snap(&save, false, (struct snapshot_call){.archive = -1}, "");
     assert_true(save.call.result >= 0);
     assert_true(save.call.size > 100);
     assert_true(save.call.meta.index > 6);
@@ -239,7 +209,7 @@ static void snapshot_cycle(void) {
     struct ask a;
     ask_start(&a, 1, &endpoint_kvs_get, &r);
     assert_null(ask_wait(&a, 20));
-    snapshot(&restore, true, save.call.result);
+    snap(&restore, true, (struct snapshot_call){.archive = save.call.result}, "");
     struct answer *answer = ask_wait(&a, 5000);
     assert_non_null(answer);
     ask_end(&a);

@@ -233,44 +233,9 @@ static void test_blocking_on_a_follower(void **state) {
 
 /* ---- snapshots ---- */
 
-struct snap {
-    struct snapshot_call call;
-    struct server *server;
-    struct message message;
-    sem_t done;
-};
-
-static void snap_done(struct snapshot_call *c) {
-    sem_post(&((struct snap *)c->owner)->done);
-}
-
-static void snap_run(struct message *m) {
-    struct snap *s = CONTAINER_OF(m, struct snap, message);
-    (s->call.archive >= 0 ? server_snapshot_restore : server_snapshot_save)(s->server, &s->call);
-}
-
-static void snap_start(struct snap *s, int archive, bool stale) {
-    *s = (struct snap){
-        .message = {.run = snap_run},
-        .server = server,
-        .call = {.archive = archive, .allow_stale = stale, .done = snap_done, .owner = s}};
-    sem_init(&s->done, 0, 0);
-    loop_post_reply(server_io(server, 0), &s->message);
-}
-
-/* error: what it ends with; "": well. */
-static void snap_wait(struct snap *s, const char *error) {
-    assert_true(sem_wait_ms(&s->done, 30000));
-    sem_destroy(&s->done);
-    char got[256];
-    snprintf(got, sizeof got, "%.*s", STR_ARG(s->call.error.text));
-    arena_free(&s->call.arena);
-    assert_string_equal(got, error);
-}
-
-static void snap(struct snap *s, int archive, bool stale) {
-    snap_start(s, archive, stale);
-    snap_wait(s, "");
+/* Saved through whom `server` is; returns the archive. */
+static int save(struct snap *s, bool stale) {
+    return snap(s, false, (struct snapshot_call){.archive = -1, .allow_stale = stale}, "");
 }
 
 static void test_snapshots(void **state) {
@@ -279,15 +244,15 @@ static void test_snapshots(void **state) {
     int leader = leader_wait();
     server = all[other(leader, 0)].s;
     kv_put(0, "snap", "before", "set");
-    snap(&s, -1, false);
+    save(&s, false);
     assert_true(s.call.elsewhere && s.call.meta.known_leader && s.call.meta.index > 0);
     kv_put(0, "snap", "after", "set");
-    snap(&stale, -1, true);
+    save(&stale, true);
     assert_true(!stale.call.elsewhere && stale.call.meta.known_leader);
     close(stale.call.result);
     int archive = s.call.result;
     server = all[other(leader, 1)].s;
-    snap(&s, archive, false);
+    snap(&s, true, (struct snapshot_call){.archive = archive}, "");
     assert_true(s.call.elsewhere);
     close(archive);
     kv_read(0, "snap", value);
@@ -354,12 +319,12 @@ static int snapshot_index(struct server *s) {
 static void restore_start(struct snap *s, int leader) {
     server = all[leader].s;
     kv_put(0, "snap", "before", "set");
-    snap(s, -1, false);
+    save(s, false);
     kv_put(0, "snap", "after", "set");
     int archive = s->call.result;
     followers_busy(leader, archive);
     int index = snapshot_index(server);
-    snap_start(s, archive, false);
+    snap_start(s, true, (struct snapshot_call){.archive = archive});
     for (int round = 0; round < 15000 && snapshot_index(server) == index; round++)
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
     assert_true(snapshot_index(server) > index);

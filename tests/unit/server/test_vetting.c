@@ -381,43 +381,14 @@ static void test_key_list_policy(void **state) {
 
 /* ---- snapshots ---- */
 
-struct snapshot_wait {
-    struct snapshot_call call;
-    struct message message;
-    bool restore;
-    sem_t done;
-};
-
-static void snapshot_done(struct snapshot_call *c) {
-    sem_post(&((struct snapshot_wait *)c->owner)->done);
-}
-
-static void snapshot_run(struct message *m) {
-    struct snapshot_wait *w = CONTAINER_OF(m, struct snapshot_wait, message);
-    if (w->restore)
-        server_snapshot_restore(server, &w->call);
-    else
-        server_snapshot_save(server, &w->call);
-}
-
 /* Returns the archive. */
 static int snapshot_says(bool restore, bool stale, int archive, const char *token,
                          const char *wanted) {
-    struct snapshot_wait w = {.restore = restore, .message.run = snapshot_run};
-    w.call = (struct snapshot_call){.archive = archive,
-                                    .allow_stale = stale,
-                                    .token = str_from(token),
-                                    .done = snapshot_done,
-                                    .owner = &w};
-    sem_init(&w.done, 0, 0);
-    loop_post_reply(server_io(server, 0), &w.message);
-    assert_true(sem_wait_ms(&w.done, 20000));
-    char text[512];
-    snprintf(text, sizeof text, STR_FMT, STR_ARG(w.call.error.text));
-    assert_string_equal(text, wanted);
-    arena_free(&w.call.arena);
-    sem_destroy(&w.done);
-    return w.call.result;
+    struct snap s;
+    return snap(
+        &s, restore,
+        (struct snapshot_call){.archive = archive, .allow_stale = stale, .token = str_from(token)},
+        wanted);
 }
 
 static void test_snapshots(void **state) {
