@@ -17,16 +17,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "codec/json.h"
-
-static struct str read_whole(struct buf *out, const char *path) {
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    char part[65536];
-    for (size_t n; (n = fread(part, 1, sizeof part, f)) > 0;)
-        buf_add(out, part, n);
-    fclose(f);
-    return buf_str(out);
-}
+#include "unit/vectors.h"
 
 /* wanted: null, an error's text, or false: the peer's process suffers, ours just refuses. */
 static bool as_peer(struct str text, enum acl_syntax syntax, const struct value *wanted) {
@@ -49,20 +40,15 @@ static bool as_peer(struct str text, enum acl_syntax syntax, const struct value 
 
 static void test_texts_of_the_peer(void **state) {
     struct arena arena = ARENA_INIT;
-    struct error e = ERROR_IN(&arena);
-    struct buf file = BUF_INIT;
-    struct value all;
     unsigned wrong = 0;
-    assert_true(
-        json_parse_whole(read_whole(&file, TEST_VECTORS "/acl/rules.json"), &all, &arena, &e));
-    assert_true(all.list.len > 600);
-    for (size_t i = 0; i < all.list.len; i++) {
-        const struct value *one = all.list.items[i].list.items;
+    const struct value *all = vectors_json(&arena, "acl/rules.json");
+    assert_true(all->list.len > 600);
+    for (size_t i = 0; i < all->list.len; i++) {
+        const struct value *one = all->list.items[i].list.items;
         wrong += !as_peer(one[0].string, ACL_SYNTAX_CURRENT, &one[1]);
         wrong += !as_peer(one[0].string, ACL_SYNTAX_LEGACY, &one[2]);
     }
     assert_int_equal(wrong, 0);
-    buf_free(&file);
     arena_free(&arena);
 }
 

@@ -17,16 +17,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "codec/json.h"
-
-static struct str read_whole(struct buf *out, const char *path) {
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    char part[65536];
-    for (size_t n; (n = fread(part, 1, sizeof part, f)) > 0;)
-        buf_add(out, part, n);
-    fclose(f);
-    return buf_str(out);
-}
+#include "unit/vectors.h"
 
 /* one: [text, answer] or [text, null, error]. */
 static bool as_peer(const struct value *one, size_t len) {
@@ -46,19 +37,14 @@ static bool as_peer(const struct value *one, size_t len) {
 
 static void test_texts_of_the_peer(void **state) {
     struct arena arena = ARENA_INIT;
-    struct error e = ERROR_IN(&arena);
-    struct buf file = BUF_INIT;
-    struct value all;
     unsigned wrong = 0;
-    assert_true(
-        json_parse_whole(read_whole(&file, TEST_VECTORS "/acl/translate.json"), &all, &arena, &e));
-    assert_true(all.list.len > 1300);
-    for (size_t i = 0; i < all.list.len; i++) {
-        const struct value *one = &all.list.items[i];
+    const struct value *all = vectors_json(&arena, "acl/translate.json");
+    assert_true(all->list.len > 1300);
+    for (size_t i = 0; i < all->list.len; i++) {
+        const struct value *one = &all->list.items[i];
         wrong += !as_peer(one->list.items, one->list.len);
     }
     assert_int_equal(wrong, 0);
-    buf_free(&file);
     arena_free(&arena);
 }
 

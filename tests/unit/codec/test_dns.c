@@ -4,9 +4,10 @@
 #include "codec/dns.h"
 #include "unit/dns_vectors.h"
 
-static const char *const files[] = {"node.json",   "service.json",   "query_connect_addr_ptr.json",
-                                    "edns.json",   "malformed.json", "truncation.json",
-                                    "config.json", "recursion.json", "multi_dc.json"};
+static const char *const files[] = {
+    "dns/node.json",   "dns/service.json",   "dns/query_connect_addr_ptr.json",
+    "dns/edns.json",   "dns/malformed.json", "dns/truncation.json",
+    "dns/config.json", "dns/recursion.json", "dns/multi_dc.json"};
 
 static void rewrite(const struct dns_message *m, struct dns_compressor *c, struct buf *out) {
     struct dns_writer w;
@@ -46,7 +47,7 @@ static void test_vectors(void **state) {
     struct buf out = BUF_INIT;
     int rewritten = 0;
     for (size_t f = 0; f < COUNT_OF(files); f++) {
-        const struct value *cases = value_get(vectors_read(&arena, files[f]), "cases");
+        const struct value *cases = value_get(vectors_json(&arena, files[f]), "cases");
         for (size_t i = 0; i < cases->list.len; i++) {
             const struct value *v = &cases->list.items[i];
             struct str bytes = value_hex(v, "response_hex", &arena);

@@ -168,7 +168,7 @@ static void test_udp_too_large(void **state) {
 static void test_tcp_vectors(void **state) {
     struct world *w = *state;
     start(w);
-    const struct value *cases = value_get(vectors_read(&asking, "tcp.json"), "cases");
+    const struct value *cases = value_get(vectors_json(&asking, "dns/tcp.json"), "cases");
     for (size_t i = 0; i < cases->list.len; i++) {
         const struct value *c = &cases->list.items[i];
         struct str in = value_hex(c, "client_hex", &asking);

@@ -177,7 +177,7 @@ static void replay(const char *file, bool deferred, int exact, int alike) {
     struct tally tally = {0};
     world_load_catalog(w);
     w->deferred = deferred;
-    const struct value *cases = value_get(vectors_read(&w->arena, file), "cases");
+    const struct value *cases = value_get(vectors_json(&w->arena, file), "cases");
     for (size_t i = 0; i < cases->list.len; i++) {
         const struct value *c = &cases->list.items[i];
         if (left_out(file, c)) {
@@ -221,7 +221,7 @@ static void test_two_datacenters(void **state) {
     struct error e = ERROR_IN(&w->arena);
     struct store_options options = {.memory_only = true, .reader_threads = 4};
     struct tally tally = {0};
-    struct value *file = vectors_read(&w->arena, "multi_dc.json");
+    struct value *file = vectors_json(&w->arena, "dns/multi_dc.json");
     const struct value *requests = value_get(file, "requests"), *cases = value_get(file, "cases");
     world_load_agent(w, "s1", "127.18.1.1", "");
     w->dc2 = w->target = store_open(&options, &e);
@@ -262,14 +262,14 @@ static void test_two_datacenters(void **state) {
         replay(file, true, exact, alike);                                                          \
     }
 
-REPLAY(node, "node.json", 27, 5)
-REPLAY(service, "service.json", 39, 20)
-REPLAY(others, "query_connect_addr_ptr.json", 19, 9)
-REPLAY(edns, "edns.json", 19, 3)
-REPLAY(malformed, "malformed.json", 30, 3)
-REPLAY(truncation, "truncation.json", 2, 102)
-REPLAY(config, "config.json", 20, 3)
-REPLAY(recursion, "recursion.json", 31, 1)
+REPLAY(node, "dns/node.json", 27, 5)
+REPLAY(service, "dns/service.json", 39, 20)
+REPLAY(others, "dns/query_connect_addr_ptr.json", 19, 9)
+REPLAY(edns, "dns/edns.json", 19, 3)
+REPLAY(malformed, "dns/malformed.json", 30, 3)
+REPLAY(truncation, "dns/truncation.json", 2, 102)
+REPLAY(config, "dns/config.json", 20, 3)
+REPLAY(recursion, "dns/recursion.json", 31, 1)
 
 int main(void) {
 #define TWICE(name) cmocka_unit_test(test_##name), cmocka_unit_test(test_##name##_later)

@@ -453,7 +453,8 @@ static inline void world_load_agent(struct world *w, const char *node, const cha
 
 static inline void world_load_catalog(struct world *w) {
     world_load_agent(w, "n1", "127.18.0.1", "\"env\": \"prod\",");
-    const struct value *requests = value_get(vectors_read(&w->arena, "catalog.json"), "requests");
+    const struct value *requests =
+        value_get(vectors_json(&w->arena, "dns/catalog.json"), "requests");
     for (size_t i = 0; i < requests->list.len; i++) {
         const struct value *r = &requests->list.items[i], *body = value_get(r, "body");
         struct str path = value_text(r, "path");

@@ -15,43 +15,12 @@
 #include "codec/lzw.h"
 #include "gossip/frame.h"
 #include "gossip/state.h"
+#include "unit/vectors.h"
 
 static struct arena arena;
 
-static struct value *load(const char *name) {
-    char path[512];
-    snprintf(path, sizeof path, "%s/gossip/%s", TEST_VECTORS, name);
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    fseek(file, 0, SEEK_END);
-    size_t len = (size_t)ftell(file);
-    rewind(file);
-    char *data = arena_alloc(&arena, len);
-    assert_int_equal(fread(data, 1, len, file), len);
-    fclose(file);
-    struct error e = ERROR_IN(&arena);
-    struct value *v = ARENA_NEW(&arena, struct value);
-    assert_true(json_parse_whole(str_of(data, len), v, &arena, &e));
-    return v;
-}
-
-static struct str from_hex(struct str hex) {
-    char *out = arena_alloc(&arena, hex.len / 2 + 1);
-    for (size_t i = 0; i + 1 < hex.len; i += 2) {
-        unsigned byte;
-        char two[3] = {hex.data[i], hex.data[i + 1], 0};
-        assert_int_equal(sscanf(two, "%x", &byte), 1);
-        out[i / 2] = (char)byte;
-    }
-    return str_of(out, hex.len / 2);
-}
-
-static struct str text(const struct value *v, const char *key) {
-    struct value *found = value_get(v, key);
-    return found != NULL && found->kind == VALUE_STRING ? found->string : STR_NONE;
-}
 static struct str hex(const struct value *v, const char *key) {
-    return from_hex(text(v, key));
+    return value_hex(v, key, &arena);
 }
 static double number(const struct value *v, const char *key) {
     struct value *found = value_get(v, key);
@@ -84,7 +53,7 @@ static struct str bytes_of(const struct value *v) {
         return STR_NONE;
     assert_int_equal(v->kind, VALUE_STRING);
     if (str_has_prefix(v->string, STR("hex:")))
-        return from_hex(str_sub(v->string, 4, SIZE_MAX));
+        return hex_bytes(&arena, str_sub(v->string, 4, SIZE_MAX));
     return v->string;
 }
 
@@ -374,7 +343,7 @@ static void check_layers(struct str bytes, const struct value *x, bool stream) {
 }
 
 static void test_packets(void **state) {
-    const struct value *all = load("packets.json");
+    const struct value *all = vectors_json(&arena, "gossip/packets.json");
     checked = 0;
     for (size_t i = 0; i < all->list.len; i++)
         check_layers(hex(&all->list.items[i], "hex"), &all->list.items[i], false);
@@ -382,7 +351,7 @@ static void test_packets(void **state) {
 }
 
 static void test_streams(void **state) {
-    const struct value *all = load("streams.json");
+    const struct value *all = vectors_json(&arena, "gossip/streams.json");
     checked = 0;
     for (size_t i = 0; i < all->list.len; i++) {
         const struct value *x = &all->list.items[i];
@@ -395,7 +364,7 @@ static void test_streams(void **state) {
 }
 
 static void test_encryption(void **state) {
-    const struct value *all = load("encryption.json");
+    const struct value *all = vectors_json(&arena, "gossip/encryption.json");
     struct crypt crypt = {NULL};
     for (size_t i = 0; i < all->list.len; i++) {
         const struct value *x = &all->list.items[i];
@@ -404,7 +373,7 @@ static void test_encryption(void **state) {
         /* A wrong key first: all are tried. */
         assert_true(keyring_add(&ring, STR("0123456789abcdef"), &e));
         assert_true(keyring_add(&ring, hex(x, "key"), &e));
-        bool stream = str_is(text(x, "transport"), "tcp");
+        bool stream = str_is(value_text(x, "transport"), "tcp");
         struct str payload = str_sub(hex(x, "hex"), stream ? 5 : 0, SIZE_MAX);
         struct buf plain = BUF_INIT, again = BUF_INIT;
         assert_true(crypt_open(&crypt, &plain, &ring, payload, hex(x, "aad"), &e));
@@ -426,14 +395,14 @@ static void test_encryption(void **state) {
 }
 
 static void test_lzw(void **state) {
-    const struct value *all = load("lzw.json");
+    const struct value *all = vectors_json(&arena, "gossip/lzw.json");
     for (size_t i = 0; i < all->list.len; i++) {
         const struct value *x = &all->list.items[i];
         size_t len = (size_t)number(x, "raw_len");
         char *raw = arena_alloc(&arena, len);
         if (value_get(x, "raw") != NULL) {
             memcpy(raw, hex(x, "raw").data, len);
-        } else if (str_has_prefix(text(x, "name"), STR("zeros"))) {
+        } else if (str_has_prefix(value_text(x, "name"), STR("zeros"))) {
             memset(raw, 0, len);
         } else {
             for (size_t k = 0; k < len; k++)
@@ -460,7 +429,7 @@ static void test_lzw(void **state) {
 }
 
 static void test_tags(void **state) {
-    const struct value *all = load("tags.json");
+    const struct value *all = vectors_json(&arena, "gossip/tags.json");
     for (size_t i = 0; i < all->list.len; i++) {
         const struct value *x = &all->list.items[i];
         struct str meta = hex(x, "hex"), again;
@@ -480,7 +449,7 @@ static void test_tags(void **state) {
 }
 
 static void test_formulas(void **state) {
-    const struct value *x = load("formulas.json");
+    const struct value *x = vectors_json(&arena, "gossip/formulas.json");
     const struct value *list = value_get(x, "retransmit_limit");
     for (size_t i = 0; i < list->list.len; i++) {
         const struct value *v = &list->list.items[i];
@@ -521,16 +490,16 @@ static void test_formulas(void **state) {
 }
 
 static double bits(struct str hex_text) {
-    uint64_t n = be64_get(from_hex(hex_text).data);
+    uint64_t n = be64_get(hex_bytes(&arena, hex_text).data);
     double d;
     memcpy(&d, &n, sizeof d);
     return d;
 }
 
 static struct gossip_coordinate read_bits(const struct value *x) {
-    struct gossip_coordinate c = {.error = bits(text(x, "Error")),
-                                  .adjustment = bits(text(x, "Adjustment")),
-                                  .height = bits(text(x, "Height"))};
+    struct gossip_coordinate c = {.error = bits(value_text(x, "Error")),
+                                  .adjustment = bits(value_text(x, "Adjustment")),
+                                  .height = bits(value_text(x, "Height"))};
     const struct value *vec = value_get(x, "Vec");
     for (size_t i = 0; i < COORDINATE_DIMENSIONS; i++)
         c.vec[i] = bits(vec->list.items[i].string);
@@ -538,7 +507,7 @@ static struct gossip_coordinate read_bits(const struct value *x) {
 }
 
 static void test_coordinates(void **state) {
-    const struct value *steps = value_get(load("coordinates.json"), "steps");
+    const struct value *steps = value_get(vectors_json(&arena, "gossip/coordinates.json"), "steps");
     struct coordinate_client client;
     coordinate_client_init(&client);
     struct coordinate_filter filters[16] = {0};
@@ -548,15 +517,15 @@ static void test_coordinates(void **state) {
     for (size_t i = 0; i < steps->list.len; i++) {
         const struct value *x = &steps->list.items[i];
         size_t k = 0;
-        while (names[k].data != NULL && !str_eq(names[k], text(x, "node")))
+        while (names[k].data != NULL && !str_eq(names[k], value_text(x, "node")))
             k++;
-        names[k] = text(x, "node");
+        names[k] = value_text(x, "node");
         struct gossip_coordinate other = read_bits(value_get(x, "other"));
         struct error e = ERROR_IN(&arena);
         if (value_get(x, "error") != NULL) {
             assert_false(coordinate_move(&client, &filters[k], &other, (int64_t)number(x, "rtt_ns"),
                                          &rng, &e));
-            assert_true(str_eq(e.text, text(x, "error")));
+            assert_true(str_eq(e.text, value_text(x, "error")));
             continue;
         }
         struct gossip_coordinate after = read_bits(value_get(x, "after_bits"));
@@ -579,11 +548,11 @@ static void test_coordinates(void **state) {
 }
 
 static void test_files(void **state) {
-    const struct value *all = load("files.json");
+    const struct value *all = vectors_json(&arena, "gossip/files.json");
     size_t keyrings = 0;
     for (size_t i = 0; i < all->list.len; i++) {
         const struct value *x = &all->list.items[i];
-        struct str name = text(x, "name"), file = text(x, "text");
+        struct str name = value_text(x, "name"), file = value_text(x, "text");
         if (str_find(name, STR("keyring"), 0) < 0)
             continue;
         struct keyring ring;
@@ -600,12 +569,12 @@ static void test_files(void **state) {
 
 /* codec.json: the dialect as our writer has it. */
 static void test_codec(void **state) {
-    const struct value *all = load("codec.json");
+    const struct value *all = vectors_json(&arena, "gossip/codec.json");
     size_t seen = 0;
     for (size_t i = 0; i < all->list.len; i++) {
         const struct value *x = &all->list.items[i];
         const struct value *v = value_get(x, "value");
-        struct str name = text(x, "name");
+        struct str name = value_text(x, "name");
         struct buf out = BUF_INIT;
         if (str_has_prefix(name, STR("uint-")))
             msgpack_write_u64(&out, whole(v));

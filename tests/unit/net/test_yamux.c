@@ -15,6 +15,7 @@
 #include "base/time.h"
 #include "codec/json.h"
 #include "net/yamux.h"
+#include "unit/vectors.h"
 
 /* ---- a side: a session, its output, and users of its streams ---- */
 
@@ -171,27 +172,9 @@ static void expect_out(struct side *d, struct str hex) {
 }
 
 static const struct value *vectors(struct arena *arena, const char *key) {
-    static struct value v;
-    FILE *f = fopen(TEST_VECTORS "/rpc/yamux.json", "rb");
-    assert_non_null(f);
-    struct buf b = BUF_INIT;
-    size_t n;
-    while ((n = fread(buf_reserve(&b, 65536), 1, 65536, f)) > 0)
-        b.len += n;
-    fclose(f);
-    struct error e = ERROR_IN(arena);
-    struct str copy = str_copy(arena, buf_str(&b));
-    buf_free(&b);
-    assert_true(json_parse_whole(copy, &v, arena, &e));
-    const struct value *list = value_get(&v, key);
+    const struct value *list = value_get(vectors_json(arena, "rpc/yamux.json"), key);
     assert_non_null(list);
     return list;
-}
-
-static struct str text_of(const struct value *v, const char *key) {
-    const struct value *t = value_get(v, key);
-    assert_non_null(t);
-    return t->string;
 }
 
 /* ---- vectors ---- */
@@ -205,9 +188,9 @@ static void test_recorded_session(void **state) {
     struct user *opened = side_open(client);
     for (size_t i = 0; i < list->list.len; i++) {
         const struct value *v = &list->list.items[i];
-        struct buf frame = from_hex(text_of(v, "hex"));
-        bool to_server = str_is(text_of(v, "dir"), "client->server");
-        bool data = str_is(text_of(v, "type"), "data");
+        struct buf frame = from_hex(value_text(v, "hex"));
+        bool to_server = str_is(value_text(v, "dir"), "client->server");
+        bool data = str_is(value_text(v, "type"), "data");
         uint32_t id = be32_get(frame.data + 4);
         if (id != 1) { /* FIN of streams whose beginning is not recorded */
             buf_free(&frame);
@@ -218,7 +201,7 @@ static void test_recorded_session(void **state) {
         if (data)
             assert_int_equal(yamux_write(u->stream, frame.data + 12, frame.len - 12),
                              frame.len - 12);
-        expect_out(from, text_of(v, "hex"));
+        expect_out(from, value_text(v, "hex"));
         assert_true(yamux_input(to->y, frame.data, frame.len, 0));
         buf_free(&frame);
     }
@@ -248,8 +231,8 @@ static void test_keepalive(void **state) {
     int64_t now = 0;
     for (size_t i = 0; i < list->list.len; i++) {
         const struct value *v = &list->list.items[i];
-        struct buf frame = from_hex(text_of(v, "hex"));
-        bool syn = frame.data[3] == 1, out = str_is(text_of(v, "dir"), "server->client");
+        struct buf frame = from_hex(value_text(v, "hex"));
+        bool syn = frame.data[3] == 1, out = str_is(value_text(v, "dir"), "server->client");
         if (out && syn) {
             assert_int_equal(yamux_next(d->y), now + 30 * SECOND);
             now = yamux_next(d->y);
@@ -258,7 +241,7 @@ static void test_keepalive(void **state) {
             assert_true(yamux_tick(d->y, now));
         }
         if (out)
-            expect_out(d, text_of(v, "hex"));
+            expect_out(d, value_text(v, "hex"));
         else
             assert_true(yamux_input(d->y, frame.data, frame.len, now));
         buf_free(&frame);
@@ -289,21 +272,23 @@ static void test_flow_control(void **state) {
     assert_true(yamux_input(d->y, first, sizeof first, 0));
     for (size_t i = 0; i < list->list.len; i++) {
         const struct value *v = &list->list.items[i];
-        if (!str_is(text_of(v, "dir"), "client->server") || !str_is(text_of(v, "type"), "data"))
+        if (!str_is(value_text(v, "dir"), "client->server") ||
+            !str_is(value_text(v, "type"), "data"))
             continue;
-        struct buf header = from_hex(str_sub(text_of(v, "hex"), 0, 24));
+        struct buf header = from_hex(str_sub(value_text(v, "hex"), 0, 24));
         assert_true(yamux_input(d->y, header.data, header.len, 0));
         assert_int_equal(d->out.len, 0);
         assert_true(yamux_input(d->y, zero, be32_get(header.data + 8), 0));
         buf_free(&header);
-        expect_out(d, text_of(&list->list.items[i + 1], "hex"));
+        expect_out(d, value_text(&list->list.items[i + 1], "hex"));
     }
     side_free(d);
     arena_free(&arena);
 }
 
 static void check_reaction(const struct value *v) {
-    struct str what = text_of(v, "what"), result = text_of(v, "result"), sent = text_of(v, "sent");
+    struct str what = value_text(v, "what"), result = value_text(v, "result"),
+               sent = value_text(v, "sent");
     if (str_find(what, STR("before the first data byte"), 0) >= 0)
         return; /* the application's rule: test_rpc_serve.c */
     struct side *d = side_new(YAMUX_SERVER);

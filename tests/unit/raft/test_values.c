@@ -8,13 +8,13 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <zlib.h>
 
 #include "base/mem.h"
 #include "raft/checksum.h"
 #include "raft/configuration.h"
 #include "raft/log.h"
 #include "raft/snapshots.h"
+#include "unit/vectors.h"
 
 static void test_checksums(void **state) {
     assert_int_equal(crc32c(0, "123456789", 9), 0xe3069283);
@@ -206,25 +206,13 @@ static void test_cache(void **state) {
 
 /* ---- meta.json ---- */
 
-static struct str read_file(const char *path, struct arena *arena) {
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    fseek(file, 0, SEEK_END);
-    size_t len = (size_t)ftell(file);
-    rewind(file);
-    char *data = arena_alloc(arena, len);
-    assert_int_equal(fread(data, 1, len, file), len);
-    fclose(file);
-    return str_of(data, len);
-}
-
-#define PEER_SNAPSHOT TEST_VECTORS "/raft/snapshot-dir/2-15-1795425206503"
+#define PEER_SNAPSHOT "raft/snapshot-dir/2-15-1795425206503"
 
 static void test_meta_of_peer(void **state) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     struct snapshot_meta m;
-    struct str text = read_file(PEER_SNAPSHOT "/meta.json", &arena);
+    struct str text = vectors_bytes(&arena, PEER_SNAPSHOT "/meta.json");
     assert_true(snapshot_meta_read(text, &m, &arena, &e));
     assert_int_equal(m.index, 15);
     assert_int_equal(m.term, 2);
@@ -234,12 +222,9 @@ static void test_meta_of_peer(void **state) {
     snapshot_meta_write(&m, true, &out);
     assert_true(str_eq(buf_str(&out), text)); /* to the byte */
     /* Its checksum is that of its state.bin. */
-    gzFile gz = gzopen(PEER_SNAPSHOT "/state.bin.gz", "rb");
-    char state_bin[10000];
-    int n = gzread(gz, state_bin, sizeof state_bin);
-    gzclose(gz);
-    assert_int_equal(n, m.size);
-    assert_true(m.has_crc && m.crc == crc64_ecma(0, state_bin, (size_t)n));
+    struct str state_bin = vectors_unpacked(&arena, PEER_SNAPSHOT "/state.bin.gz");
+    assert_int_equal(state_bin.len, m.size);
+    assert_true(m.has_crc && m.crc == crc64_ecma(0, state_bin.data, state_bin.len));
     buf_free(&out);
     snapshot_meta_free(&m);
     arena_free(&arena);

@@ -12,29 +12,7 @@
 #include "base/mem.h"
 #include "codec/json.h"
 #include "raft/wire.h"
-
-static struct str read_file(const char *path, struct arena *arena) {
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    fseek(file, 0, SEEK_END);
-    size_t len = (size_t)ftell(file);
-    rewind(file);
-    char *data = arena_alloc(arena, len);
-    assert_int_equal(fread(data, 1, len, file), len);
-    fclose(file);
-    return str_of(data, len);
-}
-
-static struct str from_hex(struct str hex, struct arena *arena) {
-    char *out = arena_alloc(arena, hex.len / 2 + 1);
-    for (size_t i = 0; i + 1 < hex.len; i += 2) {
-        unsigned byte;
-        char two[3] = {hex.data[i], hex.data[i + 1], 0};
-        assert_int_equal(sscanf(two, "%x", &byte), 1);
-        out[i / 2] = (char)byte;
-    }
-    return str_of(out, hex.len / 2);
-}
+#include "unit/vectors.h"
 
 /* The vectors whose bytes are not what a server writes (made to be wrong, or by hand). */
 static bool is_odd(struct str name) {
@@ -47,7 +25,7 @@ static void check_request(const struct value *x, enum raft_message_kind *kind,
                           struct arena *arena) {
     struct error e = ERROR_IN(arena);
     struct str name = value_get(x, "name")->string;
-    struct str bytes = from_hex(value_get(x, "request_hex")->string, arena);
+    struct str bytes = value_hex(x, "request_hex", arena);
     struct raft_message m;
     int64_t protocol = -1;
     size_t used = 0;
@@ -83,7 +61,7 @@ static void check_response(const struct value *x, enum raft_message_kind kind,
     const struct value *hex = value_get(x, "response_hex");
     if (hex == NULL || hex->kind != VALUE_STRING)
         return;
-    struct str bytes = from_hex(hex->string, arena), refusal;
+    struct str bytes = hex_bytes(arena, hex->string), refusal;
     struct raft_message m = {0};
     size_t used = 0;
     assert_int_equal(raft_wire_read_response(kind, bytes, &used, &m, &refusal, arena, &e),
@@ -105,11 +83,7 @@ static void check_response(const struct value *x, enum raft_message_kind kind,
 
 static void test_captured(void **state) {
     struct arena arena = ARENA_INIT;
-    struct error e = ERROR_IN(&arena);
-    struct value v;
-    struct str text = read_file(TEST_VECTORS "/raft/rpc.json", &arena);
-    assert_true(json_parse_whole(text, &v, &arena, &e));
-    const struct value *list = value_get(&v, "exchanges");
+    const struct value *list = value_get(vectors_json(&arena, "raft/rpc.json"), "exchanges");
     assert_true(list->list.len >= 40);
     for (size_t i = 0; i < list->list.len; i++) {
         struct arena scratch = ARENA_INIT;

@@ -14,7 +14,7 @@
 #include "codec/number.h"
 #include "schema/config_entry_read.h"
 #include "schema/config_entry_rules.h"
-#include "unit/schema/file.h"
+#include "unit/vectors.h"
 
 #define DECODING "Bad request: Request decoding failed: "
 
@@ -112,9 +112,8 @@ static void check_vector(const struct value *vector) {
 
 static void test_what_the_peer_said(void **state) {
     struct arena arena = ARENA_INIT;
-    struct str text = read_file(&arena, TEST_VECTORS "/connect/config-write.json");
-    struct value file = json_of(text, &arena);
-    const struct value *vectors = value_get(&file, "vectors");
+    const struct value *vectors =
+        value_get(vectors_json(&arena, "connect/config-write.json"), "vectors");
     assert_true(vectors->list.len > 300);
     for (size_t i = 0; i < vectors->list.len; i++)
         check_vector(&vectors->list.items[i]);

@@ -13,7 +13,7 @@
 #include "schema/catalog.h"
 #include "schema/filter.h"
 #include "schema/regex.h"
-#include "unit/schema/file.h"
+#include "unit/vectors.h"
 
 static const struct {
     const char *name;
@@ -96,17 +96,14 @@ static struct str expected(const struct value *v, struct arena *arena) {
 
 static void test_peer(void **state) {
     struct arena arena = ARENA_INIT;
-    struct error e = ERROR_IN(&arena);
-    struct value root;
-    struct str text = read_file(&arena, TEST_VECTORS "/schema/filter.json");
-    assert_true(json_parse_whole(text, &root, &arena, &e));
-    const struct value *data = value_get(&root, "data");
+    struct value *root = vectors_json(&arena, "schema/filter.json");
+    const struct value *data = value_get(root, "data");
     struct data_set sets[8];
     assert_true(data->map.len <= COUNT_OF(sets));
     for (size_t i = 0; i < data->map.len; i++) {
         sets[i] = load_set(&data->map.pairs[i], &arena);
     }
-    const struct value *vectors = value_get(&root, "vectors");
+    const struct value *vectors = value_get(root, "vectors");
     int bad = 0;
     for (size_t i = 0; i < vectors->list.len; i++) {
         const struct value *v = &vectors->list.items[i];

@@ -13,7 +13,7 @@
 #include "codec/json.h"
 #include "schema/entries.h"
 #include "schema/txn_body.h"
-#include "unit/schema/file.h"
+#include "unit/vectors.h"
 
 static const struct {
     const char *name;
@@ -55,10 +55,8 @@ static bool decode_body(struct str target, struct str body, struct arena *arena,
 static void test_peer_texts(void **state) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
-    struct value root;
-    struct str text = read_file(&arena, TEST_VECTORS "/schema/json-in.json");
-    assert_true(json_parse_whole(text, &root, &arena, &e));
-    struct value *vectors = value_get(&root, "vectors");
+    struct value *root = vectors_json(&arena, "schema/json-in.json");
+    struct value *vectors = value_get(root, "vectors");
     int bad = 0;
     for (size_t i = 0; i < vectors->list.len; i++) {
         const struct value *v = &vectors->list.items[i];

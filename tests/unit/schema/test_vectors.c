@@ -14,32 +14,7 @@
 #include "codec/msgpack.h"
 #include "schema/entries.h"
 #include "schema/requests_federation.h"
-#include "unit/schema/file.h"
-
-static struct str read_vector(struct arena *arena, const char *name) {
-    char path[512];
-    snprintf(path, sizeof(path), "%s/%s", TEST_VECTORS, name);
-    return read_file(arena, path);
-}
-
-static struct value *parse_file(struct arena *arena, const char *name) {
-    struct error e = ERROR_IN(arena);
-    struct value *v = ARENA_NEW(arena, struct value);
-    if (!json_parse_whole(read_vector(arena, name), v, arena, &e)) {
-        fail_msg("%s: %.*s", name, STR_ARG(e.text));
-    }
-    return v;
-}
-
-static struct str unhex(struct arena *arena, struct str hex) {
-    char *to = arena_alloc(arena, hex.len / 2 + 1);
-    for (size_t i = 0; i < hex.len / 2; i++) {
-        unsigned byte;
-        assert_int_equal(sscanf(hex.data + 2 * i, "%2x", &byte), 1);
-        to[i] = (char)byte;
-    }
-    return str_of(to, hex.len / 2);
-}
+#include "unit/vectors.h"
 
 /* Empty bytes become nil on the way (rpc.md 3.3); `Value` is the only field where that shows. */
 static void empty_to_nil(struct value *v) {
@@ -200,7 +175,7 @@ static void run_side(struct arena *arena, const char *what, const struct value *
     if (hex == NULL || shape == NULL) {
         return;
     }
-    struct str bytes = unhex(arena, hex->string);
+    struct str bytes = hex_bytes(arena, hex->string);
     if (bytes.len == 1 && (uint8_t)bytes.data[0] <= 0x80) {
         return; /* the empty body of an error reply */
     }
@@ -209,7 +184,7 @@ static void run_side(struct arena *arena, const char *what, const struct value *
 
 static void run_exchanges(const char *file, int least) {
     struct arena arena = ARENA_INIT;
-    struct value *root = parse_file(&arena, file);
+    struct value *root = vectors_json(&arena, file);
     struct value *vectors = value_get(root, "vectors");
     identical = reordered = 0;
     for (size_t i = 0; i < vectors->list.len; i++) {
@@ -250,7 +225,7 @@ static void test_rpc_servers(void **state) {
 static void test_rpc_minimal(void **state) {
     struct arena arena = ARENA_INIT;
     struct value *vectors =
-        value_get(parse_file(&arena, "rpc/all_methods_minimal.json"), "vectors");
+        value_get(vectors_json(&arena, "rpc/all_methods_minimal.json"), "vectors");
     identical = reordered = 0;
     for (size_t i = 0; i < vectors->list.len; i++) {
         const struct value *v = &vectors->list.items[i];
@@ -350,13 +325,13 @@ static void run_entry(const char *what, struct str data) {
 
 static void test_log_entries(void **state) {
     struct arena arena = ARENA_INIT;
-    struct value *entries = value_get(parse_file(&arena, "fsm/entries.json"), "entries");
+    struct value *entries = value_get(vectors_json(&arena, "fsm/entries.json"), "entries");
     identical = reordered = 0;
     for (size_t i = 0; i < entries->list.len; i++) {
         const struct value *entry = &entries->list.items[i];
         char what[64];
         snprintf(what, sizeof(what), "entries.json #%zu", i);
-        run_entry(what, unhex(&arena, value_get(entry, "data_hex")->string));
+        run_entry(what, hex_bytes(&arena, value_get(entry, "data_hex")->string));
     }
     print_message("entries: %d identical, %d reordered\n", identical, reordered);
     assert_true(identical > 80);
@@ -365,7 +340,7 @@ static void test_log_entries(void **state) {
 
 static void test_whole_log(void **state) {
     struct arena arena = ARENA_INIT;
-    struct value *entries = value_get(parse_file(&arena, "fsm/log/entries.json.gz"), "entries");
+    struct value *entries = value_get(vectors_json(&arena, "fsm/log/entries.json.gz"), "entries");
     identical = reordered = 0;
     for (size_t i = 0; i < entries->list.len; i++) {
         const struct value *entry = &entries->list.items[i];
@@ -374,7 +349,7 @@ static void test_whole_log(void **state) {
         }
         char what[64];
         snprintf(what, sizeof(what), "log #%zu", i);
-        run_entry(what, unhex(&arena, value_get(entry, "data_hex")->string));
+        run_entry(what, hex_bytes(&arena, value_get(entry, "data_hex")->string));
     }
     print_message("log: %d identical, %d reordered\n", identical, reordered);
     assert_true(identical + reordered > 250);
@@ -421,7 +396,7 @@ static const struct shape *record_shape(int type) {
 static void run_state(const char *file, int least) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
-    struct msgpack_reader in = msgpack_read(read_vector(&arena, file));
+    struct msgpack_reader in = msgpack_read(vectors_unpacked(&arena, file));
     struct snapshot_header header;
     assert_true(schema_decode(&in, &snapshot_header_shape, &header, &arena, &e));
     assert_true(header.last_index > 0);
@@ -457,7 +432,7 @@ static void test_snapshot_records(void **state) {
 
 static void test_config_entry_requests(void **state) {
     struct arena arena = ARENA_INIT;
-    struct value *vectors = value_get(parse_file(&arena, "rpc/config_entry.json"), "vectors");
+    struct value *vectors = value_get(vectors_json(&arena, "rpc/config_entry.json"), "vectors");
     int n = 0;
     identical = reordered = 0;
     for (size_t i = 0; i < vectors->list.len; i++) {
@@ -465,7 +440,7 @@ static void test_config_entry_requests(void **state) {
         struct str method = value_get(v, "method")->string;
         if (str_is(method, "ConfigEntry.Apply") || str_is(method, "ConfigEntry.Delete")) {
             struct str hex = value_get(value_get(v, "request"), "body_hex")->string;
-            round_trip_config_entry("config_entry.json", unhex(&arena, hex));
+            round_trip_config_entry("config_entry.json", hex_bytes(&arena, hex));
             n++;
         }
     }
@@ -476,7 +451,7 @@ static void test_config_entry_requests(void **state) {
 /* The decoder's tolerance and texts (rpc.md 3.3). */
 static void test_tolerance(void **state) {
     struct arena arena = ARENA_INIT;
-    struct value *vectors = value_get(parse_file(&arena, "rpc/msgpack.json"), "vectors");
+    struct value *vectors = value_get(vectors_json(&arena, "rpc/msgpack.json"), "vectors");
     int failures = 0;
     for (size_t i = 0; i < vectors->list.len; i++) {
         const struct value *v = &vectors->list.items[i];
@@ -486,7 +461,7 @@ static void test_tolerance(void **state) {
         const struct shape *shape = kvs ? &kvs_request_shape : &dc_request_shape;
         void *object = arena_zalloc(&arena, 1, shape->size);
         struct error e = ERROR_IN(&arena);
-        struct str bytes = unhex(&arena, value_get(v, "request_body_hex")->string);
+        struct str bytes = hex_bytes(&arena, value_get(v, "request_body_hex")->string);
         bool ok = schema_decode_bytes(bytes, shape, object, &arena, &e);
         const char *prefix = "error: codec.decoder: ";
         if (str_has_prefix(want, str_from(prefix))) {

@@ -15,18 +15,7 @@
 #include "codec/json.h"
 #include "server/archive.h"
 #include "server/raft_driver.h"
-
-static struct str read_file(const char *path, struct arena *arena) {
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    fseek(file, 0, SEEK_END);
-    size_t len = (size_t)ftell(file);
-    rewind(file);
-    char *data = arena_alloc(arena, len);
-    assert_int_equal(fread(data, 1, len, file), len);
-    fclose(file);
-    return str_of(data, len);
-}
+#include "unit/vectors.h"
 
 struct from_str {
     struct str rest;
@@ -101,11 +90,7 @@ static void check_case(struct raft_driver *d, const struct value *c, size_t piec
 
 static void test_restore_errors(void **state) {
     struct arena arena = ARENA_INIT;
-    struct error e = ERROR_IN(&arena);
-    struct value v;
-    struct str text = read_file(TEST_VECTORS "/fsm/restore-errors.json", &arena);
-    assert_true(json_parse_whole(text, &v, &arena, &e));
-    const struct value *cases = value_get(&v, "cases");
+    const struct value *cases = value_get(vectors_json(&arena, "fsm/restore-errors.json"), "cases");
     assert_true(cases->list.len >= 20);
     struct raft_driver *d = memory_driver(&arena);
     for (size_t i = 0; i < cases->list.len; i++) {
@@ -132,7 +117,7 @@ static void test_round_trip(void **state) {
     struct error e = ERROR_IN(&arena);
     struct archive_content first, second;
     struct buf state1 = BUF_INIT, state2 = BUF_INIT, packed = BUF_INIT;
-    read_archive(read_file(TEST_VECTORS "/fsm/full.snap", &arena), &first, &state1, &arena);
+    read_archive(vectors_bytes(&arena, "fsm/full.snap"), &first, &state1, &arena);
     assert_int_equal(first.meta.index, 92);
     assert_int_equal(first.meta.term, 2);
     assert_int_equal(first.meta.size, state1.len);
@@ -224,7 +209,7 @@ static void test_other_errors(void **state) {
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     struct archive_content content;
-    struct str bytes = read_file(TEST_VECTORS "/fsm/full.snap", &arena);
+    struct str bytes = vectors_bytes(&arena, "fsm/full.snap");
     struct from_str source = {str_sub(bytes, 0, 1000), 0, true};
     struct buf out = BUF_INIT;
     assert_false(archive_read(from_str, &source, into_buf, &out, &content, &arena, &e));

@@ -19,6 +19,7 @@
 #include "server/ca_certificate.h"
 #include "server/ca_config.h"
 #include "server/ca_name.h"
+#include "unit/vectors.h"
 
 #define TEXT(s) str_from(s)
 
@@ -144,18 +145,6 @@ static struct str vector(const struct value *all, const char *name, size_t i) {
     return STR_NONE;
 }
 
-static const struct value *read_vectors(void) {
-    FILE *file = fopen(TEST_VECTORS "/connect/ca.json", "rb");
-    assert_non_null(file);
-    char *text = arena_alloc(&arena, 1 << 20);
-    size_t len = fread(text, 1, 1 << 20, file);
-    fclose(file);
-    struct error e = fresh();
-    struct value *all = ARENA_NEW(&arena, struct value);
-    assert_true(json_parse_whole(str_of(text, len), all, &arena, &e));
-    return all;
-}
-
 static struct list one(const char *text) {
     struct list l = LIST_NEW(&arena, struct str, 1);
     LIST_AT(l, struct str, 0) = TEXT(text);
@@ -197,7 +186,7 @@ static bool verifies(struct str leaf, struct str between, struct str root) {
 }
 
 static void test_certificates(void **state) {
-    const struct value *vectors = read_vectors();
+    const struct value *vectors = vectors_json(&arena, "connect/ca.json");
     struct error e = fresh();
     EVP_PKEY *root_key = ca_key_new(STR("ec"), 256, &e), *leaf_key = ca_key_new(STR("ec"), 256, &e);
     struct str root = make_root(root_key, 7);
@@ -230,7 +219,7 @@ static void test_certificates(void **state) {
 }
 
 static void test_rotation(void **state) {
-    const struct value *vectors = read_vectors();
+    const struct value *vectors = vectors_json(&arena, "connect/ca.json");
     static const struct {
         const char *type;
         int64_t bits;

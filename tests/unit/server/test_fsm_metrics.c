@@ -14,30 +14,10 @@
 #include "base/metrics.h"
 #include "codec/json.h"
 #include "server/fsm_metrics.h"
+#include "unit/vectors.h"
 
 static struct arena arena;
 static unsigned seen;
-
-static struct str read_file(const char *path) {
-    struct buf text = BUF_INIT;
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    for (size_t n; (n = fread(buf_reserve(&text, 65536), 1, 65536, file)) > 0;)
-        text.len += n;
-    fclose(file);
-    struct str s = str_copy(&arena, buf_str(&text));
-    buf_free(&text);
-    return s;
-}
-
-static struct str from_hex(struct str hex) {
-    char *out = arena_alloc(&arena, hex.len / 2 + 1);
-    for (size_t i = 0; i + 1 < hex.len; i += 2) {
-        char digits[3] = {hex.data[i], hex.data[i + 1], '\0'};
-        out[i / 2] = (char)strtoul(digits, NULL, 16);
-    }
-    return str_of(out, hex.len / 2);
-}
 
 static const struct metric_point *find(const struct metric_interval *in, const char *name,
                                        const char *labels) {
@@ -68,17 +48,14 @@ static void test_a_real_log(void **state) {
         {"fsm.config_entry.proxy-defaults", "op=upsert"},
         {"fsm.federation_state.dc1", "op=upsert"},
     };
-    struct value v;
-    struct error e = ERROR_IN(&arena);
-    assert_true(json_parse(read_file(TEST_VECTORS "/fsm/entries.json"), &v, NULL, &arena, &e));
-    const struct value *entries = value_get(&v, "entries");
+    const struct value *entries = value_get(vectors_json(&arena, "fsm/entries.json"), "entries");
     assert_non_null(entries);
     metrics_reset();
     struct fsm_tally tally = {0};
     for (size_t i = 0; i < entries->list.len; i++) {
         const struct value *hex = value_get(&entries->list.items[i], "data_hex");
         if (hex != NULL && hex->kind == VALUE_STRING)
-            fsm_entry_measured(&tally, from_hex(hex->string), 1.5);
+            fsm_entry_measured(&tally, hex_bytes(&arena, hex->string), 1.5);
     }
     fsm_tally_end(&tally);
     struct metric_interval in = metrics_newest(&arena);
@@ -93,8 +70,8 @@ static void test_a_real_log(void **state) {
 /* Whatever stands behind the type, nothing is read that is not there. */
 static void test_cut_entries(void **state) {
     (void)state;
-    struct str whole = from_hex(STR("0283aa44617461"
-                                    "63656e746572a3646331a24f70a3736574a6446972456e7480"));
+    struct str whole = hex_bytes(&arena, STR("0283aa44617461"
+                                             "63656e746572a3646331a24f70a3736574a6446972456e7480"));
     metrics_reset();
     struct fsm_tally tally = {0};
     for (size_t len = 1; len <= whole.len; len++)
@@ -116,7 +93,8 @@ static void ignore(enum metric_kind kind, struct str name, struct str labels, do
 /* Runs are given in together, changes in between; observers get each. */
 static void test_runs(void **state) {
     (void)state;
-    struct str set = from_hex(STR("0281a24f70a3736574")), cas = from_hex(STR("0281a24f70a3636173"));
+    struct str set = hex_bytes(&arena, STR("0281a24f70a3736574")),
+               cas = hex_bytes(&arena, STR("0281a24f70a3636173"));
     struct str order[] = {set, set, cas, set, cas, cas};
     for (int observed = 0; observed < 2; observed++) {
         struct fsm_tally tally = {0};

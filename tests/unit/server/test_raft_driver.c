@@ -16,6 +16,7 @@
 #include "base/random.h"
 #include "server/archive.h"
 #include "unit/server/driver_fixture.h"
+#include "unit/vectors.h"
 
 static void test_first_start(void **state) {
     struct fixture f;
@@ -414,18 +415,6 @@ static void test_snapshot_dev(void **state) {
     snapshot_round_trip(true);
 }
 
-static struct str read_file(const char *path, struct arena *arena) {
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    fseek(file, 0, SEEK_END);
-    size_t len = (size_t)ftell(file);
-    rewind(file);
-    char *data = arena_alloc(arena, len);
-    assert_int_equal(fread(data, 1, len, file), len);
-    fclose(file);
-    return str_of(data, len);
-}
-
 /* An archive of the peer, with every record type that it writes. */
 static void test_restore_of_peer(void **state) {
     struct fixture f;
@@ -433,7 +422,7 @@ static void test_restore_of_peer(void **state) {
     fixture_start(&f);
     struct asked ready = {.what = WHAT_BARRIER};
     ask(&f, &ready);
-    struct str archive = read_file(TEST_VECTORS "/fsm/full.snap", &f.arena);
+    struct str archive = vectors_bytes(&f.arena, "fsm/full.snap");
     uint64_t index = 0;
     assert_string_equal(restore_archive(&f, archive, &index), "");
     assert_int_equal(index, 94); /* raft.md 4.9: the state has 93 */

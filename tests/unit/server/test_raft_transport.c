@@ -14,12 +14,12 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
-#include <zlib.h>
 
 #include "base/log.h"
 #include "codec/json.h"
 #include "raft/wire.h"
 #include "unit/server/driver_fixture.h"
+#include "unit/vectors.h"
 
 #define SELF "11111111-1111-4111-8111-111111111111"
 #define OTHER "99999999-9999-4999-8999-999999999999"
@@ -152,32 +152,8 @@ static void wait_last_index(struct fixture *f, uint64_t index) {
 
 /* ---- the recording ---- */
 
-static struct str read_file(const char *path, struct arena *arena) {
-    gzFile file = gzopen(path, "rb"); /* reads plain files as well */
-    assert_non_null(file);
-    struct buf all = BUF_INIT;
-    char piece[4096];
-    for (int n; (n = gzread(file, piece, sizeof piece)) > 0;)
-        buf_add(&all, piece, (size_t)n);
-    gzclose(file);
-    struct str out = str_copy(arena, buf_str(&all));
-    buf_free(&all);
-    return out;
-}
-
-static struct str from_hex(struct str hex, struct arena *arena) {
-    char *out = arena_alloc(arena, hex.len / 2 + 1);
-    for (size_t i = 0; i + 1 < hex.len; i += 2) {
-        unsigned byte;
-        char two[3] = {hex.data[i], hex.data[i + 1], 0};
-        assert_int_equal(sscanf(two, "%x", &byte), 1);
-        out[i / 2] = (char)byte;
-    }
-    return str_of(out, hex.len / 2);
-}
-
 static struct str recorded_state(struct arena *arena) {
-    return read_file(TEST_VECTORS "/raft/snapshot-dir/2-15-1795425206503/state.bin.gz", arena);
+    return vectors_unpacked(arena, "raft/snapshot-dir/2-15-1795425206503/state.bin.gz");
 }
 
 /* The recorded snapshots of half a megabyte are not kept: a smaller one takes their place. */
@@ -196,8 +172,8 @@ static void play_install(int fd, struct str request, struct arena *arena) {
 }
 
 static void play(int fd, const struct value *x, struct arena *arena) {
-    struct str request = from_hex(value_get(x, "request_hex")->string, arena);
-    struct str wanted = from_hex(value_get(x, "response_hex")->string, arena);
+    struct str request = value_hex(x, "request_hex", arena);
+    struct str wanted = value_hex(x, "response_hex", arena);
     if (request.data[0] == 2)
         play_install(fd, request, arena);
     else
@@ -212,10 +188,7 @@ static void play(int fd, const struct value *x, struct arena *arena) {
 }
 
 static const struct value *recording(struct arena *arena) {
-    struct error e = ERROR_IN(arena);
-    struct value *v = ARENA_NEW(arena, struct value);
-    assert_true(json_parse_whole(read_file(TEST_VECTORS "/raft/rpc.json", arena), v, arena, &e));
-    return value_get(v, "exchanges");
+    return value_get(vectors_json(arena, "raft/rpc.json"), "exchanges");
 }
 
 /* Those from `first` to `last`, each answered by a real follower, one after the other. A new

@@ -2,15 +2,11 @@
 #ifndef TESTS_UNIT_STORE_ENTRIES_H
 #define TESTS_UNIT_STORE_ENTRIES_H
 
-#include "files.h"
+#include "fixture.h"
 #include "store/config_entry.h"
+#include "unit/vectors.h"
 
 /* ---- JSON ---- */
-
-static inline struct str text_of(const struct value *v, const char *key) {
-    const struct value *found = value_get(v, key);
-    return found != NULL && found->kind == VALUE_STRING ? found->string : STR("");
-}
 
 static inline void from_json(struct fixture *f, const struct value *json, const struct shape *shape,
                              void *object) {

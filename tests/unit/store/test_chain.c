@@ -54,7 +54,7 @@ static int64_t duration_of(const struct value *v) {
 static struct chain_question question_from(const struct value *vector) {
     struct chain_question q = question_of("db");
     const struct value *request = value_get(vector, "request");
-    struct str path = text_of(vector, "path");
+    struct str path = value_text(vector, "path");
     ptrdiff_t at = str_find(path, STR("compile-dc="), 0);
     if (at >= 0)
         q.datacenter = str_sub(path, (size_t)at + strlen("compile-dc="), path.len);
@@ -64,9 +64,9 @@ static struct chain_question question_from(const struct value *vector) {
     if (timeout == NULL)
         timeout = value_get(request, "override_connect_timeout");
     q.override_connect_timeout = duration_of(timeout);
-    q.override_protocol = text_of(request, "OverrideProtocol");
+    q.override_protocol = value_text(request, "OverrideProtocol");
     if (value_get(request, "OverrideMeshGateway") != NULL)
-        q.override_mesh_gateway = text_of(value_get(request, "OverrideMeshGateway"), "Mode");
+        q.override_mesh_gateway = value_text(value_get(request, "OverrideMeshGateway"), "Mode");
     return q;
 }
 
@@ -98,15 +98,15 @@ static void assert_chain(struct fixture *f, const struct value *vector,
     struct str wanted = text_of_json(f, value_get(value_get(vector, "response"), "Chain"));
     struct str is = text_of_chain(f, chain);
     if (!str_eq(is, wanted))
-        print_error("%.*s\npeer: %.*s\nours: %.*s\n", STR_ARG(text_of(vector, "name")),
+        print_error("%.*s\npeer: %.*s\nours: %.*s\n", STR_ARG(value_text(vector, "name")),
                     STR_ARG(wanted), STR_ARG(is));
     assert_true(str_eq(is, wanted));
 }
 
 static void chains_are_those_of_the_peer(void **state) {
     struct fixture *f = *state;
-    struct value v = read_json(f, "connect/discovery-chain.json");
-    const struct value *vectors = value_get(&v, "vectors");
+    const struct value *v = vectors_json(&f->arena, "connect/discovery-chain.json");
+    const struct value *vectors = value_get(v, "vectors");
     unsigned compared = 0;
     for (size_t i = 0; i < vectors->list.len; i++) {
         const struct value *vector = &vectors->list.items[i];

@@ -15,11 +15,11 @@ static void default_protocols(struct ingress_gateway *gateway) {
 
 /* As a leader normalises it, as far as the vectors need that. */
 static struct config_entry *entry_of(struct fixture *f, const struct value *json) {
-    const struct shape *shape = config_entry_shape(text_of(json, "Kind"));
+    const struct shape *shape = config_entry_shape(value_text(json, "Kind"));
     assert_non_null(shape);
     struct config_entry *entry = arena_zalloc(&f->arena, 1, shape->size);
     from_json(f, json, shape, entry);
-    entry->kind = text_of(json, "Kind");
+    entry->kind = value_text(json, "Kind");
     if (str_is(entry->kind, CONFIG_PROXY_DEFAULTS))
         entry->name = S("global");
     if (str_is(entry->kind, CONFIG_INGRESS_GATEWAY))
@@ -41,8 +41,8 @@ static void assert_answer(const struct store_result *result, uint64_t status, st
 
 static void graphs_are_checked_as_by_the_peer(void **state) {
     struct fixture *f = *state;
-    struct value v = read_json(f, "connect/config-graph.json");
-    const struct value *vectors = value_get(&v, "vectors");
+    const struct value *v = vectors_json(&f->arena, "connect/config-graph.json");
+    const struct value *vectors = value_get(v, "vectors");
     for (size_t i = 0; i < vectors->list.len; i++) {
         struct fixture *own = fixture_open(NULL);
         const struct value *vector = &vectors->list.items[i];
@@ -51,8 +51,8 @@ static void graphs_are_checked_as_by_the_peer(void **state) {
             assert_ok(entry_op(own, "upsert", entry_of(f, &entries->list.items[k])));
         struct config_entry *last = entry_of(f, &entries->list.items[entries->list.len - 1]);
         uint64_t status = (uint64_t)value_get(vector, "last_status")->number;
-        assert_answer(entry_op(own, "upsert", last), status, text_of(vector, "last_body"),
-                      text_of(vector, "name"));
+        assert_answer(entry_op(own, "upsert", last), status, value_text(vector, "last_body"),
+                      value_text(vector, "name"));
         fixture_close(own);
     }
     assert_true(vectors->list.len >= 20);
@@ -178,11 +178,11 @@ static struct store_result *apply_catalog(struct fixture *f, uint64_t index, boo
 
 static struct store_result *apply_step(struct fixture *f, const struct value *step,
                                        uint64_t index) {
-    struct str path = text_of(step, "path");
+    struct str path = value_text(step, "path");
     const struct value *body = value_get(step, "body");
     if (str_has_prefix(path, STR("catalog/")))
         return apply_catalog(f, index, str_is(path, "catalog/register"), body);
-    if (str_is(text_of(step, "method"), "DELETE")) {
+    if (str_is(value_text(step, "method"), "DELETE")) {
         str_cut(&path, '/');
         struct str kind = str_cut(&path, '/');
         struct config_entry *entry = arena_zalloc(&f->arena, 1, config_entry_shape(kind)->size);
@@ -225,9 +225,10 @@ static void restore_hex(struct fixture *f, struct str hex, uint64_t index) {
 static void random_run_is_the_peers(void **state) {
     struct fixture *f = *state;
     const char *path = getenv("CONFIG_RANDOM"); /* another run than ours */
-    struct value v = read_json(f, path != NULL ? path : "fsm/config-random.json.gz");
-    const struct value *steps = value_get(&v, "steps");
-    restore_hex(f, text_of(&v, "first_state_hex"), (uint64_t)value_get(&v, "first_index")->number);
+    const struct value *v =
+        vectors_json(&f->arena, path != NULL ? path : "fsm/config-random.json.gz");
+    const struct value *steps = value_get(v, "steps");
+    restore_hex(f, value_text(v, "first_state_hex"), (uint64_t)value_get(v, "first_index")->number);
     for (size_t i = 0; i < steps->list.len; i++) {
         const struct value *step = &steps->list.items[i];
         const struct value *index = value_get(step, "index");
@@ -235,7 +236,7 @@ static void random_run_is_the_peers(void **state) {
             struct buf before = state_of(f);
             struct store_result *result = apply_step(f, step, (uint64_t)index->number);
             uint64_t status = (uint64_t)value_get(step, "status")->number;
-            struct str answer_text = text_of(step, "answer");
+            struct str answer_text = value_text(step, "answer");
             if (status != 200 && result->kind == STORE_RESULT_ERROR)
                 answer_text = result->error.text; /* which of several errors is arbitrary */
             assert_answer(result, status, answer_text, str_format(&f->arena, "step %zu", i));

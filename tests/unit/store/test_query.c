@@ -5,6 +5,7 @@
 #include "store/query.h"
 #include "store/query_template.h"
 #include "store/tables.h"
+#include "unit/vectors.h"
 
 #define ID_1 "11111111-0000-4000-8000-000000000001"
 #define ID_2 "11111111-0000-4000-8000-000000000002"
@@ -108,16 +109,11 @@ static void resolution_takes_the_longest_prefix(void **state) {
     assert_str(e.text, "prepared query templates can only be resolved up by name, not by ID");
 }
 
-static struct str text_of(const struct value *v, const char *key) {
-    const struct value *found = value_get(v, key);
-    return found != NULL && found->kind == VALUE_STRING ? found->string : STR_NONE;
-}
-
 static void check_case(struct fixture *f, const struct value *c) {
-    struct prepared_query q = template_of(ID_1, "t-", text_of(c, "text"));
+    struct prepared_query q = template_of(ID_1, "t-", value_text(c, "text"));
     q.template.regexp = S("^t-(a.)-(.+)$");
     struct store_result *result = query_op(f, "create", q);
-    struct str wanted = text_of(c, "error");
+    struct str wanted = value_text(c, "error");
     bool refused = result->kind == STORE_RESULT_ERROR;
     /* We do not tell letters from other signs beyond ASCII: which of two errors it is may differ.
      * And a text is quoted up to a NUL only. */
@@ -132,7 +128,7 @@ static void check_case(struct fixture *f, const struct value *c) {
         print_error("%.*s: '%.*s'\n", STR_ARG(q.service.service),
                     STR_ARG(refused ? result->error.text : STR("accepted")));
     assert_true(same);
-    wanted = text_of(c, "result");
+    wanted = value_text(c, "result");
     if (wanted.data != NULL) {
         struct str is = resolved(f, "t-ab-cd")->service.service;
         if (!str_eq(is, wanted))
@@ -144,17 +140,7 @@ static void check_case(struct fixture *f, const struct value *c) {
 
 static void templates_are_the_peers(void **state) {
     struct fixture *f = *state;
-    FILE *file = fopen(TEST_VECTORS "/fsm/templates.json", "rb");
-    assert_non_null(file);
-    struct buf text = BUF_INIT;
-    for (size_t n; (n = fread(buf_reserve(&text, 65536), 1, 65536, file)) > 0;)
-        text.len += n;
-    fclose(file);
-    struct value v;
-    struct str json = str_copy(&f->arena, buf_str(&text));
-    buf_free(&text);
-    assert_true(json_parse(json, &v, NULL, &f->arena, &f->error));
-    const struct value *cases = value_get(&v, "cases");
+    const struct value *cases = value_get(vectors_json(&f->arena, "fsm/templates.json"), "cases");
     for (size_t i = 0; i < cases->list.len; i++)
         check_case(f, &cases->list.items[i]);
     assert_true(cases->list.len > 350);

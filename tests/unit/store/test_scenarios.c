@@ -4,25 +4,7 @@
 #include "codec/base64.h"
 #include "codec/json.h"
 #include "fixture.h"
-
-static struct str read_file(struct arena *a, const char *name) {
-    char path[512];
-    snprintf(path, sizeof path, "%s/fsm/%s", TEST_VECTORS, name);
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    struct buf text = BUF_INIT;
-    for (size_t n; (n = fread(buf_reserve(&text, 65536), 1, 65536, file)) > 0;)
-        text.len += n;
-    fclose(file);
-    struct str s = str_copy(a, buf_str(&text));
-    buf_free(&text);
-    return s;
-}
-
-static struct str text_of(const struct value *v, const char *key) {
-    const struct value *found = value_get(v, key);
-    return found != NULL && found->kind == VALUE_STRING ? found->string : STR("");
-}
+#include "unit/vectors.h"
 
 static uint64_t number_of(const struct value *v, const char *key) {
     const struct value *found = value_get(v, key);
@@ -118,9 +100,9 @@ static struct store_result *kv_request(struct fixture *f, struct str method, str
 static struct store_result *put_session(struct fixture *f, const struct value *body,
                                         struct str id) {
     struct session s = {.id = id, .lock_delay = 15 * SECOND};
-    struct str delay = text_of(body, "LockDelay");
-    s.node = text_of(body, "Node");
-    s.behavior = text_of(body, "Behavior");
+    struct str delay = value_text(body, "LockDelay");
+    s.node = value_text(body, "Node");
+    s.behavior = value_text(body, "Behavior");
     if (delay.len > 0)
         assert_true(duration_parse(delay, &s.lock_delay, &f->error));
     const char *names[] = {"Checks", "NodeChecks"};
@@ -142,26 +124,26 @@ static struct txn_op *txn_op_of(struct fixture *f, const struct value *v) {
     const struct value *member;
     if ((member = value_get(v, "KV")) != NULL) {
         op->kv = ARENA_NEW(&f->arena, struct txn_op_kv);
-        op->kv->verb = text_of(member, "Verb");
-        op->kv->dir_ent = (struct dir_entry){.key = text_of(member, "Key"),
+        op->kv->verb = value_text(member, "Verb");
+        op->kv->dir_ent = (struct dir_entry){.key = value_text(member, "Key"),
                                              .flags = number_of(member, "Flags"),
                                              .modify_index = number_of(member, "Index"),
-                                             .session = text_of(member, "Session")};
-        assert_true(
-            base64_decode(text_of(member, "Value"), &op->kv->dir_ent.value, &f->arena, &f->error));
+                                             .session = value_text(member, "Session")};
+        assert_true(base64_decode(value_text(member, "Value"), &op->kv->dir_ent.value, &f->arena,
+                                  &f->error));
     } else if ((member = value_get(v, "Node")) != NULL) {
         op->node = ARENA_NEW(&f->arena, struct txn_op_node);
-        op->node->verb = text_of(member, "Verb");
+        op->node->verb = value_text(member, "Verb");
         op->node->node.datacenter = STR("dc1");
         from_json(f, value_get(member, "Node"), &node_shape, &op->node->node);
     } else if ((member = value_get(v, "Service")) != NULL) {
         op->service = ARENA_NEW(&f->arena, struct txn_op_service);
-        op->service->verb = text_of(member, "Verb");
-        op->service->node = text_of(member, "Node");
+        op->service->verb = value_text(member, "Verb");
+        op->service->node = value_text(member, "Node");
         from_json(f, value_get(member, "Service"), &node_service_shape, &op->service->service);
     } else if ((member = value_get(v, "Check")) != NULL) {
         op->check = ARENA_NEW(&f->arena, struct txn_op_check);
-        op->check->verb = text_of(member, "Verb");
+        op->check->verb = value_text(member, "Verb");
         from_json(f, value_get(member, "Check"), &health_check_shape, &op->check->check);
     }
     return op;
@@ -276,7 +258,7 @@ static void run_index_step(struct fixture *f, const struct value *watched, const
     }
     const struct value *request = value_get(step, "request");
     if (value_get(step, "log_entry_appended")->boolean) {
-        compare_answer(write_request(f, text_of(request, "method"), text_of(request, "path"),
+        compare_answer(write_request(f, value_text(request, "method"), value_text(request, "path"),
                                      value_get(request, "body"), STR("")),
                        step);
     }
@@ -289,7 +271,7 @@ static void run_index_step(struct fixture *f, const struct value *watched, const
             uint64_t expected = expected_index(change, before[i], f->index, steps);
             uint64_t is = read_index(r, url);
             if (is != expected) {
-                print_error("%.*s: %s: %llu instead of %llu\n", STR_ARG(text_of(step, "name")),
+                print_error("%.*s: %s: %llu instead of %llu\n", STR_ARG(value_text(step, "name")),
                             name, (unsigned long long)is, (unsigned long long)expected);
             }
             assert_int_equal(is, expected);
@@ -300,7 +282,7 @@ static void run_index_step(struct fixture *f, const struct value *watched, const
 static void test_index_scenarios(void **state) {
     struct fixture *f = *state;
     struct value root;
-    struct str text = read_file(&f->arena, "index-scenarios.json");
+    struct str text = vectors_bytes(&f->arena, "fsm/index-scenarios.json");
     assert_true(json_parse_whole(text, &root, &f->arena, &f->error));
     /* What the server of the transcript had before: itself. */
     node_put(f, "server", "", "127.0.0.1");
@@ -372,7 +354,7 @@ static void compare_txn(struct fixture *f, const struct list *errors, const stru
 }
 
 static void run_read(struct fixture *f, const struct value *step) {
-    struct str query, rest, path = cut_path(text_of(step, "path"), &query);
+    struct str query, rest, path = cut_path(value_text(step, "path"), &query);
     const struct value *response = value_get(step, "response");
     uint64_t index, expected;
     struct dir_entry *entry = NULL;
@@ -390,15 +372,15 @@ static void run_read(struct fixture *f, const struct value *step) {
         assert_int_equal(session != NULL, response->list.len);
     }
     store_read_end(r);
-    assert_true(str_to_u64(text_of(step, "X-Consul-Index"), &expected));
+    assert_true(str_to_u64(value_text(step, "X-Consul-Index"), &expected));
     assert_int_equal(index, expected);
 }
 
 static void run_session_step(struct fixture *f, const struct value *step) {
-    struct str path = text_of(step, "path"), note = text_of(step, "note");
+    struct str path = value_text(step, "path"), note = value_text(step, "note");
     const struct value *body = value_get(step, "body");
     uint64_t after = number_of(step, "raft_index_after");
-    if (str_is(text_of(step, "method"), "GET")) {
+    if (str_is(value_text(step, "method"), "GET")) {
         run_read(f, step);
         return;
     }
@@ -421,7 +403,7 @@ static void run_session_step(struct fixture *f, const struct value *step) {
     char number = str_has_prefix(note, STR("create S")) ? note.data[8] : '9';
     f->index = after - 1;
     struct store_result *result =
-        write_request(f, text_of(step, "method"), path, body, session_id(number));
+        write_request(f, value_text(step, "method"), path, body, session_id(number));
     if (!txn) {
         compare_answer(result, step);
         return;
@@ -433,7 +415,7 @@ static void run_session_step(struct fixture *f, const struct value *step) {
 static void test_session_txn_scenarios(void **state) {
     struct fixture *f = *state;
     struct value root;
-    struct str text = read_file(&f->arena, "session-txn-scenarios.json");
+    struct str text = vectors_bytes(&f->arena, "fsm/session-txn-scenarios.json");
     text = substitute_ids(&f->arena, text);
     assert_true(json_parse_whole(text, &root, &f->arena, &f->error));
     const struct value *steps = value_get(&root, "steps");

@@ -2,14 +2,15 @@
  * state.bin must hold the same records. Only the order inside maps may differ, and the peer writes
  * one auth method of several (fsm.md 7.2), where we write all.
  */
-#include "files.h"
+#include "fixture.h"
 #include "store/apply.h"
+#include "unit/vectors.h"
 
 /* ---- files ---- */
 
 /* state.bin of an archive. */
 static struct str state_of_archive(struct arena *a, const char *name) {
-    struct str tar = read_file(a, name);
+    struct str tar = vectors_unpacked(a, name);
     for (size_t at = 0; at + 512 <= tar.len && tar.data[at] != 0;) {
         size_t size = strtoul(tar.data + at + 124, NULL, 8);
         if (strcmp(tar.data + at, "state.bin") == 0)
@@ -20,24 +21,10 @@ static struct str state_of_archive(struct arena *a, const char *name) {
     return STR_NONE;
 }
 
-static struct str text_of(const struct value *v, const char *key) {
-    const struct value *found = value_get(v, key);
-    return found != NULL && found->kind == VALUE_STRING ? found->string : STR("");
-}
-
 static uint64_t number_of(const struct value *v, const char *key) {
     const struct value *found = value_get(v, key);
     assert_true(found != NULL && found->kind == VALUE_FLOAT);
     return (uint64_t)found->number;
-}
-
-static struct str from_hex(struct arena *a, struct str hex) {
-    char *out = arena_alloc(a, hex.len / 2 + 1);
-    for (size_t i = 0; i + 1 < hex.len; i += 2) {
-        char digits[3] = {hex.data[i], hex.data[i + 1]};
-        out[i / 2] = (char)strtoul(digits, NULL, 16);
-    }
-    return str_of(out, hex.len / 2);
 }
 
 /* ---- records with sorted maps ---- */
@@ -216,8 +203,8 @@ static void apply_log(struct fixture *f, const struct value *log, uint64_t from,
             continue;
         const struct value *term = value_get(entry, "term");
         f->term = term != NULL ? (uint64_t)term->number : 100;
-        struct str data = from_hex(&f->arena, text_of(entry, "data_hex"));
-        struct str extensions = from_hex(&f->arena, text_of(entry, "extensions_hex"));
+        struct str data = hex_bytes(&f->arena, value_text(entry, "data_hex"));
+        struct str extensions = hex_bytes(&f->arena, value_text(entry, "extensions_hex"));
         struct store_result *result = apply_at(f, index, data, extensions);
         refused[index] = STR_NONE;
         if (result->kind == STORE_RESULT_ERROR)
@@ -227,10 +214,10 @@ static void apply_log(struct fixture *f, const struct value *log, uint64_t from,
 
 static void log_gives_the_peers_state(void **state) {
     struct fixture *f = *state;
-    struct value log = read_json(f, "fsm/log/entries.json.gz");
-    apply_log(f, &log, 1, 92);
+    const struct value *log = vectors_json(&f->arena, "fsm/log/entries.json.gz");
+    apply_log(f, log, 1, 92);
     assert_same_state(&f->arena, state_of(f), state_of_archive(&f->arena, "fsm/full.snap"), 1);
-    apply_log(f, &log, 93, 214);
+    apply_log(f, log, 93, 214);
     assert_same_state(&f->arena, state_of(f), state_of_archive(&f->arena, "fsm/log/final.snap"), 1);
     for (uint64_t i = 0; i <= 214; i++) {
         bool expected = i == 52 || i == 53 || i == 54 || i == 107;
@@ -243,20 +230,20 @@ static void log_gives_the_peers_state(void **state) {
 /* Restored half way, the rest of the log leads to the same end. */
 static void restored_state_goes_on(void **state) {
     struct fixture *f = *state;
-    struct value log = read_json(f, "fsm/log/entries.json.gz");
+    const struct value *log = vectors_json(&f->arena, "fsm/log/entries.json.gz");
     restore(f, state_of_archive(&f->arena, "fsm/full.snap"), 92);
     assert_same_state(&f->arena, state_of(f), state_of_archive(&f->arena, "fsm/full.snap"), 0);
-    apply_log(f, &log, 93, 214);
+    apply_log(f, log, 93, 214);
     assert_same_state(&f->arena, state_of(f), state_of_archive(&f->arena, "fsm/log/final.snap"), 0);
 }
 
 static void replay_gives_the_peers_state(void **state) {
     struct fixture *f = *state;
-    struct value log = read_json(f, "fsm/replay/entries.json");
-    restore(f, read_file(&f->arena, "fsm/replay/base-state.bin.gz"), 7);
-    apply_log(f, &log, 8, 1000);
+    const struct value *log = vectors_json(&f->arena, "fsm/replay/entries.json");
+    restore(f, vectors_unpacked(&f->arena, "fsm/replay/base-state.bin.gz"), 7);
+    apply_log(f, log, 8, 1000);
     assert_same_state(&f->arena, state_of(f),
-                      read_file(&f->arena, "fsm/replay/result-state.bin.gz"), 0);
+                      vectors_unpacked(&f->arena, "fsm/replay/result-state.bin.gz"), 0);
     assert_refused(&f->result, "Invalid KVS operation 'bogus'"); /* the last one */
 }
 
@@ -291,11 +278,11 @@ static void old_records_are_read(void **state) {
 /* One entry of each type and operation, alone: none stops the state machine. */
 static void entries_alone_are_applied(void **state) {
     struct fixture *f = *state;
-    struct value sample = read_json(f, "fsm/entries.json");
-    const struct value *entries = value_get(&sample, "entries");
+    const struct value *sample = vectors_json(&f->arena, "fsm/entries.json");
+    const struct value *entries = value_get(sample, "entries");
     for (size_t i = 0; i < entries->list.len; i++) {
         struct fixture *alone = fixture_open(NULL);
-        struct str data = from_hex(&f->arena, text_of(&entries->list.items[i], "data_hex"));
+        struct str data = hex_bytes(&f->arena, value_text(&entries->list.items[i], "data_hex"));
         apply_at(alone, 5, data, STR_NONE);
         fixture_close(alone);
     }

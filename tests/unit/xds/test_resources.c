@@ -134,7 +134,7 @@ static void check_type(struct world *w, enum xds_type type, const struct value *
 
 static void check_vector(const char *name) {
     struct world *w = world_open(name);
-    const struct value *latest = value_get(value_get(&w->vector, "answers"), "latest");
+    const struct value *latest = value_get(value_get(w->vector, "answers"), "latest");
     assert_non_null(latest);
     assert_true(xds_complete(&w->snapshot));
     for (enum xds_type type = 0; type < XDS_TYPES; type++)
@@ -164,7 +164,7 @@ VECTOR(mesh_gateway_federation, "mesh-gateway-wan-federation")
 static void old_envoys_have_no_safe_regex(void **state) {
     struct world *w = world_open("sidecar-router-splitter-resolver");
     struct xds_maker m = maker_of(w);
-    const struct value *answers = value_get(&w->vector, "answers_envoy_1_10");
+    const struct value *answers = value_get(w->vector, "answers_envoy_1_10");
     m.safe_regex = false;
     assert_true(xds_make(&m, XDS_ROUTE));
     encode(&m.resources, XDS_ROUTE, &w->dc[0]->error);

@@ -21,7 +21,7 @@
 struct world {
     struct fixture *dc[2]; /* dc[1]: NULL where there is one datacenter */
     struct arena *arena;   /* of dc[0]'s fixture */
-    struct value vector;
+    const struct value *vector;
     const char *name;
     struct node_service proxy;
     struct proxy_snapshot snapshot;
@@ -90,7 +90,7 @@ static inline void register_one(struct world *w, int dc, const struct value *jso
     struct node_service s = service_of(&d);
     put_service(w, dc, &s);
     put_checks(w, dc, &d, &s);
-    struct str wanted = text_of(value_get(&w->vector, "node"), "id");
+    struct str wanted = value_text(value_get(w->vector, "node"), "id");
     if (dc == 0 && str_eq(s.id, wanted))
         w->proxy = s;
     if (d.connect == NULL || d.connect->sidecar_service == NULL)
@@ -177,7 +177,7 @@ static inline void add_instances(struct world *w, struct list *to, struct str ke
 /* ---- upstreams ---- */
 
 static inline struct str setting(const struct upstream *u, const char *key) {
-    return u->config != NULL ? text_of(u->config, key) : STR("");
+    return u->config != NULL ? value_text(u->config, key) : STR("");
 }
 
 static inline const struct compiled_chain *chain_for(struct world *w, const struct upstream *u,
@@ -286,7 +286,7 @@ static inline struct str first_text(const struct value *v, const char *field) {
 
 static inline const struct issued_cert *leaf_of(struct world *w, struct str service) {
     struct issued_cert *leaf = ARENA_NEW(w->arena, struct issued_cert);
-    const struct value *answers = value_get(&w->vector, "answers");
+    const struct value *answers = value_get(w->vector, "answers");
     struct str of = str_format(w->arena, "/svc/%.*s", STR_ARG(service));
     struct str pem = STR("");
     find_texts(answers, str_terminated(w->arena, str_format(w->arena, "%.*s>", STR_ARG(of))), &pem);
@@ -301,7 +301,7 @@ static inline const struct issued_cert *leaf_of(struct world *w, struct str serv
 static inline void add_roots(struct world *w) {
     struct indexed_ca_roots *roots = ARENA_NEW(w->arena, struct indexed_ca_roots);
     struct ca_root *root = ARENA_NEW(w->arena, struct ca_root);
-    root->root_cert = first_text(value_get(&w->vector, "answers"), "trusted_ca");
+    root->root_cert = first_text(value_get(w->vector, "answers"), "trusted_ca");
     roots->trust_domain = S(TRUST_DOMAIN);
     roots->roots = LIST_NEW(w->arena, struct ca_root *, 1);
     LIST_AT(roots->roots, struct ca_root *, 0) = root;
@@ -425,10 +425,10 @@ static inline struct world *world_open(const char *name) {
     w->dc[0] = fixture_open(NULL);
     w->arena = &w->dc[0]->arena;
     snprintf(path, sizeof path, "connect/xds-%s.json", name);
-    w->vector = read_json(w->dc[0], path);
-    const struct value *entries = value_get(&w->vector, "config_entries");
-    const struct value *here = value_get(&w->vector, "registrations");
-    const struct value *there = value_get(&w->vector, "registrations_dc2");
+    w->vector = vectors_json(w->arena, path);
+    const struct value *entries = value_get(w->vector, "config_entries");
+    const struct value *here = value_get(w->vector, "registrations");
+    const struct value *there = value_get(w->vector, "registrations_dc2");
     w->dc[1] = there != NULL ? fixture_open(NULL) : NULL;
     w->node_address = there != NULL ? S("127.22.2.1") : S("127.22.1.1");
     for (size_t i = 0; i < entries->list.len; i++) {
