@@ -9,12 +9,13 @@ static struct value *merge_maps(const struct value *own, const struct value *und
                                 struct arena *arena) {
     if (under == NULL || under->kind != VALUE_MAP)
         return own != NULL ? value_copy(own, arena) : NULL;
-    if (own == NULL || own->kind != VALUE_MAP)
-        return value_copy(under, arena);
-    struct value *out = value_copy(own, arena);
+    struct value empty = value_map();
+    struct value *out = value_copy(own != NULL && own->kind == VALUE_MAP ? own : &empty, arena);
     for (size_t i = 0; i < under->map.len; i++) {
         const struct value_pair *pair = &under->map.pairs[i];
         struct value *mine = value_find(out, pair->key);
+        if (pair->value.kind == VALUE_NULL)
+            continue;
         if (mine == NULL)
             value_put(out, pair->key, *value_copy(&pair->value, arena), arena);
         else if (value_is_zero(mine))

@@ -130,13 +130,6 @@ void local_check_free(struct local *l, struct local_check *c) {
     arena_free(&arena);
 }
 
-static void known_free(struct buf *known) {
-    if (known == NULL)
-        return;
-    buf_free(known);
-    mem_free(known);
-}
-
 void local_free(struct local *l) {
     if (l == NULL)
         return;
@@ -147,9 +140,7 @@ void local_free(struct local *l) {
     for (size_t i = 0; map_next(&l->checks, &i, NULL, &value);)
         local_check_free(l, value);
     map_free(&l->checks);
-    for (size_t i = 0; map_next(&l->central, &i, NULL, &value);)
-        known_free(value);
-    map_free(&l->central);
+    central_free(l);
     expose_forget(l);
     arena_free(&l->pass);
     check_pool_free(l->check_pool);
@@ -456,24 +447,6 @@ static struct list add_service_checks(struct local *l, const struct local_servic
 
 /* ---- what the servers add ---- */
 
-static void remember(struct local *l, struct str id, const struct service_config_response *answer) {
-    struct buf *known = MEM_NEW(struct buf);
-    schema_encode(known, &service_config_response_shape, answer);
-    known_free(map_put(&l->central, id, known));
-}
-
-/* NULL: nothing is known. */
-static const struct service_config_response *remembered(struct local *l, struct str id,
-                                                        struct arena *arena) {
-    const struct buf *known = map_get(&l->central, id);
-    struct service_config_response *out = ARENA_NEW(arena, struct service_config_response);
-    struct error e = ERROR_IN(arena);
-    return known != NULL && schema_decode_bytes(buf_str(known), &service_config_response_shape, out,
-                                                arena, &e)
-               ? out
-               : NULL;
-}
-
 bool local_central_question(const struct local *l, const struct service_definition *d,
                             struct service_config_request *request, struct arena *arena) {
     struct node_service made;
@@ -500,7 +473,7 @@ static void fill_service(struct local_service *s, const struct node_service *mad
 void local_central_changed(struct local *l, struct local_service *s,
                            const struct service_config_response *answer) {
     struct local_service *fresh = MEM_NEW(struct local_service);
-    remember(l, s->service.id, answer);
+    central_remember(l, s->service.id, answer);
     fill_service(fresh, s->own, true, answer);
     fresh->token = str_copy(&fresh->arena, s->token);
     fresh->from_api = s->from_api;
@@ -528,8 +501,8 @@ bool local_register_service(struct local *l, const struct local_registration *r,
     struct service_config_request question;
     bool central = central_question(l, &made, r->token, &question, &scratch);
     if (central && r->central != NULL)
-        remember(l, made.id, r->central);
-    fill_service(s, &made, central, central ? remembered(l, made.id, &scratch) : NULL);
+        central_remember(l, made.id, r->central);
+    fill_service(s, &made, central, central ? central_remembered(l, made.id, &scratch) : NULL);
     s->token = str_copy(&s->arena, r->token);
     s->from_api = r->from_api;
     s->is_sidecar = r->is_sidecar;
@@ -580,7 +553,7 @@ bool local_deregister_service(struct local *l, struct str id, struct error *e) {
         file_remove_service(l, s->service.id);
     central_stop(s);
     if (!l->loading)
-        known_free(map_remove(&l->central, s->service.id));
+        central_forget(l, s->service.id);
     expose_change(l, &s->service, NULL);
     s->deleted = true;
     local_touch_service(l, s);

@@ -188,6 +188,19 @@ void file_remove_service(struct local *l, struct str id) {
     queue_remove(l, "services", id);
 }
 
+void file_store_central(struct local *l, struct str service_id,
+                        const struct service_config_response *answer) {
+    if (!persists(l))
+        return;
+    struct service_config_response defaults = *answer;
+    struct central_record record = {.service_id = service_id, .defaults = &defaults};
+    queue_write(l, CENTRAL_FOLDER, service_id, &central_record_shape, &record, true);
+}
+
+void file_remove_central(struct local *l, struct str service_id) {
+    queue_remove(l, CENTRAL_FOLDER, service_id);
+}
+
 void file_store_check(struct local *l, struct local_check *c) {
     if (!persists(l))
         return;

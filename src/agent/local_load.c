@@ -110,6 +110,9 @@ static void load_states(struct local *l) {
 static bool load_all(struct local *l, struct error *e) {
     const struct config *config = l->config;
     l->loading_part = "services";
+    if (config->data_dir.len > 0 && !l->central_loaded)
+        file_load_central(l);
+    l->central_loaded = true;
     for (uint32_t i = 0; i < config->services.len; i++)
         if (!load_config_service(l, &LIST_AT(config->services, struct service_definition, i), e))
             return false;
@@ -134,6 +137,8 @@ bool local_load(struct local *l, const struct config *config, struct error *e) {
     l->loading = true;
     bool ok = load_all(l, e);
     l->loading = false;
+    if (ok)
+        central_forget_gone(l);
     return ok;
 }
 

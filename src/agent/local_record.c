@@ -32,3 +32,12 @@ static const struct field state_record_fields[] = {
 };
 #undef OF
 SHAPE(state_record, "persistedCheckState", .go = "agent.persistedCheckState");
+
+#define OF struct central_record
+static const struct field central_record_fields[] = {
+    F_STR("ServiceID", service_id),
+    TABLE_FIELD("Defaults", defaults, struct service_config_response *,
+                {KIND_PTR, &service_config_content_shape, NULL}),
+};
+#undef OF
+SHAPE(central_record, "persistedServiceConfig", .go = "agent.persistedServiceConfig");

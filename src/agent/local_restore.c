@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -55,25 +56,30 @@ struct found_file {
     struct error *failed; /* ends the start */
 };
 
+static int by_name(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* In the order of their names: where two files are of one ID, it matters. */
 static void for_each_file(struct local *l, const char *folder, void (*fn)(struct found_file *f),
                           struct error *failed) {
     struct buf directory = BUF_INIT;
     buf_add_format(&directory, STR_FMT "/%s", STR_ARG(l->config->data_dir), folder);
     buf_add_char(&directory, '\0');
-    DIR *d = opendir(directory.data);
-    for (struct dirent *entry;
-         d != NULL && (entry = readdir(d)) != NULL && !error_is_set(failed);) {
+    struct dirent **entries = NULL;
+    int count = scandir(directory.data, &entries, NULL, by_name);
+    for (int i = 0; i < count; i++) {
         struct buf path = BUF_INIT;
-        buf_add_format(&path, "%s/%s", directory.data, entry->d_name);
+        buf_add_format(&path, "%s/%s", directory.data, entries[i]->d_name);
         buf_add_char(&path, '\0');
-        struct found_file file = {l, entry->d_name, path.data, failed};
+        struct found_file file = {l, entries[i]->d_name, path.data, failed};
         struct stat info;
-        if (stat(path.data, &info) == 0 && S_ISREG(info.st_mode))
+        if (!error_is_set(failed) && stat(path.data, &info) == 0 && S_ISREG(info.st_mode))
             fn(&file);
         buf_free(&path);
+        free(entries[i]);
     }
-    if (d != NULL)
-        closedir(d);
+    free(entries);
     buf_free(&directory);
 }
 
@@ -164,6 +170,29 @@ static void load_service(struct found_file *f) {
     else
         restore_service(f, &r, &arena);
     arena_free(&arena);
+}
+
+/* ---- what the servers said of them ---- */
+
+static void load_central(struct found_file *f) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct value json;
+    struct central_record r = {0};
+    if (str_has_suffix(str_from(f->name), STR("tmp")))
+        log_at(LOG_WARN, LOGGER, "Ignoring temporary service config file", LOG_C("file", f->name));
+    else if (!read_json(f->path, &json, &arena, &e) ||
+             !schema_from_json(&json, &central_record_shape, &r, &lenient, &arena, &e))
+        log_at(LOG_ERROR, LOGGER, "Failed decoding service config file", LOG_C("file", f->path),
+               LOG_S("error", e.text));
+    else if (r.service_id.len > 0 && r.defaults != NULL)
+        central_remember(f->local, r.service_id, r.defaults);
+    arena_free(&arena);
+}
+
+void file_load_central(struct local *l) {
+    struct error never = ERROR_IN(NULL); /* nothing in it ends the start */
+    for_each_file(l, CENTRAL_FOLDER, load_central, &never);
 }
 
 bool file_load_services(struct local *l, struct error *e) {

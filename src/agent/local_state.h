@@ -59,7 +59,8 @@ struct local {
     void (*listener)(void *owner, struct str service_id); /* local_listen */
     void *listener_owner;
     struct map exposures; /* service ID -> struct exposure: local_expose.c */
-    struct map central;   /* service ID -> struct buf: the last answer, encoded */
+    struct map central;   /* service ID -> struct buf: the last answer, encoded: local_central.c */
+    bool central_loaded;  /* what the files said is in it: from then on it is newer than they */
 
     /* anti-entropy: local_sync.c */
     bool node_in_sync;
@@ -177,9 +178,25 @@ void sync_compare_checks(struct local *l, const struct list *remote);
 void sync_cancel_deferral(struct local_check *c);
 void sync_defer(struct local *l, struct local_check *c);
 
+/* local_central.c */
+/* What the servers say of a service, by its ID; the last answer is kept in memory and on disk. */
+void central_remember(struct local *l, struct str id, const struct service_config_response *answer);
+/* NULL: nothing is known. In the arena, and pointing to what is remembered. */
+const struct service_config_response *central_remembered(const struct local *l, struct str id,
+                                                         struct arena *arena);
+void central_forget(struct local *l, struct str id);
+/* What is of no service that there is. */
+void central_forget_gone(struct local *l);
+/* The memory, not the files. */
+void central_free(struct local *l);
+
 /* local_file.c */
+#define CENTRAL_FOLDER "services/configs"
 void file_store_service(struct local *l, const struct local_service *s);
 void file_remove_service(struct local *l, struct str id);
+void file_store_central(struct local *l, struct str service_id,
+                        const struct service_config_response *answer);
+void file_remove_central(struct local *l, struct str service_id);
 void file_store_check(struct local *l, struct local_check *c);
 void file_remove_check(struct local *l, struct str id);
 void file_store_state(struct local *l, const struct local_check *c, int64_t ttl);
@@ -189,6 +206,8 @@ char *file_path(const struct local *l, const char *folder, struct str id);
 bool files_idle(const struct local *l);
 
 /* local_restore.c */
+/* Into the memory of local_central.c. */
+void file_load_central(struct local *l);
 bool file_load_services(struct local *l, struct error *e);
 bool file_load_checks(struct local *l, struct error *e);
 /* Status and output of a TTL check as they were before the restart. */

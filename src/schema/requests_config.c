@@ -227,12 +227,12 @@ static const struct field service_config_content_fields[] = {
 };
 #undef OF
 static struct shape_cache service_config_content_cache;
-static const struct shape service_config_content_shape = {
-    .name = "ServiceConfigResponse",
-    .size = sizeof(struct service_config_response),
-    .fields = service_config_content_fields,
-    .field_count = COUNT_OF(service_config_content_fields),
-    .cache = &service_config_content_cache};
+const struct shape service_config_content_shape = {.name = "ServiceConfigResponse",
+                                                   .size = sizeof(struct service_config_response),
+                                                   .fields = service_config_content_fields,
+                                                   .field_count =
+                                                       COUNT_OF(service_config_content_fields),
+                                                   .cache = &service_config_content_cache};
 
 static void service_config_response_encode(struct buf *out, const void *object) {
     struct buf content = BUF_INIT;

@@ -71,5 +71,7 @@ extern const struct shape service_id_shape;
 extern const struct shape service_config_request_shape;
 extern const struct shape upstream_config_shape;
 extern const struct shape service_config_response_shape;
+/* The same struct as the map that the raw string holds: for JSON. */
+extern const struct shape service_config_content_shape;
 
 #endif

@@ -4,6 +4,7 @@ the other's data directory has the same services, checks and states. Node mainte
 import hashlib
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -216,6 +217,119 @@ def test_a_peer_clients_data_directory_is_taken_over(praetor_asan, peer, agents,
     assert target.put("/v1/agent/service/deregister/app").status == 200
     until("and of a removal", lambda: not in_catalog(server, {"app"}) and not in_catalog(server, {"app-sidecar-proxy"}))
     assert target.stop() == 0
+
+
+CENTRAL = os.path.join("services", "configs")
+DEFAULTS = {"Kind": "proxy-defaults", "Name": "global", "Config": {"z": 5, "f": True, "e": "d<&>", "l": [1, "x"], "n": {"a": 1.5, "b": {"c": 2}}},
+            "MeshGateway": {"Mode": "local"}, "Expose": {"Paths": [{"Path": "/all", "LocalPathPort": 7, "ListenerPort": 8}]}}
+MESH = [{"ID": "web", "Name": "web", "Port": 80, "Connect": {"SidecarService": {"Proxy": {"Config": {"own": 1}, "Upstreams": [
+            {"DestinationName": "db", "LocalBindPort": 9191}, {"DestinationName": "q", "DestinationType": "prepared_query", "LocalBindPort": 9192}]}}}},
+        {"ID": "mg", "Name": "gateway", "Kind": "mesh-gateway", "Port": 84}, {"ID": "plain", "Name": "plain", "Port": 85},
+        {"ID": "sole", "Name": "sole", "Kind": "connect-proxy", "Port": 86, "Proxy": {"DestinationServiceName": "plain"}}]
+
+
+def digest(name):
+    return hashlib.md5(name.encode()).hexdigest()
+
+
+def read(path):
+    with open(path) as handle:
+        return handle.read()
+
+
+def write(path, text):
+    with open(path, "w") as handle:
+        handle.write(text)
+
+
+def central_files(agent):
+    """Of what the servers said: text and mode; what is on its way (the peer writes some twice) is left out."""
+    path = os.path.join(agent.data, CENTRAL)
+    return {name: (read(os.path.join(path, name)), mode(os.path.join(path, name))) for name in os.listdir(path) if "-" not in name}
+
+
+def proxies(agent):
+    return {name: service["Proxy"] for name, service in agent.get("/v1/agent/services").json.items() if service.get("Kind")}
+
+
+def mesh_client(agents, binary, server):
+    conf = {"enable_central_service_config": True, "performance": {"rpc_hold_timeout": "1s"}}
+    agent = client(agents, binary, server)
+    agent.conf = dict(json.loads(read(agent.config)), **conf)
+    agent.configure(agent.conf)
+    agent.launch()
+    until("the client's servers", lambda: answers(agent) and agent.get("/v1/catalog/nodes").status == 200, 30)
+    for service in MESH:
+        assert agent.put("/v1/agent/service/register", service).status == 200
+    return agent
+
+
+def test_what_servers_said_is_in_the_same_files(praetor_asan, peer, agents):
+    """Central configuration of a sidecar and a gateway, as clients of either kind keep it; a change; a removal."""
+    server = agents(peer, name="s1").start()
+    for entry in (DEFAULTS, {"Kind": "service-defaults", "Name": "db", "Protocol": "grpc"}):
+        assert server.put("/v1/config", entry).status == 200
+    told = []
+    for binary in (peer, praetor_asan):
+        agent = mesh_client(agents, binary, server)
+        first = central_files(agent)
+        assert set(first) == {digest("web-sidecar-proxy"), digest("mg")}
+        assert mode(os.path.join(agent.data, CENTRAL)) == "0o700"
+        assert agent.put("/v1/agent/service/deregister/web").status == 200
+        until("the removal", lambda: set(central_files(agent)) == {digest("mg")})
+        assert server.put("/v1/config", {"Kind": "service-defaults", "Name": "gateway", "Protocol": "http"}).status == 200
+        until("the change", lambda: json.loads(central_files(agent)[digest("mg")][0])["Defaults"]["ProxyConfig"].get("protocol") == "http")
+        second = json.loads(central_files(agent)[digest("mg")][0])
+        second["Defaults"]["Index"] = 0
+        told.append((first, second))
+        assert server.delete("/v1/config/service-defaults/gateway").status == 200
+        agent.kill()
+    # the index is of when it was written last
+    plain = [{name: (re.sub('"Index":[1-9][0-9]*,', "", text), mode_) for name, (text, mode_) in files.items()} for files, _ in told]
+    assert plain[0] == plain[1]
+    assert told[0][1] == told[1][1]
+
+
+@pytest.mark.parametrize("direction", ["taken over by us", "taken over by the peer"])
+def test_what_servers_said_is_there_without_servers(praetor_asan, peer, agents, tmp_path, direction):
+    """An agent of the one kind goes on with the files of the other, no server in sight; so does one of its own kind, equally. What is broken
+    is told and left, what is of nobody goes."""
+    first, second = (peer, praetor_asan) if direction.endswith("us") else (praetor_asan, peer)
+    server = agents(peer, name="s1").start()
+    for entry in (DEFAULTS, {"Kind": "service-defaults", "Name": "db", "Protocol": "grpc"}):
+        assert server.put("/v1/config", entry).status == 200
+    source = mesh_client(agents, first, server)
+    want = proxies(source)
+    assert want["web-sidecar-proxy"]["Config"] == {"z": 5, "f": True, "e": "d<&>", "l": [1, "x"], "n": {"a": 1.5, "b": {"c": 2}}, "own": 1}
+    source.kill()
+    server.kill()
+    folder = os.path.join(source.data, CENTRAL)
+    good = read(os.path.join(folder, digest("mg")))
+    for name, text in {"broken": good[:-1], "more": good + "x", "list": "[]", "null": "null", "bare": '{"ServiceID":"mg"}', "bad": '{"ServiceID":7}',
+                       "index": '{"ServiceID":"mg","Defaults":{"Index":-1}}', "config": '{"ServiceID":"mg","Defaults":{"ProxyConfig":[1]}}',
+                       "xx.tmp": good, "zz": good.replace('"z":5', '"z":6'), digest("gone"): good.replace('"mg"', '"gone"')}.items():
+        write(os.path.join(folder, name), text)
+    want["mg"]["Config"]["z"] = 6
+    told = []
+    for binary in (first, second):
+        target = agents(binary, name="n1", config=source.conf)
+        target.data = str(tmp_path / ("taken%d" % len(told)))
+        target.configure(dict(source.conf, data_dir=target.data, bind_addr=target.ip, client_addr=target.ip))
+        shutil.copytree(source.data, target.data)
+        target.log = target.data + ".log"
+        target.launch()
+        until("it serves", lambda: answers(target))
+        assert proxies(target) == want
+        until("what is of nobody is gone", lambda: digest("gone") not in os.listdir(os.path.join(target.data, CENTRAL)))
+        left = central_files(target)
+        said = sorted(line[line.index("agent: "):].strip().replace(target.data, "") for line in read(target.log).splitlines()
+                      if "service config file" in line)
+        assert target.put("/v1/agent/service/deregister/web").status == 200
+        until("a removal", lambda: digest("web-sidecar-proxy") not in os.listdir(os.path.join(target.data, CENTRAL)))
+        told.append((left, said))
+        target.kill()
+    assert told[0] == told[1]
+    assert len(told[0][1]) == 7, told[0][1]
 
 
 def answers(agent):

@@ -40,6 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         try_shape(&service_record_shape, &json, &arena);
         try_shape(&check_record_shape, &json, &arena);
         try_shape(&state_record_shape, &json, &arena);
+        try_shape(&central_record_shape, &json, &arena);
     }
     arena_free(&arena);
     return 0;

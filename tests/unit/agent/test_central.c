@@ -41,6 +41,11 @@ static void test_config(void **state) {
     check_config(NULL, "{\"a\":1}", "{\"a\":1}");
     check_config("{\"a\":1}", NULL, "{\"a\":1}");
     check_config("{\"a\":null}", "{\"a\":1}", "{\"a\":1}");
+    /* What is null says nothing, unless it comes within something new. */
+    check_config(NULL, "{\"a\":null,\"b\":{\"c\":null,\"d\":1},\"e\":[null]}",
+                 "{\"b\":{\"c\":null,\"d\":1},\"e\":[null]}");
+    check_config("{\"b\":{\"x\":0}}", "{\"b\":{\"c\":null,\"x\":null}}", "{\"b\":{\"x\":0}}");
+    check_config(NULL, "{}", "{}");
     check_config(NULL, NULL, NULL);
 }
 

@@ -1,9 +1,11 @@
 /* The local state on a real server in memory: what is registered arrives in the catalog and leaves
  * it again, a full sync repairs, TTLs run out, and what is kept on disk comes back.
  */
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,6 +14,8 @@
 #include "agent/local.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "codec/json.h"
+#include "schema/requests_config.h"
 #include "server/endpoints.h"
 
 #define NODE_ID "11111111-2222-3333-4444-555555555555"
@@ -22,7 +26,8 @@ struct world {
     const struct config *config;
     struct server *server;
     struct local *local;
-    char folder[64]; /* "" : none */
+    char folder[64];                 /* "" : none */
+    void (*loaded)(struct world *w); /* on the core, when the files are read; NULL */
 };
 
 /* ---- on the core, and wait ---- */
@@ -83,6 +88,8 @@ static void do_stop(struct job *job) {
 }
 static void do_load(struct job *job) {
     job->ok = local_load(job->w->local, job->w->config, &job->e);
+    if (job->w->loaded != NULL)
+        job->w->loaded(job->w);
 }
 static void do_reload(struct job *job) {
     job->ok = local_reload(job->w->local, job->config, &job->e);
@@ -572,6 +579,138 @@ static void test_reload(void **state) {
     remove_folder(folder);
 }
 
+/* ---- central configuration ---- */
+
+#define CENTRAL "enable_central_service_config = true"
+#define SIDECAR_CONFIG "{\"a\":1,\"of\":\"the servers\"}"
+#define EMPTY "/services/configs/empty"
+#define BROKEN "/services/configs/broken"
+
+/* As the servers told it, at an index that they do not have: they say nothing more. */
+static void register_central(struct world *w) {
+    struct connect_proxy_config proxy = {.destination_service_name = STR("web"),
+                                         .destination_service_id = STR("web")};
+    struct service_definition d = {
+        .name = STR("p"), .kind = STR("connect-proxy"), .port = 80, .proxy = &proxy};
+    struct value config;
+    struct error e = ERROR_IN(&w->arena);
+    assert_true(json_parse_whole(STR(SIDECAR_CONFIG), &config, &w->arena, &e));
+    struct service_config_response central = {.proxy_config = &config, .meta.index = 1000};
+    struct local_registration r = {.definition = &d, .from_api = true, .central = &central};
+    struct job job = {.registration = &r};
+    on_core(w, &job, do_register);
+    assert_true(job.ok);
+    push(w);
+}
+
+static void has_central(struct world *w) {
+    struct value config;
+    struct error e = ERROR_IN(&w->arena);
+    const struct local_service *s = local_service_find(w->local, STR("p"));
+    assert_true(json_parse_whole(STR(SIDECAR_CONFIG), &config, &w->arena, &e));
+    assert_non_null(s);
+    assert_non_null(s->service.proxy.config);
+    assert_true(value_equal(s->service.proxy.config, &config));
+}
+
+static void has_none(struct world *w) {
+    assert_null(local_service_find(w->local, STR("p"))->service.proxy.config);
+}
+
+static size_t files_in(const char *folder, const char *below) {
+    char path[128];
+    snprintf(path, sizeof(path), "%s%s", folder, below);
+    DIR *d = opendir(path);
+    assert_non_null(d);
+    size_t count = 0;
+    for (struct dirent *entry; (entry = readdir(d)) != NULL;)
+        count += entry->d_name[0] != '.';
+    closedir(d);
+    return count;
+}
+
+static bool is_file(const char *folder, const char *below) {
+    char path[128];
+    snprintf(path, sizeof(path), "%s%s", folder, below);
+    return access(path, F_OK) == 0;
+}
+
+static void write_file(const char *folder, const char *below, const char *text) {
+    char path[128];
+    snprintf(path, sizeof(path), "%s%s", folder, below);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0 && fclose(f) == 0);
+}
+
+static void start_again(struct world *w, const char *folder, const char *hcl,
+                        void (*loaded)(struct world *w)) {
+    *w = (struct world){.loaded = loaded};
+    memcpy(w->folder, folder, sizeof(w->folder));
+    start_world(w, hcl);
+}
+
+/* What the servers said of a sidecar is on disk: a start has it before they are asked. */
+static void test_central(void **state) {
+    char folder[64] = "/tmp/praetor-local-XXXXXX";
+    struct world w;
+    assert_non_null(mkdtemp(folder));
+    start_again(&w, folder, CENTRAL, NULL);
+    register_central(&w);
+    end_world(&w);
+    assert_int_equal(files_in(folder, "/services/configs"), 1);
+    write_file(folder, BROKEN, "{\"ServiceID\":\"p\",");
+    write_file(folder, EMPTY, "{\"ServiceID\":\"p\",\"Defaults\":null}");
+
+    /* Without the setting it is only kept. */
+    start_again(&w, folder, "", has_none);
+    end_world(&w);
+    start_again(&w, folder, CENTRAL, has_central);
+    end_world(&w);
+    assert_int_equal(files_in(folder, "/services/configs"), 3);
+    assert_true(is_file(folder, BROKEN) && is_file(folder, EMPTY));
+
+    /* It goes with the service, also without the setting. */
+    start_again(&w, folder, "", has_none);
+    struct job gone = {.id = STR("p")};
+    on_core(&w, &gone, do_deregister);
+    push(&w);
+    assert_int_equal(files_in(folder, "/services/configs"), 2);
+    end_world(&w);
+    remove_folder(folder);
+}
+
+/* What is of no service goes at the next start; a reload forgets what went with it. */
+static void test_central_of_nobody(void **state) {
+    char folder[64] = "/tmp/praetor-local-XXXXXX";
+    struct world w;
+    assert_non_null(mkdtemp(folder));
+    start_again(&w, folder, CENTRAL, NULL);
+    register_central(&w);
+    end_world(&w);
+    char command[128];
+    snprintf(command, sizeof(command), "rm %s/services/[0-9a-f]*[0-9a-f]", folder);
+    assert_int_equal(system(command), 0);
+    start_again(&w, folder, "", NULL);
+    push(&w);
+    assert_int_equal(files_in(folder, "/services/configs"), 0);
+    end_world(&w);
+
+    start_again(&w, folder,
+                CENTRAL " services { name = \"web\" port = 1 connect { sidecar_service {} } }",
+                NULL);
+    UNTIL(files_in(folder, "/services/configs") == 1);
+    const struct config *next = make_config(&w, CENTRAL);
+    struct job job = {.config = next};
+    on_core(&w, &job, do_reload);
+    assert_true(job.ok);
+    config_release(next);
+    push(&w);
+    assert_int_equal(files_in(folder, "/services/configs"), 0);
+    end_world(&w);
+    remove_folder(folder);
+}
+
 /* ---- waiting for a service, and sidecars ---- */
 
 struct waiter {
@@ -675,13 +814,21 @@ static void test_sidecars(void **state) {
 int main(void) {
     log_set_level(LOG_OFF);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_register),    cmocka_unit_test(test_many),
-        cmocka_unit_test(test_refused),     cmocka_unit_test(test_one_bad),
-        cmocka_unit_test(test_expiry),      cmocka_unit_test(test_output_limit),
-        cmocka_unit_test(test_deferral),    cmocka_unit_test(test_full_sync),
-        cmocka_unit_test(test_maintenance), cmocka_unit_test(test_persistence),
-        cmocka_unit_test(test_reload),      cmocka_unit_test(test_waiters),
+        cmocka_unit_test(test_register),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_one_bad),
+        cmocka_unit_test(test_expiry),
+        cmocka_unit_test(test_output_limit),
+        cmocka_unit_test(test_deferral),
+        cmocka_unit_test(test_full_sync),
+        cmocka_unit_test(test_maintenance),
+        cmocka_unit_test(test_persistence),
+        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_waiters),
         cmocka_unit_test(test_sidecars),
+        cmocka_unit_test(test_central),
+        cmocka_unit_test(test_central_of_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
