@@ -5,6 +5,7 @@
 
 #include "acl/translate.h"
 #include "agent/agent.h"
+#include "agent/telemetry_proxy.h"
 #include "agent/template.h"
 #include "cli/cli.h"
 #include "dns/dns.h"
@@ -88,8 +89,11 @@ static bool render_template(struct str text, const char *name, const char *type,
 }
 
 int main(int argc, char **argv) {
+    static const struct cli_telemetry telemetry = {proxy_telemetry_start, proxy_telemetry_sample,
+                                                   proxy_telemetry_dump, proxy_telemetry_stop};
     static const struct cli_hooks hooks = {run_agent,      validate,        services_from_files,
-                                           expand_address, render_template, acl_rules_translate};
+                                           expand_address, render_template, acl_rules_translate,
+                                           &telemetry};
     if (argc > 1 && strcmp(argv[1], "agent") == 0)
         return run_agent(argc - 1, argv + 1);
     return cli_main(argc, argv, &hooks);

@@ -397,7 +397,7 @@ static bool begin_auto(struct agent *agent, struct error *e) {
 bool agent_start(struct agent *agent, const struct agent_interface *const *interfaces,
                  struct error *e) {
     if (!telemetry_start(agent->config, e))
-        return false;
+        return error_prefix(e, "failed to initialize telemetry: ");
     if (!config_check_server(agent->config, e) || !begin_auto(agent, e) || !start_server(agent, e))
         return false;
     if (agent->auto_agent != NULL)

@@ -272,7 +272,7 @@ bool telemetry_start(const struct config *c, struct error *e) {
         prometheus_start(c->telemetry.prometheus_retention_time);
     if (sinks.network && !network_start(c, e)) {
         sinks.network = false;
-        return error_prefix(e, "failed to initialize telemetry: ");
+        return false;
     }
     if (sinks.prometheus || sinks.network)
         metrics_observe(observe);

@@ -5,6 +5,8 @@
 #ifndef PRAETOR_CLI_CLI_H
 #define PRAETOR_CLI_CLI_H
 
+#include <stdio.h>
+
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/str.h"
@@ -21,6 +23,15 @@ struct cli_template_field {
     const char *name;
     bool is_bool, boolean;
     struct str text; /* unless is_bool */
+};
+
+/* The metrics of `connect proxy` (agent/telemetry_proxy.h). */
+struct value;
+struct cli_telemetry {
+    bool (*start)(const struct value *settings, struct error *unread, struct error *e);
+    int64_t (*sample)(void); /* ns until the next time */
+    void (*dump)(FILE *out);
+    void (*stop)(void);
 };
 
 /* What the command line needs from rooms that it may not include. A hook that is NULL makes its
@@ -55,6 +66,8 @@ struct cli_hooks {
     /* `acl translate-rules`: rules in the legacy syntax to the current one. *out is in the arena.
      * False: "Failed to parse rules: …". */
     bool (*translate_rules)(struct arena *arena, struct str text, struct str *out, struct error *e);
+
+    const struct cli_telemetry *telemetry;
 };
 
 /* Runs one command. argv is main's, with argv[0] the program's name: when its last part is

@@ -37,7 +37,7 @@ struct run {
     struct proxy proxy;
     struct agent_watch *service_watch;
     struct proxy_registration *registration;
-    uv_signal_t signals[2];
+    uv_signal_t signals[3];
     bool ending;
 };
 
@@ -147,12 +147,24 @@ static bool prepare(struct run *r, struct error *e) {
 
 /* ---- its life ---- */
 
+/* By the first registration that is one. */
+static void measure(struct run *r, const struct value *registration) {
+    const struct value *proxy = value_get(registration, "Proxy");
+    const struct value *settings = value_get(value_get(proxy, "Config"), "telemetry");
+    const struct cli_telemetry *telemetry = r->cli->hooks->telemetry;
+    if (settings != NULL && telemetry != NULL)
+        proxy_metrics_start(&r->proxy, telemetry, settings, r->proxy_id);
+}
+
 static bool service_changed(void *owner, const struct value *now, struct arena *arena,
                             struct error *e) {
     struct run *r = owner;
     struct proxy_config config;
     log_at(LOG_DEBUG, "proxy", "got new config");
-    if (proxy_config_read(now, &config, arena, e))
+    bool ok = proxy_config_read(now, &config, arena, e);
+    if (ok && r->proxy.config == NULL)
+        measure(r, now);
+    if (ok)
         proxy_configure(&r->proxy, &config);
     else /* until it is registered anew */
         log_write(LOG_ERROR, "proxy", str_terminated(arena, e->text),
@@ -170,7 +182,10 @@ static void on_deregistered(void *owner) {
 /* A second one does not wait for the agent. */
 static void on_signal(uv_signal_t *handle, int number) {
     struct run *r = handle->data;
-    (void)number;
+    if (number == SIGUSR1) {
+        proxy_metrics_dump(&r->proxy);
+        return;
+    }
     if (r->ending) {
         fflush(stdout);
         _exit(CLI_FAILED);
@@ -184,7 +199,7 @@ static void on_signal(uv_signal_t *handle, int number) {
 }
 
 static void catch_signals(struct run *r) {
-    static const int numbers[] = {SIGINT, SIGTERM};
+    static const int numbers[] = {SIGINT, SIGTERM, SIGUSR1};
     for (size_t i = 0; i < COUNT_OF(r->signals); i++) {
         uv_signal_init(&r->loop.uv, &r->signals[i]);
         r->signals[i].data = r;

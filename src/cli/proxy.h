@@ -7,15 +7,21 @@
 #ifndef PRAETOR_CLI_PROXY_H
 #define PRAETOR_CLI_PROXY_H
 
+#include "base/map.h"
+#include "cli/cli.h"
 #include "cli/proxy_agent.h"
 #include "cli/proxy_config.h"
 #include "net/listener.h"
 #include "net/stream.h"
 
+/* In ALPN's form: what the peer's proxies say that they speak, whatever flows. */
+#define PROXY_PROTOCOL "\x02h2"
 #define PROXY_UNPROVEN_MAX 4096 /* connections whose two sides are not both there yet */
 
 struct proxy_listener;
 struct proxy_connection;
+struct proxy_meter;
+struct proxy_traffic;
 
 struct proxy {
     struct loop *loop;
@@ -31,7 +37,8 @@ struct proxy {
     struct tls_config *tls;           /* NULL: not both are known yet */
     struct proxy_listener *listeners; /* all */
     struct proxy_connection *connections;
-    size_t unproven; /* connections before STEP_PIPING */
+    size_t unproven;           /* connections before STEP_PIPING */
+    struct proxy_meter *meter; /* NULL: nothing is measured */
     /* The host's name that was found last. */
     char found_name[256], found_ip[46];
     int64_t found_until;
@@ -50,6 +57,20 @@ void proxy_free(struct proxy *p);
 /* Watches the roots and the certificate of the service, in place of those of another. */
 void proxy_identity_watch(struct proxy *p, struct str service);
 void proxy_identity_stop(struct proxy *p);
+
+/* ---- proxy_metrics.c ---- */
+
+/* Begins to measure as the settings of the registration say; or logs why not. At most once. */
+void proxy_metrics_start(struct proxy *p, const struct cli_telemetry *telemetry,
+                         const struct value *settings, struct str proxy_id);
+/* What was measured, to standard error. */
+void proxy_metrics_dump(const struct proxy *p);
+/* With the connections gone; and after the loop's end. */
+void proxy_metrics_stop(struct proxy *p);
+void proxy_metrics_free(struct proxy *p);
+/* Both sides are there; bytes flow no more. */
+void proxy_metrics_opened(struct proxy_connection *c);
+void proxy_metrics_closed(struct proxy_connection *c);
 
 /* ---- proxy_listen.c ---- */
 
@@ -84,6 +105,8 @@ struct proxy_connection {
     struct proxy_side near, far; /* who came; whom we dialled */
     struct loop_timer timer;
     bool moved;                     /* bytes, since the timer was set */
+    struct proxy_traffic *traffic;  /* NULL: it is not measured */
+    uint64_t received, sent;        /* bytes of and to who came, not reported yet */
     struct proxy_upstream upstream; /* outbound: the listener's */
     struct proxy_instance instance; /* outbound: whom it must meet */
     struct agent_question *question;

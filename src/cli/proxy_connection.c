@@ -39,6 +39,10 @@ static void on_timer_closed(struct loop_timer *t) {
 static void step_to(struct proxy_connection *c, enum proxy_step step) {
     if (c->step < STEP_PIPING && step >= STEP_PIPING)
         c->proxy->unproven--;
+    if (c->step != STEP_PIPING && step == STEP_PIPING)
+        proxy_metrics_opened(c);
+    else if (c->step == STEP_PIPING && step != STEP_PIPING)
+        proxy_metrics_closed(c);
     c->step = step;
 }
 
@@ -117,6 +121,8 @@ static size_t on_data(struct stream *s, const char *bytes, size_t len) {
     if (from->connection->step != STEP_PIPING || !is_usable(to))
         return len; /* nobody is there for them any more */
     from->connection->moved = true;
+    *(from == &from->connection->near ? &from->connection->received : &from->connection->sent) +=
+        len;
     buf_add(stream_out(&to->stream), bytes, len);
     stream_flush(&to->stream);
     if (is_usable(to) && stream_backlog(&to->stream) > BACKLOG_MAX)

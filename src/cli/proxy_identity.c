@@ -13,9 +13,11 @@
 static struct tls_config *make_tls(const struct proxy *p, struct error *e) {
     static const struct str suites[] = {
         STR_INIT("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
-        STR_INIT("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
         STR_INIT("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"),
+        STR_INIT("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
         STR_INIT("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
+        STR_INIT("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305"),
+        STR_INIT("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305"),
     };
     const struct tls_options options = {
         .authorities = {p->roots, p->root_count},

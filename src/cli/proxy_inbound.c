@@ -20,7 +20,7 @@ void proxy_inbound_start(struct proxy_connection *c, int fd) {
         return;
     }
     struct tls_session *tls = tls_session_new(p->tls, TLS_SERVER_VERIFY, STR_NONE);
-    tls_offer(tls, STR("\x02h2"));
+    tls_offer(tls, STR(PROXY_PROTOCOL));
     proxy_side_open(&c->near, fd);
     stream_start_tls(&c->near.stream, tls, STR_NONE);
 }

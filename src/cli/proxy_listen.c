@@ -191,8 +191,10 @@ void proxy_stop(struct proxy *p) {
         next = c->next;
         proxy_drop(c);
     }
+    proxy_metrics_stop(p);
 }
 
 void proxy_free(struct proxy *p) {
+    proxy_metrics_free(p);
     arena_free(&p->config_arena);
 }

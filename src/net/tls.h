@@ -60,8 +60,9 @@ struct tls_session;
 /* name: the server's that a TLS_CLIENT verifies and sends; absent: any of the authorities'. */
 struct tls_session *tls_session_new(struct tls_config *c, enum tls_role role, struct str name);
 void tls_session_free(struct tls_session *s); /* NULL is allowed */
-/* What a server speaks, in its order of preference, in ALPN's wire form ("\x02h2\x08http/1.1"); a
- * client that knows none of it goes on without. Not copied. */
+/* What is spoken, in the order of preference, in ALPN's wire form ("\x02h2\x08http/1.1"): what a
+ * server chooses from, a client that knows none of it goes on without; or what a client offers,
+ * before the handshake. Not copied. */
 void tls_offer(struct tls_session *s, struct str protocols);
 
 /* Whether the one is meant whose certificate, a good one, has this first URI (absent: none). False:

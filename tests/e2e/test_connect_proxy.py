@@ -25,8 +25,8 @@ MIB = 1 << 20
 class Echo:
     """An application that gives back what it gets, until the end, and counts who came."""
 
-    def __init__(self, ip, port):
-        self.came = 0
+    def __init__(self, ip, port, times=1):
+        self.came, self.times = 0, times
         self.listener = socket.create_server((ip, port))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -39,12 +39,11 @@ class Echo:
             self.came += 1
             threading.Thread(target=self._serve, args=(link,), daemon=True).start()
 
-    @staticmethod
-    def _serve(link):
+    def _serve(self, link):
         with link:
             try:
                 while data := link.recv(65536):
-                    link.sendall(data)
+                    link.sendall(data * self.times)
                 link.shutdown(socket.SHUT_WR)
             except OSError:
                 pass
@@ -607,6 +606,145 @@ def test_ways_to_the_agent(agents, tmp_path, praetor_asan):
             proxy.says(text, seconds=40)
             assert proxy.stop() == 0 and "AddressSanitizer" not in proxy.log()
             assert master not in proxy.log()
+
+
+class Sink:
+    """Takes metrics by datagrams, without those of the process, in no order: they are told by several threads."""
+
+    def __init__(self, ip):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((ip, 0))
+        self.address, self.got = "%s:%d" % self.socket.getsockname(), []
+        threading.Thread(target=self._take, daemon=True).start()
+
+    def _take(self):
+        while True:
+            self.got += self.socket.recv(65536).decode().strip("\n").split("\n")
+
+    def lines(self):
+        return sorted(line for line in self.got if "runtime." not in line)
+
+
+def says_much(settings):
+    return settings.get("filter_default") is True and settings.get("dogstatsd_addr") != "1"
+
+
+def told(meshes, binary, settings, agent):
+    """What a proxy says that stands at both ends of a connection of 5 bytes there and 15 back, of one where nothing is said, and of one that
+    comes to nothing; and what it logs of its settings."""
+    mesh = meshes(agent)
+    sink = Sink(mesh.ip)
+    mesh.echo.close()
+    app = Echo(mesh.ip, 9020, times=3)
+    settings = json.loads(json.dumps(settings).replace("SINK", sink.address))
+    passing = [{"Name": "up", "TTL": "1h", "Status": "passing"}]
+    upstreams = [{"DestinationName": "self", "LocalBindAddress": mesh.ip, "LocalBindPort": 9100},
+                 {"DestinationName": "nobody", "LocalBindAddress": mesh.ip, "LocalBindPort": 9101},
+                 {"DestinationName": "q", "DestinationType": "prepared_query", "LocalBindAddress": mesh.ip, "LocalBindPort": 9102}]
+    mesh.put("/v1/agent/service/register", {"Name": "self", "ID": "self", "Address": mesh.ip, "Port": 9020, "Connect": {"SidecarService": {
+        "Port": 9021, "Checks": passing, "Proxy": {"LocalServiceAddress": mesh.ip, "Config": {"telemetry": settings}, "Upstreams": upstreams}}}})
+    assert mesh.agent.request("POST", "/v1/query", body=json.dumps({"Name": "q", "Service": {"Service": "self", "Connect": True}})).status == 200
+    proxy = mesh.proxy(binary, "-sidecar-for", "self")
+    proxy.says('listener="public listener"')
+    until("the catalog's", lambda: mesh.agent.get("/v1/health/connect/self?passing").json)
+
+    def there_and_back(port, size):
+        with mesh.dial(port) as link:
+            link.sendall(b"x" * size)
+            got = 0
+            while got < 3 * size:
+                more = link.recv(65536)
+                if not more:
+                    return False
+                got += len(more)
+        return True
+    until("an answer", lambda: there_and_back(9100, 5))
+    # Of the answer that was waited for there may be several; the others are one each.
+    assert there_and_back(9102, 7)
+    assert refused(mesh, 9101)
+    if says_much(settings):
+        until("the counters", lambda: [line for line in sink.got if "q" in line and "tx_bytes" in line] and
+              [line for line in sink.got if "inbound" in line and "21" in line and "tx_bytes" in line])
+    proxy.proc.send_signal(signal.SIGUSR1)
+    assert proxy.stop() == 0  # it still was there
+    app.close()
+    time.sleep(0.2)  # what is on its way: with the peer nothing tells the end
+    log = proxy.log()
+    parts = [log[at.start():log.index("\n    2", at.start())] for at in re.finditer(r"\[(WARN|ERROR)\] *proxy: proxy telemetry", log)]
+    # One connection may begin before the end of another is seen.
+    return sorted(set(line for line in sink.lines() if ":2.0000" not in line)), parts
+
+
+@pytest.mark.parametrize("settings", [
+    {"statsd_address": "SINK", "filter_default": True},
+    {"statsd_address": "SINK", "FILTER_default": True, "filter_default": True, "disable_hostname": True, "metrics_prefix": "mp"},
+    {"dogstatsd_addr": "SINK", "filter_default": True, "dogstatsd_tags": ["a:b", "c"]},
+    {"statsd_address": "SINK", "filter_default": True, "blocked_prefixes": ["upstream", "HOST.inbound"], "allowed_prefixes": ["upstream.tx"]},
+    {"statsd_address": "SINK"},
+    {"statsd_address": "SINK", "filter_default": "true", "metrics_prefix": 5, "dogstatsd_tags": "x", "blocked_prefixes": [1], "disable_hostname": []},
+    {"dogstatsd_addr": "1", "statsd_address": "SINK", "filter_default": True},
+], ids=["statsd", "named", "dogstatsd", "filtered", "nothing", "wrong", "bad address"])
+def test_telemetry(meshes, praetor, praetor_asan, peer, settings):
+    settings = json.loads(json.dumps(settings).replace("HOST", socket.gethostname()))
+    theirs, ours = (told(meshes, binary, settings, praetor) for binary in (peer, praetor_asan))
+    assert ours == theirs
+    if says_much(settings):
+        assert [line for line in ours[0] if "upstream.tx_bytes" in line and "21" in line and "q" in line], ours
+
+
+def test_telemetry_of_what_runs(meshes, praetor_asan):
+    """Every five seconds what flowed; all of it in the end, also of what runs then."""
+    mesh = meshes(praetor_asan)
+    sink = Sink(mesh.ip)
+    mesh.register_db({"telemetry": {"statsd_address": sink.address, "filter_default": True, "disable_hostname": True}})
+    db, _ = mesh.both(praetor_asan, praetor_asan)
+    until_answers(mesh)
+    until("the first is over", lambda: sink.got.count("inbound.conns.db:0.000000|g"))
+    sink.got.clear()
+    with mesh.dial() as first, mesh.dial() as second:
+        assert ask(first, b"1234") == b"1234" and ask(second, b"xx") == b"xx"
+        until("both", lambda: "inbound.conns.db:2.000000|g" in sink.got)
+        until("what flowed", lambda: {"inbound.rx_bytes.db:4.000000|c", "inbound.tx_bytes.db:2.000000|c"} <= set(sink.got), 10)
+        sink.got.clear()
+        assert ask(first, b"abcdefg") == b"abcdefg"
+        assert db.stop() == 0
+        until("the rest", lambda: "inbound.conns.db:0.000000|g" in sink.got)
+        assert "inbound.rx_bytes.db:7.000000|c" in sink.got and not [line for line in sink.got if "bytes.db:4" in line or "bytes.db:2" in line]
+
+
+def test_protocols(meshes, praetor_asan, peer):
+    """The name of HTTP/2 is offered to upstreams and agreed on with who offers it, whatever flows; who knows it not is served all the same."""
+    for binary in (peer, praetor_asan):
+        mesh = meshes(praetor_asan)
+        mesh.register_web([{"DestinationName": "native", "LocalBindAddress": mesh.ip, "LocalBindPort": 9102}])
+        mesh.put("/v1/agent/service/register", {"Name": "native", "Address": mesh.ip, "Port": 9030, "Connect": {"Native": True}})
+        mesh.proxy(binary, "-sidecar-for", "db1").says('listener="public listener"')
+        mesh.proxy(binary, "-proxy-id", "web1-sidecar-proxy").says("Parsed TLS identity")
+        leaves = {}
+        for name in ("web", "native"):
+            leaf = mesh.agent.get("/v1/agent/connect/ca/leaf/" + name).json
+            leaves[name] = files(mesh.folder, name, leaf["CertPEM"], leaf["PrivateKeyPEM"])
+        for offered, agreed in ((["h2"], "h2"), (["foo", "h2"], "h2"), (["http/1.1"], None), ([], None)):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            context.load_cert_chain(*leaves["web"])
+            if offered:
+                context.set_alpn_protocols(offered)
+            with context.wrap_socket(mesh.dial(9001)) as link:
+                assert link.selected_alpn_protocol() == agreed and ask(link) == b"hello"
+        until("the catalog's", lambda: mesh.agent.get("/v1/health/connect/native?passing").json)
+        with socket.create_server((mesh.ip, 9030)) as listener:
+            for spoken, agreed in ((["h2"], "h2"), (["http/1.1"], None), ([], None)):
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(*leaves["native"])
+                if spoken:
+                    context.set_alpn_protocols(spoken)
+                with mesh.dial(9102) as link:
+                    with context.wrap_socket(listener.accept()[0], server_side=True) as server:
+                        assert server.selected_alpn_protocol() == agreed
+                        server.sendall(b"here")
+                        assert link.recv(4) == b"here"
+        mesh.close()
 
 
 def head(text):

@@ -82,22 +82,26 @@ static void say_hello(struct tls_session *s, bool *said) {
         *said = tls_write(s, "x", 1, &taken) == TLS_OK;
 }
 
+static void converse(struct ends *e) {
+    bool client_said = false, server_said = false, moved = true;
+    size_t len;
+    char none[1];
+    tls_read(e->client, none, 1, &len); /* it begins */
+    while (moved) {
+        moved = carry(e->client, e->server, e->server_error, &e->server_done);
+        say_hello(e->server, &server_said);
+        moved |= carry(e->server, e->client, e->client_error, &e->client_done);
+        say_hello(e->client, &client_said);
+        moved |= tls_output(e->client)->len > 0;
+    }
+}
+
 static struct ends meet(struct tls_config *client, enum tls_role client_role, const char *name,
                         struct tls_config *server, enum tls_role server_role) {
     struct ends e = {
         .client = tls_session_new(client, client_role, name != NULL ? str_from(name) : STR_NONE),
         .server = tls_session_new(server, server_role, STR_NONE)};
-    bool client_said = false, server_said = false, moved = true;
-    size_t len;
-    char none[1];
-    tls_read(e.client, none, 1, &len); /* it begins */
-    while (moved) {
-        moved = carry(e.client, e.server, e.server_error, &e.server_done);
-        say_hello(e.server, &server_said);
-        moved |= carry(e.server, e.client, e.client_error, &e.client_done);
-        say_hello(e.client, &client_said);
-        moved |= tls_output(e.client)->len > 0;
-    }
+    converse(&e);
     return e;
 }
 
@@ -436,13 +440,45 @@ static void test_identities(void **state) {
     certificate_free(&stranger);
 }
 
+/* ---- protocols ---- */
+
+static void check_protocols(const char *client, const char *server, const char *agreed) {
+    struct certificate own =
+        certificate_make(&arena, &(struct certificate_wish){.name = SERVER_NAME, .issuer = &ca});
+    struct tls_config *s = config_of(NULL, 0, &own, TLS_1_2),
+                      *c = config_of(&ca.pem, 1, NULL, TLS_1_2);
+    struct ends e = {.client = tls_session_new(c, TLS_CLIENT, STR_NONE),
+                     .server = tls_session_new(s, TLS_SERVER, STR_NONE)};
+    if (client != NULL)
+        tls_offer(e.client, str_from(client));
+    if (server != NULL)
+        tls_offer(e.server, str_from(server));
+    converse(&e);
+    struct str at_client = tls_protocol(e.client), at_server = tls_protocol(e.server);
+    assert_true(agreed != NULL ? str_is(at_client, agreed) && str_is(at_server, agreed)
+                               : at_client.data == NULL && at_server.data == NULL);
+    expect_ends(e, "", "");
+    tls_config_release(s);
+    tls_config_release(c);
+    certificate_free(&own);
+}
+
+/* Without one in common they go on without. */
+static void test_protocols(void **state) {
+    check_protocols("\x02h2", "\x02h2\x08http/1.1", "h2");
+    check_protocols("\x08http/1.1\x02h2", "\x02h2\x08http/1.1", "h2");
+    check_protocols("\x08http/1.1", "\x02h2", NULL);
+    check_protocols("\x02h2", NULL, NULL);
+    check_protocols(NULL, "\x02h2", NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_servers),    cmocka_unit_test(test_blind_client),
-        cmocka_unit_test(test_identities), cmocka_unit_test(test_anchors),
-        cmocka_unit_test(test_clients),    cmocka_unit_test(test_versions),
-        cmocka_unit_test(test_no_tls),     cmocka_unit_test(test_no_certificate),
-        cmocka_unit_test(test_loading),
+        cmocka_unit_test(test_protocols),      cmocka_unit_test(test_servers),
+        cmocka_unit_test(test_blind_client),   cmocka_unit_test(test_identities),
+        cmocka_unit_test(test_anchors),        cmocka_unit_test(test_clients),
+        cmocka_unit_test(test_versions),       cmocka_unit_test(test_no_tls),
+        cmocka_unit_test(test_no_certificate), cmocka_unit_test(test_loading),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
