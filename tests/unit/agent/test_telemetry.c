@@ -166,8 +166,7 @@ static void test_bad_address(void **state) {
     struct error e = ERROR_IN(&arena);
     const struct config *c = load("dogstatsd_addr=\"nohost\"");
     assert_false(telemetry_start(c, &e));
-    assert_true(
-        str_is(e.text, "address nohost: missing port in address"));
+    assert_true(str_is(e.text, "address nohost: missing port in address"));
     telemetry_stop();
     config_release(c);
 }
