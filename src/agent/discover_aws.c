@@ -4,9 +4,12 @@
  */
 #include "agent/discover_aws.h"
 
-#include "agent/discover_sign.h"
+#include "agent/discover_http.h"
 #include "agent/discover_xml.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "net/aws_credentials.h"
+#include "net/aws_sign.h"
 
 #define LOGGER "agent"
 #define TRIES 3
@@ -72,6 +75,7 @@ static bool refused(const struct discover_call *c, struct arena *arena, struct e
 
 struct search {
     struct discover_web web;
+    struct aws_web aws; /* the same, for credentials */
     struct aws_credentials credentials;
     struct str region, tag_key, tag_value, type;
 };
@@ -185,18 +189,40 @@ static void choose_type(struct search *s, const struct discover_keys *keys) {
     s->type = STR("private_v4");
 }
 
+static bool fetch(struct aws_web *w, struct aws_fetch *f, struct error *e) {
+    struct search *s = CONTAINER_OF(w, struct search, aws);
+    struct discover_call c = {.method = f->method,
+                              .url = f->url,
+                              .headers = {f->headers[0]},
+                              .body = f->body,
+                              .time = f->time};
+    bool ok = discover_web_call(&s->web, &c, e);
+    f->status = c.status;
+    f->answer = c.answer;
+    return ok;
+}
+
+/* From the entry; else where Amazon's tools look. */
+static bool find_credentials(struct search *s, const struct discover_keys *keys, struct error *e) {
+    s->credentials = (struct aws_credentials){discover_key(keys, "access_key_id"),
+                                              discover_key(keys, "secret_access_key"), STR_NONE};
+    return (s->credentials.access_key.len > 0 && s->credentials.secret_key.len > 0) ||
+           aws_credentials_find(&s->aws, &s->credentials, e);
+}
+
 static bool aws_find(const struct discover_keys *keys, struct arena *arena, struct list *addresses,
                      struct error *e) {
     struct search s = {.region = discover_key(keys, "region"),
                        .tag_key = discover_key(keys, "tag_key"),
                        .tag_value = discover_key(keys, "tag_value")};
     discover_web_init(&s.web, arena);
+    s.aws = (struct aws_web){fetch, arena};
     choose_type(&s, keys);
     if (s.region.len == 0) {
         log_at(LOG_INFO, LOGGER,
                "discover-aws: Region not provided. Looking up region in "
                "metadata...");
-        if (!aws_metadata_region(&s.web, &s.region, e))
+        if (!aws_metadata_region(&s.aws, &s.region, e))
             return error_prefix(e, "discover-aws: GetInstanceIdentityDocument failed: ");
     }
     log_at(LOG_INFO, LOGGER,
@@ -205,7 +231,7 @@ static bool aws_find(const struct discover_keys *keys, struct arena *arena, stru
            str_format(arena, "discover-aws: Filter instances with " STR_FMT "=" STR_FMT,
                       STR_ARG(s.tag_key), STR_ARG(s.tag_value))
                .data);
-    if (!aws_credentials_find(&s.web, keys, &s.credentials, e) || !describe(&s, addresses, e))
+    if (!find_credentials(&s, keys, e) || !describe(&s, addresses, e))
         return error_prefix(e, "discover-aws: DescribeInstancesInput failed: ");
     log_at(LOG_DEBUG, LOGGER, "discover-aws: Found ip addresses",
            LOG_L("addresses", addresses->items, addresses->len));

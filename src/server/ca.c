@@ -18,7 +18,6 @@
 #define PRUNE_PERIOD HOUR  /* connect.md 3.7 */
 #define RENEW_LEAST SECOND /* between renewals of a lease, however short it is */
 #define RENEW_PAUSE_MOST (30 * SECOND)
-#define RATE_LIMITED "Rate limit reached, try again later"
 #define SIGN_WAIT (SECOND / 2) /* of a CSR for its turn */
 
 struct ca {
@@ -403,7 +402,7 @@ static void judge(const struct ca *ca, const struct ca_work *w, struct error *e)
     } else if (!ca->ready) {
         error_set(e, ERROR_INTERNAL, "internal error: CA provider is nil");
     } else if (w->not_after != 0 && time_now_monotonic() > w->not_after) {
-        error_set(e, ERROR_INTERNAL, RATE_LIMITED);
+        error_set(e, ERROR_INTERNAL, CA_RATE_LIMITED);
     }
 }
 
@@ -470,7 +469,7 @@ void ca_do(struct ca *ca, struct ca_work *w) {
     if (!ca->started || ca->closing) {
         error_set(&e, ERROR_NO_LEADER, "No cluster leader");
     } else if (ca->waiting >= CA_WAITING_MAX) {
-        error_set(&e, ERROR_INTERNAL, RATE_LIMITED);
+        error_set(&e, ERROR_INTERNAL, CA_RATE_LIMITED);
     } else {
         w->next = NULL;
         *(ca->last != NULL ? &ca->last->next : &ca->first) = w;
@@ -488,7 +487,7 @@ void ca_do(struct ca *ca, struct ca_work *w) {
 /* ---- limits ---- */
 
 static bool limited(struct error *e) {
-    return error_set(e, ERROR_INTERNAL, RATE_LIMITED);
+    return error_set(e, ERROR_INTERNAL, CA_RATE_LIMITED);
 }
 
 bool ca_admit(struct ca *ca, const struct ca_settings *settings, struct ca_work *w,

@@ -213,7 +213,12 @@ bool ca_config_read(struct str provider, const struct value *config, struct ca_s
     read_common(&r, out);
     if (str_is(provider, "vault")) {
         read_vault(&r, &out->vault);
-    } else if (!str_is(provider, "aws-pca")) {
+    } else if (str_is(provider, "aws-pca")) {
+        out->pca.existing_arn = STR("");
+        read_string(&r, "ExistingARN", &out->pca.existing_arn);
+        read_bool(&r, "DeleteOnExit", &out->pca.delete_on_exit);
+        out->disable_cross_signing = true; /* it signs no other root */
+    } else {
         read_string(&r, "PrivateKey", &out->private_key);
         read_string(&r, "RootCert", &out->root_cert);
         read_bool(&r, "DisableCrossSigning", &out->disable_cross_signing);
@@ -259,6 +264,22 @@ static bool check_common(const struct ca_settings *s, struct arena *arena, struc
     return check_key(s, e);
 }
 
+/* What Amazon's service makes, however little is to be looked at. */
+static bool check_pca(const struct ca_settings *s, struct arena *arena, struct error *e) {
+    if (str_is(s->key_type, "ec") && s->key_bits != 256) {
+        return error_set(e, ERROR_INTERNAL,
+                         "AWS PCA only supports P256 EC curve, keyBits of %lld configured",
+                         (long long)s->key_bits);
+    }
+    if (s->leaf_ttl < 24 * HOUR) {
+        return error_set(e, ERROR_INTERNAL,
+                         "AWS PCA doesn't support certificates that are valid for less than 24 "
+                         "hours, LeafTTL of " STR_FMT " configured",
+                         STR_ARG(duration_format(arena, s->leaf_ttl)));
+    }
+    return true;
+}
+
 bool ca_config_check(struct str provider, const struct ca_settings *s, struct arena *arena,
                      struct error *e) {
     bool consul = str_is(provider, "consul"), vault = str_is(provider, "vault");
@@ -274,5 +295,5 @@ bool ca_config_check(struct str provider, const struct ca_settings *s, struct ar
     if (vault && s->vault.intermediate_path.len == 0) {
         return fail(e, "must provide a valid path for the intermediate PKI backend");
     }
-    return check_common(s, arena, e);
+    return check_common(s, arena, e) && (!str_is(provider, "aws-pca") || check_pca(s, arena, e));
 }

@@ -15,6 +15,11 @@ struct ca_vault_settings {                   /* what is not given is absent */
     bool skip_verify;
 };
 
+struct ca_pca_settings {     /* provider aws-pca */
+    struct str existing_arn; /* ""; one is made */
+    bool delete_on_exit;
+};
+
 struct ca_settings {
     int64_t leaf_ttl, intermediate_ttl; /* ns */
     struct str key_type;                /* "ec", "rsa" */
@@ -25,6 +30,7 @@ struct ca_settings {
     struct str private_key, root_cert; /* provider consul: PEM; "": made */
     bool disable_cross_signing;
     struct ca_vault_settings vault; /* provider vault */
+    struct ca_pca_settings pca;
 };
 
 /* provider: whose own keys are read besides those that all have ("": consul's). config: a map, or

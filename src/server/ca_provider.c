@@ -14,7 +14,8 @@
 /* ---- which ---- */
 
 const struct ca_provider_kind *ca_provider_kind(struct str name, struct error *e) {
-    static const struct ca_provider_kind *const kinds[] = {&ca_provider_consul, &ca_provider_vault};
+    static const struct ca_provider_kind *const kinds[] = {&ca_provider_consul, &ca_provider_vault,
+                                                           &ca_provider_pca};
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         if (str_is(name, kinds[i]->name)) {
             return kinds[i];
@@ -29,6 +30,7 @@ static bool begin(const struct ca_configuration *config, struct ca_provider *out
                   struct arena *arena, struct error *e) {
     *out = (struct ca_provider){.kind = ca_provider_kind(config->provider, e),
                                 .cluster_id = config->cluster_id,
+                                .state_shown = config->state,
                                 .root = STR(""),
                                 .intermediate = STR("")};
     return out->kind != NULL &&

@@ -12,6 +12,7 @@
 #include "store/connect.h"
 
 #define CA_LOGGER "agent.server.connect"
+#define CA_RATE_LIMITED "Rate limit reached, try again later"
 
 /* ---- ca.c ---- */
 
@@ -60,6 +61,9 @@ struct ca_provider {
     struct str intermediate; /* PEM of what signs leaves; "": the root does, or there is none yet */
     int64_t lease;           /* ns: that of what it may do, which must be renewed; 0: for ever */
 
+    struct list
+        state_shown; /* of the configuration, map: str to str: what the provider keeps there */
+
     struct ca_consul_provider_state state; /* consul's */
     bool created;                          /* configure made the state's record, or the mount */
     bool prepared; /* vault's: the intermediate's mount and role are there */
@@ -104,7 +108,7 @@ struct ca_provider_kind {
     /* Renews its lease, which may become another; NULL: it has none. */
     bool (*renew)(struct ca *ca, struct ca_provider *p, struct arena *arena, struct error *e);
 };
-extern const struct ca_provider_kind ca_provider_consul, ca_provider_vault;
+extern const struct ca_provider_kind ca_provider_consul, ca_provider_vault, ca_provider_pca;
 
 /* NULL: "unknown CA provider". */
 const struct ca_provider_kind *ca_provider_kind(struct str name, struct error *e);
@@ -151,6 +155,9 @@ struct list ca_rotated(const struct list *old, struct ca_root *root, struct aren
 bool ca_initialise(struct ca *ca, struct arena *arena, struct error *e);
 /* Drops roots that nobody needs any more (connect.md 3.7). */
 bool ca_prune(struct ca *ca, struct arena *arena, struct error *e);
+/* What the provider keeps in its configuration's State is written there, if the stored
+ * configuration is of such a provider: then nothing of it is only this attempt's. */
+bool ca_state_keep(struct ca *ca, struct ca_provider *p, struct arena *arena, struct error *e);
 /* Primary: an intermediate whose life is half over is replaced (connect.md 3.8). */
 bool ca_renew_intermediate(struct ca *ca, struct arena *arena, struct error *e);
 

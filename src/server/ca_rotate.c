@@ -142,29 +142,6 @@ bool ca_first_config(struct ca *ca, struct ca_state *state, struct arena *arena,
            ca_provider_kind(state->config->provider, e) != NULL;
 }
 
-bool ca_initialise(struct ca *ca, struct arena *arena, struct error *e) {
-    struct ca_state state;
-    struct ca_provider p;
-    if (!ca_first_config(ca, &state, arena, e)) {
-        return false;
-    }
-    if (!ca_provider_configure(ca, state.config, &p, arena, e)) {
-        return false;
-    }
-    if (!p.kind->generate_root(ca, &p, arena, e)) {
-        return error_prefix(e, "error generating CA root certificate: ");
-    }
-    if (!first_root(ca, &state, &p, arena, e)) {
-        return false;
-    }
-    ca_use(ca, &p);
-    log_at(LOG_INFO, CA_LOGGER, "initialized primary datacenter CA with provider",
-           LOG_C("provider", p.kind->name));
-    return true;
-}
-
-/* ---- a new configuration ---- */
-
 static bool same_state(const struct list *a, const struct list *b) {
     if (a->len != b->len) {
         return false;
@@ -178,6 +155,49 @@ static bool same_state(const struct list *a, const struct list *b) {
     }
     return true;
 }
+
+bool ca_state_keep(struct ca *ca, struct ca_provider *p, struct arena *arena, struct error *e) {
+    struct ca_state state;
+    if (!ca_read(ca, &state, arena, e)) {
+        return false;
+    }
+    if (state.config == NULL || !str_is(state.config->provider, p->kind->name)) {
+        return true;
+    }
+    p->created = false;
+    if (same_state(&state.config->state, &p->state_shown)) {
+        return true;
+    }
+    state.config->state = p->state_shown;
+    state.config->modify_index = 0;
+    return config_set(ca, state.config, e);
+}
+
+bool ca_initialise(struct ca *ca, struct arena *arena, struct error *e) {
+    struct ca_state state;
+    struct ca_provider p;
+    if (!ca_first_config(ca, &state, arena, e)) {
+        return false;
+    }
+    if (!ca_provider_configure(ca, state.config, &p, arena, e)) {
+        return false;
+    }
+    if (!p.kind->generate_root(ca, &p, arena, e)) {
+        return error_prefix(e, "error generating CA root certificate: ");
+    }
+    if (!ca_state_keep(ca, &p, arena, e)) {
+        return false;
+    }
+    if (!first_root(ca, &state, &p, arena, e)) {
+        return false;
+    }
+    ca_use(ca, &p);
+    log_at(LOG_INFO, CA_LOGGER, "initialized primary datacenter CA with provider",
+           LOG_C("provider", p.kind->name));
+    return true;
+}
+
+/* ---- a new configuration ---- */
 
 struct list ca_rotated(const struct list *old, struct ca_root *root, struct arena *arena) {
     struct list roots = LIST_NEW(arena, struct ca_root *, old->len + 1);
@@ -277,6 +297,7 @@ static bool apply_config(struct ca *ca, const struct ca_state *state,
     if (root == NULL) {
         return false;
     }
+    config->state = p->state_shown;
     return state->active == NULL || !str_eq(root->id, state->active->id)
                ? replace_root(ca, state, config, root, p, arena, e)
                : keep_root(ca, state, config, p, arena, e);

@@ -159,6 +159,7 @@ bool ca_follow(struct ca *ca, struct ca_configuration *config, struct arena *are
         return true;
     }
     struct ca_configuration next = config != NULL ? *config : *state.config;
+    next.state = p.state_shown;
     bool first = state.active == NULL;
     if (!set_roots(ca, &state, &next, record, arena, e)) {
         return false;

@@ -7,6 +7,8 @@
 #include "agent/discover_mdns.h"
 #include "base/mem.h"
 #include "codec/json.h"
+#include "net/aws_credentials.h"
+#include "net/aws_sign.h"
 
 static void entry(struct str text, struct arena *arena, struct error *e) {
     struct discover_keys keys;

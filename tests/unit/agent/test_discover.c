@@ -17,6 +17,8 @@
 #include "agent/discover_yaml.h"
 #include "codec/base64.h"
 #include "codec/json.h"
+#include "net/aws_credentials.h"
+#include "net/aws_sign.h"
 
 static struct arena arena;
 

@@ -1,19 +1,29 @@
-/* Where Amazon's credentials come from, in the order of its own tools, and the instance metadata
- * service. AWS_EC2_METADATA_SERVICE_ENDPOINT and AWS_EC2_METADATA_DISABLED are those of Amazon's
- * tools too. Not here: what the credentials are for (discover_aws.c).
- */
-#include <stdio.h>
+/* See aws_credentials.h. */
+#include "net/aws_credentials.h"
 
-#include "agent/discover_aws.h"
+#include <stdlib.h>
+
+#include "base/time.h"
 #include "codec/json.h"
 #include "net/files.h"
 
 #define METADATA_TIME (5 * SECOND)
 
+/* Empty counts as absent. */
+static struct str env(const char *name) {
+    struct str value = str_from(getenv(name));
+    return value.len > 0 ? value : STR_NONE;
+}
+
+static struct str text_of(const struct value *v, const char *key) {
+    const struct value *found = value_get(v, key);
+    return found != NULL && found->kind == VALUE_STRING ? found->string : STR_NONE;
+}
+
 /* ---- the metadata service ---- */
 
-static struct str metadata_url(struct discover_web *w, const char *path) {
-    struct str base = discover_env("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+static struct str metadata_url(struct aws_web *w, const char *path) {
+    struct str base = env("AWS_EC2_METADATA_SERVICE_ENDPOINT");
     if (base.data == NULL)
         base = STR("http://169.254.169.254");
     while (str_has_suffix(base, STR("/")))
@@ -22,30 +32,30 @@ static struct str metadata_url(struct discover_web *w, const char *path) {
 }
 
 /* Absent: the service knows no tokens, or none came in time (a hop limit of 1 in a container). */
-static struct str metadata_token(struct discover_web *w) {
+static struct str metadata_token(struct aws_web *w) {
     struct error ignored = ERROR_IN(w->arena);
-    struct discover_call put = {.method = "PUT",
-                                .url = metadata_url(w, "/latest/api/token"),
-                                .headers = {STR("X-aws-ec2-metadata-token-ttl-seconds: 21600")},
-                                .body = STR(""),
-                                .time = METADATA_TIME};
-    if (!discover_web_call(w, &put, &ignored) || put.status != 200 || put.answer.len == 0)
+    struct aws_fetch put = {.method = "PUT",
+                            .url = metadata_url(w, "/latest/api/token"),
+                            .headers = {STR("X-aws-ec2-metadata-token-ttl-seconds: 21600")},
+                            .body = STR(""),
+                            .time = METADATA_TIME};
+    if (!w->fetch(w, &put, &ignored) || put.status != 200 || put.answer.len == 0)
         return STR_NONE;
     return str_format(w->arena, "X-aws-ec2-metadata-token: " STR_FMT,
                       STR_ARG(str_trim(put.answer)));
 }
 
-bool aws_metadata_get(struct discover_web *w, const char *path, struct str *out, struct error *e) {
-    struct str disabled = discover_env("AWS_EC2_METADATA_DISABLED");
+bool aws_metadata_get(struct aws_web *w, const char *path, struct str *out, struct error *e) {
+    struct str disabled = env("AWS_EC2_METADATA_DISABLED");
     if (str_eq_fold(disabled, STR("true")))
         return error_set(e, ERROR_IO,
                          "RequestCanceled: EC2 IMDS access disabled via AWS_EC2_METADATA_DISABLED "
                          "env var");
-    struct discover_call get = {.method = "GET",
-                                .url = metadata_url(w, path),
-                                .headers = {metadata_token(w)},
-                                .time = METADATA_TIME};
-    if (!discover_web_call(w, &get, e))
+    struct aws_fetch get = {.method = "GET",
+                            .url = metadata_url(w, path),
+                            .headers = {metadata_token(w)},
+                            .time = METADATA_TIME};
+    if (!w->fetch(w, &get, e))
         return error_prefix(e, "RequestError: send request failed\ncaused by: ");
     if (get.status != 200)
         return error_set(e, ERROR_IO,
@@ -56,7 +66,7 @@ bool aws_metadata_get(struct discover_web *w, const char *path, struct str *out,
     return true;
 }
 
-bool aws_metadata_region(struct discover_web *w, struct str *region, struct error *e) {
+bool aws_metadata_region(struct aws_web *w, struct str *region, struct error *e) {
     struct str document;
     struct value v;
     if (!aws_metadata_get(w, "/latest/dynamic/instance-identity/document", &document, e))
@@ -65,7 +75,7 @@ bool aws_metadata_region(struct discover_web *w, struct str *region, struct erro
     if (!json_parse_whole(document, &v, w->arena, e))
         return error_prefix(e, "SerializationError: failed to decode EC2 instance identity "
                                "document\ncaused by: ");
-    *region = discover_text(&v, "region");
+    *region = text_of(&v, "region");
     return true;
 }
 
@@ -105,14 +115,19 @@ bool aws_credentials_parse(struct str text, struct str profile, struct aws_crede
     return out->access_key.len > 0 && out->secret_key.len > 0;
 }
 
-static bool from_file(struct discover_web *w, struct aws_credentials *out) {
+static struct str home_path(const char *below, struct arena *arena) {
+    struct str home = env("HOME");
+    return home.data == NULL ? STR_NONE : str_format(arena, STR_FMT "/%s", STR_ARG(home), below);
+}
+
+static bool from_file(struct aws_web *w, struct aws_credentials *out) {
     struct error ignored = ERROR_IN(w->arena);
-    struct str path = discover_env("AWS_SHARED_CREDENTIALS_FILE"), text;
-    struct str profile = discover_env("AWS_PROFILE");
+    struct str path = env("AWS_SHARED_CREDENTIALS_FILE"), text;
+    struct str profile = env("AWS_PROFILE");
     if (path.data == NULL)
-        path = discover_home(".aws/credentials", w->arena);
+        path = home_path(".aws/credentials", w->arena);
     if (profile.data == NULL)
-        profile = discover_env("AWS_DEFAULT_PROFILE");
+        profile = env("AWS_DEFAULT_PROFILE");
     if (profile.data == NULL)
         profile = STR("default");
     return path.data != NULL && file_text(path, &text, w->arena, &ignored) &&
@@ -122,30 +137,30 @@ static bool from_file(struct discover_web *w, struct aws_credentials *out) {
 /* ---- the others ---- */
 
 static bool from_environment(struct aws_credentials *out) {
-    out->access_key = discover_env("AWS_ACCESS_KEY_ID");
+    out->access_key = env("AWS_ACCESS_KEY_ID");
     if (out->access_key.data == NULL)
-        out->access_key = discover_env("AWS_ACCESS_KEY");
-    out->secret_key = discover_env("AWS_SECRET_ACCESS_KEY");
+        out->access_key = env("AWS_ACCESS_KEY");
+    out->secret_key = env("AWS_SECRET_ACCESS_KEY");
     if (out->secret_key.data == NULL)
-        out->secret_key = discover_env("AWS_SECRET_KEY");
-    out->session_token = discover_env("AWS_SESSION_TOKEN");
+        out->secret_key = env("AWS_SECRET_KEY");
+    out->session_token = env("AWS_SESSION_TOKEN");
     return out->access_key.data != NULL && out->secret_key.data != NULL;
 }
 
 static bool from_json(const struct value *v, struct aws_credentials *out) {
-    out->access_key = discover_text(v, "AccessKeyId");
-    out->secret_key = discover_text(v, "SecretAccessKey");
-    out->session_token = discover_text(v, "Token");
+    out->access_key = text_of(v, "AccessKeyId");
+    out->secret_key = text_of(v, "SecretAccessKey");
+    out->session_token = text_of(v, "Token");
     return out->access_key.len > 0 && out->secret_key.len > 0;
 }
 
 /* What a container has instead of the instance's role. */
-static bool from_container(struct discover_web *w, struct aws_credentials *out) {
+static bool from_container(struct aws_web *w, struct aws_credentials *out) {
     struct error ignored = ERROR_IN(w->arena);
-    struct str relative = discover_env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-    struct str full = discover_env("AWS_CONTAINER_CREDENTIALS_FULL_URI");
-    struct str token = discover_env("AWS_CONTAINER_AUTHORIZATION_TOKEN");
-    struct discover_call get = {.method = "GET", .time = METADATA_TIME};
+    struct str relative = env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+    struct str full = env("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    struct str token = env("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+    struct aws_fetch get = {.method = "GET", .time = METADATA_TIME};
     struct value v;
     if (relative.data != NULL)
         get.url = str_format(w->arena, "http://169.254.170.2" STR_FMT, STR_ARG(relative));
@@ -155,10 +170,11 @@ static bool from_container(struct discover_web *w, struct aws_credentials *out) 
         return false;
     if (token.data != NULL)
         get.headers[0] = str_format(w->arena, "Authorization: " STR_FMT, STR_ARG(token));
-    return discover_web_json(w, &get, &v, &ignored) && from_json(&v, out);
+    return w->fetch(w, &get, &ignored) && get.status >= 200 && get.status <= 299 &&
+           json_parse_whole(get.answer, &v, w->arena, &ignored) && from_json(&v, out);
 }
 
-static bool from_role(struct discover_web *w, struct aws_credentials *out) {
+static bool from_role(struct aws_web *w, struct aws_credentials *out) {
     struct error ignored = ERROR_IN(w->arena);
     struct str roles, answer;
     struct value v;
@@ -171,12 +187,7 @@ static bool from_role(struct discover_web *w, struct aws_credentials *out) {
            json_parse_whole(answer, &v, w->arena, &ignored) && from_json(&v, out);
 }
 
-bool aws_credentials_find(struct discover_web *w, const struct discover_keys *keys,
-                          struct aws_credentials *out, struct error *e) {
-    *out = (struct aws_credentials){discover_key(keys, "access_key_id"),
-                                    discover_key(keys, "secret_access_key"), STR_NONE};
-    if (out->access_key.len > 0 && out->secret_key.len > 0)
-        return true;
+bool aws_credentials_find(struct aws_web *w, struct aws_credentials *out, struct error *e) {
     return from_environment(out) || from_file(w, out) || from_container(w, out) ||
            from_role(w, out) ||
            error_set(e, ERROR_DENIED,
