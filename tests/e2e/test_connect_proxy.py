@@ -621,6 +621,15 @@ class Sink:
         while True:
             self.got += self.socket.recv(65536).decode().strip("\n").split("\n")
 
+    def has(self, *parts):
+        return any(all(part in line for part in parts) for line in self.got)
+
+    def drain(self):
+        """All that was sent before this is there."""
+        self.socket.sendto(b"the end", self.socket.getsockname())
+        until("the end", lambda: "the end" in self.got)
+        self.got.remove("the end")
+
     def lines(self):
         return sorted(line for line in self.got if "runtime." not in line)
 
@@ -659,16 +668,17 @@ def told(meshes, binary, settings, agent):
                 got += len(more)
         return True
     until("an answer", lambda: there_and_back(9100, 5))
-    # Of the answer that was waited for there may be several; the others are one each.
     assert there_and_back(9102, 7)
     assert refused(mesh, 9101)
     if says_much(settings):
-        until("the counters", lambda: [line for line in sink.got if "q" in line and "tx_bytes" in line] and
-              [line for line in sink.got if "inbound" in line and "21" in line and "tx_bytes" in line])
+        until("what was said of all that", lambda: sink.has("prepared_query", "q", "tx_bytes", "21") and sink.has("service", "self", "tx_bytes", "15") and
+              sink.has("prepared_query", "q", "conns", ":0.0") and sink.has("service", "self", "conns", ":0.0") and
+              all(sink.has("inbound", kind, size) for kind, size in (("tx_bytes", ":21"), ("rx_bytes", ":7"), ("tx_bytes", ":15"), ("rx_bytes", ":5"))) and
+              (settings.get("blocked_prefixes") or sink.has("inbound.conns", ":0.0")))
     proxy.proc.send_signal(signal.SIGUSR1)
     assert proxy.stop() == 0  # it still was there
     app.close()
-    time.sleep(0.2)  # what is on its way: with the peer nothing tells the end
+    sink.drain()
     log = proxy.log()
     parts = [log[at.start():log.index("\n    2", at.start())] for at in re.finditer(r"\[(WARN|ERROR)\] *proxy: proxy telemetry", log)]
     # One connection may begin before the end of another is seen.
