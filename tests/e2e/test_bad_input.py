@@ -166,7 +166,7 @@ def test_garbage_does_no_harm(praetor_asan, agents, port):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
                 link.sendto(_garbage(rng, DNS_SEEDS), (agent.ip, PORTS["dns"]))
             continue
-        with socket.create_connection((agent.ip, PORTS["http" if port == "http" else "dns"]), timeout=10) as link:
+        with socket.create_connection((agent.ip, PORTS["http" if port == "http" else "dns"]), timeout=60) as link:
             data = _garbage(rng, HTTP_SEEDS if port == "http" else DNS_SEEDS)
             if port == "dns-tcp":
                 size = len(data) if rng.random() < 0.8 else rng.randrange(65536)
