@@ -167,7 +167,7 @@ def test_vault_is_slow(agents, vaults, praetor_asan):
 def test_leadership_goes_while_vault_is_slow(agents, vaults, praetor):
     """What is under way is called off: whoever waits is told at once, not when Vault's time is up (30 s)."""
     vault = vaults()
-    cluster = Cluster(agents, [praetor] * 3, config=on_vault(vault))
+    cluster = Cluster(agents, [praetor] * 3, config=dict(on_vault(vault), performance={"raft_multiplier": 5}))
     first = cluster.form()
     leaf(first, "a")
     free, there, got = threading.Event(), threading.Event(), []
