@@ -135,7 +135,7 @@ class Agent:
             return answer.status == 200 and answer.json and answer.json["Node"]["TaggedAddresses"]
 
         def federated():  # the leader's record of its own datacenter; a secondary one's needs the primary
-            primary = self.conf.get("primary_datacenter")
+            primary = self.conf.get("primary_datacenter") or self.conf.get("acl_datacenter")
             if primary and primary != self.conf.get("datacenter", "dc1"):
                 return True
             answer = self.get("/v1/internal/federation-states")

@@ -17,11 +17,9 @@ def client_of(agents, binary, server, name, **more):
     agent.configure(conf)
     agent.launch()
 
-    def works():
-        try:
-            return agent.get("/v1/catalog/nodes").status == 200 and name in {n["Node"] for n in agent.get("/v1/catalog/nodes").json}
-        except OSError:
-            return False
+    def works():  # and all that is to come of it in the catalog is there
+        answer = agent.get("/v1/catalog/nodes")
+        return answer.status == 200 and [n for n in answer.json if n["Node"] == name and n["TaggedAddresses"]]
 
     until(name + " works", works)
     return agent

@@ -75,7 +75,7 @@ def http_checks(stubs):
         "no-answer": (closed + "/", {}), "refused": ("http://127.0.0.1:1/", {}),
         "scheme": ("ftp://127.0.0.1/", {}), "no-host": ("http:///x", {}), "no-scheme": ("127.0.0.1:80/x", {}), "bad-port": ("http://127.0.0.1:99999/", {}),
         "untrusted": (tls + "/status/200", {}), "unverified": (tls + "/status/200", {"TLSSkipVerify": True}),
-        "tls-to-plain": (base.replace("http:", "https:") + "/status/200", {"TLSSkipVerify": True}),
+        "tls-to-plain": (base.replace("http:", "https:") + "/status/200", {"TLSSkipVerify": True, "Timeout": "2s"}),
         "plain-to-tls": (tls.replace("https:", "http:") + "/status/200", {}),
         "query": (base + "/echo?a=b&c=%20d#fragment", {}),
         "unresolved": ("http://no-such-host.invalid/", {}),
