@@ -309,6 +309,17 @@ static void drain_body(struct http_connection *c, struct str *in) {
     }
 }
 
+/* After all that has come was looked at. The other side may have ended its half while a request
+ * held that up (on_ended left it alone then): what is left is no whole request, or no whole body.
+ */
+static void end_if_ended(struct http_connection *c) {
+    struct stream *s = &c->stream;
+    if (!s->read_ended || s->closing || s->finishing || s->busy || c->in_data)
+        return;
+    if (c->request == NULL || c->wants_body)
+        stream_finish(s);
+}
+
 void http_read_body(struct http_request *r, uint64_t limit, void (*done)(struct http_request *r)) {
     struct http_connection *c = r->connection;
     r->body_done = done;
@@ -337,6 +348,7 @@ void http_read_body(struct http_request *r, uint64_t limit, void (*done)(struct 
     stream_flush(&c->stream);
     set_deadline(c, false);
     stream_set_busy(&c->stream, false);
+    end_if_ended(c);
 }
 
 void http_read_body_file(struct http_request *r, void (*done)(struct http_request *r)) {
@@ -433,6 +445,7 @@ static size_t on_data(struct stream *s, const char *bytes, size_t len) {
     stream_set_busy(s, full || (c->request != NULL && !c->wants_body));
     c->moved += len - in.len;
     set_deadline(c, in.len > 0);
+    end_if_ended(c);
     return len - in.len;
 }
 
@@ -484,8 +497,7 @@ void http_request_end(struct http_request *r) {
     set_deadline(c, s->in.len > 0);
     stream_set_busy(s, false);
     stream_flush(s);
-    if (s->read_ended && c->request == NULL && s->in.len == 0)
-        stream_finish(s);
+    end_if_ended(c);
 }
 
 static void on_ended(struct stream *s) {

@@ -9,7 +9,7 @@ import os
 import re
 
 from e2e.acl_matrix import ACCESSORS, AS_LEGACY, FIXED, KINDS, NODE, SECRETS, configuration, requests, world
-from e2e.harness import PORTS, Agent, until
+from e2e.harness import PATIENCE, PORTS, Agent, until
 
 RECORDING = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "vectors", "acl", "matrix.json.gz")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -30,10 +30,10 @@ class World:
         self.agent, self.policy, self.words = agent, policy, dict(FIXED)
         self.link = None
         agent.launch()
-        until("the agent answers management", self._is_up, 40)
+        until("the agent answers management", self._is_up)
         for step in world():
             self._must(step)
-        until("the world is complete", self._is_complete, 40)
+        until("the world is complete", self._is_complete, 3 * PATIENCE)
 
     def _is_up(self):
         if self.agent.proc.poll() is not None:
@@ -60,7 +60,7 @@ class World:
         """(status, headers, body)"""
         link = self.link
         if link is None or opaque:
-            link = http.client.HTTPConnection(self.agent.ip, PORTS["http"], timeout=30)
+            link = http.client.HTTPConnection(self.agent.ip, PORTS["http"], timeout=60)
         headers = {"X-Consul-Token": secret} if secret else {}
         try:
             link.request(method, path, body=body, headers=headers)

@@ -2,35 +2,42 @@
 else belongs to it; the others start with nothing, vote for it and get its snapshot. Names, addresses and IDs are fixed, so
 that a server that comes back is the same one."""
 
+import http.client
 import json
 import os
 import threading
 import time
 import uuid
 
-from e2e.harness import until
+from e2e.harness import PATIENCE, until
 
 RAFT_PORT = 8300
 CONFIG_ENTRY = 22  # type of a snapshot record
 
 
-class Cluster:
-    """agents: the fixture. binaries: one a server, the first of them leads at the beginning (it alone has data then)."""
+# Who joins does not vote, and stays so: the server that was there first leads whatever the machine does to its processes.
+NO_PROMOTION = {"cleanup_dead_servers": False, "server_stabilization_time": "24h"}
 
-    def __init__(self, agents, binaries, config=None, prefix="s"):
-        self.servers = []
+
+class Cluster:
+    """agents: the fixture. binaries: one a server, the first of them leads at the beginning (it alone has data then).
+    only_first_votes: for tests that are not about elections; then it leads for ever."""
+
+    def __init__(self, agents, binaries, config=None, prefix="s", only_first_votes=False):
+        self.servers, self.only_first_votes = [], only_first_votes
         for i, binary in enumerate(binaries):
-            own = {"node_id": str(uuid.uuid4()), "bootstrap_expect": 1 if i == 0 else 0, "autopilot": {
-                "cleanup_dead_servers": False}}
+            own = {"node_id": str(uuid.uuid4()), "bootstrap_expect": 1 if i == 0 else 0, "autopilot": (
+                NO_PROMOTION if only_first_votes else {"cleanup_dead_servers": False})}
             own.update(config or {})
             server = agents(binary, name="%s%d" % (prefix, i + 1), config=own)
             server.id, server.raft = own["node_id"], "%s:%d" % (server.ip, RAFT_PORT)
             self.servers.append(server)
 
     def peers(self, servers=None):
-        return [{"id": s.id, "address": s.raft, "non_voter": False} for s in servers or self.servers]
+        return [{"id": s.id, "address": s.raft, "non_voter": self.only_first_votes and s is not self.servers[0]}
+                for s in servers or self.servers]
 
-    def form(self, seconds=30, join=True):
+    def form(self, seconds=PATIENCE, join=True):
         """All start; returns the leader, when every server knows it. join: in gossip too, so that calls are forwarded."""
         first = self.servers[0]
         first.start()
@@ -48,11 +55,11 @@ class Cluster:
 
     def leader_seen_by(self, server):
         try:
-            return json.loads(server.get("/v1/status/leader", timeout=2).body or b'""')
-        except (OSError, ValueError):
+            return json.loads(server.get("/v1/status/leader", timeout=5).body or b'""')
+        except (OSError, http.client.HTTPException, ValueError):
             return ""
 
-    def wait_leader(self, servers=None, seconds=20, but=None):
+    def wait_leader(self, servers=None, seconds=PATIENCE, but=None):
         """Until all of them name the same leader, not `but`'s address; returns that server."""
         def agreed():
             seen = {self.leader_seen_by(s) for s in servers or self.alive()}
@@ -77,7 +84,7 @@ def raft_stats(server):
     return server.get("/v1/agent/self").json["Stats"]["raft"]
 
 
-def wait_applied(servers, index, seconds=20):
+def wait_applied(servers, index, seconds=PATIENCE):
     def reached(server):
         try:
             return int(raft_stats(server)["applied_index"]) >= index
@@ -106,7 +113,7 @@ class Writers:
             try:
                 answer = servers[at % len(servers)].put("/v1/kv/" + key, value, timeout=5)
                 ok = answer.status == 200 and answer.body.strip() == b"true"
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 ok = False
             with self._lock:
                 if ok:
@@ -124,14 +131,14 @@ class Writers:
         with self._lock:
             return len(self.acknowledged)
 
-    def wait_for(self, more, seconds=20):
+    def wait_for(self, more, seconds=PATIENCE):
         before = self.count()
         until("%d more writes" % more, lambda: self.count() >= before + more, seconds)
 
     def stop(self):
         self._stop.set()
         for thread in self.threads:
-            thread.join(30)
+            thread.join(PATIENCE)
         return self.acknowledged
 
 
@@ -178,7 +185,7 @@ def state_of(server, token=None):
     return meta["Index"], records
 
 
-def same_state(servers, seconds=20, token=None):
+def same_state(servers, seconds=PATIENCE, token=None):
     """Until all hold the same records at the same index; returns them."""
     last = {}
 

@@ -14,7 +14,10 @@ from urllib.parse import quote
 
 TERMINATED = 1  # a server's exit code after SIGTERM without a leave (agent.md 8.2)
 PORTS = {"http": 8500, "dns": 8600, "server": 8300, "serf_lan": 8301, "serf_wan": 8302}
-_LIBC = ctypes.CDLL(None, use_errno=True)
+# How long a condition is waited for, in seconds. Nobody waits longer than for the condition, so it can be much more than even a
+# machine with many more processes than cores needs; it is no measure of how fast something has to be.
+PATIENCE = 90.0
+_PRCTL = ctypes.CDLL(None, use_errno=True).prctl  # found here: not between fork and exec, where other threads' locks stay shut
 _taken, _lock = [], threading.Lock()
 
 
@@ -36,19 +39,24 @@ def _address():
 
 
 def _die_with_parent():
-    _LIBC.prctl(1, signal.SIGKILL, 0, 0, 0)
+    _PRCTL(1, signal.SIGKILL, 0, 0, 0)
 
 
-def until(what, check, seconds=20.0):
-    """Asks again and again until check() gives something true, which is returned."""
-    end = time.monotonic() + seconds
+def until(what, check, seconds=PATIENCE):
+    """Asks again and again, ever less often, until check() gives something true, which is returned. Who is asked may not be up
+    yet, or know no leader yet: no answer, half of one, and one that is no JSON are a "not yet", told when the time is up."""
+    end, pause, trouble = time.monotonic() + seconds, 0.01, None
     while True:
-        got = check()
+        try:
+            got, trouble = check(), None
+        except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
+            got, trouble = None, error
         if got:
             return got
         if time.monotonic() > end:
-            raise AssertionError("%s: not within %g s" % (what, seconds))
-        time.sleep(0.01)
+            raise AssertionError("%s: not within %g s%s" % (what, seconds, " (%r)" % trouble if trouble else "")) from trouble
+        time.sleep(pause)
+        pause = min(pause * 1.1, 0.1)
 
 
 class Answer:
@@ -102,30 +110,46 @@ class Agent:
             self.proc = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
                                          preexec_fn=_die_with_parent)
 
-    def start(self, seconds=30.0):
+    def start(self, seconds=PATIENCE):
         self.launch()
         self.wait_leader(seconds)
         return self
 
-    def wait_leader(self, seconds=30.0):
+    def wait_leader(self, seconds=PATIENCE):
+        """Until it knows a leader, and all is in the catalog that agent and leader write there by themselves when they begin:
+        nothing of that is still to come between two requests of a test."""
         def leads():
             if self.proc.poll() is not None:
                 raise AssertionError("agent ended with %s: %s" % (self.proc.returncode, self.tail()))
             try:
-                return self.get("/v1/status/leader", timeout=2).body not in (b'""', b'""\n')
+                return self.get("/v1/status/leader", timeout=5).body not in (b'""', b'""\n')
             except OSError:
                 return False
-        until("a leader", leads, seconds)
+
         def listed():
             answer = self.get("/v1/health/node/" + self.name)
             return answer.status == 200 and answer.json
+
+        def described():  # by the agent's first synchronization
+            answer = self.get("/v1/catalog/node/" + self.name)
+            return answer.status == 200 and answer.json and answer.json["Node"]["TaggedAddresses"]
+
+        def federated():  # the leader's record of its own datacenter; a secondary one's needs the primary
+            primary = self.conf.get("primary_datacenter") or self.conf.get("acl_datacenter")
+            if primary and primary != self.conf.get("datacenter", "dc1"):
+                return True
+            answer = self.get("/v1/internal/federation-states")
+            return answer.status != 200 or answer.json
+        until("a leader", leads, seconds)
         until("its node in the catalog", listed, seconds)
+        until("its node's description", described, seconds)
+        until("its datacenter's record", federated, seconds)
 
     def tail(self, size=4000):
         with open(self.log, "rb") as handle:
             return handle.read()[-size:].decode("utf-8", "replace")
 
-    def request(self, method, path, body=None, headers=None, timeout=20):
+    def request(self, method, path, body=None, headers=None, timeout=60):
         link = http.client.HTTPConnection(self.ip, PORTS["http"], timeout=timeout)
         try:
             link.request(method, path, body=body, headers=headers or {})
@@ -150,7 +174,7 @@ class Agent:
     def key(self, key):
         return "/v1/kv/" + quote(key, safe="/")
 
-    def cli(self, *argv, stdin=None, timeout=30):
+    def cli(self, *argv, stdin=None, timeout=120):
         env = dict(os.environ, CONSUL_HTTP_ADDR="%s:%d" % (self.ip, PORTS["http"]))
         return subprocess.run([self.binary, *argv], env=env, input=stdin, capture_output=True, timeout=timeout)
 
@@ -161,7 +185,7 @@ class Agent:
         if self.proc:
             self.proc.wait()
 
-    def stop(self, seconds=20):
+    def stop(self, seconds=PATIENCE):
         """As an operator: SIGTERM; the exit code."""
         if self.proc.poll() is None:
             self.proc.terminate()

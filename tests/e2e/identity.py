@@ -117,6 +117,7 @@ class Fake:
 
         class Quiet(http.server.ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 256
 
             def handle_error(self, *_):
                 pass

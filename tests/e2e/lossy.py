@@ -131,7 +131,7 @@ class Pool:
     def alive(self, number):
         """The names that this member holds for alive."""
         got = subprocess.run(self.net.prefix(number) + [self.binaries[number - 1], "members", "-status=alive"],
-                             capture_output=True, text=True, timeout=20)
+                             capture_output=True, text=True, timeout=120)
         return {row.split()[0] for row in got.stdout.splitlines()[1:]}
 
     def failures(self):

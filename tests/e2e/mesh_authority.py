@@ -26,13 +26,13 @@ def active(agent):
 
 
 def configure(agent, provider, config, **more):
-    return agent.put(CONFIGURATION, dict({"Provider": provider, "Config": config}, **more), timeout=60)
+    return agent.put(CONFIGURATION, dict({"Provider": provider, "Config": config}, **more), timeout=120)
 
 
 def leaf(agent, service):
     """Of an authority that may have to begin yet: a server leads before it is there."""
     def issued():
-        got = agent.get(LEAF + service, timeout=60)
+        got = agent.get(LEAF + service, timeout=120)
         early = "internal error: CA " in got.text or "no CA bootstrapped" in got.text
         assert got.status == 200 or early, got.text
         return got.status == 200 and got.json

@@ -13,6 +13,9 @@ import time
 from urllib.parse import unquote_plus
 
 
+SLOW = 30  # seconds: longer than any check waits, even one whose agent is not let run for a while
+
+
 class Server:
     """Accepts and hands each connection to serve(), on a thread of its own."""
 
@@ -37,7 +40,7 @@ class Server:
 
     def _one(self, link):
         try:
-            link.settimeout(30)
+            link.settimeout(120)
             if self.tls:
                 link = self.tls.wrap_socket(link, server_side=True)
             self.serve(link)
@@ -136,10 +139,10 @@ class Http(Server):
         elif word == "away":
             self.answer(link, 302, b"", [("Location", "ftp://elsewhere/")])
         elif word == "slow-head":
-            time.sleep(3)
+            time.sleep(SLOW)
         elif word == "slow-body":
             link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart of it")
-            time.sleep(3)
+            time.sleep(SLOW)
         elif word == "gzip":
             self.answer(link, 200, gzip.compress(b"was compressed"), [("Content-Encoding", "gzip")])
         elif word == "chunked":
@@ -212,7 +215,7 @@ class Grpc(Server):
         service = message[7:].decode() if len(message) > 7 else ""
         start = [(":status", "200"), ("content-type", "application/grpc")]
         if service == "slow":
-            time.sleep(3)
+            time.sleep(SLOW)
         elif service.startswith("reset-"):
             link.sendall(_frame(3, 0, stream, struct.pack(">I", int(service[6:]))))
         elif service == "bye":

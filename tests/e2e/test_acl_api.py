@@ -540,9 +540,9 @@ def pair(agents, praetor_asan, peer):
     for side in sides:
         side.agent.launch()
     for side in sides:
-        until("the management token", lambda: answers(side.agent, "/v1/acl/token/self"), 40)
+        until("the management token", lambda: answers(side.agent, "/v1/acl/token/self"))
         until("the anonymous token", lambda: answers(
-            side.agent, "/v1/acl/token/00000000-0000-0000-0000-000000000002"), 40)
+            side.agent, "/v1/acl/token/00000000-0000-0000-0000-000000000002"))
     return sides
 
 
@@ -579,7 +579,7 @@ def test_bootstrap_and_reset(agents, praetor_asan, peer):
     for binary, name in ((peer, "theirs"), (praetor_asan, "ours")):
         agent = agents(binary, name=name, config=config)
         agent.launch()
-        first = until("a bootstrap", lambda: bootstrapped(agent), 40)
+        first = until("a bootstrap", lambda: bootstrapped(agent))
         assert list(first.json)[:3] == ["ID", "AccessorID", "SecretID"] and first.json["ID"] == first.json["SecretID"]
         seen = [(first.status, sorted(first.json))]
 
@@ -625,19 +625,19 @@ def test_in_a_cluster_of_both_kinds(agents, praetor_asan, peer, kinds):
     """What is made through a server of one kind is read on those of the other, whoever leads; the state is the same."""
     binary = {"o": praetor_asan, "p": peer}
     # with an old key too: ours then lets the anonymous token have rules by the old API
-    cluster = Cluster(agents, [binary[k] for k in kinds], config=dict(ACL, acl_datacenter="dc1"))
+    cluster = Cluster(agents, [binary[k] for k in kinds], config=dict(ACL, acl_datacenter="dc1"), only_first_votes=True)
     first = cluster.servers[0]
     first.launch()
-    until("the management token", lambda: answers(first, "/v1/acl/token/self"), 40)
+    until("the management token", lambda: answers(first, "/v1/acl/token/self"))
     first.stop()
     write_peers(first, cluster.peers())
     for server in cluster.servers:
         server.configure(dict(server.conf, retry_join=[s.ip for s in cluster.servers], retry_interval="1s"))
     for server in cluster.servers[1:] + [first]:
         server.launch()
-    cluster.wait_leader(seconds=40)
+    cluster.wait_leader()
     for server in cluster.servers:
-        until("access control on %s" % server.name, lambda: answers(server, "/v1/acl/token/self"), 60)
+        until("access control on %s" % server.name, lambda: answers(server, "/v1/acl/token/self"))
     root = {"X-Consul-Token": ROOT}
     made = []
     for i, server in enumerate(cluster.servers):

@@ -19,7 +19,7 @@ def rcode(agent, name):
     labels = b"".join(bytes([len(x)]) + x.encode() for x in name.split(".")) + b"\0"
     query = struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + labels + struct.pack(">HH", 1, 1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.settimeout(5)
+        s.settimeout(60)
         s.sendto(query, (agent.ip, PORTS["dns"]))
         return s.recv(2000)[3] & 15
 
@@ -37,6 +37,7 @@ def test_anonymous_by_the_old_api(agents, praetor_asan):
     agent.launch()
     until("the new system", lambda: answers(agent, "/v1/acl/token/self"))
     until("the node", lambda: answers(agent, "/v1/health/node/old1") not in (None, []))
+    until("the service", lambda: answers(agent, "/v1/health/service/consul?passing") not in (None, []))
     assert agent.get("/v1/acl/info/anonymous").json == []
     before = agent.get("/v1/acl/token/00000000-0000-0000-0000-000000000002", **TOKEN).json
     assert rcode(agent, "old1.node.consul") == 3

@@ -80,6 +80,20 @@ nobody POST internal/acl/authorize?dc=dc1 [{"Resource":"key","Segment":"a","Acce
 """
 
 
+# What is answered to these depends on what the primary has passed on by then.
+OF_WHAT_IS_REPLICATED = ("gsecret ", "root PUT token/«global»", "root DELETE token/«global»", "root GET info/", "root GET list")
+
+
+def passed_on(primary, agent, tokens):
+    """Whether the secondary datacenter holds what the primary does."""
+    def held(of, what, key):
+        found = of.get("/v1/acl/" + what, headers={"X-Consul-Token": ROOT}).json
+        return {one[key]: one["Hash"] for one in found if not one.get("Local")}
+    kinds = [("policies", "ID"), ("roles", "ID")] + ([("tokens", "AccessorID")] if tokens else [])
+    pairs = [(held(primary, *kind), held(agent, *kind)) for kind in kinds]
+    return all(a == b and "" not in a for a, b in pairs)  # tokens of the old kind get their accessor first
+
+
 def access(**more):
     return {"acl": dict({"enabled": True, "default_policy": "deny", "tokens": {"agent": ROOT, "replication": ROOT}}, **more),
             "primary_datacenter": "dc1", "performance": {"raft_multiplier": 1}}
@@ -89,7 +103,7 @@ def access(**more):
 def test_beside_the_peer(agents, praetor_asan, peer, tokens):
     primary = agents(peer, name="one", config=dict(access(tokens={"master": ROOT, "agent": ROOT}), datacenter="dc1"))
     primary.launch()
-    until("the management token", lambda: answers(primary, "/v1/acl/token/self"), 40)
+    until("the management token", lambda: answers(primary, "/v1/acl/token/self"))
     sides = []
     for binary, name in ((peer, "theirs"), (praetor_asan, "ours")):
         agent = agents(binary, name=name, config=dict(access(enable_token_replication=tokens), datacenter="dc-" + name,
@@ -97,15 +111,18 @@ def test_beside_the_peer(agents, praetor_asan, peer, tokens):
         agent.launch()
         sides.append(Side(agent))
     for side in sides:
-        until("the new system", lambda: answers(side.agent, "/v1/acl/policies"), 60)
+        until("the new system", lambda: answers(side.agent, "/v1/acl/policies"))
 
         def replicated():
             status = side.agent.get("/v1/acl/replication").json
             wanted = ["ReplicatedIndex"] + (["ReplicatedTokenIndex"] if tokens else [])
             return all(status[k] > 0 for k in wanted)
-        until("replication", replicated, 60)
+        until("replication", replicated)
     wrong = []
     for line in SECONDARY.strip().split("\n"):
+        if line.startswith(OF_WHAT_IS_REPLICATED):
+            for side in sides:
+                until("the primary's state at " + side.agent.name, lambda: passed_on(primary, side.agent, tokens))
         seen = []
         for side in sides:
             who, method, path, body, captures = parse(line.replace("WHO", side.agent.name))

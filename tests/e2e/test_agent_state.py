@@ -102,7 +102,7 @@ def test_waiting_readers_survive_reloads(praetor_asan, agents):
     answers = []
 
     def wait():
-        answers.append(agent.get("/v1/agent/service/s?wait=20s&hash=" + content, timeout=30))
+        answers.append(agent.get("/v1/agent/service/s?wait=120s&hash=" + content, timeout=180))
     readers = [threading.Thread(target=wait) for _ in range(5)]
     for reader in readers:
         reader.start()
@@ -114,7 +114,7 @@ def test_waiting_readers_survive_reloads(praetor_asan, agents):
     assert not answers
     assert agent.put("/v1/agent/service/register", {"Name": "s", "Port": 2}).status == 200
     for reader in readers:
-        reader.join(20)
+        reader.join(180)
     assert [a.json["Port"] for a in answers] == [2] * 5
 
 
@@ -144,13 +144,13 @@ def blocked(agent):
     """An answer comes with the next event of the name, and its index is the event's."""
     before = agent.get("/v1/event/list?name=blk").index
     answers = []
-    reader = threading.Thread(target=lambda: answers.append(agent.get("/v1/event/list?name=blk&wait=20s&index=%d" % before, timeout=30)))
+    reader = threading.Thread(target=lambda: answers.append(agent.get("/v1/event/list?name=blk&wait=120s&index=%d" % before, timeout=180)))
     reader.start()
     assert agent.put("/v1/event/fire/other").status == 200
     until("the other event", lambda: agent.get("/v1/event/list?name=other").json)
     assert not answers
     assert agent.put("/v1/event/fire/blk", b"x").status == 200
-    reader.join(20)
+    reader.join(180)
     event = answers[0].json[-1]
     number = int(event["ID"].replace("-", ""), 16)
     return event["Name"], answers[0].index == (number >> 64) ^ (number & (1 << 64) - 1)

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from e2e import auth_corpus as corpus
-from e2e.harness import _address, until
+from e2e.harness import PATIENCE, _address, until
 from e2e.identity import Fake, Key, own_tls
 
 ROOT = {"X-Consul-Token": "root"}
@@ -20,12 +20,15 @@ class World:
 
     def __init__(self, folder):
         address = _address()
-        self.now = corpus.now()
         self.keys = {kind: Key(folder, kind) for kind in ("rsa", "prime256v1", "secp384r1", "secp521r1", "ed25519")}
         self.foreign = dict(self.keys, foreign=Key(folder, "rsa", "foreign"))
         tls, self.ca = own_tls(folder, address)
         self.fake = {"http": Fake(address), "https": Fake(address, tls)}
         self.url = self.fake["http"].url
+
+    @property
+    def now(self):
+        return corpus.now()
 
     def close(self):
         for fake in self.fake.values():
@@ -42,7 +45,7 @@ class Side:
         """(its name or None, the answer)"""
         self.count += 1
         name = "m%d" % self.count
-        got = self.agent.put("/v1/acl/auth-method", dict({"Name": name, "Type": kind, "Config": config}, **more), headers=ROOT, timeout=60)
+        got = self.agent.put("/v1/acl/auth-method", dict({"Name": name, "Type": kind, "Config": config}, **more), headers=ROOT, timeout=120)
         if got.status != 200:
             return None, (got.status, got.text)
         return name, (200, {k: v for k, v in got.json.items() if k not in ("CreateIndex", "ModifyIndex")})
@@ -56,7 +59,7 @@ class Side:
 
     def login(self, method, bearer):
         body = json.dumps({"AuthMethod": method, "BearerToken": bearer})
-        got = self.agent.request("POST", "/v1/acl/login", body=body, timeout=60)
+        got = self.agent.request("POST", "/v1/acl/login", body=body, timeout=120)
         if got.status != 200:
             return got.status, got.text
         token = got.json
@@ -97,13 +100,13 @@ def sides(agents, praetor_asan, peer):
     for agent in both:
         agent.launch()
     for agent in both:
-        until("ACLs of " + agent.name, lambda: _is_ready(agent), 30)
+        until("ACLs of " + agent.name, lambda: _is_ready(agent))
     return [Side(agent) for agent in both]
 
 
 def _is_ready(agent):
     try:
-        return agent.get("/v1/acl/auth-methods", headers=ROOT, timeout=2).status == 200
+        return agent.get("/v1/acl/auth-methods", headers=ROOT, timeout=20).status == 200
     except OSError:
         return False
 
@@ -148,7 +151,8 @@ def test_rules(sides, world):
 def _logins(sides, config, rules, bearers, kind="jwt"):
     names = [side.configured(config, rules, kind) for side in sides]
     assert names[0] == names[1]
-    return _run(sides, [(label, lambda side, bearer=bearer: side.login(names[0], bearer)) for label, bearer in bearers])
+    # Each is signed when its turn comes: some are good, or not good, for seconds.
+    return _run(sides, ((label, lambda side, bearer=bearer: side.login(names[0], bearer)) for label, bearer in bearers))
 
 
 def test_public_keys(sides, world):
@@ -285,21 +289,20 @@ def test_provider_does_not_answer(sides, world):
     fake.answer("/slow", {"keys": [world.keys["rsa"].jwk()]})
     slow = ours.configured({"JWKSURL": fake.url + "/slow"}, SERVICE)
     quick = ours.configured({"JWTValidationPubKeys": [world.keys["rsa"].pem]}, SERVICE)
-    fake.answer("/slow", lambda request: (released.wait(60), (200, {}, "{}"))[1])
+    fake.answer("/slow", lambda request: (released.wait(600), (200, {}, "{}"))[1])
     waiting = [threading.Thread(target=lambda: _silently(ours.login, slow, world.foreign["foreign"].token({}))) for _ in range(4)]
     for thread in waiting:
         thread.start()
     until("the provider was asked", lambda: fake.count("/slow") >= 5)
-    began = time.monotonic()
     for _ in range(10):
         assert ours.login(quick, good)[0] == 200
-    assert time.monotonic() - began < 5
+    assert all(thread.is_alive() for thread in waiting)
     began = time.monotonic()
     ours.agent.stop()
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 60  # the provider holds out for ten minutes
     released.set()
     for thread in waiting:
-        thread.join(30)
+        thread.join(PATIENCE)
 
 
 def _silently(act, *arguments):

@@ -122,6 +122,33 @@ def test_the_peers_status_and_text(praetor_asan, peer, agents):
     assert ours.stop() == TERMINATED
 
 
+HALF = [
+    (b"PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nxhello", 1),  # and something behind it
+    (b"GET /v1/kv/none HTTP/1.1\r\nHost: x\r\n\r\nGET /v1/kv/a HTT", 1),
+    (b"PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nxPUT /v1/kv/b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel", 1),
+    (b"PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nxPUT /v1/kv/b HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nyz", 2),
+    (b"PUT /v1/kv/b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel", 0),
+]
+
+
+@pytest.mark.parametrize("content, answers", HALF)
+def test_the_last_half_of_a_connection(praetor_asan, agents, content, answers):
+    """Who has said that there is no more is answered what was whole, and then the connection ends: also when he said so while a
+    request was under way, with something behind it that is no request."""
+    agent = agents(praetor_asan).start()
+    for _ in range(20):  # the end comes with the request, or later
+        with socket.create_connection((agent.ip, PORTS["http"]), timeout=60) as link:
+            link.sendall(content)
+            link.shutdown(socket.SHUT_WR)
+            got = b""
+            while True:
+                more = link.recv(65536)  # the time runs out if it never ends
+                if not more:
+                    break
+                got += more
+        assert got.count(b"HTTP/1.1 ") - got.count(b"HTTP/1.1 400") == answers, got
+
+
 def _garbage(rng, seeds):
     """A request that was right once: cut, repeated, with bytes changed."""
     data = bytearray(rng.choice(seeds))
@@ -166,7 +193,7 @@ def test_garbage_does_no_harm(praetor_asan, agents, port):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
                 link.sendto(_garbage(rng, DNS_SEEDS), (agent.ip, PORTS["dns"]))
             continue
-        with socket.create_connection((agent.ip, PORTS["http" if port == "http" else "dns"]), timeout=10) as link:
+        with socket.create_connection((agent.ip, PORTS["http" if port == "http" else "dns"]), timeout=60) as link:
             data = _garbage(rng, HTTP_SEEDS if port == "http" else DNS_SEEDS)
             if port == "dns-tcp":
                 size = len(data) if rng.random() < 0.8 else rng.randrange(65536)

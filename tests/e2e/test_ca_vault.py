@@ -11,7 +11,7 @@ import time
 import pytest
 
 from e2e.cluster import Cluster
-from e2e.harness import until
+from e2e.harness import PATIENCE, _address, until
 from e2e.mesh_authority import (DENIED, INTER, LEAF, PEM, ROOT, ROOTS, active, answer, configure, key_ids, leaf, mesh, on_vault,
                                 quiet, roots_of, verifies)
 
@@ -40,7 +40,7 @@ def test_leaves_and_rotation(agents, vaults, praetor, tmp_path):
     waiter, news = None, []
 
     def wait():
-        got = agent.get(LEAF + "held?index=%d&wait=60s" % watched["ModifyIndex"], timeout=80)
+        got = agent.get(LEAF + "held?index=%d&wait=300s" % watched["ModifyIndex"], timeout=400)
         news.append(got.json)
     for turn, provider in enumerate(("vault", "consul", "vault")):
         before = active(agent)
@@ -55,7 +55,7 @@ def test_leaves_and_rotation(agents, vaults, praetor, tmp_path):
         got = issue("a%d" % (turn + 1))
         assert verifies(tmp_path, got["CertPEM"], [before["RootCert"]])
         if turn == 0:
-            waiter.join(60)
+            waiter.join(300)
             assert news and news[0]["SerialNumber"] != watched["SerialNumber"]
             assert verifies(tmp_path, news[0]["CertPEM"], [now["RootCert"]])
     assert first["CertPEM"] in held
@@ -117,17 +117,16 @@ def test_an_old_intermediate_is_renewed(agents, vaults, praetor, tmp_path, monke
 
 def test_vault_is_down_at_start(agents, vaults, praetor_asan):
     """The rest works; the authority is there once Vault is."""
-    first = vaults()
-    config, port = on_vault(first), first.server.server_address[1]
-    first.server.shutdown()
-    first.server.server_close()
+    ip, port = _address(), 8200  # which nobody else takes meanwhile
+    config = mesh(ca_provider="vault", ca_config={"address": "http://%s:%d" % (ip, port), "token": "s.secret",
+                                                  "root_pki_path": "pki-root", "intermediate_pki_path": "pki-inter"})
     agent = agents(praetor_asan, config=config).start()
-    until("the error in the log", lambda: "failed to initialize the CA" in agent.tail())
-    assert "connect: connection refused" in agent.tail()
+    until("the error in the log", lambda: "failed to initialize the CA" in agent.tail(10 ** 7))
+    assert "connect: connection refused" in agent.tail(10 ** 7)
     assert agent.put("/v1/kv/x", b"1").body.strip() == b"true"
     assert agent.get(LEAF + "web").status == 500
-    vaults(port=port)
-    until("a leaf", lambda: agent.get(LEAF + "web").status == 200, 30)
+    assert vaults(ip=ip, port=port).config()["Token"] == config["connect"]["ca_config"]["token"]
+    until("a leaf", lambda: agent.get(LEAF + "web").status == 200)
 
 
 def test_vault_is_slow(agents, vaults, praetor_asan):
@@ -139,53 +138,53 @@ def test_vault_is_slow(agents, vaults, praetor_asan):
 
     def hang(handler, raw):
         there.set()
-        free.wait(60)
+        free.wait(300)
         return False
     vault.wrong = {INTER + "sign/leaf-cert": hang}
     got = []
 
     def ask():
         try:
-            got.append(agent.get(LEAF + "web", timeout=60).status)
+            got.append(agent.get(LEAF + "web", timeout=400).status)
         except OSError:
             got.append(0)
     asking = threading.Thread(target=ask)
     asking.start()
-    assert there.wait(20)
+    assert there.wait(PATIENCE)
     begin = time.monotonic()
     for i in range(20):
         assert agent.put("/v1/kv/x%d" % i, b"1").body.strip() == b"true"
     assert agent.get(ROOTS).status == 200
-    assert time.monotonic() - begin < 10 and not got
+    assert time.monotonic() - begin < 25 and not got  # it gives up on Vault after 30 s
     begin = time.monotonic()
     agent.stop()
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 25
     free.set()
-    asking.join(30)
+    asking.join(PATIENCE)
     assert got and got[0] != 200
 
 
 def test_leadership_goes_while_vault_is_slow(agents, vaults, praetor):
     """What is under way is called off: whoever waits is told at once, not when Vault's time is up (30 s)."""
     vault = vaults()
-    cluster = Cluster(agents, [praetor] * 3, config=on_vault(vault))
+    cluster = Cluster(agents, [praetor] * 3, config=dict(on_vault(vault), performance={"raft_multiplier": 5}))
     first = cluster.form()
     leaf(first, "a")
     free, there, got = threading.Event(), threading.Event(), []
 
     def hang(handler, raw):
         there.set()
-        free.wait(60)
+        free.wait(300)
         return False
     vault.wrong = {INTER + "sign/leaf-cert": hang}
-    asking = threading.Thread(target=lambda: got.append(first.get(LEAF + "web", timeout=60).status))
-    begin = time.monotonic()
+    asking = threading.Thread(target=lambda: got.append(first.get(LEAF + "web", timeout=400).status))
     asking.start()
-    assert there.wait(20)
+    assert there.wait(PATIENCE)
+    begin = time.monotonic()
     for server in cluster.servers:
         if server is not first:
             server.kill()
-    asking.join(25)
+    asking.join(PATIENCE)
     assert got and got[0] != 200 and time.monotonic() - begin < 25
     free.set()
 
@@ -195,16 +194,16 @@ def test_huge_and_endless_answers(agents, vaults, praetor_asan):
     agent = agents(praetor_asan, config=on_vault(vault)).start()
     roots_of(agent)
     vault.wrong = {INTER + "sign/leaf-cert": answer(200, b'"' + b"x" * (20 << 20))}
-    got = agent.get(LEAF + "web", timeout=60)
+    got = agent.get(LEAF + "web", timeout=120)
     assert got.status == 500 and got.text.startswith("error issuing cert: answer of more than")
     vault.wrong = {INTER + "sign/leaf-cert": answer(500, b"x" * (3 << 20))}
-    got = agent.get(LEAF + "web2", timeout=60)
+    got = agent.get(LEAF + "web2", timeout=120)
     assert got.status == 500 and len(got.body) < 8192
     vault.wrong = {INTER + "sign/leaf-cert": answer(200, b"[" * 100000)}
-    assert agent.get(LEAF + "web3", timeout=60).status == 500
+    assert agent.get(LEAF + "web3", timeout=120).status == 500
     certificate = {"certificate": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "issuing_ca": ""}
     vault.wrong = {INTER + "sign/leaf-cert": answer(200, json.dumps({"data": certificate}).encode())}
-    assert agent.get(LEAF + "web4", timeout=60).status == 500
+    assert agent.get(LEAF + "web4", timeout=120).status == 500
     vault.wrong = {}
     leaf(agent, "web5")
 
@@ -220,22 +219,25 @@ def test_the_token_is_renewed(agents, vaults, praetor_asan):
         return [(b, t) for m, p, b, t in vault.seen if p == renew]
     until("renewals", lambda: len(renewals()) >= 3)
     assert all(body == {"increment": 3} for body, _ in renewals())
-    assert "connect.ca.vault: Successfully renewed token for Vault provider" in agent.tail()
+    until("a word of it", lambda: "connect.ca.vault: Successfully renewed token for Vault provider" in agent.tail(10 ** 7))
     vault.wrong = {renew: DENIED}
     count = len(renewals())
-    until("refused renewals", lambda: len(renewals()) >= count + 3, 30)
+    until("refused renewals", lambda: len(renewals()) >= count + 3)
     begin, count = time.monotonic(), len(renewals())
     until("some time", lambda: time.monotonic() - begin > 3)
-    assert len(renewals()) - count <= 3
+    assert len(renewals()) - count <= time.monotonic() - begin
     vault.wrong = {}
-    done = agent.tail(10 ** 6).count("Successfully renewed")
-    until("it goes on", lambda: agent.tail(10 ** 6).count("Successfully renewed") > done + 1, 40)
+    done = agent.tail(10 ** 7).count("Successfully renewed")
+    until("it goes on", lambda: agent.tail(10 ** 7).count("Successfully renewed") > done + 1)
     quiet(agent, vault)
     # With another provider nothing is left to renew.
     assert configure(agent, "consul", {}).status == 200
-    count, begin = len(renewals()), time.monotonic()
-    until("some time", lambda: time.monotonic() - begin > 4)
-    assert len(renewals()) == count
+
+    def none_for_a_while():  # one may have been under way
+        count, begin = len(renewals()), time.monotonic()
+        until("some time", lambda: time.monotonic() - begin > 4)
+        return len(renewals()) == count
+    until("no renewals any more", none_for_a_while, 20)
 
 
 # ---- several servers, several datacenters ----
@@ -245,7 +247,9 @@ def test_another_server_leads(agents, vaults, praetor, peer, first_is_peer, tmp_
     """It goes on with the intermediate that is there. Of a record that the peer wrote, which names the root's key as the one that
     signs leaves, ours makes a right one."""
     vault = vaults()
-    cluster = Cluster(agents, [peer if first_is_peer else praetor, praetor, praetor], config=on_vault(vault))
+    # Slow to miss each other: the first one leads until it is ended, without a break in which it would begin anew.
+    cluster = Cluster(agents, [peer if first_is_peer else praetor, praetor, praetor], config=dict(
+        on_vault(vault), performance={"raft_multiplier": 5}))
     first = cluster.form()
     assert first is cluster.servers[0]
     until("a leaf", lambda: first.get(LEAF + "a").status == 200)  # its authority begins after it leads
@@ -255,9 +259,9 @@ def test_another_server_leads(agents, vaults, praetor, peer, first_is_peer, tmp_
     made = vault.asked().count(("PUT", INTER + "intermediate/generate/internal"))
     first.kill()
     rest = [s for s in cluster.servers if s is not first]
-    cluster.wait_leader(rest, 30)
+    cluster.wait_leader(rest, but=first.raft)
     for i, server in enumerate(rest):
-        until("a leaf", lambda: server.get(LEAF + "b%d" % i, timeout=30).status == 200, 40)
+        until("a leaf", lambda: server.get(LEAF + "b%d" % i, timeout=120).status == 200)
         now = until("the right record", lambda: active(server)["SigningKeyID"] == key and active(server))
         assert now["ID"] == root["ID"] and len(now["IntermediateCerts"]) == 1
     assert vault.asked().count(("PUT", INTER + "intermediate/generate/internal")) == made
@@ -295,6 +299,6 @@ def test_two_datacenters(agents, vaults, praetor, peer, tmp_path, first, second,
     assert configure(primary, "consul", {}).status == 200
     now = active(primary)
     assert now["ID"] != root["ID"]
-    until("the new root", lambda: active(second_agent)["ID"] == now["ID"], 40)
-    signed = until("a leaf", lambda: second_agent.get(LEAF + "late").status == 200 and leaf(second_agent, "late"), 40)
+    until("the new root", lambda: active(second_agent)["ID"] == now["ID"])
+    signed = until("a leaf", lambda: second_agent.get(LEAF + "late").status == 200 and leaf(second_agent, "late"))
     assert verifies(tmp_path, signed["CertPEM"], [now["RootCert"]])

@@ -40,7 +40,7 @@ class Side:
 
     def run(self, argv, server=None, stdin="", token=ROOT, env=None):
         env = dict(os.environ, CONSUL_HTTP_ADDR="%s:8500" % (server or self.server).ip, CONSUL_HTTP_TOKEN=token, **(env or {}))
-        got = subprocess.run([self.binary, *argv], env=env, cwd=self.folder, input=stdin.encode(), capture_output=True, timeout=60)
+        got = subprocess.run([self.binary, *argv], env=env, cwd=self.folder, input=stdin.encode(), capture_output=True, timeout=180)
         return got.returncode, got.stdout.decode(), got.stderr.decode()
 
     def plain(self, text):
@@ -101,7 +101,8 @@ def structure(text):
 
 
 def wait_for_acls(server):
-    until("the master token", lambda: server.get("/v1/acl/token/self", headers={"X-Consul-Token": ROOT}).status == 200)
+    for token in ("self", "00000000-0000-0000-0000-000000000002"):
+        until("the token " + token, lambda: server.get("/v1/acl/token/" + token, headers={"X-Consul-Token": ROOT}).status == 200)
 
 
 def launch(server):
@@ -112,7 +113,7 @@ def launch(server):
 
 def answers(server):
     try:
-        return server.get("/v1/status/leader", timeout=2).body not in (b'""', b'""\n')
+        return server.get("/v1/status/leader", timeout=20).body not in (b'""', b'""\n')
     except OSError:
         return False
 
