@@ -210,13 +210,13 @@ def test_a_peer_clients_data_directory_is_taken_over(praetor_asan, peer, agents,
 
     def statuses():
         return {c["CheckID"]: c["Status"] for c in server.get("/v1/health/node/n1").json}
-    until("its checks too", lambda: statuses().get("serfHealth") == "passing" and statuses().get("late") == "warning" and set(statuses()) >= set(checks), 40)
+    until("its checks too", lambda: statuses().get("serfHealth") == "passing" and statuses().get("late") == "warning" and set(statuses()) >= set(checks), 90)
     assert server.get("/v1/catalog/node/n1").json["Node"]["ID"] == before["Node"]["ID"]
     assert target.put("/v1/agent/check/pass/late?note=again").status == 200
-    until("the servers hear of a beat", lambda: statuses()["late"] == "passing")
+    until("the servers hear of a beat", lambda: statuses().get("late") == "passing", 60)
     assert target.put("/v1/agent/service/deregister/app").status == 200
-    until("and of a removal", lambda: not in_catalog(server, {"app"}) and not in_catalog(server, {"app-sidecar-proxy"}))
-    assert target.stop() == 0
+    until("and of a removal", lambda: not in_catalog(server, {"app"}) and not in_catalog(server, {"app-sidecar-proxy"}), 60)
+    assert target.stop(60) == 0
 
 
 def answers(agent):
