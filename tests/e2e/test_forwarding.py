@@ -158,7 +158,7 @@ def the_leader_is_killed(cluster):
     thread.join(60)  # well before its time
     assert [(answer.status, answer.text) for answer in got] == [(500, "rpc error making call: EOF")]
     until("stale", lambda: follower.get("/v1/kv/gone?stale").status == 200, 60)
-    until("the leader is missed", lambda: cluster.leader_seen_by(follower) != leader.raft, 60)
+    until("the leader is missed", lambda: follower.get("/v1/status/leader").json != leader.raft, 60)
     # What is asked while nobody leads is held until somebody does (who may lose it again, on a machine that is busy).
     def held():
         answer = follower.put("/v1/kv/gone", "2", timeout=90)
@@ -190,7 +190,7 @@ def test_without_a_quorum(agents, praetor_asan):
     until("stale", lambda: first.get("/v1/kv/alone?stale").status == 200, 60)
     for other in others:
         other.kill()
-    until("there is no leader", lambda: cluster.leader_seen_by(first) == "", 60)
+    until("there is no leader", lambda: first.get("/v1/status/leader").json == "", 60)
     began = time.monotonic()
     answer = first.get("/v1/kv/alone", timeout=60)
     took = time.monotonic() - began
