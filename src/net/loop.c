@@ -73,7 +73,9 @@ static void wake(struct loop *l) {
 }
 
 static void on_prepare(uv_prepare_t *prepare) {
-    wake_now(CONTAINER_OF(prepare, struct loop, prepare));
+    struct loop *l = CONTAINER_OF(prepare, struct loop, prepare);
+    l->looks++;
+    wake_now(l);
 }
 
 static void on_check(uv_check_t *check) {
@@ -204,9 +206,20 @@ bool loop_is_current(const struct loop *l) {
     return current == l;
 }
 
+/* libuv runs timers before it looks at what has come in. So one that is this late waits for a look,
+ * and for a moment, in which other threads hand on what they have found. */
+#define LATE_MS 100
+#define MOMENT_MS 10
+
 static void on_timer(uv_timer_t *uv) {
     struct loop_timer *t = CONTAINER_OF(uv, struct loop_timer, uv);
-    t->fn(t);
+    struct loop *l = CONTAINER_OF(uv->loop, struct loop, uv);
+    if (t->looks == 0 && uv_now(&l->uv) > t->due + LATE_MS)
+        t->looks = l->looks + 1;
+    if (l->looks < t->looks)
+        uv_timer_start(uv, on_timer, MOMENT_MS, 0);
+    else
+        t->fn(t);
 }
 
 void loop_timer_init(struct loop *l, struct loop_timer *t, void (*fn)(struct loop_timer *),
@@ -221,6 +234,8 @@ void loop_timer_set(struct loop_timer *t, int64_t ns) {
     /* The loop's idea of now is as old as the current round; a timer must not fire early. */
     uv_update_time(t->uv.loop);
     uint64_t ms = ns <= 0 ? 0 : ((uint64_t)ns + 999999) / 1000000;
+    t->due = uv_now(t->uv.loop) + ms;
+    t->looks = 0;
     uv_timer_start(&t->uv, on_timer, ms, 0);
 }
 

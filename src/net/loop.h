@@ -36,7 +36,8 @@ struct loop {
     /* Loops to which this one has posted in this round, and which it wakes at the round's end. */
     struct loop *unwoken[LOOP_UNWOKEN_MAX];
     unsigned unwoken_count;
-    bool gathers; /* false on a thread that may wait for others in the middle of a round */
+    bool gathers;   /* false on a thread that may wait for others in the middle of a round */
+    uint64_t looks; /* how often it has looked at what has come in */
     uv_prepare_t prepare;
     uv_check_t check;
 };
@@ -68,12 +69,15 @@ struct loop *loop_current(void);
 bool loop_is_current(const struct loop *l);
 
 /* A one-shot timer on the current loop. fn runs on the loop's thread. Resolution: 1 ms, never
- * early. */
+ * early. When the process has stood still (a machine that was suspended, or gave it no time), what
+ * has come in meanwhile runs before fn: nobody is given up for a silence that was our own. */
 struct loop_timer {
     uv_timer_t uv;
     void (*fn)(struct loop_timer *);
     void *owner;
     void (*closed)(struct loop_timer *);
+    uint64_t due;   /* ms of the loop's clock */
+    uint64_t looks; /* of the loop, before which fn does not run; 0: it was not late */
 };
 void loop_timer_init(struct loop *l, struct loop_timer *t, void (*fn)(struct loop_timer *),
                      void *owner);

@@ -15,7 +15,7 @@ DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDO
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
 
 
-def connect(ip, port=8501, protocols=("h2",), timeout=20):
+def connect(ip, port=8501, protocols=("h2",), timeout=60):
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(list(protocols))
@@ -39,7 +39,7 @@ class Client:
 
     def __init__(self, ip, port=8501, window=65535, strict=True, grant=True, clear=False):
         self.ip, self.port, self.grant = ip, port, grant
-        self.sock = socket.create_connection((ip, port), timeout=20) if clear else connect(ip, port)
+        self.sock = socket.create_connection((ip, port), timeout=60) if clear else connect(ip, port)
         assert clear or self.sock.selected_alpn_protocol() == "h2"
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(
             client_side=True, header_encoding="utf-8", validate_outbound_headers=strict, normalize_outbound_headers=strict))
@@ -68,7 +68,7 @@ class Client:
         while body:
             room = min(self.h2.local_flow_control_window(number), self.h2.max_outbound_frame_size, len(body))
             if room == 0:
-                self.read_some(20)
+                self.read_some(60)
                 if self.answers[number].done:
                     return
                 continue
@@ -121,19 +121,19 @@ class Client:
         elif isinstance(event, h2.events.PingAckReceived):
             self.pings += 1
 
-    def wait(self, condition, seconds=20):
+    def wait(self, condition, seconds=60):
         end = time.monotonic() + seconds
         while not condition():
             left = end - time.monotonic()
             assert left > 0 and not self.closed, "not within %g s, closed: %s" % (seconds, self.closed)
             self.read_some(left)
 
-    def get(self, number, seconds=20):
+    def get(self, number, seconds=60):
         answer = self.answers[number]
         self.wait(lambda: answer.done, seconds)
         return answer
 
-    def ask(self, method, path, body=None, headers=(), seconds=20):
+    def ask(self, method, path, body=None, headers=(), seconds=60):
         return self.get(self.send(method, path, body, headers), seconds)
 
     def close(self):
@@ -182,7 +182,7 @@ class Raw:
             self.ended = True
             return False
 
-    def next(self, seconds=20):
+    def next(self, seconds=60):
         """(kind, flags, stream, payload), or None: the end, or nothing within the time."""
         self.sock.settimeout(seconds)
         while True:
@@ -203,7 +203,7 @@ class Raw:
                 return None
             self.bytes += data
 
-    def outcome(self, stream=1, seconds=20):
+    def outcome(self, stream=1, seconds=60):
         """How that request ended: ("status", "431"), ("reset", code), ("goaway", code), ("closed",)."""
         import hpack
         decoder = hpack.Decoder()

@@ -281,11 +281,11 @@ def _ask(link, method, path, body=None):
 
 
 def _plain(ip, source):
-    return http.client.HTTPConnection(ip, PORTS["http"], timeout=20, source_address=(source, 0))
+    return http.client.HTTPConnection(ip, PORTS["http"], timeout=60, source_address=(source, 0))
 
 
 def _secure(ip, source):
-    return http.client.HTTPSConnection(ip, HTTPS, timeout=20, source_address=(source, 0), context=trusting())
+    return http.client.HTTPSConnection(ip, HTTPS, timeout=60, source_address=(source, 0), context=trusting())
 
 
 def http_kept(ip, source, state):
@@ -317,24 +317,40 @@ def https_new(ip, source, state):
 def dns_client(ip, source, state):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
         link.bind((source, 0))
-        link.settimeout(5)  # as resolvers wait
-        link.sendto(question("web.service.consul", 1, 4096), (ip, PORTS["dns"]))
-        answer = link.recv(65535)
+        link.settimeout(5)  # as resolvers wait, and ask again: the kernel drops what comes while the agent does not run
+        for left in (2, 1, 0):
+            link.sendto(question("web.service.consul", 1, 4096), (ip, PORTS["dns"]))
+            try:
+                answer = link.recv(65535)
+                break
+            except TimeoutError:
+                if not left:
+                    raise
         flags, _, count = struct.unpack(">HHH", answer[2:8])
         assert flags & 15 == 0 and count == 10, (flags, count)
 
 
 def dns_stream(ip, source, state):
-    with socket.create_connection((ip, PORTS["dns"]), 5, (source, 0)) as link:
+    with socket.create_connection((ip, PORTS["dns"]), 60, (source, 0)) as link:
         data = question("web.service.consul", 33)
         link.sendall(struct.pack(">H", len(data)) + data)
         assert len(link.recv(65535)) > 100
 
 
-CLIENTS = [http_kept, http_new, https_kept, https_new, dns_client, dns_stream]
+def bystander(ip, source, state):
+    """Nobody's client: 10 ms of work of its own. How long that takes is how busy the machine is, whoever is the cause."""
+    end = time.process_time() + 0.01
+    while time.process_time() < end:
+        pass
+
+
+CLIENTS = [http_kept, http_new, https_kept, https_new, dns_client, dns_stream, bystander]
 
 
 # ---- the run ----
+
+ENOUGH = 20  # requests of an ordinary client, for which a busy machine is given time
+
 
 def _hostile(kind, ip, number, end, out):
     s = Sender(ip, "127.90.1.%d" % (number + 1), number)
@@ -348,7 +364,7 @@ def _hostile(kind, ip, number, end, out):
 
 def _ordinary(client, ip, number, end, out):
     took, errors, state = [], [], {}
-    while time.monotonic() < end and len(errors) < 20:
+    while (time.monotonic() < end or len(took) < ENOUGH and time.monotonic() < end + 100) and len(errors) < 20:
         began = time.monotonic()
         try:
             client(ip, "127.91.1.%d" % (number + 1), state)
@@ -409,12 +425,12 @@ def run(agent, seconds, kinds=KINDS):
             name, figures = queue.get(timeout=1)
             report[name] = figures
         except Exception:  # none has ended
-            if time.monotonic() > end + 60:
+            if time.monotonic() > end + 240:
                 raise AssertionError("a client does not end")
         highest.append(_status(agent, "VmRSS:"))
     for process in processes:
-        process.join(20)
-    until("all descriptors are given back", lambda: _files(agent) <= files + 5, 90)
+        process.join(60)
+    until("all descriptors are given back", lambda: _files(agent) <= files + 5, 180)
     half = len(highest) // 2
     report["memory"] = {"before": memory, "first half": max(highest[:half + 1]), "second half": max(highest[half:]),
                         "after": _status(agent, "VmRSS:")}
@@ -437,14 +453,15 @@ def show(report):
 
 
 def judge(report, p99=1000.0):
-    """What is wrong with it; empty: nothing."""
-    wrong = []
+    """What is wrong with it; empty: nothing. p99: milliseconds, more on a machine that is so busy that the bystander's 10 ms of work
+    take a tenth of that."""
+    wrong, p99 = [], max(p99, 10 * report["bystander"]["p99"])
     for name, f in report.items():
         if "requests" in f:
             wrong += f["errors"]
-            if f["p99"] > p99:
+            if f["p99"] > p99 and name != "bystander":
                 wrong.append("%s: p99 is %.0f ms" % (name, f["p99"]))
-            if f["requests"] < 20:
+            if f["requests"] < ENOUGH:
                 wrong.append("%s: only %d requests" % (name, f["requests"]))
         elif "opened" in f and f["opened"] + f["bytes"] == 0:
             wrong.append("%s has done nothing" % name)

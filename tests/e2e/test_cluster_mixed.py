@@ -7,9 +7,10 @@ import pytest
 
 from e2e.cluster import Cluster, raft_stats, same_state, wait_applied
 from e2e.harness import until
+from e2e.leading import STEADY, formed, written
 from e2e.test_snapshot_with_peer import fill
 
-SMALL = {"raft_snapshot_threshold": 40, "raft_snapshot_interval": "1s", "raft_trailing_logs": 10}
+SMALL = {**STEADY, "raft_snapshot_threshold": 40, "raft_snapshot_interval": "1s", "raft_trailing_logs": 10}
 ADMIN = "11111111-aaaa-4bbb-8ccc-222222222222"
 ACL = {"acl": {"enabled": True, "default_policy": "allow", "tokens": {"master": ADMIN, "agent": ADMIN}}}
 
@@ -64,10 +65,10 @@ def others(cluster):
 
 
 def check_equal(cluster, leader, token=None):
-    assert leader.put("/v1/kv/check", "x").status == 200  # all have then applied a command since their start
+    written(leader, "/v1/kv/check", "x")  # all have then applied a command since their start
     index = int(raft_stats(leader)["last_log_index"])
-    wait_applied(cluster.alive(), index)
-    records = same_state(cluster.alive(), token=token)
+    wait_applied(cluster.alive(), index, seconds=60)
+    records = same_state(cluster.alive(), seconds=60, token=token)
     paths = ["/v1/kv/?recurse&stale", "/v1/catalog/nodes?stale", "/v1/catalog/service/web?stale", "/v1/session/list?stale",
              "/v1/health/state/any?stale", "/v1/coordinate/nodes?stale"]
     headers = {"X-Consul-Token": token} if token else {}
@@ -79,7 +80,7 @@ def check_equal(cluster, leader, token=None):
             if not all(a.json == answers[0].json for a in answers):
                 return False
         return True
-    until("the same answers", equal)
+    until("the same answers", equal, 60)
     return records
 
 
@@ -88,34 +89,35 @@ def test_both_kinds(agents, praetor_asan, peer, kinds):
     """The first leads; its followers of the other kind get its snapshot at the beginning and then its entries. When it dies, one
     of the others leads, writes are made there, and the old leader follows when it is back."""
     binary = {"o": praetor_asan, "p": peer}
-    cluster = Cluster(agents, [binary[k] for k in kinds])
-    first = cluster.form()
-    assert first is cluster.servers[0]
+    cluster = Cluster(agents, [binary[k] for k in kinds], config=STEADY)
+    first = formed(cluster)
+    until("its federation state", lambda: first.get("/v1/internal/federation-state/dc1").status == 200, 60)
     everything_of_ours(first)
     records = check_equal(cluster, first)
     assert {kind for kind, _ in records} >= {0, 2, 3, 5, 7, 9, 16, 29}
     through = others(cluster)[0]
-    until("a follower passes a write on", lambda: through.put("/v1/kv/through-follower", "x").body.strip() == b"true")
+    written(through, "/v1/kv/through-follower", "x")
     first.kill()
-    second = cluster.wait_leader(but=first.raft)
+    second = cluster.wait_leader(but=first.raft, seconds=90)
     assert second.binary != first.binary
+    written(second, "/v1/kv/that-it-writes", "1")
     assert second.put("/v1/kv/second", "1" * 600000).status in (200, 413)
     second.delete("/v1/kv/app?recurse")
     session = second.put("/v1/session/create", {"Node": "outside", "NodeChecks": []}).json["ID"]
     assert second.put("/v1/kv/held?acquire=" + session, "x").body.strip() == b"true"
     first.launch()
-    until("the old leader follows", lambda: cluster.leader_seen_by(first) == second.raft)
+    until("the old leader follows", lambda: cluster.leader_seen_by(first) == second.raft, 60)
     check_equal(cluster, second)
 
 
 def test_entries_that_only_the_peer_makes(agents, praetor_asan, peer):
     """ACLs, configuration entries, intentions, Connect's CA: made on a leader of the peer's, applied by ours."""
-    cluster = Cluster(agents, [peer, praetor_asan, praetor_asan], config={"connect": {"enabled": True}})
+    cluster = Cluster(agents, [peer, praetor_asan, praetor_asan], config={**STEADY, "connect": {"enabled": True}})
     for server in cluster.servers[:1]:
         server.configure(dict(server.conf, **ACL))
-    leader = cluster.form(join=False)  # the peer knows only itself then: it does not wait for others to know ACLs
-    assert leader is cluster.servers[0]
-    until("the management token", lambda: leader.get("/v1/acl/token/self", headers={"X-Consul-Token": ADMIN}).status == 200)
+    leader = formed(cluster, join=False)  # the peer knows only itself then: it does not wait for others to know ACLs
+    for path in ("/v1/acl/token/self", "/v1/internal/federation-state/dc1", "/v1/connect/ca/roots"):  # what it writes by itself
+        until(path, lambda: leader.get(path, headers={"X-Consul-Token": ADMIN}).status == 200, 60)
     everything_of_theirs(leader)
     records = check_equal(cluster, leader, ADMIN)
     assert {kind for kind, _ in records} >= {0, 2, 12, 13, 14, 15, 17, 19, 22, 23}
@@ -126,28 +128,27 @@ def test_snapshot_is_installed(agents, praetor_asan, peer, kinds):
     """A follower that was away for longer than the leader's log reaches back gets a snapshot, and goes on behind it."""
     binary = {"o": praetor_asan, "p": peer}
     cluster = Cluster(agents, [binary[k] for k in kinds], config=SMALL)
-    leader = cluster.form()
+    leader = formed(cluster)
     fill(leader)
     away = cluster.servers[2]
     assert away.binary != leader.binary
     away.kill()
     for n in range(120):
-        assert leader.put("/v1/kv/while-away/%d" % n, "v" * 1000).body.strip() == b"true"
+        written(leader, "/v1/kv/while-away/%d" % n, "v" * 1000)
     until("the log is compacted", lambda: int(raft_stats(leader)["last_snapshot_index"]) >
-          int(raft_stats(leader)["last_log_index"]) - 100)
+          int(raft_stats(leader)["last_log_index"]) - 100, 60)
     for n in range(30):
-        assert leader.put("/v1/kv/behind/%d" % n, "v").body.strip() == b"true"
+        written(leader, "/v1/kv/behind/%d" % n, "v")
     before = away.tail(1 << 22).count("Installed remote snapshot")
     away.launch()
-    until("it installs a snapshot", lambda: away.tail(1 << 22).count("Installed remote snapshot") > before, 30)
-    check_equal(cluster, cluster.leader())
-    assert leader.put("/v1/kv/afterwards", "1").body.strip() == b"true"
-    check_equal(cluster, cluster.leader())
+    until("it installs a snapshot", lambda: away.tail(1 << 22).count("Installed remote snapshot") > before, 60)
+    check_equal(cluster, cluster.wait_leader(seconds=60))
+    written(leader, "/v1/kv/afterwards", "1")
+    check_equal(cluster, cluster.wait_leader(seconds=60))
     # and what it installed is what it starts from
     away.kill()
     away.launch()
-    until("it is back", lambda: cluster.leader_seen_by(away) == cluster.leader().raft, 30)
-    check_equal(cluster, cluster.leader())
+    check_equal(cluster, cluster.wait_leader(seconds=60))  # of all: it is back
 
 
 @pytest.mark.parametrize("kinds", ["p2 o2 o3", "o2 p3 o3"])
@@ -156,8 +157,8 @@ def test_versions_of_the_protocol(agents, praetor_asan, peer, kinds):
     binary, servers = {"o": praetor_asan, "p": peer}, []
     for i, (kind, version) in enumerate(kinds.split()):
         servers.append(agents(binary[kind], name="v%d" % (i + 1), config={
-            "raft_protocol": int(version), "bootstrap_expect": 1 if i == 0 else 0,
-            "autopilot": {"server_stabilization_time": "1s", "cleanup_dead_servers": False}}))
+            **STEADY, "raft_protocol": int(version), "bootstrap_expect": 1 if i == 0 else 0,
+            "autopilot": {"server_stabilization_time": "1s", "last_contact_threshold": "10s", "cleanup_dead_servers": False}}))
     for server in servers:
         server.raft = "%s:8300" % server.ip
         server.configure(dict(server.conf, retry_join=[servers[0].ip], retry_interval="1s"))
@@ -171,14 +172,14 @@ def test_versions_of_the_protocol(agents, praetor_asan, peer, kinds):
         answer = servers[0].get("/v1/operator/raft/configuration?stale")
         found = answer.json["Servers"] if answer.status == 200 else []
         return found if len(found) == 3 and all(s["Voter"] for s in found) else None
-    found = {s["Address"]: s["ID"] for s in until("three voters", listed, 40)}
+    found = {s["Address"]: s["ID"] for s in until("three voters", listed, 90)}
     for server in servers:
         assert (found[server.raft] == server.raft) == (server.conf["raft_protocol"] == 2)
-    check_equal(cluster, cluster.leader())
-    first = cluster.leader()
+    first = cluster.wait_leader(seconds=60)
+    check_equal(cluster, first)
     first.kill()
-    second = cluster.wait_leader(but=first.raft)
-    assert second.put("/v1/kv/second", "1").body.strip() == b"true"
+    second = cluster.wait_leader(but=first.raft, seconds=90)
+    written(second, "/v1/kv/second", "1")
     first.launch()
-    until("the old leader follows", lambda: cluster.leader_seen_by(first) == second.raft)
+    until("the old leader follows", lambda: cluster.leader_seen_by(first) == second.raft, 60)
     check_equal(cluster, second)

@@ -9,6 +9,7 @@ import pytest
 
 from e2e.cluster import Cluster, keys_of, raft_stats, same_state, wait_applied, write_peers
 from e2e.harness import until
+from e2e.leading import STEADY, written
 from e2e.test_snapshot_with_peer import fill
 
 ID = "aaaaaaaa-1111-4222-8333-bbbbbbbbbbbb"
@@ -21,7 +22,7 @@ def read(path):
 
 def recovered_alone(server):
     """As an operator after losing the others for good."""
-    server.wait_leader()
+    server.wait_leader(60)
     assert raft_stats(server)["state"] == "Leader"
     assert not os.path.exists(os.path.join(server.data, "raft", "peers.json"))
     log = server.tail(1 << 20)
@@ -31,13 +32,13 @@ def recovered_alone(server):
 
 @pytest.mark.parametrize("protocol", [3, 2])
 def test_two_of_three_are_gone(agents, praetor_asan, protocol):
-    cluster = Cluster(agents, [praetor_asan] * 3, config={"raft_protocol": protocol})
+    cluster = Cluster(agents, [praetor_asan] * 3, config={**STEADY, "raft_protocol": protocol})
     if protocol == 2:
         cluster.peers = lambda: [s.raft for s in cluster.servers]
-    leader = cluster.form()
+    leader = cluster.form(seconds=90)
     fill(leader)
-    assert leader.put("/v1/kv/chunked", "c" * 700000, timeout=20).status in (200, 413)
-    wait_applied(cluster.servers, int(raft_stats(leader)["last_log_index"]))
+    assert leader.put("/v1/kv/chunked", "c" * 700000).status in (200, 413)
+    wait_applied(cluster.servers, int(raft_stats(leader)["last_log_index"]), seconds=60)
     last = cluster.servers[2]
     before = keys_of(last, "")
     for server in cluster.servers:
@@ -51,7 +52,7 @@ def test_two_of_three_are_gone(agents, praetor_asan, protocol):
     assert last.put("/v1/kv/goes/on", "1").body.strip() == b"true"
     # what it became stays: also after a crash
     last.kill()
-    last.start()
+    last.start(60)
     assert last.get("/v1/kv/goes/on?raw").body == b"1" and keys_of(last, "app", stale=False)
 
 
@@ -75,7 +76,7 @@ def test_texts_and_files(agents, praetor, peer):
         os.makedirs(os.path.join(fresh.data, "raft"))
         write_peers(fresh, [])
         fresh.launch()
-        until("peers.json is deleted", lambda: "deleted peers.json file (see peers.info for details)" in fresh.tail())
+        until("peers.json is deleted", lambda: "deleted peers.json file (see peers.info for details)" in fresh.tail(1 << 20), 60)
         fresh.kill()
         errors.append(refusal(fresh, '[{"id":"a","address":"1.2.3.4:5"}]'))
         said[name] = (info, mode, errors)
@@ -89,7 +90,7 @@ def refusal(server, text):
         handle.write(text)
     start = os.path.getsize(server.log)
     server.launch()
-    assert server.proc.wait(20) == 1
+    assert server.proc.wait(60) == 1
     with open(server.log) as handle:
         handle.seek(start)
         return re.search(r'Error starting agent: error="(.*)"', handle.read()).group(1)
@@ -102,7 +103,7 @@ def test_a_peers_data_is_refused(agents, praetor, peer):
     ours = agents(praetor, name="other")
     os.rename(theirs.data, ours.data)
     ours.launch()
-    assert ours.proc.wait(20) == 1
+    assert ours.proc.wait(60) == 1
     assert "raft.db was written by Consul" in ours.tail()
 
 
@@ -111,13 +112,15 @@ def test_no_quorum(agents, praetor, peer):
     said = {}
     for name, binary in (("ours", praetor), ("theirs", peer)):
         cluster = Cluster(agents, [binary] * 3, prefix=name, config={
-            "performance": {"raft_multiplier": 1, "rpc_hold_timeout": "300ms"}})
-        leader = cluster.form()
-        assert leader.put("/v1/kv/a", "x").status == 200
+            "performance": {"raft_multiplier": 5, "rpc_hold_timeout": "300ms"}})
+        written(cluster.form(seconds=90), "/v1/kv/a", "x")
+        for server in cluster.servers:
+            until("all have it", lambda: server.get("/v1/kv/a?stale").status == 200, 60)
+        leader = cluster.wait_leader(seconds=60)
         for server in cluster.servers:
             if server is not leader:
                 server.kill()
-        until("it knows that it does not lead", lambda: leader.get("/v1/status/leader").body.strip() == b'""')
+        until("it knows that it does not lead", lambda: leader.get("/v1/status/leader").body.strip() == b'""', 60)
         said[name] = [(path, answer.status, answer.body.strip()) for path in
                       ("/v1/kv/a", "/v1/kv/a?raw&stale", "/v1/kv/a?consistent", "/v1/catalog/nodes", "/v1/status/leader",
                        "/v1/operator/raft/configuration") for answer in [leader.get(path)]]
@@ -126,7 +129,7 @@ def test_no_quorum(agents, praetor, peer):
         for line in ("[WARN]  agent.server.raft: failed to contact quorum of nodes, stepping down", "agent.server: cluster leadership lost",
                      "[WARN]  agent.server.raft: Election timeout reached, restarting election",
                      "[ERROR] agent.server.raft: failed to make requestVote RPC: target="):
-            until(line, lambda: line in leader.tail(1 << 22))
+            until(line, lambda: line in leader.tail(1 << 22), 60)
         for server in cluster.servers:
             server.kill()
     assert said["ours"] == said["theirs"]
@@ -138,17 +141,17 @@ def test_archive_into_a_new_cluster(agents, praetor_asan):
     archive = source.get("/v1/snapshot").body
     wanted = keys_of(source, "")
     source.kill()
-    cluster = Cluster(agents, [praetor_asan] * 3)
-    leader = cluster.form()
-    leader.put("/v1/kv/not/in/it", "x")
-    answer = leader.put("/v1/snapshot", archive)
+    cluster = Cluster(agents, [praetor_asan] * 3, config=STEADY)
+    leader = cluster.form(seconds=90)
+    written(leader, "/v1/kv/not/in/it", "x")
+    answer = leader.put("/v1/snapshot", archive, timeout=60)
     assert answer.status == 200, answer.text
-    assert leader.put("/v1/kv/behind", "1").status == 200
-    wait_applied(cluster.servers, int(raft_stats(leader)["last_log_index"]))
+    written(leader, "/v1/kv/behind", "1")
+    wait_applied(cluster.servers, int(raft_stats(leader)["last_log_index"]), seconds=60)
     for server in cluster.servers:
         assert keys_of(server, "") == dict(wanted, behind="1"), server.name
-    same_state(cluster.servers)
+    same_state(cluster.servers, seconds=60)
     leader.kill()
-    cluster.wait_leader(but=leader.raft)
+    cluster.wait_leader(but=leader.raft, seconds=90)
     for server in cluster.alive():
         assert keys_of(server, "") == dict(wanted, behind="1"), server.name

@@ -7,6 +7,7 @@ import pytest
 
 from e2e.cluster import Cluster, same_state
 from e2e.harness import until
+from e2e.leading import STEADY
 from e2e.rpc_wire import Map, Plain, Raw, encode, header, opened
 from e2e.test_rpc_port import pair, same
 
@@ -66,7 +67,7 @@ def chains_are_the_same(ours, theirs):
     """Each compiles on its own (stale), and who waits is told of a change that the other was asked for."""
     names = ["a0", "b1", "x", "first", "nobody"]
     for server in (ours, theirs):
-        until("the certificate authority", lambda server=server: server.get("/v1/discovery-chain/nobody?stale").status == 200)
+        until("the certificate authority", lambda server=server: server.get("/v1/discovery-chain/nobody?stale").status == 200, 60)
     for name in names:
         for overrides in ({}, {"OverrideProtocol": "tcp"}, {"OverrideConnectTimeout": "7s", "OverrideMeshGateway": {"Mode": "local"}}):
             asked = ["/v1/discovery-chain/%s?stale&compile-dc=%s" % (name, dc) for dc in ("", "dc2")]
@@ -75,17 +76,17 @@ def chains_are_the_same(ours, theirs):
     for waits, writes in ((ours, theirs), (theirs, ours)):
         index = waits.get("/v1/discovery-chain/nobody").index
         written(writes, {"Kind": "service-resolver", "Name": "nobody", "ConnectTimeout": "%ds" % (index % 1000 + 6)})
-        chain = waits.get("/v1/discovery-chain/nobody?index=%d&wait=20s" % index).json["Chain"]
+        chain = waits.get("/v1/discovery-chain/nobody?index=%d&wait=60s" % index, timeout=80).json["Chain"]
         assert chain["Nodes"][chain["StartNode"]]["Resolver"]["ConnectTimeout"] in ("%ds" % (index % 1000 + 6), "%dm%ds" % divmod(index % 1000 + 6, 60))
 
 
 @pytest.mark.parametrize("kinds", ["opp", "poo"])
 def test_in_a_cluster_of_both_kinds(agents, praetor_asan, peer, kinds):
-    cluster = Cluster(agents, [{"o": praetor_asan, "p": peer}[k] for k in kinds], {"connect": {"enabled": True}})
-    cluster.form(seconds=40)
+    cluster = Cluster(agents, [{"o": praetor_asan, "p": peer}[k] for k in kinds], {**STEADY, "connect": {"enabled": True}})
+    cluster.form(seconds=90)
     servers = cluster.servers
     for n, server in enumerate(servers):
-        until("calls that reach the leader", lambda server=server: put(server, {"Kind": "service-defaults", "Name": "first"}).status == 200)
+        until("calls that reach the leader", lambda server=server: put(server, {"Kind": "service-defaults", "Name": "first"}).status == 200, 60)
         for entry in of_all_kinds(n):
             written(server, entry)
         refused = put(server, {"Kind": "service-router", "Name": "tcp%d" % n})
@@ -101,7 +102,7 @@ def test_in_a_cluster_of_both_kinds(agents, praetor_asan, peer, kinds):
         assert put(server, {"Kind": "service-defaults", "Name": "cas"}, "?cas=%d" % index).text.strip() == "false"
         written(server, {"Kind": "service-defaults", "Name": "gone"})
         assert delete(server, "service-defaults/GONE").text.strip() == "{}"
-    same_state(servers)
+    same_state(servers, seconds=60)
     for kind in KINDS:
         told = [server.get("/v1/config/%s?stale" % kind) for server in servers]
         assert told[0].json and told[0].json == told[1].json == told[2].json, kind
@@ -115,16 +116,16 @@ def test_in_a_cluster_of_both_kinds(agents, praetor_asan, peer, kinds):
     for waits, writes in ((ours, theirs), (theirs, ours)):
         index = waits.get("/v1/config/service-defaults").index
         written(writes, {"Kind": "service-defaults", "Name": "late-" + waits.name})
-        answer = waits.get("/v1/config/service-defaults?index=%d&wait=20s" % index)
+        answer = waits.get("/v1/config/service-defaults?index=%d&wait=60s" % index, timeout=80)
         assert any(x["Name"] == "late-" + waits.name for x in answer.json)
     chains_are_the_same(ours, theirs)
     # Another leader, of the other kind, goes on from the same state.
     first = cluster.leader()
     first.kill()
-    leader = cluster.wait_leader(seconds=60, but=first.raft)
-    until("a leader that writes", lambda: put(leader, {"Kind": "service-defaults", "Name": "after"}).status == 200, 30)
+    leader = cluster.wait_leader(seconds=90, but=first.raft)
+    until("a leader that writes", lambda: put(leader, {"Kind": "service-defaults", "Name": "after"}).status == 200, 60)
     assert [x["Name"] for x in leader.get("/v1/config/ingress-gateway").json] == ["ig0", "ig1", "ig2"]
-    same_state(cluster.alive())
+    same_state(cluster.alive(), seconds=60)
 
 
 def test_bootstrapped_before_anything_is_answered(agents, praetor_asan):
@@ -138,7 +139,7 @@ def test_bootstrapped_before_anything_is_answered(agents, praetor_asan):
         except OSError:
             return None
         return answer.json if answer.status == 200 else None
-    assert len(until("an answer", first, 30)) == len(entries)
+    assert len(until("an answer", first, 60)) == len(entries)
 
 
 # ---- the server port ----
@@ -243,7 +244,7 @@ def equal(sides, what):
         told = [shown(side) for side in sides]
         return told[0] if told[0] == told[1] else None
     try:
-        return until(what, compare, 20)
+        return until(what, compare, 60)
     except AssertionError:
         told = [shown(side) for side in sides]
         raise AssertionError([(part, k, a.get(k), b.get(k)) for part, (a, b) in enumerate(zip(*told)) for k in {**a, **b}
@@ -270,12 +271,12 @@ def test_central_configuration(agents, peer, praetor_asan):
     for side in sides:
         written(side, {"Kind": "proxy-defaults", "Config": {"protocol": "tcp", "only": 1}})
         written(side, {"Kind": "service-defaults", "Name": "api", "Protocol": "http2", "Expose": {"Checks": True}, "MeshGateway": {"Mode": "none"}})
-    until("the change", lambda: all(shown(side)[0]["p1"]["Proxy"]["Config"] == {"protocol": "http2", "only": 1} for side in sides), 20)
+    until("the change", lambda: all(shown(side)[0]["p1"]["Proxy"]["Config"] == {"protocol": "http2", "only": 1} for side in sides), 60)
     equal(sides, "the same after the change")
     for side in sides:
         assert delete(side, "proxy-defaults/global").status == 200
-    until("without it", lambda: all(shown(side)[0]["p1"]["Proxy"]["Config"] == {"protocol": "http2"} for side in sides), 20)
-    until("nor in the sidecar", lambda: all("only" not in shown(side)[0]["web-sidecar-proxy"]["Proxy"]["Config"] for side in sides), 20)
+    until("without it", lambda: all(shown(side)[0]["p1"]["Proxy"]["Config"] == {"protocol": "http2"} for side in sides), 60)
+    until("nor in the sidecar", lambda: all("only" not in shown(side)[0]["web-sidecar-proxy"]["Proxy"]["Config"] for side in sides), 60)
     for side in sides:  # the peer registers a sidecar again that goes while it takes a change
         assert side.put("/v1/agent/service/deregister/web").status == 200
     here, _ = equal(sides, "the same in the end")
@@ -285,7 +286,7 @@ def test_central_configuration(agents, peer, praetor_asan):
     ours.stop()
     ours.launch()
     until("the same after a restart", lambda: entries(ours) is not None and shown(ours)[0].get("p1", {}).get("Proxy", {}).get("Config")
-          == {"protocol": "http2"}, 30)
+          == {"protocol": "http2"}, 60)
     equal(sides, "the same after a restart")
 
 
@@ -296,7 +297,7 @@ def test_central_configuration_that_cannot_be_had(agents, peer, praetor_asan):
         lonely = agents(binary, name="l%d" % len(told), config={
             "server": False, "bootstrap_expect": 0, "enable_central_service_config": True, "performance": {"rpc_hold_timeout": "1s"}})
         lonely.launch()
-        until("the client's API", lambda: _answers(lonely), 30)
+        until("the client's API", lambda: _answers(lonely), 60)
         answer = lonely.put("/v1/agent/service/register", json.dumps(SERVICES[4]))
         told.append((answer.status, answer.text, lonely.get("/v1/agent/services").json))
         lonely.kill()
@@ -311,17 +312,17 @@ def test_central_configuration_that_cannot_be_had(agents, peer, praetor_asan):
             "acl": {"enabled": True, "default_policy": "deny", "tokens": {"agent": ROOT, "default": ROOT}}})
         server.launch()
         until("entries", lambda: entries(server) is not None and put(server, {
-            "Kind": "proxy-defaults", "Config": {"a": 1, "b": {"c": "x"}}}).status == 200, 60)
+            "Kind": "proxy-defaults", "Config": {"a": 1, "b": {"c": "x"}}}).status == 200, 90)
         client.launch()
         rules = {"Name": "r", "Rules": 'service "proxy" { policy = "write" } node_prefix "" { policy = "read" }'}
-        until("a policy", lambda: server.put("/v1/acl/policy", json.dumps(rules), headers={"X-Consul-Token": ROOT}).status == 200, 20)
+        until("a policy", lambda: server.put("/v1/acl/policy", json.dumps(rules), headers={"X-Consul-Token": ROOT}).status == 200, 60)
         token = server.put("/v1/acl/token", json.dumps({"Policies": [{"Name": "r"}]}), headers={"X-Consul-Token": ROOT}).json["SecretID"]
         proxy = {"ID": "p", "Name": "proxy", "Kind": "connect-proxy", "Port": 1, "Proxy": {
             "DestinationServiceName": "hidden", "DestinationServiceID": "hidden"}}
-        until("the client's server", lambda: _answers(client, "/v1/catalog/nodes"), 30)
+        until("the client's server", lambda: _answers(client, "/v1/catalog/nodes"), 60)
         refused = client.put("/v1/agent/service/register", json.dumps(proxy), headers={"X-Consul-Token": token})
         taken = until("it is taken", lambda: client.put("/v1/agent/service/register", json.dumps(proxy), headers={
-            "X-Consul-Token": ROOT}).status == 200, 20)
+            "X-Consul-Token": ROOT}).status == 200, 60)
         assert taken
         config = client.get("/v1/agent/service/p", headers={"X-Consul-Token": ROOT}).json["Proxy"]["Config"]
         told.append((refused.status, refused.text, config))
@@ -351,7 +352,7 @@ def two_datacenters(agents, kinds, access=None):
         until("an API", lambda: entries(servers[-1]) is not None, 90)
         if not more:  # the secondary begins with nothing when there is something already
             for entry in of_all_kinds(1)[0:2]:
-                until("the first of them", lambda entry=entry: put(servers[0], entry).status == 200, 30)
+                until("the first of them", lambda entry=entry: put(servers[0], entry).status == 200, 60)
     return servers
 
 
@@ -361,10 +362,10 @@ def test_secondary_has_the_primary_s(agents, peer, praetor_asan, kinds, access):
     config = {"acl": {"enabled": True, "default_policy": "deny", "tokens": {
         "master": ROOT, "agent": ROOT, "replication": ROOT}}} if access else None
     one, two = two_datacenters(agents, [peer if kind == "peer" else praetor_asan for kind in kinds], config)
-    until("what was there", lambda: content(two) and content(two) == content(one), 60)
+    until("what was there", lambda: content(two) and content(two) == content(one), 120)
     for entry in of_all_kinds(1):
         written(two, entry)  # the primary writes it
-    until("all kinds", lambda: content(two) == content(one) and len(content(two)) == 8, 60)
+    until("all kinds", lambda: content(two) == content(one) and len(content(two)) == 8, 120)
     if access:
         assert two.put("/v1/config", json.dumps(of_all_kinds(2)[0])).status == 403
     refused = put(two, {"Kind": "service-router", "Name": "tcp"})
@@ -378,7 +379,7 @@ def test_secondary_has_the_primary_s(agents, peer, praetor_asan, kinds, access):
         for path in ("service-router/a1", "service-splitter/a1", "service-resolver/a1"):
             assert delete(one, path).text.strip() == "{}"
         written(one, {"Kind": "service-defaults", "Name": "a1", "Protocol": "tcp"})
-    until("the changes", lambda: content(two) == content(one), 60)
+    until("the changes", lambda: content(two) == content(one), 120)
     assert [x["Name"] for x in two.get("/v1/config/service-defaults", headers={"X-Consul-Token": ROOT}).json] == ["a1", name]
     # The same entries again are no change where they are held.
     index = two.get("/v1/config/service-defaults/b1", headers={"X-Consul-Token": ROOT}).index
@@ -391,14 +392,14 @@ def test_secondary_begins_with_a_whole_mesh(agents, praetor_asan, peer):
     base = {"primary_datacenter": "dc1", "performance": {"raft_multiplier": 1}}
     one = agents(peer, name="one", config=base)
     one.launch()
-    until("an API", lambda: entries(one) is not None, 60)
+    until("an API", lambda: entries(one) is not None, 90)
     for entry in of_all_kinds(1):
-        until("it is taken", lambda entry=entry: put(one, entry).status == 200, 30)
+        until("it is taken", lambda entry=entry: put(one, entry).status == 200, 60)
     two = agents(praetor_asan, name="two", config=dict(base, datacenter="dc2", retry_join_wan=[one.ip], retry_interval_wan="1s"))
     two.launch()
-    until("all of them", lambda: len(content(two)) == 8 and content(two) == content(one), 60)
+    until("all of them", lambda: len(content(two)) == 8 and content(two) == content(one), 120)
     # All goes at once: what others need is deleted last.
     for path in ("ingress-gateway/ig1", "terminating-gateway/tg1", "service-router/a1", "service-splitter/a1", "service-resolver/a1",
                  "service-defaults/a1", "service-defaults/b1", "proxy-defaults/global"):
         assert delete(one, path).text.strip() == "{}"
-    until("nothing is left", lambda: entries(two) == [], 60)
+    until("nothing is left", lambda: entries(two) == [], 120)

@@ -21,7 +21,7 @@ SIDECAR = ["-sidecar-for", "web1"]
 def run(binary, argv, address, env=None, cwd=None):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("CONSUL_", "CONNECT_"))}
     clean.update(env or {}, CONSUL_HTTP_ADDR=address)
-    got = subprocess.run([binary, "connect", *argv], env=clean, cwd=cwd, capture_output=True, timeout=30)
+    got = subprocess.run([binary, "connect", *argv], env=clean, cwd=cwd, capture_output=True, timeout=90)
     return got.stdout.decode(), got.stderr.decode(), got.returncode
 
 
@@ -334,8 +334,8 @@ def test_pipe(tmp_path, praetor_asan, peer):
             sender.stdin.write(b"hello" * 10000)  # the peer reads it once somebody reads the pipe
             sender.stdin.close()
             assert reader.stdout.read() == b"hello" * 10000
-        assert sender.stdout.read() == b"Bootstrap sent, unlinking named pipe\n" and sender.wait(10) == 0
-        until("the pipe's end", lambda: not pipe.exists())
+        assert sender.stdout.read() == b"Bootstrap sent, unlinking named pipe\n" and sender.wait(60) == 0
+        until("the pipe's end", lambda: not pipe.exists(), 60)
     for argv in ([], ["a", "b"], ["/nope/x"]):
         theirs, ours = (run(binary, ["envoy", "pipe-bootstrap", *argv], "127.0.0.1:1") for binary in (peer, praetor_asan))
         assert ours == theirs and ours[2] == 1

@@ -27,7 +27,7 @@ class Echo:
 
     def __init__(self, ip, port, times=1):
         self.came, self.times = 0, times
-        self.listener = socket.create_server((ip, port))
+        self.listener = socket.create_server((ip, port), backlog=512)
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -69,7 +69,7 @@ class Proxy:
         with open(self.path, "rb") as handle:
             return handle.read().decode("utf-8", "replace")
 
-    def says(self, text, times=1, seconds=20):
+    def says(self, text, times=1, seconds=150):  # watches that fail begin again after 5, 20, 45, 80 s
         until("%r of the proxy" % text, lambda: self.log().count(text) >= times or self.ended(text), seconds)
 
     def ended(self, text):
@@ -83,7 +83,7 @@ class Proxy:
     def stop(self, number=signal.SIGINT):
         if self.proc.poll() is None:
             self.proc.send_signal(number)
-        return self.proc.wait(20)
+        return self.proc.wait(60)
 
 
 class Mesh:
@@ -101,8 +101,9 @@ class Mesh:
 
     def register_db(self, config=None):
         passing = [{"Name": "up", "TTL": "1h", "Status": "passing"}]
+        config = dict({"local_connect_timeout_ms": 30000}, **(config or {}))  # by default a second, which a busy machine may need
         self.put("/v1/agent/service/register", {"Name": "db", "ID": "db1", "Address": self.ip, "Port": 9000, "Connect": {"SidecarService": {
-            "Port": 9001, "Checks": passing, "Proxy": {"LocalServiceAddress": self.ip, "Config": config or {}}}}})
+            "Port": 9001, "Checks": passing, "Proxy": {"LocalServiceAddress": self.ip, "Config": config}}}})
 
     def register_web(self, upstreams):
         self.put("/v1/agent/service/register", {"Name": "web", "ID": "web1", "Address": self.ip, "Port": 9010, "Connect": {"SidecarService": {
@@ -118,13 +119,14 @@ class Mesh:
         for one in made:
             one.says('listener="public listener"')
         made[1].says("9100->service:default/db")
-        # The catalog has them a moment later than the agent.
-        until("the catalog's db", lambda: self.agent.get("/v1/health/connect/db?passing").json)
+        # The catalog has them a moment later than the agent, and who listens has its certificate a moment later, too.
+        until("the catalog's db", lambda: self.agent.get("/v1/health/connect/db?passing").json, 60)
+        until("an answer", lambda: answers(self), 60)
         return made
 
     def dial(self, port=9100):
-        link = socket.create_connection((self.ip, port), 10)
-        link.settimeout(30)
+        link = socket.create_connection((self.ip, port), 60)
+        link.settimeout(60)
         return link
 
     def close(self):
@@ -170,11 +172,6 @@ def answers(mesh, port=9100):
         return False
 
 
-def until_answers(mesh):
-    """The first time: the peer's proxy says that it listens before it has its certificate."""
-    until("an answer", lambda: answers(mesh))
-
-
 def refused(mesh, port=9100):
     """The connection is made, but nothing comes of it."""
     with mesh.dial(port) as link:
@@ -203,7 +200,7 @@ def transfer(link, size, end):
             break
         count += len(data)
         got.update(data)
-    sender.join(10)
+    sender.join(60)
     return count == size and sent.digest() == got.digest()
 
 
@@ -213,7 +210,6 @@ def test_all_kinds(meshes, praetor, praetor_asan, peer):
         mesh = meshes(agent)
         for db, web in ((praetor_asan, praetor_asan), (praetor, peer), (peer, praetor)):
             pair = mesh.both(db, web)
-            until_answers(mesh)
             for _ in range(3):
                 assert answers(mesh)
             with mesh.dial() as link:
@@ -241,13 +237,12 @@ def test_intentions(meshes, praetor_asan, peer):
     mesh = meshes(praetor_asan)
     for web in (praetor_asan, peer):
         db, other = mesh.both(praetor_asan, web)
-        until_answers(mesh)
         with mesh.dial() as running:
             assert ask(running) == b"hello"
             before = mesh.echo.came
             made = mesh.agent.request("POST", "/v1/connect/intentions", body=json.dumps(
                 {"SourceName": "web", "DestinationName": "db", "SourceType": "consul", "Action": "deny"})).json["ID"]
-            until("the refusal", lambda: not answers(mesh))
+            until("the refusal", lambda: not answers(mesh), 60)
             db.says('[ERROR] proxy.connect: authz call denied: service=db reason="Matched intention: DENY default/web => default/db')
             before = mesh.echo.came
             for _ in range(5):
@@ -255,7 +250,7 @@ def test_intentions(meshes, praetor_asan, peer):
             assert mesh.echo.came == before  # nobody was dialled on behalf of who may not
             assert ask(running) == b"hello"  # what runs goes on
             assert mesh.agent.delete("/v1/connect/intentions/" + made).status == 200
-            until("the way in", lambda: answers(mesh))
+            until("the way in", lambda: answers(mesh), 60)
         assert db.stop() == 0 and other.stop() == 0
 
 
@@ -288,7 +283,6 @@ def test_strangers(meshes, praetor_asan, tmp_path):
     """Without a certificate of the roots nobody reaches the application, not even by a connection."""
     mesh = meshes(praetor_asan)
     db, _ = mesh.both(praetor_asan, praetor_asan)
-    until_answers(mesh)
     before = mesh.echo.came
     leaf = mesh.agent.get("/v1/agent/connect/ca/leaf/web").json
     good = files(tmp_path, "good", leaf["CertPEM"], leaf["PrivateKeyPEM"])
@@ -317,19 +311,24 @@ def test_mistaken_identity(meshes, praetor_asan):
     """An instance that shows another service's certificate is not believed to be the upstream."""
     mesh = meshes(praetor_asan)
     web = mesh.both(praetor_asan, praetor_asan)[1]
-    until_answers(mesh)
     mesh.put("/v1/agent/service/register", {"Name": "false", "ID": "false", "Kind": "connect-proxy", "Address": mesh.ip, "Port": 9001,
                                             "Proxy": {"DestinationServiceName": "cache"}})
     mesh.register_web([{"DestinationName": "cache", "LocalBindAddress": mesh.ip, "LocalBindPort": 9101}])
     web.says("9101->service:default/cache")
-    until("the false instance", lambda: mesh.agent.get("/v1/health/connect/cache?passing").json)
-    assert refused(mesh, 9101)
+    until("the false instance", lambda: mesh.agent.get("/v1/health/connect/cache?passing").json, 60)
     leaf = mesh.agent.get("/v1/agent/connect/ca/leaf/db").json["ServiceURI"]
-    web.says('proxy.upstream: failed to dial: error="peer certificate mismatch got %s, want spiffe:///ns/default/dc/dc1/svc/cache"' % leaf)
+    refused_because(mesh, web, "peer certificate mismatch got %s, want spiffe:///ns/default/dc/dc1/svc/cache" % leaf)
     assert mesh.agent.put("/v1/agent/service/deregister/false").status == 200
-    until("its end", lambda: not mesh.agent.get("/v1/health/connect/cache?passing").json)
-    assert refused(mesh, 9101)
-    web.says('proxy.upstream: failed to dial: error="no healthy instances found"')
+    until("its end", lambda: not mesh.agent.get("/v1/health/connect/cache?passing").json, 60)
+    refused_because(mesh, web, "no healthy instances found")
+
+
+def refused_because(mesh, web, reason):
+    """Never let in; and that is said to be the reason, once the proxy has heard of it, too."""
+    def said():
+        assert refused(mesh, 9101)
+        return 'proxy.upstream: failed to dial: error="%s"' % reason in web.log()
+    until(reason, said, 60)
 
 
 def test_changed_registration(meshes, praetor_asan):
@@ -340,7 +339,7 @@ def test_changed_registration(meshes, praetor_asan):
     with mesh.dial() as running:
         assert ask(running) == b"hello"
         mesh.register_web([dict(db, LocalBindPort=9100), dict(db, LocalBindPort=9101), dict(db, LocalBindPort=9102)])
-        until("the new listeners", lambda: answers(mesh, 9101) and answers(mesh, 9102))
+        until("the new listeners", lambda: answers(mesh, 9101) and answers(mesh, 9102), 60)
         assert web.log().count("bind_addr=%s:9100" % mesh.ip) == 1
         mesh.register_web([dict(db, LocalBindPort=9101)])
         for port in (9100, 9102):
@@ -350,14 +349,14 @@ def test_changed_registration(meshes, praetor_asan):
                     return False
                 except ConnectionRefusedError:
                     return True
-            until("the end of %d" % port, gone)
+            until("the end of %d" % port, gone, 60)
         assert answers(mesh, 9101)
         assert ask(running) == b"hello"  # of a listener that is no more
     taken = socket.create_server((mesh.ip, 9103))
     mesh.register_web([dict(db, LocalBindPort=9101), dict(db, LocalBindPort=9103)])
     web.says("bind: address already in use")
     taken.close()
-    until("the address that was taken", lambda: answers(mesh, 9103))
+    until("the address that was taken", lambda: answers(mesh, 9103), 60)
 
 
 def test_rotation(meshes, praetor_asan, peer):
@@ -366,20 +365,21 @@ def test_rotation(meshes, praetor_asan, peer):
     db, web = mesh.both(praetor_asan, praetor_asan)
     third = mesh.proxy(peer, "-service", "web", "-upstream", "db:%s:9105" % mesh.ip)
     third.says("Parsed TLS identity")
+    until("an answer of the third's", lambda: answers(mesh, 9105), 60)
     with mesh.dial() as running, mesh.dial(9105) as other:
         assert ask(running) == ask(other) == b"hello"
         key = subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"], check=True, capture_output=True).stdout.decode()
         mesh.put("/v1/connect/ca/configuration", {"Provider": "consul", "Config": {"PrivateKey": key}})
-        assert len(mesh.agent.get("/v1/agent/connect/ca/roots").json["Roots"]) == 2
+        until("the agent has both roots", lambda: len(mesh.agent.get("/v1/agent/connect/ca/roots").json["Roots"]) == 2, 60)
         for one in (db, web):
             until("both roots", lambda: re.search(r"Parsed TLS identity: .*roots=\[[^ ]+, [^ ]+\]", one.log()) or
-                  re.search(r"Parsed TLS identity: .*roots=\[[^ ]+ [^ ]+\]", one.log()), 60)
+                  re.search(r"Parsed TLS identity: .*roots=\[[^ ]+ [^ ]+\]", one.log()), 150)
         end = time.monotonic() + 3
         while time.monotonic() < end:  # through all of the change
             assert answers(mesh) and answers(mesh, 9105)
             assert ask(running) == ask(other) == b"hello"
         for one in (db, web):
-            one.says("Parsed TLS identity", times=3, seconds=90)
+            one.says("Parsed TLS identity", times=3)
         assert answers(mesh) and answers(mesh, 9105)
         assert ask(running) == ask(other) == b"hello"
 
@@ -388,12 +388,11 @@ def test_slow_reader(meshes, praetor_asan, praetor):
     """Who does not read is waited for, with little memory, and nobody else waits."""
     mesh = meshes(praetor_asan)
     pair = mesh.both(praetor, praetor)
-    until_answers(mesh)
     before = [one.memory() for one in pair]
     links = [mesh.dial() for _ in range(4)]
     sent = []
     for link in links:
-        link.settimeout(1)
+        link.settimeout(2)
         count = 0
         block = b"x" * MIB
         try:
@@ -407,7 +406,7 @@ def test_slow_reader(meshes, praetor_asan, praetor):
     for one, had in zip(pair, before):
         assert one.memory() - had < 24 * MIB, (one.memory(), had)
     for link, count in zip(links, sent):
-        link.settimeout(30)
+        link.settimeout(60)
         link.shutdown(socket.SHUT_WR)
         got = 0
         while data := link.recv(MIB):
@@ -420,7 +419,6 @@ def test_burst(meshes, praetor_asan):
     """Many at once, with an agent that takes few connections of one client."""
     mesh = meshes(praetor_asan, config={"limits": {"http_max_conns_per_client": 100}})
     mesh.both(praetor_asan, praetor_asan)
-    until_answers(mesh)
     for _ in range(2):
         links = [mesh.dial() for _ in range(300)]
         for i, link in enumerate(links):
@@ -433,26 +431,25 @@ def test_burst(meshes, praetor_asan):
 
 
 def test_silent_clients(meshes, praetor_asan):
-    """Connections that do not begin, or stop in the middle, end by themselves."""
+    """Connections that do not begin, or stop in the middle, end by themselves: after the time that is configured, which is longer than
+    the default of 10 s, so that a machine that is slow does not look as if it were right."""
     mesh = meshes(praetor_asan)
-    mesh.register_db({"handshake_timeout_ms": 1000})
+    mesh.register_db({"handshake_timeout_ms": 13000})
     mesh.both(praetor_asan, praetor_asan)
-    until_answers(mesh)
     before = mesh.echo.came
+    began = time.monotonic()
     links = [mesh.dial(9001) for _ in range(100)]
     for link in links[::2]:
         link.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
     assert answers(mesh)
-    began = time.monotonic()
     for link in links:
-        link.settimeout(10)
         try:
             while link.recv(100):
                 pass
         except ConnectionResetError:
             pass
         link.close()
-    assert 0.5 < time.monotonic() - began < 8
+    assert time.monotonic() - began > 12
     assert mesh.echo.came == before + 1
 
 
@@ -460,12 +457,16 @@ def test_rude_clients(meshes, praetor_asan):
     """Connections that end at any moment, in any way, while registrations and intentions change: nobody falls, and all goes on after it."""
     mesh = meshes(praetor_asan)
     pair = mesh.both(praetor_asan, praetor_asan)
-    end, seen = time.monotonic() + 8, []
+    began, seen = time.monotonic(), []
     db = {"DestinationName": "db", "LocalBindAddress": mesh.ip}
+
+    def goes_on():
+        """For a while, and until it was worth something."""
+        return time.monotonic() - began < (8 if len(seen) > 100 else 120)
 
     def rude(seed):
         dice = random.Random(seed)
-        while time.monotonic() < end:
+        while goes_on():
             try:
                 link = socket.create_connection((mesh.ip, dice.choice((9100, 9100, 9100, 9101, 9001))), 2)
                 link.settimeout(dice.choice((0.001, 0.02, 2)))
@@ -487,7 +488,7 @@ def test_rude_clients(meshes, praetor_asan):
     for thread in threads:
         thread.start()
     turn = 0
-    while time.monotonic() < end:
+    while goes_on():
         turn += 1
         mesh.register_web([dict(db, LocalBindPort=9100)] + [dict(db, LocalBindPort=9101)] * (turn % 2))
         if turn % 3 == 0:
@@ -503,9 +504,9 @@ def test_rude_clients(meshes, praetor_asan):
     for thread in threads:
         thread.join()
     assert len(seen) > 100
-    until("an answer", lambda: answers(mesh))
+    until("an answer", lambda: answers(mesh), 60)
     for one in pair:
-        until("the end of all connections", lambda: len(os.listdir("/proc/%d/fd" % one.proc.pid)) < 40, 30)
+        until("the end of all connections", lambda: len(os.listdir("/proc/%d/fd" % one.proc.pid)) < 40, 90)
         assert one.proc.poll() is None, one.log()[-3000:]
     with mesh.dial() as link:
         link.sendall(b"x" * 3000000)  # in the middle of a transfer
@@ -515,12 +516,11 @@ def test_rude_clients(meshes, praetor_asan):
 def test_application_down(meshes, praetor_asan):
     mesh = meshes(praetor_asan)
     db = mesh.both(praetor_asan, praetor_asan)[0]
-    assert answers(mesh)
     mesh.echo.close()
     assert refused(mesh)
     db.says('[ERROR] proxy.inbound: failed to dial: error="dial tcp %s:9000: connect: connection refused"' % mesh.ip)
     mesh.echo = Echo(mesh.ip, 9000)
-    until("the application", lambda: answers(mesh))
+    until("the application", lambda: answers(mesh), 60)
 
 
 def test_flags_and_registration(meshes, praetor_asan, peer):
@@ -535,15 +535,15 @@ def test_flags_and_registration(meshes, praetor_asan, peer):
         server.says("registered Consul service: service=cache-proxy-x")
         client.says("Parsed TLS identity")
         client.says("9103->prepared_query:default/q")
-        here = until("the registration", lambda: mesh.agent.get("/v1/agent/services").json.get("cache-proxy-x"))
+        here = until("the registration", lambda: mesh.agent.get("/v1/agent/services").json.get("cache-proxy-x"), 60)
         assert (here["Kind"], here["Service"], here["Port"], here["Address"]) == ("connect-proxy", "cache-proxy", 9002, mesh.ip)
         assert here["Proxy"]["DestinationServiceName"] == "cache"
         check = mesh.agent.get("/v1/agent/checks").json["cache-proxy-x-ttl"]
         assert (check["Name"], check["Status"], check["Type"], check["Notes"]) == (
             "proxy heartbeat", "passing", "ttl", "Built-in proxy will heartbeat this check.")
-        until("an instance", lambda: mesh.agent.get("/v1/health/connect/cache?passing").json)
-        until("an answer", lambda: answers(mesh, 9102))
-        assert answers(mesh, 9103)  # by the query
+        until("an instance", lambda: mesh.agent.get("/v1/health/connect/cache?passing").json, 60)
+        until("an answer", lambda: answers(mesh, 9102), 60)
+        until("an answer by the query", lambda: answers(mesh, 9103), 60)
         assert server.stop() == 0 and client.stop(signal.SIGTERM) == 0
         assert "stop request received, deregistering" in server.log()
         assert "cache-proxy-x" not in mesh.agent.get("/v1/agent/services").json
@@ -553,9 +553,8 @@ def test_heartbeat(meshes, praetor_asan):
     mesh = meshes(praetor_asan)
     server = mesh.proxy(praetor_asan, "-service", "cache", "-service-addr", mesh.ip + ":9000", "-listen", mesh.ip + ":9002", "-register")
     server.says("registered Consul service: service=cache-proxy")
-    assert mesh.agent.put("/v1/agent/check/fail/cache-proxy-ttl").status == 200
-    assert mesh.agent.get("/v1/agent/checks").json["cache-proxy-ttl"]["Status"] == "critical"
-    until("the heartbeat", lambda: mesh.agent.get("/v1/agent/checks").json["cache-proxy-ttl"]["Status"] == "passing", 15)
+    assert mesh.agent.put("/v1/agent/check/fail/cache-proxy-ttl").status == 200  # which is its state then, until the heartbeat
+    until("the heartbeat", lambda: mesh.agent.get("/v1/agent/checks").json["cache-proxy-ttl"]["Status"] == "passing", 60)
 
 
 def test_registered_late(meshes, praetor_asan):
@@ -569,7 +568,7 @@ def test_registered_late(meshes, praetor_asan):
     mesh.put("/v1/agent/service/register", {"Kind": "connect-proxy", "Name": "late", "Address": mesh.ip, "Port": 9012, "Proxy": {
         "DestinationServiceName": "cache", "LocalServiceAddress": mesh.ip, "LocalServicePort": 9000}})
     late.says("bind_addr=%s:9012" % mesh.ip)
-    assert "svc/cache" in late.log()
+    late.says("svc/cache")
 
 
 def test_agent_away(agents, tmp_path, praetor_asan):
@@ -580,7 +579,7 @@ def test_agent_away(agents, tmp_path, praetor_asan):
                 'dial tcp %s:8500: connect: connection refused" retry=5s' % (agent.ip, agent.ip))
     server.says("type=connect_leaf")
     agent.start()
-    server.says("Parsed TLS identity", seconds=40)
+    server.says("Parsed TLS identity")
     assert server.stop() == 0
     assert "AddressSanitizer" not in server.log()
 
@@ -597,13 +596,13 @@ def test_ways_to_the_agent(agents, tmp_path, praetor_asan):
                          key_file=str(tmp_path / "k.pem"), ca_file=str(tmp_path / "c.pem"),
                          acl={"enabled": True, "default_policy": "deny", "tokens": {"master": master, "agent": master}}))
     agent.launch()
-    until("the agent", lambda: os.path.exists(tmp_path / "s"))
+    until("the agent", lambda: os.path.exists(tmp_path / "s"), 60)
     for way in (["-http-addr", "unix://%s" % (tmp_path / "s")],
                 ["-http-addr", "https://%s:8501" % agent.ip, "-ca-file", str(tmp_path / "c.pem"), "-tls-server-name", "agent.example"]):
         for token, text in ((master, "Parsed TLS identity"), ("", "Permission denied")):
             more = ["-token", token] if token else []
             proxy = Proxy(praetor_asan, tmp_path, agent, ["-service", "web", "-upstream", "db:%s:9100" % agent.ip, *way, *more], "way")
-            proxy.says(text, seconds=40)
+            proxy.says(text)
             assert proxy.stop() == 0 and "AddressSanitizer" not in proxy.log()
             assert master not in proxy.log()
 

@@ -20,7 +20,7 @@ class Client:
     """One connection, kept open."""
 
     def __init__(self, agent):
-        self.link = http.client.HTTPConnection(agent.ip, PORTS["http"], timeout=30)
+        self.link = http.client.HTTPConnection(agent.ip, PORTS["http"], timeout=60)
 
     def call(self, method, path, body=None):
         self.link.request(method, path, body=body)
@@ -43,13 +43,16 @@ class Crowd:
                 self.over.set()
         self.threads.append(threading.Thread(target=run, daemon=True))
 
-    def run(self, seconds):
+    def run(self, seconds, enough):
+        """For that long, and on a machine that is busy until there was enough of it."""
+        end, last = time.monotonic() + seconds, time.monotonic() + seconds + 120
         for thread in self.threads:
             thread.start()
-        self.over.wait(seconds)
+        while not self.over.wait(0.1) and (time.monotonic() < end or not enough() and time.monotonic() < last):
+            pass
         self.over.set()
         for thread in self.threads:
-            thread.join(40)
+            thread.join(90)
             assert not thread.is_alive(), "a client hangs"
         assert not self.failures, self.failures[:5]
 
@@ -152,10 +155,10 @@ def test_many_clients_at_once(binary, request, agents):
     crowd.add(save)
     for thread in followers.threads:
         thread.start()
-    crowd.run(SECONDS)
+    crowd.run(SECONDS, lambda: sum(wins) > 50 and held[0] > 5)
     for key in range(2):
         assert int(agent.get("/v1/kv/count/%d?raw" % key).body) == wins[key], "a success was lost, or two won"
         assert agent.put("/v1/kv/count/%d" % key, str(10 ** 9)).json is True  # the followers' end
     assert sum(wins) > 50 and held[0] > 5, "too little for this to mean anything: %r %r" % (wins, held)
-    until("all followers see the end", lambda: not any(t.is_alive() for t in followers.threads), 10)
+    until("all followers see the end", lambda: not any(t.is_alive() for t in followers.threads), 60)
     assert not followers.failures, followers.failures[:5]

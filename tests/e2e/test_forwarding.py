@@ -9,6 +9,7 @@ import pytest
 
 from e2e.cluster import Cluster
 from e2e.harness import until
+from e2e.leading import STEADY, written
 
 CLUSTERS = ["ppp", "pcc", "cpp", "cpc"]  # who leads at first, then the others; p: Praetor, c: the peer
 
@@ -24,19 +25,19 @@ def join(cluster):
     """Servers find each other's leader by gossip."""
     first = cluster.servers[0]
     for other in cluster.servers[1:]:
-        assert other.put("/v1/agent/join/" + first.ip).status == 200
+        until("it joins", lambda: other.put("/v1/agent/join/" + first.ip).status == 200, 60)
 
     def all_alive():
         return all([m["Status"] for m in s.get("/v1/agent/members").json] == [1] * len(cluster.servers)
                    for s in cluster.servers)
-    until("members", all_alive)
+    until("members", all_alive, 60)
 
 
 @pytest.fixture
 def cluster(request, agents, praetor_asan, peer):
     binaries = [praetor_asan if kind == "p" else peer for kind in request.param]
-    made = Cluster(agents, binaries)
-    made.form()
+    made = Cluster(agents, binaries, {"performance": dict(STEADY["performance"], rpc_hold_timeout="60s")})
+    made.form(seconds=90)
     join(made)
     return made
 
@@ -68,7 +69,7 @@ def same_answers(leader, others):
         return got.status == 200 and got.json == wanted.json and got.index == wanted.index
     for path in READS:
         for other in others:
-            end = time.monotonic() + 15
+            end = time.monotonic() + 60
             while True:
                 wanted, got = leader.get(path), other.get(path)
                 assert wanted.status == 200, (path, wanted.text)
@@ -92,10 +93,10 @@ def consistency_and_errors(cluster):
     leader = cluster.leader()
     assert leader.put("/v1/kv/one", "1").status == 200
     assert follower.get("/v1/kv/one?consistent").status == 200
-    until("stale", lambda: follower.get("/v1/kv/one?stale").status == 200)
+    until("stale", lambda: follower.get("/v1/kv/one?stale").status == 200, 60)
     stale = follower.get("/v1/kv/one?stale")
     assert stale.headers["X-Consul-KnownLeader"] == "true"
-    assert 0 <= int(stale.headers["X-Consul-LastContact"]) < 2000
+    until("a contact of just now", lambda: 0 <= int(follower.get("/v1/kv/one?stale").headers["X-Consul-LastContact"]) < 2000, 60)
     bad = {"Node": "x", "Address": "1.2.3.4", "Service": {"ID": "id-without-name"}}
     want = leader.put("/v1/catalog/register", bad)
     got = follower.put("/v1/catalog/register", bad)
@@ -111,8 +112,8 @@ def waiting_through_a_follower(cluster):
     answers = {}
 
     def wait(server, how):
-        answers[server.name, how] = server.get("/v1/kv/wait?index=%d&wait=30s%s" % (before.index, how), timeout=40)
-    until("stale", lambda: all(s.get("/v1/kv/wait?stale").index == before.index for s in (first, second)))
+        answers[server.name, how] = server.get("/v1/kv/wait?index=%d&wait=90s%s" % (before.index, how), timeout=120)
+    until("stale", lambda: all(s.get("/v1/kv/wait?stale").index == before.index for s in (first, second)), 60)
     threads = [threading.Thread(target=wait, args=(server, how)) for server in (first, second) for how in ("", "&stale")]
     for thread in threads:
         thread.start()
@@ -120,7 +121,7 @@ def waiting_through_a_follower(cluster):
     assert not answers
     assert second.put("/v1/kv/wait", "2").status == 200
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert len(answers) == 4
     for got in answers.values():
         assert got.json[0]["Value"] == "Mg==" and got.index > before.index
@@ -147,25 +148,27 @@ def the_leader_is_killed(cluster):
     got = []
 
     def wait():
-        answer = follower.get("/v1/kv/gone?index=%d&wait=60s" % index, timeout=80)
-        got.append((time.monotonic(), answer))
-    thread = threading.Thread(target=wait)
+        got.append(follower.get("/v1/kv/gone?index=%d&wait=500s" % index, timeout=600))
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     time.sleep(0.5)
-    killed = time.monotonic()
+    for _ in range(20):  # that it is under way: others that went the same way later are back
+        assert follower.get("/v1/kv/gone").status == 200
     leader.kill()
-    thread.join(10)
-    at, answer = got[0]
-    assert at - killed < 2
-    assert (answer.status, answer.text) == (500, "rpc error making call: EOF")
-    assert follower.get("/v1/kv/gone?stale").status == 200
-    until("the leader is missed", lambda: cluster.leader_seen_by(follower) != leader.raft, 30)
-    # What is asked while nobody leads is held until somebody does.
-    assert follower.put("/v1/kv/gone", "2", timeout=40).status == 200
-    new = cluster.wait_leader(but=leader.raft, seconds=30)
+    thread.join(60)  # well before its time
+    assert [(answer.status, answer.text) for answer in got] == [(500, "rpc error making call: EOF")]
+    until("stale", lambda: follower.get("/v1/kv/gone?stale").status == 200, 60)
+    until("the leader is missed", lambda: follower.get("/v1/status/leader").json != leader.raft, 60)
+    # What is asked while nobody leads is held until somebody does (who may lose it again, on a machine that is busy).
+    def held():
+        answer = follower.put("/v1/kv/gone", "2", timeout=90)
+        assert answer.status == 200 or "leadership lost" in answer.text, answer.text
+        return answer.status == 200
+    until("a write", held, 120)
+    new = cluster.wait_leader(but=leader.raft, seconds=60)
     assert new in followers
     for server in followers:
-        assert server.get("/v1/kv/gone?raw").text == "2"
+        assert server.get("/v1/kv/gone?raw", timeout=90).text == "2"
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS, indirect=True)
@@ -178,23 +181,24 @@ def test_followers(cluster):
 
 
 def test_without_a_quorum(agents, praetor_asan):
-    cluster = Cluster(agents, [praetor_asan] * 3, {"performance": {"raft_multiplier": 1, "rpc_hold_timeout": "2s"}})
-    leader = cluster.form()
+    # It is held for longer than by default (7 s), so that a machine that is slow does not look as if it were right.
+    cluster = Cluster(agents, [praetor_asan] * 3, {"performance": {"raft_multiplier": 1, "rpc_hold_timeout": "10s"}})
+    cluster.form(seconds=60)
     join(cluster)
-    first, second = cluster.followers()
-    assert first.put("/v1/kv/alone", "1").status == 200
-    until("stale", lambda: first.get("/v1/kv/alone?stale").status == 200)
-    leader.kill()
-    second.kill()
-    until("the leader is missed", lambda: cluster.leader_seen_by(first) == "", 30)
+    first, *others = cluster.servers
+    written(first, "/v1/kv/alone", "1")
+    until("stale", lambda: first.get("/v1/kv/alone?stale").status == 200, 60)
+    for other in others:
+        other.kill()
+    until("there is no leader", lambda: first.get("/v1/status/leader").json == "", 60)
     began = time.monotonic()
-    answer = first.get("/v1/kv/alone")
+    answer = first.get("/v1/kv/alone", timeout=60)
     took = time.monotonic() - began
     assert (answer.status, answer.text) == (500, "No cluster leader")
-    assert 1.9 < took < 5
+    assert took > 9.9
     stale = first.get("/v1/kv/alone?stale")
     assert stale.status == 200 and stale.headers["X-Consul-KnownLeader"] == "false"
-    assert first.get("/v1/snapshot").text == "No cluster leader"
+    assert first.get("/v1/snapshot", timeout=60).text == "No cluster leader"
     assert first.get("/v1/snapshot?stale").status == 200
 
 
@@ -208,7 +212,7 @@ def client_of(agents, binary, cluster, name="client"):
             return client.get("/v1/health/node/" + name, timeout=2).json
         except (OSError, ValueError):
             return False
-    until("the client is in the catalog", registered, 30)
+    until("the client is in the catalog", registered, 90)
     return client
 
 
@@ -241,17 +245,17 @@ def test_client_agents(cluster, agents, praetor_asan, peer):
         got = []
 
         def wait():
-            got.append(waiter.get("/v1/kv/wait?wait=30s&index=%d" % index, timeout=40))
+            got.append(waiter.get("/v1/kv/wait?wait=90s&index=%d" % index, timeout=120))
         thread = threading.Thread(target=wait)
         thread.start()
         time.sleep(0.2)
         assert not got
         assert writer.put("/v1/kv/wait", "again").status == 200
-        thread.join(20)
+        thread.join(60)
         assert got[0].index > index
     # One server goes, perhaps the one that was asked: another one answers.
-    cluster.leader().kill()
-    cluster.wait_leader(seconds=40)
+    cluster.wait_leader(seconds=60).kill()
+    cluster.wait_leader(seconds=90)
     for client in (ours, theirs):
-        until("an answer", lambda: client.put("/v1/kv/after", client.name, timeout=30).status == 200, 40)
+        written(client, "/v1/kv/after", client.name, 90)
         assert client.get("/v1/kv/after?raw").text == client.name

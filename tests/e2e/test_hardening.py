@@ -21,11 +21,11 @@ MASTER = {"X-Consul-Token": "root"}
 ACL = {"acl": {"enabled": True, "default_policy": "deny", "tokens": {"master": "root"}}}
 
 
-def connect(agent, port=PORTS["http"], source="127.0.0.1", timeout=20):
+def connect(agent, port=PORTS["http"], source="127.0.0.1", timeout=60):
     return socket.create_connection((agent.ip, port), timeout, (source, 0))
 
 
-def talk(agent, data, port=PORTS["http"], timeout=20):
+def talk(agent, data, port=PORTS["http"], timeout=60):
     """All that comes back on a connection with those bytes."""
     with connect(agent, port, timeout=timeout) as link:
         link.sendall(data)
@@ -84,8 +84,9 @@ def test_who_is_slow(agents, praetor_asan):
     kept["waiting"].sendall(b"st: x\r\n\r\n")
     assert b"200 OK" in kept["idle"].recv(65536)
     assert b"404" in cut["unwanted body"].recv(65536)
-    began, gone, left = time.monotonic(), {}, 400000
-    while time.monotonic() < began + 75 and len(gone) < len(cut):
+    began, gone, left, lost = time.monotonic(), {}, 400000, 0
+    while time.monotonic() < began + 75 + lost and len(gone) < len(cut):
+        round_began = time.monotonic()
         for name, link in cut.items():
             if name in gone:
                 continue
@@ -96,11 +97,13 @@ def test_who_is_slow(agents, praetor_asan):
                 pass
             if ended(link):
                 gone[name] = time.monotonic() - began
-        kept["steady"].sendall(b"s" * 4000)
-        left -= 4000
+        kept["steady"].sendall(b"s" * 2000)
+        left -= 2000
+        assert agent.get("/v1/status/leader").status == 200
         time.sleep(1)
+        lost += max(0, time.monotonic() - round_began - 1.2)  # what the machine did not give to the agent, or to us
     assert set(gone) == set(cut), (gone, "are cut off, the others not")
-    assert all(55 < seconds < 70 for seconds in gone.values()), gone
+    assert all(55 < seconds < 70 + lost for seconds in gone.values()), (gone, lost)
     assert not any(ended(kept[name]) for name in ("waiting", "idle", "silent"))
     kept["steady"].sendall(b"s" * left)
     assert b"200 OK" in kept["steady"].recv(1000)
@@ -113,12 +116,14 @@ def test_handshakes_have_their_time(agents, praetor_asan, certified):
     """On the HTTPS port and, of both kinds, on the server port: silent, half a hello, a hello and nothing more."""
     limits = {"https_handshake_timeout": "1s", "rpc_handshake_timeout": "1s"}
     agent = agents(praetor_asan, config=dict(certified, limits=limits)).start()
-    hello = hostile.HELLO
+    hello, began = hostile.HELLO, time.monotonic()
     links = [connect(agent, HTTPS) for _ in range(3)] + [connect(agent, PORTS["server"]) for _ in range(6)]
     for link, data in zip(links, (b"", hello[:60], hello, b"", b"\x03", b"\x03" + hello[:60], b"\x03" + hello, b"\x07" + hello[:60], b"\x07")):
-        link.sendall(data)
-    began = time.monotonic()
-    until("all are cut off", lambda: all(ended(link) for link in links), 10)
+        try:
+            link.sendall(data)
+        except OSError:
+            pass  # its time is over already
+    until("all are cut off", lambda: all(ended(link) for link in links), 60)
     assert time.monotonic() - began > 0.5
     assert agent.get("/v1/status/leader").status == 200
     assert agent.stop() == TERMINATED
@@ -151,9 +156,9 @@ def test_one_client_leaves_room_for_others(agents, praetor_asan, certified):
         return sum(1 for row in rows if row[1] == local and row[3] == "01" and row[2].startswith(
             "%08X" % struct.unpack("=I", socket.inet_aton(greedy))[0]))
     for port, most in ((HTTPS, 200), (PORTS["server"], 100), (PORTS["dns"], 256), (PORTS["serf_lan"], 64)):
-        until("port %d has no more than %d" % (port, most), lambda: open_of(port) <= most)
-    until("HTTP and HTTPS have no more than 200", lambda: open_of(HTTPS) + open_of(PORTS["http"]) <= 200)
-    other = http.client.HTTPSConnection(agent.ip, HTTPS, timeout=20, source_address=("127.90.2.2", 0), context=hostile.trusting())
+        until("port %d has no more than %d" % (port, most), lambda: open_of(port) <= most, 60)
+    until("HTTP and HTTPS have no more than 200", lambda: open_of(HTTPS) + open_of(PORTS["http"]) <= 200, 60)
+    other = http.client.HTTPSConnection(agent.ip, HTTPS, timeout=60, source_address=("127.90.2.2", 0), context=hostile.trusting())
     other.request("GET", "/v1/status/leader")
     assert other.getresponse().status == 200
     with connect(agent, PORTS["dns"], "127.90.2.2") as link:
@@ -172,7 +177,7 @@ def test_descriptors_are_kept_for_the_log(agents, praetor_asan):
     agent = agents(praetor_asan, config={"limits": {"http_max_conns_per_client": 80, "rpc_max_conns_per_client": 80}})
     agent.prefix = ["prlimit", "--nofile=512:512"]
     agent.start()
-    kept = http.client.HTTPConnection(agent.ip, PORTS["http"], timeout=20)
+    kept = http.client.HTTPConnection(agent.ip, PORTS["http"], timeout=60)
     kept.connect()
     links = []
     for tail in range(20):
@@ -189,7 +194,7 @@ def test_descriptors_are_kept_for_the_log(agents, praetor_asan):
         assert answer.read() == b"true" and answer.status == 200
     for link in links:
         link.close()
-    until("others are let in again", lambda: agent.get("/v1/status/leader").status == 200)
+    until("others are let in again", lambda: answers(agent), 60)
     assert agent.stop() == TERMINATED
 
 
@@ -209,7 +214,7 @@ def size_of_files(agent):
 
 def send_without_end(ip, path):
     """An archive of 13 MB by somebody without a token; the connection, which is to be closed by the caller."""
-    link = socket.create_connection((ip, PORTS["http"]), timeout=20)
+    link = socket.create_connection((ip, PORTS["http"]), timeout=60)
     link.sendall(b"PUT %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" % path.encode())
     try:
         for _ in range(200):
@@ -225,7 +230,7 @@ def test_archives_of_strangers_are_not_kept(agents, praetor_asan, peer):
     ours, theirs = (agents(binary, config=ACL, name=os.path.basename(binary) + "-n") for binary in (praetor_asan, peer))
     for agent in (ours, theirs):
         agent.launch()
-        until("it leads", lambda: answers_master(agent), 30)
+        until("it leads", lambda: answers_master(agent), 90)
     for headers in ({}, {"X-Consul-Token": "nobody"}, MASTER):
         got, want = (agent.put("/v1/snapshot", b"x" * 1000, headers=headers) for agent in (ours, theirs))
         assert (got.status, got.text) == (want.status, want.text)
@@ -385,7 +390,7 @@ def test_http_config(agents, praetor_asan, peer):
     ours, theirs = (agents(binary, config=config, name=os.path.basename(binary)) for binary in (praetor_asan, peer))
     for agent in (ours, theirs):
         agent.launch()
-        until("it answers", lambda: leads(agent), 30)
+        until("it answers", lambda: leads(agent), 90)
     for method, path, source in [("GET", "/v1/agent/self", "127.0.0.1"), ("GET", "/v1/agent/%73elf", "127.0.0.1"),
                                  ("GET", "/v1/agent//self", "127.0.0.1"), ("GET", "/v1/agent/./self", "127.0.0.1"),
                                  ("GET", "/v1/agent/members/../self", "127.0.0.1"), ("GET", "/v1/kv/a", "127.0.0.1"),
@@ -395,7 +400,7 @@ def test_http_config(agents, praetor_asan, peer):
                                  ("POST", "/v1/session/create", "127.0.0.1"), ("PUT", "/v1/session/create?x", "127.90.5.1")]:
         answers = []
         for agent in (ours, theirs):
-            link = http.client.HTTPConnection(agent.ip, PORTS["http"], timeout=20, source_address=(source, 0))
+            link = http.client.HTTPConnection(agent.ip, PORTS["http"], timeout=60, source_address=(source, 0))
             link.request(method, path, body=b"{}" if method in ("PUT", "POST") else None, headers={"X-Forwarded-For": "127.90.4.1"})
             got = link.getresponse()
             answers.append((got.status, got.read(), got.headers.get("Location")))
@@ -403,9 +408,16 @@ def test_http_config(agents, praetor_asan, peer):
     assert ours.stop() == TERMINATED
 
 
+def answers(agent):
+    try:
+        return agent.get("/v1/status/leader").status == 200
+    except OSError:
+        return False
+
+
 def leads(agent):
     try:
-        return agent.get("/v1/status/leader", timeout=2).body not in (b'""', b"")
+        return agent.get("/v1/status/leader", timeout=2).body.strip() not in (b'""', b"")
     except OSError:
         return False
 
@@ -430,7 +442,7 @@ def test_scripts_are_off(agents, praetor_asan, peer, tmp_path):
                 agent.put("/v1/kv/_rexec/x/job", json.dumps({"Command": "touch " + str(mark), "Wait": 10 ** 9}))
                 agent.put("/v1/event/fire/_rexec", json.dumps({"Prefix": "_rexec", "Session": "x"}))
                 until("the event has come", lambda: any(e["Name"] == "_rexec" for e in agent.get("/v1/event/list").json) or
-                      "remote exec" in agent.tail(10 ** 6))
+                      "remote exec" in agent.tail(10 ** 6), 60)
             assert agent.stop() == TERMINATED
         assert answers[0] == answers[1]
     assert not mark.exists()
@@ -446,7 +458,7 @@ def test_answers_fit_what_was_asked(agents, praetor_asan):
         assert agent.put("/v1/catalog/register", {"Node": "w%d" % i, "Address": "10.0.1.%d" % i, "NodeMeta": {"text": "t" * 200},
                                                   "Service": {"Service": "web", "Port": 80}}).status == 200
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-        link.settimeout(10)
+        link.settimeout(60)
         for kind in (1, 28, 33, 16, 255, 15, 6, 2):
             for edns, most in ((None, 512), (0, 512), (512, 512), (1232, 1232 + 15), (4096, 4096 + 15)):
                 query = hostile.question("web.service.consul", kind, edns or 0)

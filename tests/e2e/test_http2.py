@@ -45,7 +45,7 @@ def memory(agent):
 
 def expect_clean_stop(agent):
     """Nothing holds on to a request whose client is gone."""
-    agent.stop()
+    agent.stop(60)
     assert "Requests left at the end" not in agent.tail(10 ** 7)
 
 
@@ -105,7 +105,7 @@ def more(request, with_length):
 def over_http1(agent, method, path, body, headers):
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    link = http.client.HTTPSConnection(agent.ip, HTTPS, context=context, timeout=20)
+    link = http.client.HTTPSConnection(agent.ip, HTTPS, context=context, timeout=60)
     link.request(method, path, body=body, headers=headers)
     got = link.getresponse()
     answer = got.status, plain(dict(got.getheaders())), got.read()
@@ -194,7 +194,7 @@ def test_curl(secure, praetor_asan, tmp_path):
     base = "https://%s:%d" % (agent.ip, HTTPS)
 
     def curl(*args):
-        return subprocess.run(["curl", "-sSk", "--http2", *args], capture_output=True, check=True, timeout=60).stdout
+        return subprocess.run(["curl", "-sSk", "--http2", *args], capture_output=True, check=True, timeout=120).stdout
     assert curl("-T", str(tmp_path / "big"), base + "/v1/kv/big", "-w", " %{http_version} %{http_code}") == b"true 2 200"
     assert curl(base + "/v1/kv/big?raw") == big
     at_once = ["-o", "/dev/null", base + "/v1/kv/big?raw"] * 50
@@ -209,7 +209,7 @@ def test_others_are_answered_while_some_wait(secure, praetor_asan):
     client = Client(agent.ip)
     client.ask("PUT", "/v1/kv/k", b"1")
     index = client.ask("GET", "/v1/kv/k").headers["x-consul-index"]
-    waiting = [client.send("GET", "/v1/kv/k?wait=60s&index=" + index) for _ in range(200)]
+    waiting = [client.send("GET", "/v1/kv/k?wait=300s&index=" + index) for _ in range(200)]
     others = [client.send("GET", "/v1/kv/k?raw") for _ in range(50)]
     for number in others:
         assert client.get(number).body == b"1"
@@ -251,7 +251,7 @@ def test_limit_of_connections(secure, praetor_asan):
             return Client(agent.ip)
         except OSError:
             return None
-    until("room for another", another)
+    until("room for another", another, 60)
 
 
 # ---- bodies ----
@@ -292,14 +292,14 @@ def test_snapshot(secure, praetor_asan):
     values = {"/v1/kv/s%d" % i: os.urandom(300000) for i in range(12)}
     for path, value in values.items():
         assert client.ask("PUT", path, value).body == b"true"
-    snapshot = client.ask("GET", "/v1/snapshot", seconds=60)
+    snapshot = client.ask("GET", "/v1/snapshot", seconds=120)
     assert snapshot.status == 200 and len(snapshot.body) > 3000000
     assert client.ask("DELETE", "/v1/kv/?recurse").body == b"true"
-    restored = client.ask("PUT", "/v1/snapshot", snapshot.body, seconds=60)
+    restored = client.ask("PUT", "/v1/snapshot", snapshot.body, seconds=120)
     assert restored.status == 200, restored.body
     for path, value in values.items():
         assert client.ask("GET", path + "?raw").body == value
-    broken = client.ask("PUT", "/v1/snapshot", snapshot.body[:1000000], seconds=60)
+    broken = client.ask("PUT", "/v1/snapshot", snapshot.body[:1000000], seconds=120)
     assert broken.status == 500
 
 
@@ -311,9 +311,11 @@ def test_cancelled_requests(secure, praetor_asan):
     monitors = [client.send("GET", "/v1/agent/monitor?loglevel=debug") for _ in range(5)]
     waiting = [client.send("GET", "/v1/kv/none?wait=300s&index=1000000") for _ in range(50)]
     bodies = [client.send("PUT", "/v1/kv/x", headers=[("content-length", "10")], end=False) for _ in range(5)]
-    client.ask("GET", "/v1/kv/seen-in-the-log")
-    for number in monitors:
-        client.wait(lambda: b"seen-in-the-log" in client.answers[number].body)
+
+    def all_seen():  # asked again: a monitor that begins later does not see what was before
+        client.ask("GET", "/v1/kv/seen-in-the-log")
+        return all(b"seen-in-the-log" in client.answers[number].body for number in monitors)
+    until("the monitors show it", all_seen, 60)
     for number in monitors + waiting + bodies:
         client.reset(number)
     assert client.ask("GET", "/v1/status/leader").status == 200
@@ -341,7 +343,7 @@ def test_goaway_at_the_end(secure, praetor_asan):
     idle.wait(lambda: idle.goaway is not None)
     busy.wait(lambda: busy.goaway is not None)
     assert (idle.goaway, busy.goaway) == (0, 0)
-    agent.proc.wait(20)
+    agent.proc.wait(60)
 
 
 # ---- clients that do not read ----
@@ -365,7 +367,7 @@ def test_answers_wait_for_windows(secure, praetor):
         client.h2.increment_flow_control_window(1 << 20, number)
     client.flush()
     for number in numbers:
-        assert client.get(number, 60).body == value
+        assert client.get(number, 120).body == value
 
 
 @pytest.mark.parametrize("also", [b"", frame(h2c.PING, 0, 0, b"12345678"), frame(h2c.SETTINGS)], ids=["", "PING", "SETTINGS"])
@@ -377,7 +379,7 @@ def test_who_reads_nothing(also, secure, praetor):
     before = memory(agent)
     raw = Raw(agent.ip, settings=b"\0\4\x7f\xff\xff\xff")
     raw.send(frame(h2c.WINDOW_UPDATE, 0, 0, b"\x7f\xff\x00\x00"))
-    raw.sock.settimeout(1)
+    raw.sock.settimeout(10)  # what is not taken in that time is not taken any more
     sent, thrown_out = 0, False
     try:
         for i in range(20000):
@@ -518,18 +520,18 @@ def test_rapid_reset(secure, praetor_asan):
 
 
 def test_no_preface(secure, praetor_asan):
-    agent = secure(praetor_asan, config={"limits": {"http_max_conns_per_client": 0, "https_handshake_timeout": "1s"}})
+    agent = secure(praetor_asan, config={"limits": {"http_max_conns_per_client": 0, "https_handshake_timeout": "4s"}})
     raw = Raw(agent.ip, preface=b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     while raw.next() is not None:
         pass
     assert raw.ended
-    silent = h2c.connect(agent.ip)
     began = time.monotonic()
+    silent = h2c.connect(agent.ip)
     while silent.recv(1000):
         pass
-    assert time.monotonic() - began > 0.5
+    assert time.monotonic() - began > 3
     # Who has begun may be silent as long as he likes.
     client = Client(agent.ip)
     assert client.ask("GET", "/v1/status/leader").status == 200
-    assert not client.read_some(2.5) and not client.closed
+    assert not client.read_some(6) and not client.closed
     assert client.ask("GET", "/v1/status/leader").status == 200

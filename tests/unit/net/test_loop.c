@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -114,11 +115,61 @@ static void test_timer_is_not_early(void **state) {
     assert_true(x.closed);
 }
 
+struct stalled {
+    struct message message;
+    struct loop_timer timer;
+    uv_poll_t poll;
+    int pipe[2];
+    char order[8]; /* what ran: 'd'ata, 't'imer */
+    struct loop *loop;
+};
+
+static void on_late_data(uv_poll_t *poll, int status, int events) {
+    struct stalled *s = poll->data;
+    strcat(s->order, "d");
+    uv_close((uv_handle_t *)poll, NULL);
+}
+
+static void on_late_timer(struct loop_timer *t) {
+    struct stalled *s = t->owner;
+    strcat(s->order, "t");
+    loop_timer_close(t, NULL);
+    loop_stop(s->loop);
+}
+
+/* The round in which this runs takes long; what comes meanwhile was in time. */
+static void stand_still(struct message *m) {
+    struct stalled *s = CONTAINER_OF(m, struct stalled, message);
+    loop_timer_set(&s->timer, 50 * MILLISECOND);
+    assert_int_equal(write(s->pipe[1], "x", 1), 1);
+    uv_sleep(300);
+}
+
+static void test_what_has_come_is_before_a_late_timer(void **state) {
+    struct arena arena = ARENA_INIT;
+    struct error e = ERROR_IN(&arena);
+    struct loop loop;
+    struct stalled s = {.message.run = stand_still, .loop = &loop};
+    assert_int_equal(pipe(s.pipe), 0);
+    assert_true(loop_init(&loop, "test", 10, &e));
+    loop_timer_init(&loop, &s.timer, on_late_timer, &s);
+    s.poll.data = &s;
+    assert_int_equal(uv_poll_init(&loop.uv, &s.poll, s.pipe[0]), 0);
+    assert_int_equal(uv_poll_start(&s.poll, UV_READABLE, on_late_data), 0);
+    assert_true(loop_post(&loop, &s.message));
+    loop_run_here(&loop);
+    assert_string_equal(s.order, "dt");
+    loop_free(&loop);
+    close(s.pipe[0]);
+    close(s.pipe[1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages_run_before_the_end),
         cmocka_unit_test(test_full_inbox),
         cmocka_unit_test(test_timer_is_not_early),
+        cmocka_unit_test(test_what_has_come_is_before_a_late_timer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
