@@ -14,8 +14,8 @@ class Browser:
                                      stderr=log, text=True, cwd=HERE)
         self._id = 0
 
-    def run(self, code, seconds=60, **args):
-        """Runs JavaScript with `page` (Playwright's) and `args` in sight; gives back what it returns."""
+    def run(self, code, seconds=240, **args):
+        """Runs JavaScript with `page` (Playwright's), `args` and what driver.mjs gives in sight; gives back what it returns."""
         self._id += 1
         # A browser that hangs must fail the test, not the run.
         watchdog = threading.Timer(seconds, self.proc.kill)
