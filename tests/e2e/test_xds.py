@@ -457,7 +457,7 @@ def test_messages_that_are_none(agent):
     assert call.over() == (12, 'grpc: Decompressor is not installed for grpc-encoding "gzip"')
     link = clear(agent.ip)
     number = link.send("POST", CHECK, body=frame(b""), headers=[("content-type", "application/json")])
-    until("a reset", lambda: link.read_some(1) and link.answers[number].reset == 2)
+    until("a reset", lambda: link.read_some(1) and link.answers[number].reset == 2, PATIENCE)
 
 
 def test_a_large_message_comes_whole(agent):
