@@ -154,14 +154,26 @@ def alert_of(error):
     return found.group(0) if found else type(error).__name__
 
 
+def refused(link, seconds):
+    """Raises the alert that comes within that time; nothing else comes of itself."""
+    if seconds > 0:
+        link.settimeout(seconds)
+        try:
+            link.recv(1)
+        except TimeoutError:
+            pass
+
+
 def talk(agent, port, context, first, request):
     """What comes back for a request, or the alert's name."""
     said = None
-    for _ in range(20):
+    for turn in range(20):
         try:
             raw = socket.create_connection((agent.ip, port), PATIENCE)
             raw.sendall(first)
             with context.wrap_socket(raw) as link:
+                refused(link, 0.1 * turn)
+                link.settimeout(PATIENCE)
                 link.sendall(request)
                 got = link.recv(4096)
                 if got:
@@ -171,8 +183,8 @@ def talk(agent, port, context, first, request):
             said = alert_of(failed)
             if "alert" in str(failed):
                 break
-        # Over 1.3 the request may cross the alert, and the answer to it wipes the alert out; and an agent that stands still for the time
-        # that a handshake may take hangs up: once more.
+        # Over 1.3 the request may cross the alert, and the answer to it wipes the alert out: once more, with longer and longer to hear of
+        # it before anything is sent. And an agent that stands still for the time that a handshake may take hangs up.
     return said
 
 
