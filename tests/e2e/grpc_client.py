@@ -8,6 +8,7 @@ from e2e.h2_client import Client
 
 ADS = "/envoy.service.discovery.v2.AggregatedDiscoveryService/StreamAggregatedResources"
 CHECK = "/envoy.service.auth.v2.Authorization/Check"
+PATIENCE = 60  # s, where nothing but a slow machine takes long
 KINDS = {"cds": "Cluster", "eds": "ClusterLoadAssignment", "rds": "RouteConfiguration", "lds": "Listener"}
 
 
@@ -30,7 +31,7 @@ class Call:
     def send(self, message, end=False):
         self.client.send_body(self.number, frame(message), end=end)
 
-    def message(self, seconds=10):
+    def message(self, seconds=PATIENCE):
         """The next one, whole; None: it did not come, or the call is over."""
         until = time.monotonic() + seconds
         while True:
@@ -44,11 +45,11 @@ class Call:
                 return None
             self.client.read_some(left)
 
-    def over(self, seconds=10):
+    def over(self, seconds=PATIENCE):
         """(status, text); messages that come meanwhile stay. None: it is not over."""
         until = time.monotonic() + seconds
         while not self.answer.done and not self.client.closed and time.monotonic() < until:
-            self.client.read_some(until - time.monotonic())
+            self.client.read_some(max(until - time.monotonic(), 0.001))
         if not self.answer.ended:
             return ("reset", self.answer.reset) if self.answer.reset is not None else None
         fields = self.answer.trailers or self.answer.headers
@@ -72,7 +73,7 @@ class Envoy:
         self.call.send(proto.discovery_request(KINDS[kind], self.node if self.first else None, nonce, seen=seen))
         self.first = False
 
-    def take(self, seconds=10):
+    def take(self, seconds=PATIENCE):
         """The next answer, decoded; None: none."""
         raw = self.call.message(seconds)
         if raw is None:
@@ -86,11 +87,20 @@ class Envoy:
             self.ask(kind, got["nonce"], got["version_info"])
         return kind
 
-    def settle(self, seconds=1.0, first=10):
-        """Reads until nothing comes any more for a while."""
+    def settle(self, seconds=1.0, first=PATIENCE):
+        """Reads until nothing comes any more for a while. What must have come is for hear()."""
         while self.take(first) is not None:
             first = seconds
         return self.latest
+
+    def hear(self, what, known):
+        """Reads until what has come is what known() wants, which is given back."""
+        end = time.monotonic() + PATIENCE
+        while not (got := known()):
+            assert time.monotonic() < end and self.call.over(0) is None and not self.client.closed, "%s: not heard of, over: %s, known: %s" % (
+                what, self.call.over(0), self.order)
+            self.take(1)
+        return got
 
 
 def check(ip, source, destination, token=None, port=8502, path=CHECK, client=None, attributes=True):

@@ -130,7 +130,7 @@ def response(raw):
 class Plain:
     """First byte 0x00: requests directly on a connection, which is made again when it was closed."""
 
-    def __init__(self, ip, timeout=15):
+    def __init__(self, ip, timeout=60):
         self.ip, self.timeout, self.link, self.raw = ip, timeout, None, b""
 
     def open(self, first=b"\0"):
@@ -195,7 +195,7 @@ def data(stream, payload):
 class Session:
     """First byte 0x04. Frames are read one by one; pings are answered, windows are granted for what comes."""
 
-    def __init__(self, ip, timeout=15):
+    def __init__(self, ip, timeout=60):
         self.link = socket.create_connection((ip, PORT), timeout=timeout)
         self.link.sendall(b"\x04")
         self.streams, self.ended, self.acked = {}, set(), set()
@@ -256,7 +256,7 @@ def read_all(link, limit=1 << 30):
     return out
 
 
-def snapshot(ip, request, archive=b"", half_close=True, timeout=30):
+def snapshot(ip, request, archive=b"", half_close=True, timeout=60):
     """First byte 0x05: (response, archive); (None, ...) when the server only closed."""
     link = socket.create_connection((ip, PORT), timeout=timeout)
     try:

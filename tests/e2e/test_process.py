@@ -14,6 +14,7 @@ import pytest
 from e2e.harness import PORTS, until
 
 BOTH = ["praetor", "peer"]
+PATIENCE = 60  # s, where nothing but a slow machine takes long
 
 
 @pytest.fixture(params=BOTH)
@@ -25,7 +26,7 @@ def test_systemd_readiness(praetor, agents, tmp_path, monkeypatch):
     path = str(tmp_path / "notify")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     listener.bind(path)
-    listener.settimeout(20)
+    listener.settimeout(PATIENCE)
     monkeypatch.setenv("NOTIFY_SOCKET", path)
     agent = agents(praetor, dev=True)
     agent.launch()
@@ -54,19 +55,19 @@ def test_libraries_come_when_they_are_needed(praetor, agents):
 def test_openssl_comes_late_and_works(praetor, agents, tmp_path):
     """All that uses it, in the release binary: the others have it from their start."""
     folder = str(tmp_path)
-    assert subprocess.run([praetor, "tls", "ca", "create"], cwd=folder, capture_output=True, timeout=30).returncode == 0
-    assert subprocess.run([praetor, "tls", "cert", "create", "-server"], cwd=folder, capture_output=True, timeout=30).returncode == 0
+    assert subprocess.run([praetor, "tls", "ca", "create"], cwd=folder, capture_output=True, timeout=PATIENCE).returncode == 0
+    assert subprocess.run([praetor, "tls", "cert", "create", "-server"], cwd=folder, capture_output=True, timeout=PATIENCE).returncode == 0
     pem = lambda name: os.path.join(folder, name)
-    key = subprocess.run([praetor, "keygen"], capture_output=True, text=True, timeout=30).stdout.strip()
+    key = subprocess.run([praetor, "keygen"], capture_output=True, text=True, timeout=PATIENCE).stdout.strip()
     secure = {"encrypt": key, "verify_incoming_rpc": True, "verify_outgoing": True, "ca_file": pem("consul-agent-ca.pem"), "connect": {"enabled": True},
               "cert_file": pem("dc1-server-consul-0.pem"), "key_file": pem("dc1-server-consul-0-key.pem"), "ports": dict(PORTS, https=8501, grpc=-1)}
     one = agents(praetor, name="n1", config=secure).start()
     two = agents(praetor, name="n2", config=dict(secure, server=False, bootstrap_expect=0, retry_join=[one.ip])).start()
     assert two.put("/v1/kv/a", "1").status == 200
     asked = subprocess.run(["curl", "-sS", "--cacert", secure["ca_file"], "--resolve", "server.dc1.consul:8501:" + one.ip, "https://server.dc1.consul:8501/v1/kv/a?raw"],
-                           capture_output=True, timeout=30)
+                           capture_output=True, timeout=PATIENCE)
     assert (asked.stdout, asked.stderr) == (b"1", b"")
-    leaf = until("a leaf certificate", lambda: (lambda a: a.status == 200 and a.json)(two.get("/v1/agent/connect/ca/leaf/web")))
+    leaf = until("a leaf certificate", lambda: (lambda a: a.status == 200 and a.json)(two.get("/v1/agent/connect/ca/leaf/web")), PATIENCE)
     assert "BEGIN CERTIFICATE" in leaf["CertPEM"] and two.get("/v1/connect/ca/roots").json["ActiveRootID"]
 
 
@@ -75,7 +76,7 @@ def test_pid_file(binary, agents, tmp_path):
     path.write_text("something else that is longer\n")
     agent = agents(binary, dev=True, config={"pid_file": str(path)}).start()
     assert path.read_text() == str(agent.proc.pid)
-    agent.stop()
+    agent.stop(PATIENCE)
     assert not path.exists()
 
 
@@ -89,7 +90,7 @@ def test_log_file_names(setting, pattern, binary, agents, tmp_path):
     assert len(names) == 1 and re.fullmatch(pattern, names[0]), names
     assert stat.S_IMODE(os.stat(folder / names[0]).st_mode) == 0o640 & ~_umask()
     # The same lines as on standard output, without the blanks before them.
-    until("a line", lambda: b"Started HTTP server" in (folder / names[0]).read_bytes())
+    until("a line", lambda: b"Started HTTP server" in (folder / names[0]).read_bytes(), PATIENCE)
     assert all(line[:1].isdigit() for line in (folder / names[0]).read_text().splitlines() if "error=" not in line)
     agent.kill()
 
@@ -112,8 +113,8 @@ def test_log_rotation(most, expected, binary, agents, tmp_path):
 
     def rotated():
         return not first & set(os.listdir(folder)) if expected else len(os.listdir(folder)) > 8
-    until("rotation", rotated)
-    agent.kill()
+    until("rotation", rotated, PATIENCE)
+    agent.stop(PATIENCE)  # not in the middle of one
     files = glob.glob(str(folder / "x-*.log"))
     assert expected is None or len(files) <= expected, files
     for path in files:  # one line more than allowed at most
@@ -127,8 +128,9 @@ def test_log_rotation(most, expected, binary, agents, tmp_path):
     (signal.SIGTERM, {"skip_leave_on_interrupt": False}, 1)])
 def test_exit_codes_of_servers(number, config, code, binary, agents):
     agent = agents(binary, config=dict(config, performance={"raft_multiplier": 1, "leave_drain_time": "50ms"})).start()
+    until("its start is over", lambda: "Consul agent running!" in agent.tail(10 ** 6), PATIENCE)
     agent.proc.send_signal(number)
-    assert agent.proc.wait(30) == code
+    assert agent.proc.wait(PATIENCE) == code
     log = agent.tail(20000)
     assert ("Graceful exit completed" in log) == (code == 0)
     assert ("Graceful shutdown disabled. Exiting" in log) == (code == 1)
@@ -140,9 +142,10 @@ def test_exit_codes_of_servers(number, config, code, binary, agents):
 def test_exit_codes_of_clients(number, config, code, binary, agents):
     agent = agents(binary, config=dict(config, server=False, bootstrap_expect=0, bootstrap=False))
     agent.launch()
-    until("an answer", lambda: _answers(agent))
+    until("an answer", lambda: _answers(agent), PATIENCE)
+    until("its start is over", lambda: "Consul agent running!" in agent.tail(10 ** 6), PATIENCE)
     agent.proc.send_signal(number)
-    assert agent.proc.wait(30) == code
+    assert agent.proc.wait(PATIENCE) == code
 
 
 def _answers(agent):

@@ -45,11 +45,11 @@ def test_watches(client):
     client.kv.put("watched", "1")
     index, _ = client.kv.get("watched")
     seen = []
-    waiting = threading.Thread(target=lambda: seen.append(client.kv.get("watched", index=index, wait="20s")))
+    waiting = threading.Thread(target=lambda: seen.append(client.kv.get("watched", index=index, wait="5m")))
     waiting.start()
     client.kv.put("other", "x")
     client.kv.put("watched", "2")
-    waiting.join(15)
+    waiting.join(60)
     assert seen and seen[0][1]["Value"] == b"2" and int(seen[0][0]) > int(index)
 
 
@@ -62,8 +62,8 @@ def test_services(agent, client):
     def passing():
         return client.health.service("web", passing=True)[1]
 
-    rows = until("the service to pass", passing)
+    rows = until("the service to pass", passing, 60)
     assert rows[0]["Service"]["Port"] == 80 and rows[0]["Service"]["Tags"] == ["v1"]
     assert client.catalog.services()[1]["web"] == ["v1"]
     assert agent.put("/v1/agent/service/deregister/web1").status == 200
-    until("the service to go", lambda: not client.catalog.service("web")[1])
+    until("the service to go", lambda: not client.catalog.service("web")[1], 60)

@@ -39,13 +39,13 @@ class Load:
     def stop(self):
         self.over.set()
         for thread in self.threads:
-            thread.join(30)
+            thread.join(60)
             assert not thread.is_alive()
         assert not self.faults, self.faults[:5]
 
     def kept_alive(self, number):
         """One connection for all its requests: writes and reads back."""
-        link = http.client.HTTPConnection(self.agent.ip, PORTS["http"], timeout=20)
+        link = http.client.HTTPConnection(self.agent.ip, PORTS["http"], timeout=60)
         turn = 0
         while True:
             turn += 1
@@ -59,7 +59,7 @@ class Load:
 
     def one_by_one(self, number):
         while True:
-            got = self.agent.get("/v1/agent/self")
+            got = self.agent.get("/v1/agent/self", timeout=60)
             assert got.status == 200 and got.json["Config"]["NodeName"] == "n1"
             yield
 
@@ -78,7 +78,7 @@ class Load:
     def dns(self, number):
         name = b"".join(bytes([len(part)]) + part for part in (b"n1", b"node", b"consul", b""))
         link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        link.settimeout(10)
+        link.settimeout(60)
         link.connect((self.agent.ip, PORTS["dns"]))
         turn = 0
         while True:
@@ -122,14 +122,14 @@ def test_reload_under_load(praetor_asan, agents):
             assert agent.put("/v1/agent/reload").status == 200
         else:
             os.kill(agent.proc.pid, signal.SIGHUP)
-        until("reload %d" % turn, lambda: agent.get("/v1/agent/self").json["Meta"].get("turn") == str(turn))
+        until("reload %d" % turn, lambda: agent.get("/v1/agent/self").json["Meta"].get("turn") == str(turn), 60)
         services = agent.get("/v1/agent/services").json
         assert services["from-file"]["Port"] == 1000 + turn and services["api1"]["Port"] == 7
+    until("all have worked", lambda: load.faults or all(count >= ROUNDS for count in load.done.values()), 60)
     load.stop()
-    assert all(count >= ROUNDS for count in load.done.values()), load.done
     checks = agent.get("/v1/agent/checks").json
     assert checks["service:api1"]["Status"] == "passing" and checks["ttl"]["Status"] == "warning"
-    until("the catalog", lambda: agent.get("/v1/catalog/node/n1").json["Node"]["Meta"].get("turn") == str(ROUNDS))
+    until("the catalog", lambda: agent.get("/v1/catalog/node/n1").json["Node"]["Meta"].get("turn") == str(ROUNDS), 60)
 
     # A reload that fails changes nothing, and nobody notices.
     with open(agent.config, "w") as handle:
@@ -140,7 +140,7 @@ def test_reload_under_load(praetor_asan, agents):
 
     # What was registered over HTTP comes back with the next start.
     _configure(agent, base, ROUNDS)
-    agent.stop()
+    agent.stop(60)
     agent.start()
     assert agent.get("/v1/agent/services").json["api1"]["Port"] == 7
     assert agent.get("/v1/agent/checks").json["service:api1"]["Status"] == "passing"

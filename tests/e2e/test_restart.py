@@ -33,7 +33,7 @@ def test_rebuilt_when_the_state_store_is_lost(praetor, agents):
     agent.put("/v1/snapshot", agent.get("/v1/snapshot").body)  # leaves a raft snapshot
     fill(agent, 500)
     before = state(agent)
-    assert agent.stop() == TERMINATED
+    assert agent.stop(60) == TERMINATED
     store = [os.path.join(folder, name) for folder, _, names in os.walk(agent.data) for name in names if name == "data.mdb"]
     assert store, "where is the state store?"
     shutil.rmtree(os.path.dirname(store[0]))
@@ -49,7 +49,7 @@ def test_the_term_and_index_go_on(praetor, agents):
         index = agent.get(agent.key("k")).json[0]["ModifyIndex"]
         assert index > last
         last = index
-        assert agent.stop() == TERMINATED
+        assert agent.stop(60) == TERMINATED
         agent.start()
 
 
@@ -58,6 +58,6 @@ def test_a_second_agent_is_refused(praetor, agents):
     second = agents(praetor, name="n2")
     second.config = agent.config
     second.launch()
-    assert second.proc.wait(20) == 1
+    assert second.proc.wait(60) == 1
     assert "address already in use" in second.tail() or "lock" in second.tail()
-    until("the first goes on", lambda: agent.get("/v1/status/leader").status == 200)
+    until("the first goes on", lambda: agent.get("/v1/status/leader").status == 200, 60)

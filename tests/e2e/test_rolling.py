@@ -8,13 +8,14 @@ import time
 from e2e.cluster import keys_of, raft_stats, wait_applied
 from e2e.harness import until
 
-AUTOPILOT = {"server_stabilization_time": "1s", "last_contact_threshold": "2s"}
+AUTOPILOT = {"server_stabilization_time": "1s", "last_contact_threshold": "10s"}
+PATIENCE = 120  # s, where nothing but a slow machine takes long
 
 
 def server(agents, binary, name, joins, expect=0):
     return agents(binary, name=name, config={
         "server": True, "bootstrap_expect": expect, "retry_join": joins, "retry_interval": "1s", "autopilot": AUTOPILOT,
-        "performance": {"raft_multiplier": 1, "leave_drain_time": "500ms"}})
+        "performance": {"raft_multiplier": 4, "leave_drain_time": "500ms"}})
 
 
 def client(agents, binary, name, joins):
@@ -24,10 +25,10 @@ def client(agents, binary, name, joins):
 
 def voters(agent):
     try:
-        answer = agent.get("/v1/operator/raft/configuration?stale", timeout=3)
-        return {s["Node"] for s in answer.json["Servers"] or [] if s["Voter"]} if answer.status == 200 else set()
+        answer = agent.get("/v1/operator/raft/configuration?stale")
+        return {s["Node"] for s in answer.json["Servers"] or [] if s["Voter"]} if answer.status == 200 else None
     except OSError:
-        return set()
+        return None
 
 
 class Traffic:
@@ -79,7 +80,8 @@ class Traffic:
         highest, last_ok = 0, time.monotonic()
         while not self._stop.is_set():
             try:
-                answer = agent.get("/v1/kv/roll/?keys", timeout=15)
+                # Consistent: a leader that is none any more, but does not know it yet, may answer other reads with what was.
+                answer = agent.get("/v1/kv/roll/?keys&consistent", timeout=15)
             except OSError:
                 answer = None
             now = time.monotonic()
@@ -92,21 +94,30 @@ class Traffic:
                 last_ok = now
             time.sleep(0.02)
 
+    def counts(self):
+        """Of the reads through each client and the writes of each kind."""
+        return [self.reads[agent.name] for agent in self.through] + [len(self.done[kind]) for kind in self.KINDS]
+
+    def goes_on(self, more):
+        """Waits until each has so many more."""
+        before = self.counts()
+        until("%d more of each" % more, lambda: all(n >= b + more for n, b in zip(self.counts(), before)), PATIENCE)
+
     def stop(self):
         self._stop.set()
         for thread in self.threads:
-            thread.join(30)
+            thread.join(PATIENCE)
 
 
 def replace(cluster, old, new):
     """new joins and becomes a voter; then old leaves."""
     new.launch()
-    until("%s is a voter" % new.name, lambda: new.name in voters(new), 60)
+    until("%s is a voter" % new.name, lambda: new.name in (voters(new) or ()), 2 * PATIENCE)
     cluster.append(new)
-    assert old.put("/v1/agent/leave", timeout=40).status == 200
+    assert old.put("/v1/agent/leave", timeout=PATIENCE).status == 200
     cluster.remove(old)
-    until("%s is no server any more" % old.name, lambda: old.name not in voters(new), 40)
-    old.proc.wait(30)
+    until("%s is no server any more" % old.name, lambda: (names := voters(new)) and old.name not in names, PATIENCE)
+    old.proc.wait(PATIENCE)
 
 
 def test_servers_are_replaced_and_back(agents, praetor, peer):
@@ -116,31 +127,34 @@ def test_servers_are_replaced_and_back(agents, praetor, peer):
     for s in cluster:
         s.launch()
     for s in cluster:
-        s.wait_leader(40)
+        s.wait_leader(PATIENCE)
     joins = [s.ip for s in cluster]
     clients = [client(agents, peer, "client-peer", joins), client(agents, praetor, "client-ours", joins)]
     for c in clients:
         c.launch()
-        c.wait_leader(40)
+        c.wait_leader(PATIENCE)
     traffic = Traffic(clients)
     for i in range(3):
         replace(cluster, cluster[0], server(agents, praetor, "ours%d" % i, [c.ip for c in cluster]))
+        traffic.goes_on(9)
     assert {s.name for s in cluster} == {"ours0", "ours1", "ours2"}
     for i in range(3):
         replace(cluster, cluster[0], server(agents, peer, "again%d" % i, [c.ip for c in cluster]))
+        traffic.goes_on(9)
     traffic.stop()
+    print("not served for", traffic.gap)
 
     assert not traffic.fell, "an index went backwards: %s" % traffic.fell[:5]
     for c in clients:
         assert traffic.reads[c.name] > 50, "%s was hardly served: %d reads" % (c.name, traffic.reads[c.name])
-        assert traffic.gap[c.name] < 12, "%s was not served for %.1f s" % (c.name, traffic.gap[c.name])
+        assert traffic.gap[c.name] < PATIENCE / 2, "%s was not served for %.1f s" % (c.name, traffic.gap[c.name])
     for kind in traffic.KINDS:
         assert len(traffic.done[kind]) > 20, "%s: only %d writes" % (kind, len(traffic.done[kind]))
     check_nothing_lost(cluster, traffic)
 
 
 def check_nothing_lost(cluster, traffic):
-    wait_applied(cluster, max(int(raft_stats(s)["commit_index"]) for s in cluster))
+    wait_applied(cluster, max(int(raft_stats(s)["commit_index"]) for s in cluster), PATIENCE)
     for s in cluster:
         keys = keys_of(s, "roll/")
         assert all(keys.get("roll/kv-%d" % n) == "kv-%d" % n for n in traffic.done["kv"]), s.name

@@ -23,6 +23,9 @@ ID = "11111111-2222-3333-4444-555555555555"
 REPLAYED = ["all_methods_minimal", "client_agent_sync", "client_agent_http_driven", "server_to_server", "config_entry"]
 # What a recording server alone can know (coordinates of a WAN pool that these have not), and what a server's age decides (health).
 OWN_STATE = {"Coordinate.ListDatacenters", "Operator.ServerHealth"}
+# What a server writes of its own accord some seconds after it was told, or has started: these are asked again until both have.
+LATE = {"Coordinate.ListNodes", "Coordinate.Node"}
+PATIENCE = 60  # s, where nothing but a slow machine takes long
 
 
 def vectors(name):
@@ -40,8 +43,8 @@ def pair(agents, praetor, peer, **config):
     for agent in both:
         agent.name = "n1"
         agent.start()
-        until("its own record in full", lambda: (agent.get("/v1/catalog/node/n1").json or {}).get("Node", {}).get("Meta"))
-        until("its federation state", lambda: agent.get("/v1/internal/federation-state/dc1").status == 200)
+        until("its own record in full", lambda: (agent.get("/v1/catalog/node/n1").json or {}).get("Node", {}).get("Meta"), PATIENCE)
+        until("its federation state", lambda: agent.get("/v1/internal/federation-state/dc1").status == 200, PATIENCE)
     return both
 
 
@@ -73,6 +76,13 @@ def ordered(value):
             ordered(v)
 
 
+def others_coordinates(exchange):
+    """Without those of the server itself, which it measures."""
+    head, body = exchange
+    drop = [c for c in body.get(b"Coordinates") or [] if c.get(b"Node") == b"n1"]
+    return [head, Map((k, [c for c in v if c not in drop] or None if k == b"Coordinates" and v else v) for k, v in body)]
+
+
 def test_recorded_exchanges(agents, praetor, peer):
     """Every request that a peer's agent or server was recorded to send, in order, to a server of each kind."""
     theirs, ours = pair(agents, praetor, peer, ports={"http": 8500, "dns": 8600, "server": 8300, "serf_lan": 8301,
@@ -84,6 +94,7 @@ def test_recorded_exchanges(agents, praetor, peer):
             if "header_hex" not in request:
                 continue
             raw = bytes.fromhex(request["header_hex"]) + bytes.fromhex(request["body_hex"])
+            raw = raw.replace(b"\xa310s", b"\xa323h")  # no session ends by itself while this runs
             mine = links[1].exchange(raw)
             assert mine[0].get(b"Seq") == request["header"].get("Seq", 0)
             assert mine[0].get(b"ServiceMethod") == method.encode()
@@ -100,7 +111,13 @@ def test_recorded_exchanges(agents, praetor, peer):
             if method.startswith("ConfigEntry."):
                 got = [((head, opened(body)), ip) for (head, body), ip in got]
             peers, own = [[same(part, None, ip) for part in exchange] for exchange, ip in got]
-            assert own == peers, "%s %d %s" % (name, number, method)
+            if method in LATE:
+                def alike():
+                    peers, own = [[same(part) for part in others_coordinates(link.exchange(raw))] for link in links]
+                    return own == peers
+                until("%s %d %s is the same" % (name, number, method), alike, PATIENCE)
+            else:
+                assert own == peers, "%s %d %s" % (name, number, method)
             compared += 1
     print("compared", compared, "not built", sorted(missing))
     assert compared > 140
@@ -124,16 +141,32 @@ def test_decoder_tolerance(agents, praetor, peer):
         assert stored == {"arr": b"x", "b8": b"abc", "vempty": None}
 
 
+def logged(agent, pattern, times=1):
+    """Waits until the log, which may lag behind what it is about, has that many lines that match."""
+    until("%d lines of %s" % (times, pattern), lambda: len(re.findall(pattern, agent.tail(1 << 20))) >= times, PATIENCE)
+
+
+def served(ip):
+    """Whether there is room for a connection, which is answered."""
+    link = Plain(ip)
+    try:
+        return link.call("Status.Ping") == Map()
+    except ConnectionError:
+        return False
+    finally:
+        link.close()
+
+
 def closed_after(ip, first, wait):
     """How long until the server closes the connection; None: not in that time."""
-    link = socket.create_connection((ip, 8300), timeout=wait)
     began = time.monotonic()
+    link = socket.create_connection((ip, 8300), timeout=wait)
     try:
         if first:
             link.sendall(first)
         link.recv(1)
         return time.monotonic() - began
-    except ConnectionResetError:
+    except ConnectionError:
         return time.monotonic() - began
     except socket.timeout:
         return None
@@ -142,23 +175,25 @@ def closed_after(ip, first, wait):
 
 
 def test_first_bytes(agents, praetor):
-    agent = start(agents, praetor, "ours", limits={"rpc_handshake_timeout": "1500ms", "rpc_max_conns_per_client": 50})
+    agent = start(agents, praetor, "ours", limits={"rpc_handshake_timeout": "6s", "rpc_max_conns_per_client": 50})
     agent.name = "n1"
     agent.start()
-    cases = vectors("first_byte")["vectors"]
+    cases, stay = vectors("first_byte")["vectors"], ("00", "01", "04", "05")
+
+    def reaction(vector):
+        return closed_after(agent.ip, bytes.fromhex(vector["byte"].strip("(none)")), 8.0 if vector["byte"] in stay else PATIENCE)
     with concurrent.futures.ThreadPoolExecutor(len(cases)) as pool:
-        took = list(pool.map(lambda v: closed_after(agent.ip, bytes.fromhex(v["byte"].strip("(none)")), 4.0), cases))
+        took = list(pool.map(reaction, cases))
     for vector, seconds in zip(cases, took):
         if vector["byte"] in ("(none)", "03", "07"):  # the peer waits for ever behind 07
-            assert seconds is not None and seconds > 1.4, vector
-        elif vector["byte"] in ("00", "01", "04", "05"):
+            assert seconds is not None and seconds > 5.9, vector
+        elif vector["byte"] in stay:
             assert seconds is None, vector
         else:
             assert seconds is not None, vector  # at once: the log says why
-    log = agent.tail(100000)
     for byte in (2, 6, 8, 9, 22):
-        assert "agent.server.rpc: unrecognized RPC byte: byte=%d conn=from=127.0.0.1:" % byte in log
-    assert re.search(r'failed to read byte: conn=from=\S+ error="read tcp %s:8300->\S+: i/o timeout"' % agent.ip, log)
+        logged(agent, r"agent\.server\.rpc: unrecognized RPC byte: byte=%d conn=from=127\.0\.0\.1:" % byte)
+    logged(agent, r'failed to read byte: conn=from=\S+ error="read tcp %s:8300->\S+: i/o timeout"' % re.escape(agent.ip))
 
 
 def test_connection_limit(agents, praetor):
@@ -168,23 +203,23 @@ def test_connection_limit(agents, praetor):
     agent.start()
     kept = [Plain(agent.ip).open(first) for first in (b"\0", b"\x04", b"\x05", b"\0")]
     # Which one is one too many is up to the threads that take them.
-    refused = until("one is closed", lambda: select.select([k.link for k in kept], [], [], 0)[0])
+    refused = until("one is closed", lambda: select.select([k.link for k in kept], [], [], 0)[0], PATIENCE)
     assert len(refused) == 1
     kept = [k for k in kept if k.link is not refused[0]]
-    assert closed_after(agent.ip, b"\0", 5) is not None
-    assert "rejecting RPC conn from because rpc_max_conns_per_client exceeded: conn=from=" in agent.tail(100000)
+    assert closed_after(agent.ip, b"\0", PATIENCE) is not None
+    logged(agent, "rejecting RPC conn from because rpc_max_conns_per_client exceeded: conn=from=")
     kept[0].close()
-    until("room for another", lambda: closed_after(agent.ip, b"\0", 0.3) is None)
+    until("room for another", lambda: served(agent.ip), PATIENCE)
     with open(agent.config) as handle:
         conf = json.load(handle)
     conf["limits"]["rpc_max_conns_per_client"] = 1
     with open(agent.config, "w") as handle:
         json.dump(conf, handle)
     assert agent.put("/v1/agent/reload").status == 200
-    assert closed_after(agent.ip, b"\0", 5) is not None
-    assert closed_after(agent.ip, b"\0", 5) is not None
+    assert closed_after(agent.ip, b"\0", PATIENCE) is not None
+    assert closed_after(agent.ip, b"\0", PATIENCE) is not None
     kept[1].close(), kept[2].close()
-    until("room for one", lambda: closed_after(agent.ip, b"\0", 0.3) is None)
+    until("room for one", lambda: served(agent.ip), PATIENCE)
 
 
 def test_verify_incoming(agents, praetor, tmp_path):
@@ -196,23 +231,24 @@ def test_verify_incoming(agents, praetor, tmp_path):
     agent.name = "n1"
     agent.start()
     for byte in (b"\0", b"\1", b"\4", b"\5"):
-        assert closed_after(agent.ip, byte, 5) is not None
-    assert agent.tail(100000).count("Non-TLS connection attempted with VerifyIncoming set: conn=from=") == 4
+        assert closed_after(agent.ip, byte, PATIENCE) is not None
+    logged(agent, "Non-TLS connection attempted with VerifyIncoming set: conn=from=", 4)
 
 
-def react(ip, sent):
-    """What comes back within a moment after these bytes of a session, and whether it was closed."""
-    link = socket.create_connection((ip, 8300), timeout=0.5)
+def react(ip, sent, ends, wanted=b""):
+    """What comes back after these bytes of a session, and whether it was closed. Where it should not end, a ping goes behind them: when
+    that is answered, and `wanted` has come, there is no more to come."""
+    pinged, pong = frame(PING, SYN, 0, 0x77777777), frame(PING, ACK, 0, 0x77777777)
+    link = socket.create_connection((ip, 8300), timeout=PATIENCE)
+    out = b""
     try:
-        link.sendall(b"\x04" + sent)
-        out = b""
-        while True:
+        link.sendall(b"\x04" + sent + (b"" if ends else pinged))
+        while ends or pong not in out or wanted not in out:
             more = link.recv(1 << 20)
             if not more:
                 return out, True
             out += more
-    except socket.timeout:
-        return out, False
+        return out.replace(pong, b""), False
     except ConnectionError:
         return out, True
     finally:
@@ -229,9 +265,10 @@ def test_bad_frames(agents, praetor):
             sent = sent.split("+")[0] + data(1, b"\x82" * 327680).hex()
         if vector["what"] == "second FIN":
             continue  # the peer is slower to close its side; ours knows no such stream any more, which is allowed
-        out, closed = react(agent.ip, bytes.fromhex(sent))
-        assert closed == ("TCP connection closed" in vector["result"]), vector
-        wanted = re.search(r"0{3}[0-9a-f]{21}", vector["result"])
+        ends, wanted = "TCP connection closed" in vector["result"], re.search(r"0{3}[0-9a-f]{21}", vector["result"])
+        answer = bytes.fromhex(wanted.group(0)) if wanted else b"Status.Ping" if vector["what"] == "SYN on a data frame" else b""
+        out, closed = react(agent.ip, bytes.fromhex(sent), ends, answer)
+        assert closed == ends, vector
         if wanted:
             assert out.hex() == wanted.group(0), vector
         elif "before the first data byte" in vector["what"]:
@@ -242,11 +279,10 @@ def test_bad_frames(agents, praetor):
             assert out in (b"", frame(3, 0, 0, 1)) or out.startswith(frame(WINDOW, ACK, 1, 0)), (vector, out.hex())
         else:
             assert out == b"", vector
-    log = agent.tail(100000)
     for text in ("invalid protocol version", "invalid msg type", "yamux protocol error"):
-        assert 'multiplex conn accept failed: conn=from=127.0.0.1' in log and 'error="%s"' % text in log
-    assert re.search(r'Problem peeking connection: conn=from=\S+ err=EOF', log)
-    assert re.search(r'Problem peeking connection: conn=from=\S+ err="connection reset"', log)
+        logged(agent, r'multiplex conn accept failed: conn=from=127\.0\.0\.1\S* error="%s"' % text)
+    logged(agent, r'Problem peeking connection: conn=from=\S+ err=EOF')
+    logged(agent, r'Problem peeking connection: conn=from=\S+ err="connection reset"')
 
 
 def test_streams(agents, praetor, peer):
@@ -338,15 +374,13 @@ def memory(agent):
 
 
 def alive(agent):
-    link = Plain(agent.ip, timeout=30)
-    assert link.call("Status.Ping") == Map()
-    link.close()
+    assert served(agent.ip)
 
 
 def test_hostile(agents, praetor):
     """Lengths that promise gigabytes, streams that say nothing, floods that nobody reads: refused or bounded, and everybody
     else is served."""
-    agent = start(agents, praetor, "ours", limits={"rpc_handshake_timeout": "1s", "rpc_max_conns_per_client": 300})
+    agent = start(agents, praetor, "ours", limits={"rpc_handshake_timeout": "6s", "rpc_max_conns_per_client": 300})
     agent.name = "n1"
     agent.start()
     before = memory(agent)
@@ -367,7 +401,7 @@ def test_hostile(agents, praetor):
     # Connections that say nothing are gone after the handshake's time.
     silent = [socket.create_connection((agent.ip, 8300)) for _ in range(200)]
     for link in silent:
-        link.settimeout(10)
+        link.settimeout(PATIENCE)
         assert link.recv(1) == b""
         link.close()
     # Streams that say nothing, and as many as there may be.
@@ -414,7 +448,7 @@ def test_many_streams_wait(agents, praetor):
     agent = start(agents, praetor, "ours")
     agent.name = "n1"
     agent.start()
-    link, session = Plain(agent.ip), Session(agent.ip, timeout=60)
+    link, session = Plain(agent.ip), Session(agent.ip)
     link.call("KVS.Apply", Datacenter="dc1", Op="set", DirEnt={"Key": "w", "Value": "1"})
     index = link.call("KVS.Get", Datacenter="dc1", Key="w").get(b"Index")
     request = header("KVS.Get") + encode({"Datacenter": "dc1", "Key": "w", "MinQueryIndex": index})
@@ -456,14 +490,15 @@ def test_stop_with_work_under_way(agents, praetor_asan):
     raft.sendall(b"\x01")
     while 99 not in session.acked:
         session.read_frame()
-    ended = threading.Thread(target=agent.stop)
+    codes = []
+    ended = threading.Thread(target=lambda: codes.append(agent.stop(PATIENCE)))
     ended.start()
     for other in (link.link, session.link, slow, raft):
-        other.settimeout(20)
+        other.settimeout(PATIENCE)
         read_all(other)
         other.close()
-    ended.join(30)
-    assert not ended.is_alive()
+    ended.join()
+    assert codes == [1]
     assert "Sanitizer" not in agent.tail(100000)
 
 
@@ -490,7 +525,7 @@ def test_mutated_requests(agents, praetor_asan):
     agent = start(agents, praetor_asan, "ours", limits={"rpc_max_conns_per_client": 0}, log_level="WARN")
     agent.name = "n1"
     agent.start()
-    link, sent = Plain(agent.ip, timeout=5), 0
+    link, sent = Plain(agent.ip), 0
     for name in REPLAYED + ["acl"]:
         for vector in vectors(name)["vectors"]:
             request = vector.get("request", {})
@@ -506,7 +541,7 @@ def test_mutated_requests(agents, praetor_asan):
                     link.exchange(header(vector["method"]) + encode(replaced(body, path, new)))
     assert sent > 10000
     alive(agent)
-    assert agent.stop() == 1
+    assert agent.stop(PATIENCE) == 1
     assert "Sanitizer" not in agent.tail(1 << 20)
 
 
@@ -517,18 +552,28 @@ def test_a_real_client_agent(agents, praetor, peer):
         "server": False, "bootstrap_expect": 0, "retry_join": [server.ip],
         "services": [{"name": "web", "port": 80, "check": {"ttl": "60s", "status": "passing"}}]})
     client.launch()
-    until("its service here", lambda: server.get("/v1/health/service/web?passing").json, 30)
-    until("a server there", lambda: client.get("/v1/status/leader").body == server.get("/v1/status/leader").body)
+    until("its service here", lambda: server.get("/v1/health/service/web?passing").json, PATIENCE)
+
+    def same_leader():
+        try:
+            return client.get("/v1/status/leader").body == server.get("/v1/status/leader").body
+        except OSError:
+            return False
+    until("a server there", same_leader, PATIENCE)
     for path in ("/v1/catalog/nodes", "/v1/catalog/services", "/v1/catalog/service/web", "/v1/health/node/cli", "/v1/session/list",
                  "/v1/health/state/any", "/v1/health/service/web?cached", "/v1/query", "/v1/operator/raft/configuration"):
-        ours, theirs = server.get(path), client.get(path)
-        assert (theirs.status, theirs.json) == (200, ours.json), path
+        def same_answer():
+            """What the two agents tell of themselves comes in between."""
+            ours, theirs = server.get(path), client.get(path)
+            assert theirs.status == 200, (path, theirs.text)
+            return theirs.json == ours.json
+        until("the same of " + path, same_answer, PATIENCE)
     assert client.put("/v1/kv/a", "1").json is True
     index, got = client.get("/v1/kv/a").index, []
     waiting = threading.Thread(target=lambda: got.append(client.get("/v1/kv/a?wait=60s&index=%d" % index, timeout=70)))
     waiting.start()
     server.put("/v1/kv/a", "2")
-    waiting.join(20)
+    waiting.join()
     assert got[0].index > index and client.get("/v1/kv/a?raw&stale").text == "2"
     session = client.put("/v1/session/create", {"TTL": "60s"}).json["ID"]
     assert client.put("/v1/kv/lock?acquire=" + session, "x").json is True
@@ -540,4 +585,4 @@ def test_a_real_client_agent(agents, praetor, peer):
     assert client.put("/v1/snapshot", archive.body).status == 200
     assert client.get("/v1/kv/a?raw").text == "2"
     assert client.put("/v1/agent/service/deregister/web").status == 200
-    until("it is gone here", lambda: server.get("/v1/catalog/service/web").json == [])
+    until("it is gone here", lambda: server.get("/v1/catalog/service/web").json == [], PATIENCE)

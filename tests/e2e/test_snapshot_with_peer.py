@@ -2,6 +2,8 @@
 
 import json
 
+from e2e.harness import until
+
 RECORDS = ["/v1/catalog/nodes", "/v1/catalog/service/web", "/v1/catalog/service/db", "/v1/health/state/any",
            "/v1/kv/?recurse", "/v1/session/list", "/v1/coordinate/nodes", "/v1/catalog/node/outside"]
 SESSION_NODE = "outside"
@@ -35,6 +37,8 @@ def fill(agent):
                           {"KV": {"Verb": "set", "Key": "txn/b", "Value": "Yg=="}}])
     agent.put("/v1/coordinate/update", {"Node": "outside", "Coord": {
         "Vec": [0.1, 0.2, 0.3, 0, 0, 0, 0, 0], "Error": 1.5, "Adjustment": 0.001, "Height": 0.0001}})
+    # Servers write coordinates some seconds later, all together.
+    until("its coordinate", lambda: "outside" in {c["Node"] for c in agent.get("/v1/coordinate/nodes").json or []}, 60)
 
 
 def listed(agent, own_nodes):

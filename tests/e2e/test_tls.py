@@ -12,12 +12,13 @@ import threading
 
 import pytest
 
-from e2e import rpc_wire
+from e2e import rpc_wire, steady
 from e2e.certificates import Everything
 from e2e.cluster import Cluster, Writers
 from e2e.harness import PORTS, until
 
 HTTPS = 8501
+PATIENCE = 60  # s, where nothing but a slow machine takes long
 NAME = "server.dc1.consul"
 
 
@@ -63,7 +64,7 @@ class Shop:
 
     def _answer(self, raw, context):
         try:
-            raw.settimeout(10)
+            raw.settimeout(PATIENCE)
             with context.wrap_socket(raw, server_side=True) as link:
                 while link.recv(65536):
                     link.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
@@ -91,7 +92,7 @@ def shop(made):
 
 def command(binary, address, *more, env=None):
     got = subprocess.run([binary, "kv", "get", "-http-addr=https://" + address, *more, "x"], capture_output=True, text=True,
-                         timeout=30, env=dict(os.environ, **(env or {})))
+                         timeout=PATIENCE, env=dict(os.environ, **(env or {})))
     return got.returncode, plain(got.stdout + got.stderr)
 
 
@@ -128,9 +129,9 @@ def test_checks_judge_servers(agents, praetor_asan, peer, made, shop):
         def told():
             checks = agent.get("/v1/agent/checks").json
             return all(checks[name]["Output"] for name in shop.ports) and checks
-        checks = until("every check has run", told, 40)
+        checks = until("every check has run", told, 2 * PATIENCE)
         outputs.append({name: (checks[name]["Status"], plain(checks[name]["Output"])) for name in shop.ports})
-        agent.stop()
+        agent.stop(PATIENCE)
     same(*outputs)
 
 
@@ -153,23 +154,38 @@ def alert_of(error):
     return found.group(0) if found else type(error).__name__
 
 
+def refused(link, seconds):
+    """Raises the alert that comes within that time; nothing else comes of itself."""
+    if seconds > 0:
+        link.settimeout(seconds)
+        try:
+            link.recv(1)
+        except TimeoutError:
+            pass
+
+
 def talk(agent, port, context, first, request):
     """What comes back for a request, or the alert's name."""
-    error = None
-    for _ in range(20):
+    said = None
+    for turn in range(20):
         try:
-            raw = socket.create_connection((agent.ip, port), 10)
+            raw = socket.create_connection((agent.ip, port), PATIENCE)
             raw.sendall(first)
             with context.wrap_socket(raw) as link:
-                link.settimeout(10)
+                refused(link, 0.1 * turn)
+                link.settimeout(PATIENCE)
                 link.sendall(request)
-                return link.recv(4096) or "ended"
+                got = link.recv(4096)
+                if got:
+                    return got
+                said = "ended"
         except OSError as failed:
-            error = failed
-        if "alert" in str(error):
-            break
-        # Over 1.3 the request may cross the alert, and the answer to it wipes the alert out: once more.
-    return alert_of(error)
+            said = alert_of(failed)
+            if "alert" in str(failed):
+                break
+        # Over 1.3 the request may cross the alert, and the answer to it wipes the alert out: once more, with longer and longer to hear of
+        # it before anything is sent. And an agent that stands still for the time that a handshake may take hangs up.
+    return said
 
 
 def ask_https(agent, context):
@@ -205,9 +221,11 @@ def test_servers_judge_clients(agents, praetor_asan, peer, made):
             same(ours, theirs)
             assert theirs["server-only"] == theirs["other-ca"] == "alert bad certificate"
             assert theirs["good"] in (200, "pong")
-    # The reasons, which only the log tells.
-    reasons = [set(re.findall(r'failed to read byte: .*error="?(.*?)"?$', plain(agent.tail(10 ** 6)), re.M)) for agent in both]
-    assert len(reasons[1]) > 4 and reasons[0] == reasons[1]
+    # The reasons, which only the log tells, some a moment later. Not those of a connection itself, which has its own luck.
+    def reasons(agent):
+        found = set(re.findall(r'failed to read byte: .*error="?(.*?)"?$', plain(agent.tail(10 ** 6)), re.M))
+        return {reason for reason in found if reason.startswith(("tls: ", "x509: "))}
+    until("the same reasons", lambda: len(reasons(both[1])) > 4 and reasons(both[0]) == reasons(both[1]), PATIENCE)
 
 
 def test_commands_show_certificates(agents, praetor, praetor_asan, peer, made):
@@ -233,14 +251,15 @@ class Front:
     server itself, which has bound it here too."""
 
     def __init__(self, ip, server_ip):
-        self.to, self.context, self.links = (server_ip, PORTS["server"]), None, []
+        self.to, self.context, self.links, self.lock = (server_ip, PORTS["server"]), None, [], threading.Lock()
         self.listener = socket.create_server((ip, PORTS["server"]), backlog=64)
         threading.Thread(target=self._accept, daemon=True).start()
 
     def show(self, one):
         """From now on, to connections to come; those that are there end."""
-        self.context = server_context(one)
-        links, self.links = self.links, []
+        with self.lock:
+            self.context = server_context(one)
+            links, self.links = self.links, []
         for link in links:
             try:
                 link.shutdown(socket.SHUT_RDWR)
@@ -257,16 +276,23 @@ class Front:
 
     def _connect(self, raw, context):
         try:
-            raw.settimeout(10)
+            raw.settimeout(PATIENCE)
             if raw.recv(1) != b"\x03":
                 raw.close()
                 return
             inner = context.wrap_socket(raw, server_side=True)
-            outer = socket.create_connection(self.to, 10)
+            outer = socket.create_connection(self.to, PATIENCE)
         except OSError:
             raw.close()
             return
-        self.links.append(inner)
+        with self.lock:
+            late = context is not self.context  # another is shown by now
+            if not late:
+                self.links.append(inner)
+        if late:
+            inner.close()
+            outer.close()
+            return
         inner.settimeout(0.05)  # one thread reads and writes: an SSLSocket is not for two
         outer.setblocking(False)
         self._carry(inner, outer)
@@ -291,7 +317,7 @@ class Front:
                 got = outer.recv(65536)
                 if not got:
                     return
-                inner.settimeout(10)
+                inner.settimeout(PATIENCE)
                 inner.sendall(got)
                 inner.settimeout(0.05)
             except BlockingIOError:
@@ -318,7 +344,7 @@ def test_dialling_judges_servers(agents, praetor_asan, peer, made, hostname):
         clients.append(client.start())
 
     def ask(client):
-        answer = client.get("/v1/kv/x", timeout=30)
+        answer = client.get("/v1/kv/x", timeout=PATIENCE)
         return answer.status, plain(answer.text).strip()
 
     def settled(client):
@@ -326,7 +352,7 @@ def test_dialling_judges_servers(agents, praetor_asan, peer, made, hostname):
         def told():
             got = ask(client)
             return got if got[0] == 404 or "x509" in got[1] or "tls" in got[1] else None
-        return until("an answer", told, 30)
+        return until("an answer", told, 2 * PATIENCE)
     outcomes = [{}, {}]
     for name, one in made.all.items():
         front.show(one)
@@ -343,25 +369,31 @@ def test_dialling_judges_servers(agents, praetor_asan, peer, made, hostname):
 def shown(agent, port=HTTPS, first=b""):
     """The serial number of the certificate that a new connection is shown, or why there is none."""
     context = client_context(None, None)
-    try:
-        raw = socket.create_connection((agent.ip, port), 10)
-        raw.sendall(first)
-        with context.wrap_socket(raw) as link:
-            return hash(link.getpeercert(True))
-    except OSError as error:
-        return alert_of(error)
+    for _ in range(5):  # an agent that stands still for the time that a handshake may take hangs up
+        try:
+            raw = socket.create_connection((agent.ip, port), PATIENCE)
+            raw.sendall(first)
+            with context.wrap_socket(raw) as link:
+                return hash(link.getpeercert(True))
+        except OSError as error:
+            said = alert_of(error)
+            if "alert" in str(error):
+                break
+    return said
 
 
 def in_clear(agent):
     """Whether the server port answers RPC in clear."""
-    with socket.create_connection((agent.ip, PORTS["server"]), 10) as link:
-        link.sendall(b"\x00" + rpc_wire.encode(rpc_wire.Map([("ServiceMethod", "Status.Ping"), ("Seq", 1)])) +
-                     rpc_wire.encode(rpc_wire.Map()))
-        link.settimeout(10)
-        try:
-            return b"Status.Ping" in link.recv(4096)
-        except OSError:
-            return False
+    for _ in range(3):  # an agent that stands still for the time that a handshake may take hangs up
+        with socket.create_connection((agent.ip, PORTS["server"]), PATIENCE) as link:
+            try:
+                link.sendall(b"\x00" + rpc_wire.encode(rpc_wire.Map([("ServiceMethod", "Status.Ping"), ("Seq", 1)])) +
+                             rpc_wire.encode(rpc_wire.Map()))
+                if b"Status.Ping" in link.recv(4096):
+                    return True
+            except OSError:
+                pass
+    return False
 
 
 def reload_story(agent, made, folder):
@@ -387,7 +419,7 @@ def reload_story(agent, made, folder):
     agent.configure(dict(agent.conf, **base))
     agent.start()
     note("at the start")
-    kept = client_context(None, None).wrap_socket(socket.create_connection((agent.ip, HTTPS), 10))
+    kept = client_context(None, None).wrap_socket(socket.create_connection((agent.ip, HTTPS), PATIENCE))
     put(rsa)
     note("files replaced")
     again("reload")
@@ -428,7 +460,7 @@ def test_reload(agents, praetor_asan, peer, made, tmp_path):
         folder = str(tmp_path / name)
         os.makedirs(folder)
         stories.append(reload_story(agent, made, folder))
-        agent.stop()
+        agent.stop(PATIENCE)
     for ours, theirs in zip(*stories):
         assert ours == theirs
     assert len(stories[0]) == len(stories[1])
@@ -437,7 +469,7 @@ def test_reload(agents, praetor_asan, peer, made, tmp_path):
 def test_from_clear_to_tls_at_work(agents, praetor_asan, peer, made):
     """tls.md 12: every step by reload, on ours and one of the peer's, while keys are written; no request fails."""
     cluster = Cluster(agents, [praetor_asan, praetor_asan, peer])
-    cluster.form()
+    steady.form(cluster)
     client = agents(praetor_asan, name="c1", config={
         "server": False, "retry_join": [s.ip for s in cluster.servers], "retry_interval": "1s"})
     client.configure({k: v for k, v in client.conf.items() if k != "bootstrap_expect"})
@@ -450,11 +482,11 @@ def test_from_clear_to_tls_at_work(agents, praetor_asan, peer, made):
             agent.configure(dict(agent.conf, **more))
             answer = agent.put("/v1/agent/reload")
             assert answer.status == 200, answer.text
-            work.wait_for(20)
-            through.wait_for(20)
-    work, through = Writers(cluster, count=2), Writers(Only(client), count=1, prefix="through")
-    work.wait_for(20)
-    through.wait_for(20)
+            work.wait_for(20, PATIENCE)
+            through.wait_for(20, PATIENCE)
+    work, through = Writers(Patient(cluster.servers), count=2), Writers(Patient([client]), count=1, prefix="through")
+    work.wait_for(20, PATIENCE)
+    through.wait_for(20, PATIENCE)
     change(everybody, ca_file=made.bundle, cert_file=good.cert, key_file=good.key)
     change(everybody, verify_outgoing=True)
     change(everybody, verify_server_hostname=True)
@@ -467,18 +499,32 @@ def test_from_clear_to_tls_at_work(agents, praetor_asan, peer, made):
         assert ask_rpc(server, client_context(None, good)) == "pong"
     # The rules hold for those who start with them, too: a server of each kind comes back.
     for server in (cluster.servers[2], cluster.servers[1]):
-        server.stop()
+        server.stop(PATIENCE)
         server.launch()
-        cluster.wait_leader(seconds=30)
-    back = cluster.servers[0].get("/v1/kv/?keys&consistent").json
-    assert set(written) <= set(back)
+        cluster.wait_leader(seconds=2 * PATIENCE)
+        until("it has all", lambda: holds(server, written), 2 * PATIENCE)
 
 
-class Only:
-    """An agent as Writers see a cluster."""
+def holds(server, written):
+    try:
+        answer = server.get("/v1/kv/?keys&consistent")
+        return answer.status == 200 and set(written) <= set(answer.json)
+    except OSError:
+        return False
 
-    def __init__(self, agent):
-        self.servers = [agent]
+
+class Patient:
+    """Agents as Writers see a cluster; each answers in its own time."""
+
+    def __init__(self, agents):
+        self.servers = [self.Agent(agent) for agent in agents]
+
+    class Agent:
+        def __init__(self, agent):
+            self.agent = agent
+
+        def put(self, path, body, timeout):
+            return self.agent.put(path, body, timeout=PATIENCE)
 
 
 # ---- settings of the command line ----

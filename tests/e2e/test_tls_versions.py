@@ -30,7 +30,7 @@ def connect(ip, port, version, suites):
         argv += ["-ciphersuites", suites]
     else:
         argv += ["-cipher", (suites or "ALL") + "@SECLEVEL=0"]
-    got = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    got = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
     new = re.search(r"^New, (\S+), Cipher is (\S+)", got.stdout, re.M)
     return "refused" if new is None or new.group(2) == "(NONE)" else new.groups()
 
@@ -54,7 +54,7 @@ def test_versions_and_suites(agents, praetor, peer, tmp_path, settings):
                 settings, ports=dict(PORTS, https=HTTPS, grpc=-1), cert_file=one.cert, key_file=one.key))
             agent.start()
             lists.append(listing(agent))
-            agent.stop()
+            agent.stop(60)
         ours, theirs = lists
         wrong = ["%s: the peer %r, ours %r" % (k, theirs[k], ours[k]) for k in theirs if ours[k] != theirs[k]]
         assert not wrong, "\n".join(wrong)

@@ -29,7 +29,7 @@ def _write(folder, name, content):
 
 
 def _verdict(binary, argv, folder):
-    ran = subprocess.run([binary, "validate", *argv], cwd=folder, capture_output=True, timeout=60)
+    ran = subprocess.run([binary, "validate", *argv], cwd=folder, capture_output=True, timeout=120)
     text = ran.stderr.decode("utf-8", "replace")
     # Unknown keys of one block are told in any order.
     lines = text.split("\n")

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from e2e import steady
 from e2e.cluster import Cluster
 from e2e.harness import until
 from e2e.page.browser import Browser
@@ -40,9 +41,13 @@ def shots(tmp_path_factory):
     return str(tmp_path_factory.mktemp("shots"))
 
 
-def make_cluster(agents, praetor, prefix, config=None):
-    cluster = Cluster(agents, [praetor] * 3, dict({"ui": True}, **(config or {})), prefix=prefix)
-    cluster.form()
+# What a view says of the servers' health does not change because one was slow for a moment.
+UI = {"ui": True, "autopilot": {"cleanup_dead_servers": False, "last_contact_threshold": "30s"}}
+
+
+def make_cluster(agents, praetor, prefix, config=None, multiplier=steady.MULTIPLIER):
+    cluster = Cluster(agents, [praetor] * 3, dict(UI, **(config or {})), prefix=prefix)
+    steady.form(cluster, multiplier=multiplier)
     cluster.url = "http://%s:8500/ui/" % cluster.servers[0].ip
     return cluster
 
@@ -140,34 +145,26 @@ def cluster(shared_agents, praetor):
 @pytest.fixture(scope="module")
 def settled(cluster):
     """A cluster that is some time old: coordinates come seconds after the start; autopilot calls a server healthy that has been stable for ten."""
-    until("coordinates", lambda: len(cluster.servers[0].get("/v1/coordinate/nodes").json) == 3, 90)
-    until("healthy servers", lambda: cluster.servers[0].get("/v1/operator/autopilot/health").status == 200, 60)
+    until("coordinates", lambda: len(cluster.servers[0].get("/v1/coordinate/nodes").json) == 3, 180)
+    until("healthy servers", lambda: cluster.servers[0].get("/v1/operator/autopilot/health").status == 200, 180)
     return cluster
 
 
 @pytest.fixture(scope="module")
 def secured(shared_agents, praetor):
     acl = {"acl": {"enabled": True, "default_policy": "deny", "tokens": {"master": "root", "agent": "root"}}}
-    made = Cluster(shared_agents, [praetor] * 3, dict({"ui": True}, **acl), prefix="lex-")
-    first = made.servers[0]
-    first.launch()
+    made = Cluster(shared_agents, [praetor] * 3, dict(UI, **acl), prefix="lex-")
+    first, root = made.servers[0], {"X-Consul-Token": "root"}
 
-    def ready():
+    def ready(server):
+        """A leader that takes the master token."""
         try:
-            return first.put("/v1/kv/ready", b"1", headers={"X-Consul-Token": "root"}).status == 200
+            return server.put("/v1/kv/ready", b"1", headers=root).status == 200 and server.get("/v1/acl/token/self", headers=root).status == 200
         except OSError:
             return False
-    until("a leader that takes the master token", ready, 30)
-    first.stop()
-    from e2e.cluster import write_peers
-    write_peers(first, made.peers())
-    for server in made.servers:
-        server.configure(dict(server.conf, retry_join=[s.ip for s in made.servers], retry_interval="1s"))
-    for server in made.servers[1:] + [first]:
-        server.launch()
-    made.wait_leader(seconds=30)
+    steady.form(made, ready)
     made.url = "http://%s:8500/ui/" % first.ip
-    until("the master token", ready, 30)
+    until("the master token", lambda: ready(first), steady.PATIENCE)
     populate(first, "root")
     rules = 'service "checkout" {\n  policy = "write"\n}\nkey_prefix "config/checkout/" {\n  policy = "write"\n}\n'
     policy = put(first, "acl/policy", {"Name": "checkout-write", "Description": "What the checkout team may do", "Rules": "# own service and settings\n" + rules}, "root")

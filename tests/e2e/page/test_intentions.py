@@ -59,7 +59,7 @@ def test_from_beginning_to_end(browser, cluster, shots):
     browser.run("""
         await page.getByRole("radio", {name: "allow"}).check();
         await page.getByRole("button", {name: "Save"}).click();
-        await page.getByText("Saved", {exact: true}).waitFor();""")
+        await said("Saved");""")
     after = stored(cluster)[("mailer", "redis")]
     assert after["Action"] == "allow" and after["Meta"] == made["Meta"] and after["ID"] == made["ID"]
     browser.run("""
@@ -74,7 +74,7 @@ def test_from_beginning_to_end(browser, cluster, shots):
         await page.getByRole("heading", {name: "mailer → redis"}).waitFor();
         await page.getByRole("button", {name: "Delete"}).click();
         await page.getByRole("dialog").getByRole("button", {name: "Delete"}).click();
-        await page.getByText("Deleted").waitFor();
+        await said("Deleted");
         await page.getByRole("link", {name: "checkout → *"}).waitFor();""")
     left = stored(cluster)
     assert ("mailer", "redis") not in left and left[("vault", "redis")]["Action"] == "allow"

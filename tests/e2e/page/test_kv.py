@@ -28,7 +28,7 @@ def test_create_edit_delete(browser, cluster):
         await page.getByText("This is not valid JSON").waitFor();
         await page.getByLabel("Value", {exact: true}).fill('{"a": 1}');
         await page.getByRole("button", {name: "Create"}).click();
-        await page.getByText("Key created").waitFor();
+        await said("Key created");
         await page.getByRole("article", {name: "Key made/by/hand.json"}).waitFor();
         if (!page.url().endsWith("/dc1/kv/made/by/hand.json")) throw new Error(page.url());""")
     assert value(cluster, "made/by/hand.json") == b'{"a": 1}'
@@ -36,8 +36,8 @@ def test_create_edit_delete(browser, cluster):
         const field = page.getByLabel("Value of made/by/hand.json");
         await field.fill('{"a": 2}\\n');
         await field.press("Control+s");
-        await page.getByText("Saved", {exact: true}).waitFor();
-        if (await page.locator(".hl-number", {hasText: "2"}).count() !== 1) throw new Error("no colours");""")
+        await said("Saved");
+        await page.locator(".hl-number", {hasText: "2"}).waitFor();""")
     assert value(cluster, "made/by/hand.json") == b'{"a": 2}\n'
     # A second one of that name is refused, and what was typed stays.
     browser.run("""
@@ -52,7 +52,7 @@ def test_create_edit_delete(browser, cluster):
     browser.run("""
         await page.getByRole("button", {name: "Delete", exact: true}).click();
         await page.getByRole("button", {name: "Delete key"}).click();
-        await page.getByText("Key deleted").waitFor();""")
+        await said("Key deleted");""")
     assert value(cluster, "made/by/hand.json") is None
 
 
@@ -73,7 +73,7 @@ def test_others_change_it_meanwhile(browser, cluster, shots):
     assert value(cluster, "shared") == b"theirs", "nothing may be written by itself"
     browser.run("""
         await page.getByRole("button", {name: "Overwrite with mine"}).click();
-        await page.getByText("Saved", {exact: true}).waitFor();
+        await said("Saved");
         await page.locator("[data-conflict]").waitFor({state: "detached"});""")
     assert value(cluster, "shared") == b"mine"
     # The other choice.
@@ -101,7 +101,7 @@ def test_a_save_is_checked_by_the_server(browser, cluster):
         await page.getByRole("button", {name: "Save"}).click();
         return (await sent).url();""")
     assert "cas=%d" % index in sent
-    until("saved", lambda: value(cluster, "raced") == b"mine", 5)
+    until("saved", lambda: value(cluster, "raced") == b"mine", 60)
 
 
 def test_folder_deleted_with_its_count(browser, cluster):
@@ -125,7 +125,7 @@ def test_folder_deleted_with_its_count(browser, cluster):
     browser.run("""
         await page.getByRole("button", {name: "Delete folder"}).click();
         await page.getByRole("button", {name: "Delete 70 keys"}).click();
-        await page.getByText("70 keys deleted").waitFor();""")
+        await said("70 keys deleted");""")
     assert value(cluster, "doomed/3/x") is None
     assert value(cluster, "config/motd") is not None
 
@@ -153,7 +153,7 @@ def test_export_and_import(browser, cluster, tmp_path):
         await page.getByText("The value of “x” is not base64.").waitFor();
         await page.getByLabel("or its text").fill(args.text);
         await page.getByRole("button", {name: "Import"}).last().click();
-        await page.getByText("150 keys imported").waitFor();""", url=cluster.url + "dc1/kv", text=json.dumps(many))
+        await said("150 keys imported");""", url=cluster.url + "dc1/kv", text=json.dumps(many))
     assert value(cluster, "in/149") == b"v149"
     assert server.get("/v1/kv/in/149").json[0]["Flags"] == 149
 
@@ -178,7 +178,7 @@ def test_values_are_given_back_unchanged(browser, cluster, name):
         await field.press("Control+End");
         await page.keyboard.type("!");
         await page.getByRole("button", {name: "Save"}).click();
-        await page.getByText("Saved", {exact: true}).waitFor();""")
+        await said("Saved");""")
     assert value(cluster, key) == data + b"!"
 
 
@@ -241,7 +241,7 @@ def test_typing_goes_on_after_a_save(browser, cluster):
         await page.getByText("Not saved yet").waitFor();
         await field.press("Control+s");
         await page.keyboard.type("two"); // before the news of the save is here
-        await page.getByText("Saved", {exact: true}).waitFor();
+        await said("Saved");
         await page.waitForFunction(() => /Not saved yet/.test(document.querySelector("main .facts").textContent));
         if (await field.inputValue() !== "onetwo") throw new Error(await field.inputValue());
         await page.getByRole("button", {name: "Save"}).click();
@@ -258,7 +258,7 @@ def test_flags_have_64_bits(browser, cluster, tmp_path):
     browser.run("""
         await page.getByLabel("Value of wide/flag").fill("w");
         await page.getByRole("button", {name: "Save"}).click();
-        await page.getByText("Saved", {exact: true}).waitFor();""")
+        await said("Saved");""")
     assert (server.get("/v1/kv/wide/flag").json[0]["Flags"], value(cluster, "wide/flag")) == (most, b"w")
     path = str(tmp_path / "export.json")
     browser.run("""
@@ -281,7 +281,7 @@ def test_flags_have_64_bits(browser, cluster, tmp_path):
         await page.mouse.up();
         await field.fill(args.text);
         await send.click();
-        await page.getByText("2 keys imported").waitFor();""", text=json.dumps(imported))
+        await said("2 keys imported");""", text=json.dumps(imported))
     assert server.get("/v1/kv/wide/again").json[0]["Flags"] == most
     assert (server.get("/v1/kv/wide/large").json[0]["Flags"], value(cluster, "wide/large")) == (7, b"z" * 500000)
 
@@ -310,6 +310,6 @@ def test_session_ends_by_hand(browser, cluster):
     browser.run("""
         await page.getByRole("row", {name: /to be ended/}).getByRole("button", {name: "End"}).click();
         await page.getByRole("button", {name: "End session"}).click();
-        await page.getByText("Session ended").waitFor();
+        await said("Session ended");
         await page.getByRole("row", {name: /to be ended/}).waitFor({state: "detached"});""")
     assert server.get("/v1/session/info/" + session).json == []

@@ -70,16 +70,21 @@ def filtered(browser, text):
 
 def smooth(browser, record_property, what, few):
     """A frame of the long list takes about the processor's time of one of a list that is a tenth as long or less (the best of two
-    rounds each: a ratio, whatever else the machine does)."""
-    long = [measured_scroll(browser) for _ in range(2)]
-    filtered(browser, few)
-    short = [measured_scroll(browser) for _ in range(2)]
-    filtered(browser, "")
+    rounds each, of more where others get in the way: a ratio, whatever else the machine does)."""
+    long, short = [], []
+
+    def more(rounds):
+        long.extend(measured_scroll(browser) for _ in range(rounds))
+        filtered(browser, few)
+        short.extend(measured_scroll(browser) for _ in range(rounds))
+        filtered(browser, "")
+        return min(r["cpu"] for r in long) < 2.5 * min(r["cpu"] for r in short)
+    even = more(2) or more(1) or more(1) or more(1)
     best = min(long, key=lambda r: r["p95"])
     record(record_property, what, best)
     assert all(r["holes"] == 0 for r in long), "rows were missing while scrolling"
     assert all(r["rows"] < 120 for r in long), "only what is in sight may be in the document"
-    assert min(r["cpu"] for r in long) < 2.5 * min(r["cpu"] for r in short), (long, short)
+    assert even, (long, short)
 
 
 def record(record_property, what, got):
@@ -89,7 +94,7 @@ def record(record_property, what, got):
 
 def test_ten_thousand_services(browser, crowd, record_property):
     browser.open("http://%s:8500/ui/dc1/services" % crowd.ip)
-    browser.run('await page.getByText("10,001 services").waitFor({timeout: 30000}); await page.waitForTimeout(1000)')
+    browser.run('await page.getByText("10,001 services").waitFor({timeout: 180000}); await page.waitForTimeout(1000)')
     smooth(browser, record_property, "services", "v3")
     browser.run("""
         await page.getByRole("searchbox").fill("09876");
@@ -98,7 +103,7 @@ def test_ten_thousand_services(browser, crowd, record_property):
 
 def test_hundred_thousand_keys(browser, crowd, record_property):
     browser.open("http://%s:8500/ui/dc1/kv/many/" % crowd.ip)
-    browser.run('await page.getByText("100,000 names").waitFor({timeout: 30000}); await page.waitForTimeout(1000)')
+    browser.run('await page.getByText("100,000 names").waitFor({timeout: 180000}); await page.waitForTimeout(1000)')
     smooth(browser, record_property, "keys", "key-000")
     # By keyboard to the very end, and into the last key.
     browser.run("""

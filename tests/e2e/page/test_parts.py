@@ -52,7 +52,7 @@ def test_parts(tmp_path):
     esbuild = os.path.join(ROOT, "ui", "node_modules", "esbuild", "bin", "esbuild")
     subprocess.run([esbuild, str(source), "--bundle", "--format=esm", "--platform=node", "--log-level=error", "--outfile=%s" % (tmp_path / "parts.mjs")], check=True)
     for seed in ("1", str(int.from_bytes(os.urandom(3), "big"))):
-        said = subprocess.run(["node", str(tmp_path / "parts.mjs"), seed], capture_output=True, text=True, timeout=120)
+        said = subprocess.run(["node", str(tmp_path / "parts.mjs"), seed], capture_output=True, text=True, timeout=300)
         assert said.returncode == 0, said.stderr
         got = json.loads(said.stdout)
         assert got["count"] == 0, (seed, got["wrong"])

@@ -83,7 +83,7 @@ def test_first_load_in_the_browser(browser, solo):
         devtools.on("Network.loadingFinished", (e) => { loaded += e.encodedDataLength; });""")
     browser.open("http://%s:8500/ui/" % solo.ip)
     browser.run('await page.getByRole("link", {name: "consul"}).waitFor()')
-    size = browser.run("return loaded")
+    size = until("the page has come", lambda: (got := browser.run("return loaded")) > 20_000 and got, 60)
     assert 20_000 < size < 150 * 1024, size
 
 
@@ -147,10 +147,10 @@ def nginx(solo, tmp_path_factory):
             return True
         except OSError:
             return False
-    until("nginx", listens, 10)
+    until("nginx", listens, 60)
     yield "http://%s:8080/tools/consul/" % ip
     proc.send_signal(signal.SIGTERM)
-    proc.wait(10)
+    proc.wait(60)
 
 
 def test_behind_a_proxy(browser, nginx, solo):
@@ -164,7 +164,7 @@ def test_behind_a_proxy(browser, nginx, solo):
         const field = page.getByLabel("Value of a/b");
         await field.fill("through the proxy");
         await page.getByRole("button", {name: "Save"}).click();
-        await page.getByText("Saved", {exact: true}).waitFor();
+        await said("Saved");
         await page.reload();
         await page.waitForFunction(() => document.querySelector("main textarea")?.value === "through the proxy");""")
     assert solo.get("/v1/kv/a/b?raw").body == b"through the proxy"
@@ -187,7 +187,9 @@ def test_odd_keys_behind_a_proxy(browser, nginx, solo, key):
         for (let i = 0; i < parts.length - 1; i++) {
           const name = parts[i] + "/";
           if (i === parts.length - 2 && parts[i + 1] === "") break;
+          const before = page.url();
           await page.locator("[data-row] a", {hasText: new RegExp("^" + name.replace(/[.*+?^${}()|[\\]\\\\]/g, "\\\\$&") + "$")}).click();
+          await page.waitForFunction((b) => location.href !== b, before);
           await page.waitForTimeout(150);
         }
         await page.locator("[data-row] a").first().waitFor();""", key=key)
