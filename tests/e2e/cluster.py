@@ -5,6 +5,7 @@ that a server that comes back is the same one."""
 import http.client
 import json
 import os
+import signal
 import threading
 import time
 import uuid
@@ -14,6 +15,9 @@ from e2e.harness import PATIENCE, until
 RAFT_PORT = 8300
 CONFIG_ENTRY = 22  # type of a snapshot record
 
+# A lease of 2.5 s, elections after 5 to 10 s, as the peer has them by default: whose processes may stand still for that long
+# without another leader. The harness takes a fifth of it, which is right only where elections are what is tested.
+STEADY = {"performance": {"raft_multiplier": 5}}
 
 # Who joins does not vote, and stays so: the server that was there first leads whatever the machine does to its processes.
 NO_PROMOTION = {"cleanup_dead_servers": False, "server_stabilization_time": "24h"}
@@ -37,18 +41,25 @@ class Cluster:
         return [{"id": s.id, "address": s.raft, "non_voter": self.only_first_votes and s is not self.servers[0]}
                 for s in servers or self.servers]
 
-    def form(self, seconds=PATIENCE, join=True):
-        """All start; returns the leader, when every server knows it. join: in gossip too, so that calls are forwarded."""
+    def form(self, seconds=PATIENCE, join=True, ready=None, multiplier=None):
+        """All start; returns the leader, when every server knows it. join: in gossip too, so that calls are forwarded.
+        ready(server): whether the first one, which starts alone, has what it is to have; that it leads if there is none.
+        multiplier: of all times in Raft from when they are together; a leader with STEADY's or more stays."""
         first = self.servers[0]
-        first.start()
+        if ready is None:
+            first.start(seconds)
+        else:
+            first.launch()
+            until("%s is ready" % first.name, lambda: ready(first), seconds)
         first.stop()
         write_peers(first, self.peers())
-        for server in self.servers if join else []:
-            server.configure(dict(server.conf, retry_join=[s.ip for s in self.servers], retry_interval="1s"))
+        more = dict({"retry_join": [s.ip for s in self.servers], "retry_interval": "1s"} if join else {},
+                    **({"performance": {"raft_multiplier": multiplier}} if multiplier else {}))
+        for server in self.servers if more else []:
+            server.configure(dict(server.conf, **more))
         for server in self.servers[1:] + [first]:
             server.launch()
-        self.wait_leader(seconds=seconds)
-        return self.leader()
+        return self.wait_leader(seconds=seconds)
 
     def alive(self):
         return [s for s in self.servers if s.proc is not None and s.proc.poll() is None]
@@ -73,6 +84,39 @@ class Cluster:
     def followers(self):
         leader = self.leader()
         return [s for s in self.alive() if s is not leader]
+
+
+def led_by(cluster, wanted, seconds=240):
+    """Until that server leads: whoever else does stands still until another one is elected. Returns it."""
+    def leads():
+        leader = cluster.wait_leader()
+        if leader is wanted:
+            return True
+        leader.proc.send_signal(signal.SIGSTOP)
+        try:
+            cluster.wait_leader([s for s in cluster.alive() if s is not leader], but=leader.raft)
+        finally:
+            leader.proc.send_signal(signal.SIGCONT)
+        return False
+    until("%s leads" % wanted.name, leads, seconds)
+    return wanted
+
+
+def formed(cluster, **more):
+    """As cluster.form(), and its first server leads, which is returned."""
+    cluster.form(**more)
+    return led_by(cluster, cluster.servers[0])
+
+
+def written(server, path, body, seconds=PATIENCE):
+    """Until that is written through this server (again, if need be: of a write during an election nobody knows what came of it)."""
+    def done():
+        try:
+            answer = server.put(path, body)
+        except OSError:
+            return False
+        return answer.status == 200 and answer.body.strip() == b"true"
+    until("%s writes %s" % (server.name, path), done, seconds)
 
 
 def write_peers(server, entries):

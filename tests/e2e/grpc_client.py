@@ -5,10 +5,10 @@ from urllib.parse import unquote
 
 from e2e import envoy_proto as proto
 from e2e.h2_client import Client
+from e2e.harness import PATIENCE
 
 ADS = "/envoy.service.discovery.v2.AggregatedDiscoveryService/StreamAggregatedResources"
 CHECK = "/envoy.service.auth.v2.Authorization/Check"
-PATIENCE = 60  # s, where nothing but a slow machine takes long
 KINDS = {"cds": "Cluster", "eds": "ClusterLoadAssignment", "rds": "RouteConfiguration", "lds": "Listener"}
 
 

@@ -219,18 +219,18 @@ def test_one_that_waits_for_its_certificate(agents, amazon, praetor_asan):
     pca = amazon()
     pca.wrong["GetCertificateAuthorityCsr"] = lambda _: {}
     agent = agents(praetor_asan, config=mesh(ca_provider="aws-pca")).start()
-    until("some tries", lambda: [a for a, _ in pca.asked()].count("GetCertificateAuthorityCsr") >= 2, 60)
+    until("some tries", lambda: [a for a, _ in pca.asked()].count("GetCertificateAuthorityCsr") >= 2)
     agent.kill()
     pca.wrong.clear()
     agent.start()
-    until("a leaf", lambda: agent.get("/v1/agent/connect/ca/leaf/web").status == 200, 60)
+    until("a leaf", lambda: agent.get("/v1/agent/connect/ca/leaf/web").status == 200)
     assert [a for a, _ in pca.asked()].count("CreateCertificateAuthority") == len(pca.authorities) == 1
 
 
 def secondary(agents, binary, name, primary, **more):
     agent = agents(binary, name=name, config=dict({"datacenter": "dc2", "primary_datacenter": "dc1", "retry_join_wan": [primary.ip]}, **mesh(**more)))
     agent.launch()
-    until("the secondary's roots", lambda: has_roots(agent), 60)
+    until("the secondary's roots", lambda: has_roots(agent))
     return agent
 
 
@@ -265,8 +265,8 @@ def test_it_in_a_secondary(agents, amazon, praetor_asan, peer, tmp_path, kind):
                                                "GetCertificateAuthorityCsr", "ImportCertificateAuthorityCertificate"]
     other.kill()
     other.launch()
-    until("roots again", lambda: has_roots(other), 60)
-    until("a leaf", lambda: other.get("/v1/agent/connect/ca/leaf/db").status == 200, 60)
+    until("roots again", lambda: has_roots(other))
+    until("a leaf", lambda: other.get("/v1/agent/connect/ca/leaf/db").status == 200)
     assert len(pca.authorities) == 1 and [a.kind for a in pca.authorities.values()] == ["SUBORDINATE"]
     got = configure(other, "consul", {})
     assert got.status == 200, got.text

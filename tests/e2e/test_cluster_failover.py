@@ -11,9 +11,8 @@ import uuid
 
 import pytest
 
-from e2e.cluster import Cluster, Writers, keys_of
+from e2e.cluster import Cluster, Writers, keys_of, led_by, written
 from e2e.harness import until
-from e2e.leading import led_by, written
 
 
 def check_nothing_lost(cluster, acknowledged, prefix="load"):
@@ -21,7 +20,7 @@ def check_nothing_lost(cluster, acknowledged, prefix="load"):
     last = str(uuid.uuid4())
     written(cluster.alive()[0], "/v1/kv/last", last)
     for server in cluster.alive():  # who has this one has what was acknowledged before
-        until("%s has it" % server.name, lambda: server.get("/v1/kv/last?raw&stale").text == last, 60)
+        until("%s has it" % server.name, lambda: server.get("/v1/kv/last?raw&stale").text == last)
     held = {s.name: keys_of(s, prefix) for s in cluster.alive()}
     for name, keys in held.items():
         lost = {k: v for k, v in acknowledged.items() if keys.get(k) != v}
@@ -30,27 +29,27 @@ def check_nothing_lost(cluster, acknowledged, prefix="load"):
     def same():  # of what was not acknowledged some may be under way still
         keys = [keys_of(s, prefix) for s in cluster.alive()]
         return all(k == keys[0] for k in keys)
-    until("all have the same", same, 60)
+    until("all have the same", same)
 
 
 def kill_leader(cluster, writers):
     """Seconds from the kill to a new leader; writes went on before and after."""
-    writers.wait_for(50, seconds=60)
-    old = cluster.wait_leader(seconds=60)
+    writers.wait_for(50)
+    old = cluster.wait_leader()
     began = time.monotonic()
     old.kill()
-    cluster.wait_leader(but=old.raft, seconds=60)
+    cluster.wait_leader(but=old.raft)
     elected = time.monotonic() - began
-    writers.wait_for(20, seconds=60)
+    writers.wait_for(20)
     old.launch()
-    cluster.wait_leader(seconds=60)
+    cluster.wait_leader()
     return elected
 
 
 @pytest.mark.parametrize("count", [3, 5])
 def test_leader_is_killed(agents, praetor, praetor_asan, count):
     cluster = Cluster(agents, [praetor_asan if count == 3 else praetor] * count)
-    cluster.form(seconds=60)
+    cluster.form()
     writers = Writers(cluster)
     for _ in range(3):
         kill_leader(cluster, writers)
@@ -65,7 +64,7 @@ def test_as_fast_as_the_peer(agents, praetor, peer, capsys):
     took = {}
     for name, binary in (("praetor", praetor), ("peer", peer)):
         cluster = Cluster(agents, [binary] * 3, prefix=name)
-        cluster.form(seconds=60)
+        cluster.form()
         writers = Writers(cluster)
         took[name] = [kill_leader(cluster, writers) for _ in range(4)]
         check_nothing_lost(cluster, writers.stop())
@@ -93,18 +92,18 @@ def test_leader_is_paused(agents, praetor_asan):
     """A leader that stands still (SIGSTOP) for longer than it takes to elect another: when it goes on, it does not answer as if
     it still led."""
     cluster = Cluster(agents, [praetor_asan] * 3)
-    cluster.form(seconds=60)
+    cluster.form()
     writers = Writers(cluster)
     for _ in range(2):
-        writers.wait_for(50, seconds=60)
-        old = cluster.wait_leader(seconds=60)
+        writers.wait_for(50)
+        old = cluster.wait_leader()
         old.proc.send_signal(signal.SIGSTOP)
         others = [s for s in cluster.servers if s is not old]
-        cluster.wait_leader(others, but=old.raft, seconds=60)
+        cluster.wait_leader(others, but=old.raft)
         written(others[0], "/v1/kv/after", "pause")
         old.proc.send_signal(signal.SIGCONT)
-        until("it answers again", lambda: asked(old, "/v1/kv/after?consistent", "cGF1c2U="), 60)
-        cluster.wait_leader(seconds=60)
+        until("it answers again", lambda: asked(old, "/v1/kv/after?consistent", "cGF1c2U="))
+        cluster.wait_leader()
     check_nothing_lost(cluster, writers.stop())
 
 
@@ -162,19 +161,19 @@ def test_leader_is_cut_off(agents, praetor_asan):
             server.raft = "%s:8300" % server.ip
         cluster.servers[0].prefix = ["ip", "netns", "exec", island.name]
         first, others = cluster.servers[0], cluster.servers[1:]
-        cluster.form(seconds=60)
+        cluster.form()
         writers = Writers(cluster)
-        writers.wait_for(50, seconds=60)
+        writers.wait_for(50)
         led_by(cluster, first)
         island.cut()
         lost = island.inside(ASK % (first.ip, "PUT", "/v1/kv/never", "x"))
         assert lost.startswith("500"), lost
-        cluster.wait_leader(others, but=first.raft, seconds=60)
+        cluster.wait_leader(others, but=first.raft)
         written(others[0], "/v1/kv/after", "cut")
-        until("it knows no leader", lambda: '""' in island.inside(ASK % (first.ip, "GET", "/v1/status/leader", None)), 60)
-        writers.wait_for(50, seconds=60)
+        until("it knows no leader", lambda: '""' in island.inside(ASK % (first.ip, "GET", "/v1/status/leader", None)))
+        writers.wait_for(50)
         island.cut(False)
-        cluster.wait_leader(seconds=60)  # whoever that is: it comes back with a higher term, so there is another election
+        cluster.wait_leader()  # whoever that is: it comes back with a higher term, so there is another election
         acknowledged = writers.stop()
         check_nothing_lost(cluster, acknowledged)
         for server in cluster.servers:

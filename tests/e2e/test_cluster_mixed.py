@@ -5,9 +5,8 @@ import json
 
 import pytest
 
-from e2e.cluster import Cluster, raft_stats, same_state, wait_applied
+from e2e.cluster import STEADY, Cluster, formed, raft_stats, same_state, wait_applied, written
 from e2e.harness import until
-from e2e.leading import STEADY, formed, written
 from e2e.test_snapshot_with_peer import fill
 
 SMALL = {**STEADY, "raft_snapshot_threshold": 40, "raft_snapshot_interval": "1s", "raft_trailing_logs": 10}
@@ -67,7 +66,7 @@ def others(cluster):
 def check_equal(cluster, leader, token=None):
     written(leader, "/v1/kv/check", "x")  # all have then applied a command since their start
     index = int(raft_stats(leader)["last_log_index"])
-    wait_applied(cluster.alive(), index, seconds=60)
+    wait_applied(cluster.alive(), index)
     records = same_state(cluster.alive(), seconds=60, token=token)
     paths = ["/v1/kv/?recurse&stale", "/v1/catalog/nodes?stale", "/v1/catalog/service/web?stale", "/v1/session/list?stale",
              "/v1/health/state/any?stale", "/v1/coordinate/nodes?stale"]
@@ -80,7 +79,7 @@ def check_equal(cluster, leader, token=None):
             if not all(a.json == answers[0].json for a in answers):
                 return False
         return True
-    until("the same answers", equal, 60)
+    until("the same answers", equal)
     return records
 
 
@@ -91,7 +90,7 @@ def test_both_kinds(agents, praetor_asan, peer, kinds):
     binary = {"o": praetor_asan, "p": peer}
     cluster = Cluster(agents, [binary[k] for k in kinds], config=STEADY)
     first = formed(cluster)
-    until("its federation state", lambda: first.get("/v1/internal/federation-state/dc1").status == 200, 60)
+    until("its federation state", lambda: first.get("/v1/internal/federation-state/dc1").status == 200)
     everything_of_ours(first)
     records = check_equal(cluster, first)
     assert {kind for kind, _ in records} >= {0, 2, 3, 5, 7, 9, 16, 29}
@@ -106,7 +105,7 @@ def test_both_kinds(agents, praetor_asan, peer, kinds):
     session = second.put("/v1/session/create", {"Node": "outside", "NodeChecks": []}).json["ID"]
     assert second.put("/v1/kv/held?acquire=" + session, "x").body.strip() == b"true"
     first.launch()
-    until("the old leader follows", lambda: cluster.leader_seen_by(first) == second.raft, 60)
+    until("the old leader follows", lambda: cluster.leader_seen_by(first) == second.raft)
     check_equal(cluster, second)
 
 
@@ -141,14 +140,14 @@ def test_snapshot_is_installed(agents, praetor_asan, peer, kinds):
         written(leader, "/v1/kv/behind/%d" % n, "v")
     before = away.tail(1 << 22).count("Installed remote snapshot")
     away.launch()
-    until("it installs a snapshot", lambda: away.tail(1 << 22).count("Installed remote snapshot") > before, 60)
-    check_equal(cluster, cluster.wait_leader(seconds=60))
+    until("it installs a snapshot", lambda: away.tail(1 << 22).count("Installed remote snapshot") > before)
+    check_equal(cluster, cluster.wait_leader())
     written(leader, "/v1/kv/afterwards", "1")
-    check_equal(cluster, cluster.wait_leader(seconds=60))
+    check_equal(cluster, cluster.wait_leader())
     # and what it installed is what it starts from
     away.kill()
     away.launch()
-    check_equal(cluster, cluster.wait_leader(seconds=60))  # of all: it is back
+    check_equal(cluster, cluster.wait_leader())  # of all: it is back
 
 
 @pytest.mark.parametrize("kinds", ["p2 o2 o3", "o2 p3 o3"])
@@ -175,11 +174,11 @@ def test_versions_of_the_protocol(agents, praetor_asan, peer, kinds):
     found = {s["Address"]: s["ID"] for s in until("three voters", listed, 90)}
     for server in servers:
         assert (found[server.raft] == server.raft) == (server.conf["raft_protocol"] == 2)
-    first = cluster.wait_leader(seconds=60)
+    first = cluster.wait_leader()
     check_equal(cluster, first)
     first.kill()
     second = cluster.wait_leader(but=first.raft, seconds=90)
     written(second, "/v1/kv/second", "1")
     first.launch()
-    until("the old leader follows", lambda: cluster.leader_seen_by(first) == second.raft, 60)
+    until("the old leader follows", lambda: cluster.leader_seen_by(first) == second.raft)
     check_equal(cluster, second)

@@ -7,9 +7,8 @@ import re
 
 import pytest
 
-from e2e.cluster import Cluster, keys_of, raft_stats, same_state, wait_applied, write_peers
+from e2e.cluster import STEADY, Cluster, keys_of, raft_stats, same_state, wait_applied, write_peers, written
 from e2e.harness import until
-from e2e.leading import STEADY, written
 from e2e.test_snapshot_with_peer import fill
 
 ID = "aaaaaaaa-1111-4222-8333-bbbbbbbbbbbb"
@@ -76,7 +75,7 @@ def test_texts_and_files(agents, praetor, peer):
         os.makedirs(os.path.join(fresh.data, "raft"))
         write_peers(fresh, [])
         fresh.launch()
-        until("peers.json is deleted", lambda: "deleted peers.json file (see peers.info for details)" in fresh.tail(1 << 20), 60)
+        until("peers.json is deleted", lambda: "deleted peers.json file (see peers.info for details)" in fresh.tail(1 << 20))
         fresh.kill()
         errors.append(refusal(fresh, '[{"id":"a","address":"1.2.3.4:5"}]'))
         said[name] = (info, mode, errors)
@@ -115,12 +114,12 @@ def test_no_quorum(agents, praetor, peer):
             "performance": {"raft_multiplier": 5, "rpc_hold_timeout": "300ms"}})
         written(cluster.form(seconds=90), "/v1/kv/a", "x")
         for server in cluster.servers:
-            until("all have it", lambda: server.get("/v1/kv/a?stale").status == 200, 60)
-        leader = cluster.wait_leader(seconds=60)
+            until("all have it", lambda: server.get("/v1/kv/a?stale").status == 200)
+        leader = cluster.wait_leader()
         for server in cluster.servers:
             if server is not leader:
                 server.kill()
-        until("it knows that it does not lead", lambda: leader.get("/v1/status/leader").body.strip() == b'""', 60)
+        until("it knows that it does not lead", lambda: leader.get("/v1/status/leader").body.strip() == b'""')
         said[name] = [(path, answer.status, answer.body.strip()) for path in
                       ("/v1/kv/a", "/v1/kv/a?raw&stale", "/v1/kv/a?consistent", "/v1/catalog/nodes", "/v1/status/leader",
                        "/v1/operator/raft/configuration") for answer in [leader.get(path)]]
@@ -150,7 +149,7 @@ def test_archive_into_a_new_cluster(agents, praetor_asan):
     wait_applied(cluster.servers, int(raft_stats(leader)["last_log_index"]), seconds=60)
     for server in cluster.servers:
         assert keys_of(server, "") == dict(wanted, behind="1"), server.name
-    same_state(cluster.servers, seconds=60)
+    same_state(cluster.servers)
     leader.kill()
     cluster.wait_leader(but=leader.raft, seconds=90)
     for server in cluster.alive():

@@ -5,9 +5,8 @@ import json
 
 import pytest
 
-from e2e.cluster import Cluster, same_state
+from e2e.cluster import STEADY, Cluster, same_state
 from e2e.harness import until
-from e2e.leading import STEADY
 from e2e.rpc_wire import Map, Plain, Raw, encode, header, opened
 from e2e.test_rpc_port import pair, same
 
@@ -67,7 +66,7 @@ def chains_are_the_same(ours, theirs):
     """Each compiles on its own (stale), and who waits is told of a change that the other was asked for."""
     names = ["a0", "b1", "x", "first", "nobody"]
     for server in (ours, theirs):
-        until("the certificate authority", lambda server=server: server.get("/v1/discovery-chain/nobody?stale").status == 200, 60)
+        until("the certificate authority", lambda server=server: server.get("/v1/discovery-chain/nobody?stale").status == 200)
     for name in names:
         for overrides in ({}, {"OverrideProtocol": "tcp"}, {"OverrideConnectTimeout": "7s", "OverrideMeshGateway": {"Mode": "local"}}):
             asked = ["/v1/discovery-chain/%s?stale&compile-dc=%s" % (name, dc) for dc in ("", "dc2")]
@@ -86,7 +85,7 @@ def test_in_a_cluster_of_both_kinds(agents, praetor_asan, peer, kinds):
     cluster.form(seconds=90)
     servers = cluster.servers
     for n, server in enumerate(servers):
-        until("calls that reach the leader", lambda server=server: put(server, {"Kind": "service-defaults", "Name": "first"}).status == 200, 60)
+        until("calls that reach the leader", lambda server=server: put(server, {"Kind": "service-defaults", "Name": "first"}).status == 200)
         for entry in of_all_kinds(n):
             written(server, entry)
         refused = put(server, {"Kind": "service-router", "Name": "tcp%d" % n})
@@ -102,7 +101,7 @@ def test_in_a_cluster_of_both_kinds(agents, praetor_asan, peer, kinds):
         assert put(server, {"Kind": "service-defaults", "Name": "cas"}, "?cas=%d" % index).text.strip() == "false"
         written(server, {"Kind": "service-defaults", "Name": "gone"})
         assert delete(server, "service-defaults/GONE").text.strip() == "{}"
-    same_state(servers, seconds=60)
+    same_state(servers)
     for kind in KINDS:
         told = [server.get("/v1/config/%s?stale" % kind) for server in servers]
         assert told[0].json and told[0].json == told[1].json == told[2].json, kind
@@ -123,9 +122,9 @@ def test_in_a_cluster_of_both_kinds(agents, praetor_asan, peer, kinds):
     first = cluster.leader()
     first.kill()
     leader = cluster.wait_leader(seconds=90, but=first.raft)
-    until("a leader that writes", lambda: put(leader, {"Kind": "service-defaults", "Name": "after"}).status == 200, 60)
+    until("a leader that writes", lambda: put(leader, {"Kind": "service-defaults", "Name": "after"}).status == 200)
     assert [x["Name"] for x in leader.get("/v1/config/ingress-gateway").json] == ["ig0", "ig1", "ig2"]
-    same_state(cluster.alive(), seconds=60)
+    same_state(cluster.alive())
 
 
 def test_bootstrapped_before_anything_is_answered(agents, praetor_asan):
@@ -271,12 +270,12 @@ def test_central_configuration(agents, peer, praetor_asan):
     for side in sides:
         written(side, {"Kind": "proxy-defaults", "Config": {"protocol": "tcp", "only": 1}})
         written(side, {"Kind": "service-defaults", "Name": "api", "Protocol": "http2", "Expose": {"Checks": True}, "MeshGateway": {"Mode": "none"}})
-    until("the change", lambda: all(shown(side)[0]["p1"]["Proxy"]["Config"] == {"protocol": "http2", "only": 1} for side in sides), 60)
+    until("the change", lambda: all(shown(side)[0]["p1"]["Proxy"]["Config"] == {"protocol": "http2", "only": 1} for side in sides))
     equal(sides, "the same after the change")
     for side in sides:
         assert delete(side, "proxy-defaults/global").status == 200
-    until("without it", lambda: all(shown(side)[0]["p1"]["Proxy"]["Config"] == {"protocol": "http2"} for side in sides), 60)
-    until("nor in the sidecar", lambda: all("only" not in shown(side)[0]["web-sidecar-proxy"]["Proxy"]["Config"] for side in sides), 60)
+    until("without it", lambda: all(shown(side)[0]["p1"]["Proxy"]["Config"] == {"protocol": "http2"} for side in sides))
+    until("nor in the sidecar", lambda: all("only" not in shown(side)[0]["web-sidecar-proxy"]["Proxy"]["Config"] for side in sides))
     for side in sides:  # the peer registers a sidecar again that goes while it takes a change
         assert side.put("/v1/agent/service/deregister/web").status == 200
     here, _ = equal(sides, "the same in the end")
@@ -297,7 +296,7 @@ def test_central_configuration_that_cannot_be_had(agents, peer, praetor_asan):
         lonely = agents(binary, name="l%d" % len(told), config={
             "server": False, "bootstrap_expect": 0, "enable_central_service_config": True, "performance": {"rpc_hold_timeout": "1s"}})
         lonely.launch()
-        until("the client's API", lambda: _answers(lonely), 60)
+        until("the client's API", lambda: _answers(lonely))
         answer = lonely.put("/v1/agent/service/register", json.dumps(SERVICES[4]))
         told.append((answer.status, answer.text, lonely.get("/v1/agent/services").json))
         lonely.kill()
@@ -315,11 +314,11 @@ def test_central_configuration_that_cannot_be_had(agents, peer, praetor_asan):
             "Kind": "proxy-defaults", "Config": {"a": 1, "b": {"c": "x"}}}).status == 200, 90)
         client.launch()
         rules = {"Name": "r", "Rules": 'service "proxy" { policy = "write" } node_prefix "" { policy = "read" }'}
-        until("a policy", lambda: server.put("/v1/acl/policy", json.dumps(rules), headers={"X-Consul-Token": ROOT}).status == 200, 60)
+        until("a policy", lambda: server.put("/v1/acl/policy", json.dumps(rules), headers={"X-Consul-Token": ROOT}).status == 200)
         token = server.put("/v1/acl/token", json.dumps({"Policies": [{"Name": "r"}]}), headers={"X-Consul-Token": ROOT}).json["SecretID"]
         proxy = {"ID": "p", "Name": "proxy", "Kind": "connect-proxy", "Port": 1, "Proxy": {
             "DestinationServiceName": "hidden", "DestinationServiceID": "hidden"}}
-        until("the client's server", lambda: _answers(client, "/v1/catalog/nodes"), 60)
+        until("the client's server", lambda: _answers(client, "/v1/catalog/nodes"))
         refused = client.put("/v1/agent/service/register", json.dumps(proxy), headers={"X-Consul-Token": token})
         taken = until("it is taken", lambda: client.put("/v1/agent/service/register", json.dumps(proxy), headers={
             "X-Consul-Token": ROOT}).status == 200, 60)
@@ -349,10 +348,10 @@ def two_datacenters(agents, kinds, access=None):
         more = {"datacenter": "dc2", "retry_join_wan": [servers[0].ip], "retry_interval_wan": "1s"} if servers else {}
         servers.append(agents(binary, name=name, config=dict(base, **more)))
         servers[-1].launch()
-        until("an API", lambda: entries(servers[-1]) is not None, 90)
+        until("an API", lambda: entries(servers[-1]) is not None)
         if not more:  # the secondary begins with nothing when there is something already
             for entry in of_all_kinds(1)[0:2]:
-                until("the first of them", lambda entry=entry: put(servers[0], entry).status == 200, 60)
+                until("the first of them", lambda entry=entry: put(servers[0], entry).status == 200)
     return servers
 
 
@@ -392,9 +391,9 @@ def test_secondary_begins_with_a_whole_mesh(agents, praetor_asan, peer):
     base = {"primary_datacenter": "dc1", "performance": {"raft_multiplier": 1}}
     one = agents(peer, name="one", config=base)
     one.launch()
-    until("an API", lambda: entries(one) is not None, 90)
+    until("an API", lambda: entries(one) is not None)
     for entry in of_all_kinds(1):
-        until("it is taken", lambda entry=entry: put(one, entry).status == 200, 60)
+        until("it is taken", lambda entry=entry: put(one, entry).status == 200)
     two = agents(praetor_asan, name="two", config=dict(base, datacenter="dc2", retry_join_wan=[one.ip], retry_interval_wan="1s"))
     two.launch()
     until("all of them", lambda: len(content(two)) == 8 and content(two) == content(one), 120)

@@ -160,5 +160,5 @@ def test_many_clients_at_once(binary, request, agents):
         assert int(agent.get("/v1/kv/count/%d?raw" % key).body) == wins[key], "a success was lost, or two won"
         assert agent.put("/v1/kv/count/%d" % key, str(10 ** 9)).json is True  # the followers' end
     assert sum(wins) > 50 and held[0] > 5, "too little for this to mean anything: %r %r" % (wins, held)
-    until("all followers see the end", lambda: not any(t.is_alive() for t in followers.threads), 60)
+    until("all followers see the end", lambda: not any(t.is_alive() for t in followers.threads))
     assert not followers.failures, followers.failures[:5]

@@ -101,8 +101,8 @@ def move(source, target):
 def goes_on(agent):
     """What was taken over can be used: beats, changes, removals, and the catalog has it."""
     all_of_them = {"plain", "web/1 ünï", "app", "app-sidecar-proxy", "mesh", "native", "fixed-1"}
-    until("services in the catalog", lambda: all_of_them <= set(agent.get("/v1/catalog/node/" + agent.name).json["Services"]), 60)
-    until("checks in the catalog", lambda: {c["CheckID"]: c["Status"] for c in agent.get("/v1/health/node/" + agent.name).json}.get("late") == "warning", 60)
+    until("services in the catalog", lambda: all_of_them <= set(agent.get("/v1/catalog/node/" + agent.name).json["Services"]))
+    until("checks in the catalog", lambda: {c["CheckID"]: c["Status"] for c in agent.get("/v1/health/node/" + agent.name).json}.get("late") == "warning")
     assert agent.put("/v1/agent/check/pass/late?note=again").status == 200
     assert agent.get("/v1/agent/checks").json["late"]["Output"] == "again"
     assert agent.put("/v1/agent/service/maintenance/plain?enable=false").status == 200
@@ -184,8 +184,8 @@ def test_a_peer_clients_data_directory_is_taken_over(praetor_asan, peer, agents,
     server = agents(peer, name="s1").start()
     source = client(agents, peer, server)
     source.launch()
-    until("it serves", lambda: answers(source), 60)
-    until("the client is in the catalog", lambda: in_catalog(server, set()), 60)
+    until("it serves", lambda: answers(source))
+    until("the client is in the catalog", lambda: in_catalog(server, set()))
     register(source)
     services, checks = known(source)
     before = server.get("/v1/catalog/node/n1").json
@@ -201,22 +201,22 @@ def test_a_peer_clients_data_directory_is_taken_over(praetor_asan, peer, agents,
     target.ip = source.ip
     shutil.copytree(source.data, target.data)
     target.launch()
-    until("it serves", lambda: answers(target), 60)
+    until("it serves", lambda: answers(target))
     got_services, got_checks = known(target)
     assert got_services == services
     assert set(got_checks) == set(checks)
     for name in ("node beat", "late", "own-id", "service:fixed-1", "_node_maintenance", "_service_maintenance:plain"):
         assert got_checks[name] == checks[name], name
-    until("the servers have it again", lambda: in_catalog(server, set(before["Services"])), 90)
+    until("the servers have it again", lambda: in_catalog(server, set(before["Services"])))
 
     def statuses():
         return {c["CheckID"]: c["Status"] for c in server.get("/v1/health/node/n1").json}
-    until("its checks too", lambda: statuses().get("serfHealth") == "passing" and statuses().get("late") == "warning" and set(statuses()) >= set(checks), 90)
+    until("its checks too", lambda: statuses().get("serfHealth") == "passing" and statuses().get("late") == "warning" and set(statuses()) >= set(checks))
     assert server.get("/v1/catalog/node/n1").json["Node"]["ID"] == before["Node"]["ID"]
     assert target.put("/v1/agent/check/pass/late?note=again").status == 200
-    until("the servers hear of a beat", lambda: statuses().get("late") == "passing", 60)
+    until("the servers hear of a beat", lambda: statuses().get("late") == "passing")
     assert target.put("/v1/agent/service/deregister/app").status == 200
-    until("and of a removal", lambda: not in_catalog(server, {"app"}) and not in_catalog(server, {"app-sidecar-proxy"}), 60)
+    until("and of a removal", lambda: not in_catalog(server, {"app"}) and not in_catalog(server, {"app-sidecar-proxy"}))
     assert target.stop(60) == 0
 
 

@@ -49,7 +49,7 @@ def joined(server, client, seconds=90):
 
 def says(agent, *texts):
     for text in texts:
-        until("it says %r" % text, lambda: text in log_of(agent), 60)
+        until("it says %r" % text, lambda: text in log_of(agent))
 
 
 def log_of(agent):

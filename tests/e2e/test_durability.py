@@ -104,9 +104,9 @@ def test_a_state_that_cannot_be_written_holds_writes_up(praetor, shim, agents, c
     with Faults(shim, "write", "/state/state", 200, count=2, code=code):
         agent.start()
     writers = Writers(agent)
-    until("the disk is full", lambda: "failed to apply entries, will try again" in agent.tail(1 << 20), 60)
+    until("the disk is full", lambda: "failed to apply entries, will try again" in agent.tail(1 << 20))
     before = len(writers.acknowledged)
-    until("writes go on", lambda: len(writers.acknowledged) > before + 20 or agent.proc.poll() is not None, 60)
+    until("writes go on", lambda: len(writers.acknowledged) > before + 20 or agent.proc.poll() is not None)
     writers.stop()
     if agent.proc.poll() is None:
         writers.check(agent)
@@ -126,10 +126,10 @@ def test_a_write_of_the_log_that_fails_is_no_write(praetor, shim, agents, code):
     with Faults(shim, "write", "/00000000000000000001.wal", 80, count=4, code=code):
         agent.start()
     writers = Writers(agent)
-    until("writes are refused", lambda: writers.refused, 60)
+    until("writes are refused", lambda: writers.refused)
     assert all(got.status == 500 for got in writers.refused)
     before = len(writers.acknowledged)
-    until("writes go on", lambda: len(writers.acknowledged) > before + 20, 60)
+    until("writes go on", lambda: len(writers.acknowledged) > before + 20)
     writers.stop()
     assert agent.proc.poll() is None
     writers.check(agent)
@@ -147,7 +147,7 @@ def test_a_snapshot_that_cannot_be_written(praetor, shim, agents):
     assert got.status == 500 and "No space left on device" in got.text
     assert not glob.glob(agent.data + "/raft/snapshots/*"), "a half snapshot was left"
     assert agent.put("/v1/kv/a", "2").json is True
-    until("a snapshot", lambda: agent.get("/v1/snapshot").status == 200, 60)
+    until("a snapshot", lambda: agent.get("/v1/snapshot").status == 200)
     agent.kill()
     agent.start()
     assert agent.get("/v1/kv/a?raw").text == "2"

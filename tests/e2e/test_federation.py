@@ -9,9 +9,8 @@ import socket
 
 import pytest
 
-from e2e.cluster import Cluster, same_state
+from e2e.cluster import STEADY, Cluster, same_state
 from e2e.harness import PORTS, until
-from e2e.leading import STEADY
 from e2e.rpc_wire import Plain, encode, header
 from e2e.test_rpc_port import same
 
@@ -90,7 +89,7 @@ def sides(agents, peer, praetor_asan, config):
     for agent in both:
         agent.launch()
     for agent in both:
-        until("its own record", lambda agent=agent: "dc1" in states(agent), 90)
+        until("its own record", lambda agent=agent: "dc1" in states(agent))
     return both
 
 
@@ -98,9 +97,9 @@ def world(agent):
     register(agent, gateway("gw1"))
     register(agent, gateway("gw2", Tags=["a"], Address="10.0.0.2"))
     register(agent, {"Node": "gw1", "Address": "10.0.0.1", "Service": {"Service": "web", "Port": 80}})
-    until("both gateways", lambda: nodes_of(agent) == {"dc1": ["gw1", "gw2"]}, 60)
+    until("both gateways", lambda: nodes_of(agent) == {"dc1": ["gw1", "gw2"]})
     # Records settle: a change behind the first is seen in a later round.
-    until("the checks", lambda: [len(g["Checks"] or []) for g in states(agent)["dc1"]["MeshGateways"]] == [2, 2], 60)
+    until("the checks", lambda: [len(g["Checks"] or []) for g in states(agent)["dc1"]["MeshGateways"]] == [2, 2])
 
 
 def compare(both, ask):
@@ -168,7 +167,7 @@ def test_through_a_client_agent(agents, request, kinds):
     world(server)
     client = agents(client, name="c", config={"server": False, "bootstrap_expect": 0, "retry_join": [server.ip], "retry_interval": "1s"})
     client.launch()
-    until("an answer", lambda: states(client), 90)
+    until("an answer", lambda: states(client))
     for path in READS:
         if "nowhere" not in path:  # which another server says: with a prefix
             there, here = (comparable(agent.get(PATH + path), agent) for agent in (server, client))
@@ -181,10 +180,10 @@ def test_the_own_record_comes_back(agents, peer, praetor_asan):
         assert before["PrimaryModifyIndex"] == before["ModifyIndex"] == before["CreateIndex"]
         link = Plain(agent.ip)
         assert link.call("FederationState.Apply", Op="delete", State={"Datacenter": "dc1"}) is False
-        until("it is back", lambda: states(agent).get("dc1", before)["CreateIndex"] > before["CreateIndex"], 60)
+        until("it is back", lambda: states(agent).get("dc1", before)["CreateIndex"] > before["CreateIndex"])
         # A wrong one is put right.
         assert link.call("FederationState.Apply", Op="upsert", State={"Datacenter": "dc1", "MeshGateways": [INSTANCE]}) is True
-        until("it is right", lambda: nodes_of(agent) == {"dc1": []}, 60)
+        until("it is right", lambda: nodes_of(agent) == {"dc1": []})
         link.close()
 
 
@@ -265,7 +264,7 @@ def test_without_a_token_that_may(agents, request, kinds):
                                             r"federation state anti-entropy sync: .*Permission denied\"", two.tail(10 ** 7)), 120)
     until("and may not read", lambda: re.search(r"\[WARN\]  agent.replication.federation_state: replication error \(will retry if still leader\): "
                                                r"error=\"failed to retrieve federation states: .*Permission denied\"", two.tail(10 ** 7)), 120)
-    until("the primary's own", lambda: list(states(one)) == ["dc1"], 60)
+    until("the primary's own", lambda: list(states(one)) == ["dc1"])
     assert states(two) == {}
     # With one that may, it goes on.
     policy = one.put("/v1/acl/policy", {"Name": "replication", "Rules": 'acl = "read" operator = "write" service_prefix "" { policy = "read" intentions = "read" }'},
@@ -279,20 +278,20 @@ def test_without_a_token_that_may(agents, request, kinds):
 def test_another_leader_goes_on(agents, praetor_asan, peer, kinds):
     cluster = Cluster(agents, [{"o": praetor_asan, "p": peer}[k] for k in kinds], STEADY)
     first = cluster.form(seconds=90)
-    until("the own record", lambda: all("dc1" in states(s) for s in cluster.servers), 90)
+    until("the own record", lambda: all("dc1" in states(s) for s in cluster.servers))
     before = states(first)["dc1"]
     register(first, gateway("gw1"))
     for server in cluster.servers:
-        until("the gateway", lambda server=server: nodes_of(server) == {"dc1": ["gw1"]}, 60)
+        until("the gateway", lambda server=server: nodes_of(server) == {"dc1": ["gw1"]})
     index = states(first)["dc1"]["ModifyIndex"]
     first.kill()
     leader = cluster.wait_leader(seconds=90, but=first.raft)
     assert until("it leads", lambda: states(leader), 60)["dc1"]["CreateIndex"] == before["CreateIndex"]
-    until("that it leads", lambda: leader.put("/v1/kv/x", "1").status == 200, 60)
+    until("that it leads", lambda: leader.put("/v1/kv/x", "1").status == 200)
     assert states(leader)["dc1"]["ModifyIndex"] == index  # nothing was to be done
     deregister(leader, "gw1")
-    until("it is gone", lambda: nodes_of(leader) == {"dc1": []}, 60)
-    same_state(cluster.alive(), seconds=60)
+    until("it is gone", lambda: nodes_of(leader) == {"dc1": []})
+    same_state(cluster.alive())
 
 
 def old_server(agent, incarnation=1, **tags):
@@ -324,12 +323,12 @@ def test_not_before_all_servers_support_them(agents, request, kind):
     one, two = cluster.servers
     for server in (one, two):
         server.launch()
-        until("it knows the old server", lambda: known(server), 90)
+        until("it knows the old server", lambda: known(server))
         if server is one:
             one.proc.send_signal(signal.SIGSTOP)
     one.proc.send_signal(signal.SIGCONT)
     agent = cluster.wait_leader(seconds=90)
-    until("it leads", lambda: agent.get(PATH + "s").text != "No cluster leader", 60)
+    until("it leads", lambda: agent.get(PATH + "s").text != "No cluster leader")
     reason = "Federation states are currently disabled until all servers in the datacenter support the feature"
     for path in ("s", "s/mesh-gateways", "/dc1"):
         answer = agent.get(PATH + path)
@@ -339,10 +338,10 @@ def test_not_before_all_servers_support_them(agents, request, kind):
     assert head.get(b"Error").decode() == reason
     link.close()
     register(agent, gateway("gw1"))
-    until("it says so", lambda: "[DEBUG] agent.server: federation states are not enabled in this datacenter: datacenter=dc1" in agent.tail(10 ** 6), 60)
+    until("it says so", lambda: "[DEBUG] agent.server: federation states are not enabled in this datacenter: datacenter=dc1" in agent.tail(10 ** 6))
     # It is renewed.
     incarnation = itertools.count(10 ** 6)
-    until("it may", lambda: old_server(agent, next(incarnation), ft_fs="1") or nodes_of(agent) == {"dc1": ["gw1"]}, 90)
+    until("it may", lambda: old_server(agent, next(incarnation), ft_fs="1") or nodes_of(agent) == {"dc1": ["gw1"]})
     # And is for good.
     until("it is old again", lambda: old_server(agent, next(incarnation)) or not any(
         "ft_fs" in m["Tags"] for m in agent.get("/v1/agent/members").json if m["Name"] == "old"), 60)
@@ -356,7 +355,7 @@ def test_without_the_primary(agents, request, peer, praetor_asan):
         agent = agents(binary, name=name, config={"datacenter": "dc2", "primary_datacenter": "dc1"})
         agent.start()
         told.append([comparable(agent.get(PATH + path), agent) for path in ("s", "s/mesh-gateways", "/dc2", "/", "s?dc=dc1", "/dc1?dc=dc1")])
-        until("it says so", lambda: "[DEBUG] agent.server: federation states are not enabled in the primary dc" in agent.tail(10 ** 6), 60)
+        until("it says so", lambda: "[DEBUG] agent.server: federation states are not enabled in the primary dc" in agent.tail(10 ** 6))
         link = Plain(agent.ip)
         head, _ = link.exchange(header("FederationState.Apply") + encode({"Op": "upsert", "State": {"Datacenter": "dc2"}}))
         told[-1].append(head.get(b"Error"))
@@ -373,6 +372,6 @@ def test_without_the_primary(agents, request, peer, praetor_asan):
     # Away and back, with a change meanwhile.
     one.stop()
     register(two, gateway("b2"))
-    until("it cannot tell", lambda: "error performing anti-entropy sync of federation state" in two.tail(10 ** 7), 90)
+    until("it cannot tell", lambda: "error performing anti-entropy sync of federation state" in two.tail(10 ** 7))
     one.start()
     copied(one, two, {"dc1": [], "dc2": ["b1", "b2"]})

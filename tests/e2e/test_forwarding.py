@@ -7,9 +7,8 @@ import time
 
 import pytest
 
-from e2e.cluster import Cluster
+from e2e.cluster import STEADY, Cluster, written
 from e2e.harness import until
-from e2e.leading import STEADY, written
 
 CLUSTERS = ["ppp", "pcc", "cpp", "cpc"]  # who leads at first, then the others; p: Praetor, c: the peer
 
@@ -25,12 +24,12 @@ def join(cluster):
     """Servers find each other's leader by gossip."""
     first = cluster.servers[0]
     for other in cluster.servers[1:]:
-        until("it joins", lambda: other.put("/v1/agent/join/" + first.ip).status == 200, 60)
+        until("it joins", lambda: other.put("/v1/agent/join/" + first.ip).status == 200)
 
     def all_alive():
         return all([m["Status"] for m in s.get("/v1/agent/members").json] == [1] * len(cluster.servers)
                    for s in cluster.servers)
-    until("members", all_alive, 60)
+    until("members", all_alive)
 
 
 @pytest.fixture
@@ -93,10 +92,10 @@ def consistency_and_errors(cluster):
     leader = cluster.leader()
     assert leader.put("/v1/kv/one", "1").status == 200
     assert follower.get("/v1/kv/one?consistent").status == 200
-    until("stale", lambda: follower.get("/v1/kv/one?stale").status == 200, 60)
+    until("stale", lambda: follower.get("/v1/kv/one?stale").status == 200)
     stale = follower.get("/v1/kv/one?stale")
     assert stale.headers["X-Consul-KnownLeader"] == "true"
-    until("a contact of just now", lambda: 0 <= int(follower.get("/v1/kv/one?stale").headers["X-Consul-LastContact"]) < 2000, 60)
+    until("a contact of just now", lambda: 0 <= int(follower.get("/v1/kv/one?stale").headers["X-Consul-LastContact"]) < 2000)
     bad = {"Node": "x", "Address": "1.2.3.4", "Service": {"ID": "id-without-name"}}
     want = leader.put("/v1/catalog/register", bad)
     got = follower.put("/v1/catalog/register", bad)
@@ -113,7 +112,7 @@ def waiting_through_a_follower(cluster):
 
     def wait(server, how):
         answers[server.name, how] = server.get("/v1/kv/wait?index=%d&wait=90s%s" % (before.index, how), timeout=120)
-    until("stale", lambda: all(s.get("/v1/kv/wait?stale").index == before.index for s in (first, second)), 60)
+    until("stale", lambda: all(s.get("/v1/kv/wait?stale").index == before.index for s in (first, second)))
     threads = [threading.Thread(target=wait, args=(server, how)) for server in (first, second) for how in ("", "&stale")]
     for thread in threads:
         thread.start()
@@ -157,15 +156,15 @@ def the_leader_is_killed(cluster):
     leader.kill()
     thread.join(60)  # well before its time
     assert [(answer.status, answer.text) for answer in got] == [(500, "rpc error making call: EOF")]
-    until("stale", lambda: follower.get("/v1/kv/gone?stale").status == 200, 60)
-    until("the leader is missed", lambda: follower.get("/v1/status/leader").json != leader.raft, 60)
+    until("stale", lambda: follower.get("/v1/kv/gone?stale").status == 200)
+    until("the leader is missed", lambda: follower.get("/v1/status/leader").json != leader.raft)
     # What is asked while nobody leads is held until somebody does (who may lose it again, on a machine that is busy).
     def held():
         answer = follower.put("/v1/kv/gone", "2", timeout=90)
         assert answer.status == 200 or "leadership lost" in answer.text, answer.text
         return answer.status == 200
     until("a write", held, 120)
-    new = cluster.wait_leader(but=leader.raft, seconds=60)
+    new = cluster.wait_leader(but=leader.raft)
     assert new in followers
     for server in followers:
         assert server.get("/v1/kv/gone?raw", timeout=90).text == "2"
@@ -183,14 +182,14 @@ def test_followers(cluster):
 def test_without_a_quorum(agents, praetor_asan):
     # It is held for longer than by default (7 s), so that a machine that is slow does not look as if it were right.
     cluster = Cluster(agents, [praetor_asan] * 3, {"performance": {"raft_multiplier": 1, "rpc_hold_timeout": "10s"}})
-    cluster.form(seconds=60)
+    cluster.form()
     join(cluster)
     first, *others = cluster.servers
     written(first, "/v1/kv/alone", "1")
-    until("stale", lambda: first.get("/v1/kv/alone?stale").status == 200, 60)
+    until("stale", lambda: first.get("/v1/kv/alone?stale").status == 200)
     for other in others:
         other.kill()
-    until("there is no leader", lambda: first.get("/v1/status/leader").json == "", 60)
+    until("there is no leader", lambda: first.get("/v1/status/leader").json == "")
     began = time.monotonic()
     answer = first.get("/v1/kv/alone", timeout=60)
     took = time.monotonic() - began
@@ -212,7 +211,7 @@ def client_of(agents, binary, cluster, name="client"):
             return client.get("/v1/health/node/" + name, timeout=2).json
         except (OSError, ValueError):
             return False
-    until("the client is in the catalog", registered, 90)
+    until("the client is in the catalog", registered)
     return client
 
 
@@ -254,7 +253,7 @@ def test_client_agents(cluster, agents, praetor_asan, peer):
         thread.join(60)
         assert got[0].index > index
     # One server goes, perhaps the one that was asked: another one answers.
-    cluster.wait_leader(seconds=60).kill()
+    cluster.wait_leader().kill()
     cluster.wait_leader(seconds=90)
     for client in (ours, theirs):
         written(client, "/v1/kv/after", client.name, 90)

@@ -7,8 +7,8 @@ import os
 
 import pytest
 
+from e2e.cluster import written
 from e2e.harness import until
-from e2e.leading import written
 
 
 def key():
@@ -66,8 +66,8 @@ def test_six_servers_of_two_kinds(six):
     def all_see(wanted):
         return all(members(a) == wanted for a in everybody if a.proc.poll() is None)
     alive = {a.name: (1, "1.8.7", "consul" if a in servers else "node") for a in everybody}
-    until("all see the same members", lambda: all_see(alive), 90)
-    until("the WAN pool has the servers", lambda: len(members(servers[0], True)) == 6 and len(members(servers[1], True)) == 6, 90)
+    until("all see the same members", lambda: all_see(alive))
+    until("the WAN pool has the servers", lambda: len(members(servers[0], True)) == 6 and len(members(servers[1], True)) == 6)
 
     # Key rotation: installed, used, the old one removed, through servers of either kind.
     second = key()
@@ -78,7 +78,7 @@ def test_six_servers_of_two_kinds(six):
     for s in (ours, theirs):  # an answer may come too late here, too
         until("%s knows of the new key only, everywhere" % s.name, lambda: sorted(keys_of_pools(s) or []) == [
             (wan, {second: nodes}, {second: nodes}, nodes) for wan, nodes in ((False, len(everybody)), (True, len(servers)))], 90)
-    until("nobody was lost by it", lambda: all_see(alive), 90)
+    until("nobody was lost by it", lambda: all_see(alive))
 
     # Events cross, whoever fires them.
     for a in (clients[0], clients[1], ours, theirs):
@@ -102,7 +102,7 @@ def test_two_datacenters_of_two_kinds(agents, praetor, peer):
     west.launch()
     for a in (east, west):
         a.wait_leader(60)
-        until("%s knows both" % a.name, lambda: sorted(a.get("/v1/catalog/datacenters").json) == ["east", "west"], 90)
+        until("%s knows both" % a.name, lambda: sorted(a.get("/v1/catalog/datacenters").json) == ["east", "west"])
     for at, other in ((east, "west"), (west, "east")):
         written(at, "/v1/kv/across?dc=" + other, "from-" + at.name)
     for at, by in ((west, "east"), (east, "west")):

@@ -251,7 +251,7 @@ def test_limit_of_connections(secure, praetor_asan):
             return Client(agent.ip)
         except OSError:
             return None
-    until("room for another", another, 60)
+    until("room for another", another)
 
 
 # ---- bodies ----
@@ -315,7 +315,7 @@ def test_cancelled_requests(secure, praetor_asan):
     def all_seen():  # asked again: a monitor that begins later does not see what was before
         client.ask("GET", "/v1/kv/seen-in-the-log")
         return all(b"seen-in-the-log" in client.answers[number].body for number in monitors)
-    until("the monitors show it", all_seen, 60)
+    until("the monitors show it", all_seen)
     for number in monitors + waiting + bodies:
         client.reset(number)
     assert client.ask("GET", "/v1/status/leader").status == 200

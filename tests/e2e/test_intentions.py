@@ -8,9 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from e2e import steady
 from e2e.cluster import Cluster, same_state
-from e2e.harness import until
+from e2e.harness import PATIENCE, until
 from e2e.rpc_wire import Plain
 from e2e.test_cli_acl import Pair, Side, launch
 
@@ -18,7 +17,6 @@ ROOT = "11111111-aaaa-4bbb-8ccc-222222222222"
 PATH = "/v1/connect/intentions"
 GONE = "aaaaaaaa-0000-4000-8000-000000000001"
 UUID = re.compile(r"(?!aaaaaaaa|11111111)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-PATIENCE = 120  # s, where nothing but a slow machine takes long
 TIME = re.compile(r"20\d\d-\d\d-\d\dT[0-9:.]+Z")
 
 
@@ -340,9 +338,9 @@ def start_both(agents, peer, praetor_asan, config):
     for side in sides:
         side.agent.launch()
     for side in sides:
-        until("an API", lambda side=side: answers(side.agent), PATIENCE)
+        until("an API", lambda side=side: answers(side.agent))
         if config:
-            until("tokens", lambda side=side: side.agent.get("/v1/acl/token/self", headers={"X-Consul-Token": ROOT}).status == 200, PATIENCE)
+            until("tokens", lambda side=side: side.agent.get("/v1/acl/token/self", headers={"X-Consul-Token": ROOT}).status == 200)
     return sides
 
 
@@ -459,7 +457,7 @@ def test_authorize(agents, peer, praetor_asan, access):
         servers.append(Asked(agents(binaries[kind], name=kind, config=dict(access, performance={"raft_multiplier": 1}))))
         servers[-1].agent.launch()
     for server in servers:
-        until("an API", lambda: answers(server.agent), PATIENCE)
+        until("an API", lambda: answers(server.agent))
         for name, source, destination, action in (("web-db", "web", "db", "allow"), ("api-db", "api", "db", "deny"), ("api-any", "api", "*", "allow")):
             server.make(name, source, destination, action)
         for name in TOKENS if access else ():
@@ -472,7 +470,7 @@ def test_authorize(agents, peer, praetor_asan, access):
             clients[-1].secrets = server.secrets
             clients[-1].agent.launch()
     for client in clients:
-        until("a client", lambda: answers(client.agent) and settled(client), PATIENCE)
+        until("a client", lambda: answers(client.agent) and settled(client))
 
     def compare(asks, sides, lost=False):
         statuses = set()
@@ -489,11 +487,11 @@ def test_authorize(agents, peer, praetor_asan, access):
     for side in servers:
         side.make("late", "late", "db", "allow")
     for side in servers + clients:
-        until("the change", lambda: "ALLOW default/late" in authorize(side, "root", "db", "late").text, PATIENCE)
+        until("the change", lambda: "ALLOW default/late" in authorize(side, "root", "db", "late").text)
     for side in servers:
         side.agent.kill()
     for side in clients:
-        until("the loss", lambda: authorize(side, "root", "fresh", "web").status == 500, PATIENCE)
+        until("the loss", lambda: authorize(side, "root", "fresh", "web").status == 500)
     assert compare("root db late\nroot db api\nroot other web" + "\nsvc-write db web" * bool(access), clients, lost=True) == {200}
     assert compare("none db x", clients) == {400}
 
@@ -593,7 +591,7 @@ def test_who_waits_is_told(agents, peer, praetor_asan, kind):
 def pair(agents, peer, praetor_asan, tmp_path):
     servers = [launch(agents(binary, name=name)) for binary, name in ((peer, "theirs"), (praetor_asan, "ours"))]
     for server in servers:
-        server.wait_leader(PATIENCE)
+        server.wait_leader()
     return Pair(Side(peer, servers[0], tmp_path / "a"), Side(praetor_asan, servers[1], tmp_path / "b"))
 
 
@@ -716,10 +714,10 @@ def test_commands_by_id_and_without_a_server(pair):
 def test_in_a_cluster_of_both_kinds(agents, praetor_asan, peer, kinds):
     binary = {"o": praetor_asan, "p": peer}
     cluster = Cluster(agents, [binary[k] for k in kinds], config=acl("deny"))
-    steady.form(cluster, answers)
+    cluster.form(ready=answers, multiplier=10)
     sides = [Asked(server) for server in cluster.servers]
     for side in sides:
-        until("access control on %s" % side.agent.name, lambda side=side: answers(side.agent), PATIENCE)
+        until("access control on %s" % side.agent.name, lambda side=side: answers(side.agent))
     for i, side in enumerate(sides):
         side.make("kept", "web%d" % i, "db", "allow")
         side.make("changed", "*", "db%d" % i)
@@ -755,8 +753,8 @@ def two_datacenters(agents, kinds, mesh, access=None, names=("one", "two")):
         sides.append(Asked(agents(binary, name=name, config=dict(base, **more))))
         sides[-1].agent.launch()
     for side in sides:
-        until("an API", lambda side=side: answers(side.agent), PATIENCE)
-        until("the other datacenter", lambda side=side: set(side.agent.get("/v1/catalog/datacenters").json) == {"dc1", "dc2"}, PATIENCE)
+        until("an API", lambda side=side: answers(side.agent))
+        until("the other datacenter", lambda side=side: set(side.agent.get("/v1/catalog/datacenters").json) == {"dc1", "dc2"})
     return sides
 
 
@@ -779,7 +777,7 @@ def test_secondary_has_the_primary_s(agents, request, kinds, access):
         access = {"acl": dict(access["acl"], tokens={"master": ROOT, "agent": ROOT, "replication": ROOT})}
     one, two = two_datacenters(agents, binaries(request, kinds), True, access)
     one.make("a", "web", "db", "allow")
-    until("the first one", lambda: held(two) and held(two) == held(one), PATIENCE)
+    until("the first one", lambda: held(two) and held(two) == held(one))
     # through the secondary, whatever datacenter is named: the primary writes it
     for i, path in enumerate((".", "?dc=dc1", "?dc=dc2")):
         made = two.ask("root", "POST", path, json.dumps({"SourceName": "by-two-%d" % i, "DestinationName": "db", "Action": "deny"}))
@@ -787,7 +785,7 @@ def test_secondary_has_the_primary_s(agents, request, kinds, access):
     two.known = dict(one.known)
     body = {"SourceName": "web", "DestinationName": "db", "Action": "deny", "Meta": {"k": "v"}}
     assert two.ask("root", "PUT", "/«a»", json.dumps(body)).status == 200
-    until("all of them", lambda: held(two) == held(one), PATIENCE)
+    until("all of them", lambda: held(two) == held(one))
     assert two.ask("root", "GET", "/check?source=web&destination=db").json == {"Allowed": False}
     refused = two.ask("root", "POST", ".", json.dumps({"SourceName": "web", "DestinationName": "db", "Action": "deny"}))
     assert refused.status == 500 and "duplicate intention found: DENY default/web => default/db" in refused.text
@@ -799,7 +797,7 @@ def test_secondary_has_the_primary_s(agents, request, kinds, access):
     for id_, name in names if kinds[1] == "ours" else names[:1]:
         assert one.ask("root", "PUT", "/" + id_, json.dumps(dict(body, SourceName=name))).status == 200
     assert two.ask("root", "DELETE", "/" + [i for i, x in held(one).items() if x["SourceName"] == "by-two-1"][0]).status == 200
-    until("the changes", lambda: held(two) == held(one) and len(held(two)) == 3, PATIENCE)
+    until("the changes", lambda: held(two) == held(one) and len(held(two)) == 3)
 
 
 @pytest.mark.parametrize("kinds", KINDS, ids="-".join)
@@ -820,9 +818,9 @@ def test_without_the_primary(agents, peer, praetor_asan):
     for binary, names in ((peer, ("p1", "p2")), (praetor_asan, ("o1", "o2"))):
         one, two = two_datacenters(agents, [peer, binary], True, names=names)
         one.make("a", "web", "db", "allow")
-        until("the first one", lambda: held(two), PATIENCE)
+        until("the first one", lambda: held(two))
         one.agent.kill()
-        answer = until("an error", lambda: failing(two), PATIENCE)
+        answer = until("an error", lambda: failing(two))
         told.append((answer.status, re.sub(r"\d+\.\d+\.\d+\.\d+:\d+", "ADDRESS", answer.text)))
         assert two.ask("none", "GET", "/check?source=web&destination=db").json == {"Allowed": True}
         assert "error replicating intentions: routine=\"intention replication\"" in until("the log", lambda: [

@@ -11,10 +11,9 @@ import subprocess
 
 import pytest
 
-from e2e.harness import PORTS, until
+from e2e.harness import PATIENCE, PORTS, until
 
 BOTH = ["praetor", "peer"]
-PATIENCE = 60  # s, where nothing but a slow machine takes long
 
 
 @pytest.fixture(params=BOTH)
@@ -67,7 +66,7 @@ def test_openssl_comes_late_and_works(praetor, agents, tmp_path):
     asked = subprocess.run(["curl", "-sS", "--cacert", secure["ca_file"], "--resolve", "server.dc1.consul:8501:" + one.ip, "https://server.dc1.consul:8501/v1/kv/a?raw"],
                            capture_output=True, timeout=PATIENCE)
     assert (asked.stdout, asked.stderr) == (b"1", b"")
-    leaf = until("a leaf certificate", lambda: (lambda a: a.status == 200 and a.json)(two.get("/v1/agent/connect/ca/leaf/web")), PATIENCE)
+    leaf = until("a leaf certificate", lambda: (lambda a: a.status == 200 and a.json)(two.get("/v1/agent/connect/ca/leaf/web")))
     assert "BEGIN CERTIFICATE" in leaf["CertPEM"] and two.get("/v1/connect/ca/roots").json["ActiveRootID"]
 
 
@@ -76,7 +75,7 @@ def test_pid_file(binary, agents, tmp_path):
     path.write_text("something else that is longer\n")
     agent = agents(binary, dev=True, config={"pid_file": str(path)}).start()
     assert path.read_text() == str(agent.proc.pid)
-    agent.stop(PATIENCE)
+    agent.stop()
     assert not path.exists()
 
 
@@ -90,7 +89,7 @@ def test_log_file_names(setting, pattern, binary, agents, tmp_path):
     assert len(names) == 1 and re.fullmatch(pattern, names[0]), names
     assert stat.S_IMODE(os.stat(folder / names[0]).st_mode) == 0o640 & ~_umask()
     # The same lines as on standard output, without the blanks before them.
-    until("a line", lambda: b"Started HTTP server" in (folder / names[0]).read_bytes(), PATIENCE)
+    until("a line", lambda: b"Started HTTP server" in (folder / names[0]).read_bytes())
     assert all(line[:1].isdigit() for line in (folder / names[0]).read_text().splitlines() if "error=" not in line)
     agent.kill()
 
@@ -113,8 +112,8 @@ def test_log_rotation(most, expected, binary, agents, tmp_path):
 
     def rotated():
         return not first & set(os.listdir(folder)) if expected else len(os.listdir(folder)) > 8
-    until("rotation", rotated, PATIENCE)
-    agent.stop(PATIENCE)  # not in the middle of one
+    until("rotation", rotated)
+    agent.stop()  # not in the middle of one
     files = glob.glob(str(folder / "x-*.log"))
     assert expected is None or len(files) <= expected, files
     for path in files:  # one line more than allowed at most
@@ -128,7 +127,7 @@ def test_log_rotation(most, expected, binary, agents, tmp_path):
     (signal.SIGTERM, {"skip_leave_on_interrupt": False}, 1)])
 def test_exit_codes_of_servers(number, config, code, binary, agents):
     agent = agents(binary, config=dict(config, performance={"raft_multiplier": 1, "leave_drain_time": "50ms"})).start()
-    until("its start is over", lambda: "Consul agent running!" in agent.tail(10 ** 6), PATIENCE)
+    until("its start is over", lambda: "Consul agent running!" in agent.tail(10 ** 6))
     agent.proc.send_signal(number)
     assert agent.proc.wait(PATIENCE) == code
     log = agent.tail(20000)
@@ -142,8 +141,8 @@ def test_exit_codes_of_servers(number, config, code, binary, agents):
 def test_exit_codes_of_clients(number, config, code, binary, agents):
     agent = agents(binary, config=dict(config, server=False, bootstrap_expect=0, bootstrap=False))
     agent.launch()
-    until("an answer", lambda: _answers(agent), PATIENCE)
-    until("its start is over", lambda: "Consul agent running!" in agent.tail(10 ** 6), PATIENCE)
+    until("an answer", lambda: _answers(agent))
+    until("its start is over", lambda: "Consul agent running!" in agent.tail(10 ** 6))
     agent.proc.send_signal(number)
     assert agent.proc.wait(PATIENCE) == code
 

@@ -62,8 +62,8 @@ def test_services(agent, client):
     def passing():
         return client.health.service("web", passing=True)[1]
 
-    rows = until("the service to pass", passing, 60)
+    rows = until("the service to pass", passing)
     assert rows[0]["Service"]["Port"] == 80 and rows[0]["Service"]["Tags"] == ["v1"]
     assert client.catalog.services()[1]["web"] == ["v1"]
     assert agent.put("/v1/agent/service/deregister/web1").status == 200
-    until("the service to go", lambda: not client.catalog.service("web")[1], 60)
+    until("the service to go", lambda: not client.catalog.service("web")[1])

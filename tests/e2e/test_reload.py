@@ -122,14 +122,14 @@ def test_reload_under_load(praetor_asan, agents):
             assert agent.put("/v1/agent/reload").status == 200
         else:
             os.kill(agent.proc.pid, signal.SIGHUP)
-        until("reload %d" % turn, lambda: agent.get("/v1/agent/self").json["Meta"].get("turn") == str(turn), 60)
+        until("reload %d" % turn, lambda: agent.get("/v1/agent/self").json["Meta"].get("turn") == str(turn))
         services = agent.get("/v1/agent/services").json
         assert services["from-file"]["Port"] == 1000 + turn and services["api1"]["Port"] == 7
-    until("all have worked", lambda: load.faults or all(count >= ROUNDS for count in load.done.values()), 60)
+    until("all have worked", lambda: load.faults or all(count >= ROUNDS for count in load.done.values()))
     load.stop()
     checks = agent.get("/v1/agent/checks").json
     assert checks["service:api1"]["Status"] == "passing" and checks["ttl"]["Status"] == "warning"
-    until("the catalog", lambda: agent.get("/v1/catalog/node/n1").json["Node"]["Meta"].get("turn") == str(ROUNDS), 60)
+    until("the catalog", lambda: agent.get("/v1/catalog/node/n1").json["Node"]["Meta"].get("turn") == str(ROUNDS))
 
     # A reload that fails changes nothing, and nobody notices.
     with open(agent.config, "w") as handle:

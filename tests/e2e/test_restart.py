@@ -60,4 +60,4 @@ def test_a_second_agent_is_refused(praetor, agents):
     second.launch()
     assert second.proc.wait(60) == 1
     assert "address already in use" in second.tail() or "lock" in second.tail()
-    until("the first goes on", lambda: agent.get("/v1/status/leader").status == 200, 60)
+    until("the first goes on", lambda: agent.get("/v1/status/leader").status == 200)

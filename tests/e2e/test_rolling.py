@@ -6,10 +6,9 @@ import threading
 import time
 
 from e2e.cluster import keys_of, raft_stats, wait_applied
-from e2e.harness import until
+from e2e.harness import PATIENCE, until
 
 AUTOPILOT = {"server_stabilization_time": "1s", "last_contact_threshold": "10s"}
-PATIENCE = 120  # s, where nothing but a slow machine takes long
 
 
 def server(agents, binary, name, joins, expect=0):
@@ -101,7 +100,7 @@ class Traffic:
     def goes_on(self, more):
         """Waits until each has so many more."""
         before = self.counts()
-        until("%d more of each" % more, lambda: all(n >= b + more for n, b in zip(self.counts(), before)), PATIENCE)
+        until("%d more of each" % more, lambda: all(n >= b + more for n, b in zip(self.counts(), before)))
 
     def stop(self):
         self._stop.set()
@@ -116,7 +115,7 @@ def replace(cluster, old, new):
     cluster.append(new)
     assert old.put("/v1/agent/leave", timeout=PATIENCE).status == 200
     cluster.remove(old)
-    until("%s is no server any more" % old.name, lambda: (names := voters(new)) and old.name not in names, PATIENCE)
+    until("%s is no server any more" % old.name, lambda: (names := voters(new)) and old.name not in names)
     old.proc.wait(PATIENCE)
 
 
@@ -127,12 +126,12 @@ def test_servers_are_replaced_and_back(agents, praetor, peer):
     for s in cluster:
         s.launch()
     for s in cluster:
-        s.wait_leader(PATIENCE)
+        s.wait_leader()
     joins = [s.ip for s in cluster]
     clients = [client(agents, peer, "client-peer", joins), client(agents, praetor, "client-ours", joins)]
     for c in clients:
         c.launch()
-        c.wait_leader(PATIENCE)
+        c.wait_leader()
     traffic = Traffic(clients)
     for i in range(3):
         replace(cluster, cluster[0], server(agents, praetor, "ours%d" % i, [c.ip for c in cluster]))

@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 
-from e2e.harness import until
+from e2e.harness import PATIENCE, until
 from e2e.rpc_wire import (ACK, FIN, PING, RST, SYN, WINDOW, Map, Plain, Session, data, decode, encode, frame, header, opened,
                           opening, read_all, snapshot)
 
@@ -25,7 +25,6 @@ REPLAYED = ["all_methods_minimal", "client_agent_sync", "client_agent_http_drive
 OWN_STATE = {"Coordinate.ListDatacenters", "Operator.ServerHealth"}
 # What a server writes of its own accord some seconds after it was told, or has started: these are asked again until both have.
 LATE = {"Coordinate.ListNodes", "Coordinate.Node"}
-PATIENCE = 60  # s, where nothing but a slow machine takes long
 
 
 def vectors(name):
@@ -43,8 +42,8 @@ def pair(agents, praetor, peer, **config):
     for agent in both:
         agent.name = "n1"
         agent.start()
-        until("its own record in full", lambda: (agent.get("/v1/catalog/node/n1").json or {}).get("Node", {}).get("Meta"), PATIENCE)
-        until("its federation state", lambda: agent.get("/v1/internal/federation-state/dc1").status == 200, PATIENCE)
+        until("its own record in full", lambda: (agent.get("/v1/catalog/node/n1").json or {}).get("Node", {}).get("Meta"))
+        until("its federation state", lambda: agent.get("/v1/internal/federation-state/dc1").status == 200)
     return both
 
 
@@ -115,7 +114,7 @@ def test_recorded_exchanges(agents, praetor, peer):
                 def alike():
                     peers, own = [[same(part) for part in others_coordinates(link.exchange(raw))] for link in links]
                     return own == peers
-                until("%s %d %s is the same" % (name, number, method), alike, PATIENCE)
+                until("%s %d %s is the same" % (name, number, method), alike)
             else:
                 assert own == peers, "%s %d %s" % (name, number, method)
             compared += 1
@@ -143,7 +142,7 @@ def test_decoder_tolerance(agents, praetor, peer):
 
 def logged(agent, pattern, times=1):
     """Waits until the log, which may lag behind what it is about, has that many lines that match."""
-    until("%d lines of %s" % (times, pattern), lambda: len(re.findall(pattern, agent.tail(1 << 20))) >= times, PATIENCE)
+    until("%d lines of %s" % (times, pattern), lambda: len(re.findall(pattern, agent.tail(1 << 20))) >= times)
 
 
 def served(ip):
@@ -203,13 +202,13 @@ def test_connection_limit(agents, praetor):
     agent.start()
     kept = [Plain(agent.ip).open(first) for first in (b"\0", b"\x04", b"\x05", b"\0")]
     # Which one is one too many is up to the threads that take them.
-    refused = until("one is closed", lambda: select.select([k.link for k in kept], [], [], 0)[0], PATIENCE)
+    refused = until("one is closed", lambda: select.select([k.link for k in kept], [], [], 0)[0])
     assert len(refused) == 1
     kept = [k for k in kept if k.link is not refused[0]]
     assert closed_after(agent.ip, b"\0", PATIENCE) is not None
     logged(agent, "rejecting RPC conn from because rpc_max_conns_per_client exceeded: conn=from=")
     kept[0].close()
-    until("room for another", lambda: served(agent.ip), PATIENCE)
+    until("room for another", lambda: served(agent.ip))
     with open(agent.config) as handle:
         conf = json.load(handle)
     conf["limits"]["rpc_max_conns_per_client"] = 1
@@ -219,7 +218,7 @@ def test_connection_limit(agents, praetor):
     assert closed_after(agent.ip, b"\0", PATIENCE) is not None
     assert closed_after(agent.ip, b"\0", PATIENCE) is not None
     kept[1].close(), kept[2].close()
-    until("room for one", lambda: served(agent.ip), PATIENCE)
+    until("room for one", lambda: served(agent.ip))
 
 
 def test_verify_incoming(agents, praetor, tmp_path):
@@ -491,7 +490,7 @@ def test_stop_with_work_under_way(agents, praetor_asan):
     while 99 not in session.acked:
         session.read_frame()
     codes = []
-    ended = threading.Thread(target=lambda: codes.append(agent.stop(PATIENCE)))
+    ended = threading.Thread(target=lambda: codes.append(agent.stop()))
     ended.start()
     for other in (link.link, session.link, slow, raft):
         other.settimeout(PATIENCE)
@@ -541,7 +540,7 @@ def test_mutated_requests(agents, praetor_asan):
                     link.exchange(header(vector["method"]) + encode(replaced(body, path, new)))
     assert sent > 10000
     alive(agent)
-    assert agent.stop(PATIENCE) == 1
+    assert agent.stop() == 1
     assert "Sanitizer" not in agent.tail(1 << 20)
 
 
@@ -552,14 +551,14 @@ def test_a_real_client_agent(agents, praetor, peer):
         "server": False, "bootstrap_expect": 0, "retry_join": [server.ip],
         "services": [{"name": "web", "port": 80, "check": {"ttl": "60s", "status": "passing"}}]})
     client.launch()
-    until("its service here", lambda: server.get("/v1/health/service/web?passing").json, PATIENCE)
+    until("its service here", lambda: server.get("/v1/health/service/web?passing").json)
 
     def same_leader():
         try:
             return client.get("/v1/status/leader").body == server.get("/v1/status/leader").body
         except OSError:
             return False
-    until("a server there", same_leader, PATIENCE)
+    until("a server there", same_leader)
     for path in ("/v1/catalog/nodes", "/v1/catalog/services", "/v1/catalog/service/web", "/v1/health/node/cli", "/v1/session/list",
                  "/v1/health/state/any", "/v1/health/service/web?cached", "/v1/query", "/v1/operator/raft/configuration"):
         def same_answer():
@@ -567,7 +566,7 @@ def test_a_real_client_agent(agents, praetor, peer):
             ours, theirs = server.get(path), client.get(path)
             assert theirs.status == 200, (path, theirs.text)
             return theirs.json == ours.json
-        until("the same of " + path, same_answer, PATIENCE)
+        until("the same of " + path, same_answer)
     assert client.put("/v1/kv/a", "1").json is True
     index, got = client.get("/v1/kv/a").index, []
     waiting = threading.Thread(target=lambda: got.append(client.get("/v1/kv/a?wait=60s&index=%d" % index, timeout=70)))
@@ -585,4 +584,4 @@ def test_a_real_client_agent(agents, praetor, peer):
     assert client.put("/v1/snapshot", archive.body).status == 200
     assert client.get("/v1/kv/a?raw").text == "2"
     assert client.put("/v1/agent/service/deregister/web").status == 200
-    until("it is gone here", lambda: server.get("/v1/catalog/service/web").json == [], PATIENCE)
+    until("it is gone here", lambda: server.get("/v1/catalog/service/web").json == [])

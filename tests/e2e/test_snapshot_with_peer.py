@@ -38,7 +38,7 @@ def fill(agent):
     agent.put("/v1/coordinate/update", {"Node": "outside", "Coord": {
         "Vec": [0.1, 0.2, 0.3, 0, 0, 0, 0, 0], "Error": 1.5, "Adjustment": 0.001, "Height": 0.0001}})
     # Servers write coordinates some seconds later, all together.
-    until("its coordinate", lambda: "outside" in {c["Node"] for c in agent.get("/v1/coordinate/nodes").json or []}, 60)
+    until("its coordinate", lambda: "outside" in {c["Node"] for c in agent.get("/v1/coordinate/nodes").json or []})
 
 
 def listed(agent, own_nodes):

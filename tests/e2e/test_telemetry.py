@@ -18,9 +18,8 @@ import urllib.request
 
 import pytest
 
-from e2e.harness import PORTS, _address, _die_with_parent, until
+from e2e.harness import PATIENCE, PORTS, until, _address, _die_with_parent
 
-PATIENCE = 60  # s, where nothing but a slow machine takes long
 PROMETHEUS = """
 global: {scrape_interval: 1s, scrape_timeout: 1s}
 scrape_configs:
@@ -76,10 +75,10 @@ def test_prometheus_scrapes_it(praetor, agents, tmp_path):
             return got is not None and len(got) == 1 and got[0][1] == wanted and got
         # Each may be gone for a moment: when a scrape took too long.
         def seen(query, wanted):
-            return until("%s is %g" % (query, wanted), lambda: value(query, wanted), PATIENCE)
+            return until("%s is %g" % (query, wanted), lambda: value(query, wanted))
 
         def above(query, bound):
-            until("%s above %g" % (query, bound), lambda: (got := prometheus.ask(query)) and got[0][1] > bound, PATIENCE)
+            until("%s above %g" % (query, bound), lambda: (got := prometheus.ask(query)) and got[0][1] > bound)
         seen("consul_kvs_apply_count", 7)
         metric, _ = seen('consul_fsm_kvs_count{op="set"}', 7)[0]
         assert metric["job"] == "praetor" and metric["instance"] == "%s:%d" % (agent.ip, PORTS["http"])
@@ -170,11 +169,11 @@ def test_profiles_under_load(request, agents, binary):
         def traced():
             trace = agent.get("/debug/pprof/trace?seconds=0.3").json
             return {"running"} <= {event["name"] for event in trace["traceEvents"] if event["ph"] == "X"}
-        until("a profile of what works", sampled, PATIENCE)
+        until("a profile of what works", sampled)
         for _ in range(10):
-            until("a profile of all threads", listed, PATIENCE)
+            until("a profile of all threads", listed)
         assert "thread profile: total" in agent.get("/debug/pprof/goroutine?debug=1").text
-        until("a trace", traced, PATIENCE)
+        until("a trace", traced)
         heap = agent.get("/debug/pprof/heap")
     finally:
         over.set()
@@ -202,16 +201,16 @@ def begin_profile(agent):
             link.close()
             link = None
         return False
-    until("a profile is under way", under_way, PATIENCE)
+    until("a profile is under way", under_way)
     return link
 
 
 def test_a_profile_ends_with_its_client_and_its_agent(praetor, agents):
     agent = agents(praetor, dev=True, config={"enable_debug": True}).start()
     begin_profile(agent).close()
-    until("the end of the first", lambda: agent.get("/debug/pprof/profile?seconds=0.05").status == 200, PATIENCE)
+    until("the end of the first", lambda: agent.get("/debug/pprof/profile?seconds=0.05").status == 200)
     last = begin_profile(agent)
-    assert agent.stop(PATIENCE) == 1
+    assert agent.stop() == 1
     last.close()
 
 
@@ -267,7 +266,7 @@ def test_debug_can_be_interrupted(praetor, agents, tmp_path):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while b"Beginning" not in proc.stdout.readline():
         assert proc.poll() is None
-    until("the log is being written", lambda: any("consul.log" in names for _, _, names in os.walk(out)), PATIENCE)
+    until("the log is being written", lambda: any("consul.log" in names for _, _, names in os.walk(out)))
     proc.send_signal(signal.SIGINT)
     text, errors = proc.communicate(timeout=PATIENCE)
     assert proc.returncode == 0

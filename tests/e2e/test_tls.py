@@ -12,13 +12,12 @@ import threading
 
 import pytest
 
-from e2e import rpc_wire, steady
+from e2e import rpc_wire
 from e2e.certificates import Everything
 from e2e.cluster import Cluster, Writers
-from e2e.harness import PORTS, until
+from e2e.harness import PATIENCE, PORTS, until
 
 HTTPS = 8501
-PATIENCE = 60  # s, where nothing but a slow machine takes long
 NAME = "server.dc1.consul"
 
 
@@ -131,7 +130,7 @@ def test_checks_judge_servers(agents, praetor_asan, peer, made, shop):
             return all(checks[name]["Output"] for name in shop.ports) and checks
         checks = until("every check has run", told, 2 * PATIENCE)
         outputs.append({name: (checks[name]["Status"], plain(checks[name]["Output"])) for name in shop.ports})
-        agent.stop(PATIENCE)
+        agent.stop()
     same(*outputs)
 
 
@@ -225,7 +224,7 @@ def test_servers_judge_clients(agents, praetor_asan, peer, made):
     def reasons(agent):
         found = set(re.findall(r'failed to read byte: .*error="?(.*?)"?$', plain(agent.tail(10 ** 6)), re.M))
         return {reason for reason in found if reason.startswith(("tls: ", "x509: "))}
-    until("the same reasons", lambda: len(reasons(both[1])) > 4 and reasons(both[0]) == reasons(both[1]), PATIENCE)
+    until("the same reasons", lambda: len(reasons(both[1])) > 4 and reasons(both[0]) == reasons(both[1]))
 
 
 def test_commands_show_certificates(agents, praetor, praetor_asan, peer, made):
@@ -460,7 +459,7 @@ def test_reload(agents, praetor_asan, peer, made, tmp_path):
         folder = str(tmp_path / name)
         os.makedirs(folder)
         stories.append(reload_story(agent, made, folder))
-        agent.stop(PATIENCE)
+        agent.stop()
     for ours, theirs in zip(*stories):
         assert ours == theirs
     assert len(stories[0]) == len(stories[1])
@@ -469,7 +468,7 @@ def test_reload(agents, praetor_asan, peer, made, tmp_path):
 def test_from_clear_to_tls_at_work(agents, praetor_asan, peer, made):
     """tls.md 12: every step by reload, on ours and one of the peer's, while keys are written; no request fails."""
     cluster = Cluster(agents, [praetor_asan, praetor_asan, peer])
-    steady.form(cluster)
+    cluster.form(multiplier=10)
     client = agents(praetor_asan, name="c1", config={
         "server": False, "retry_join": [s.ip for s in cluster.servers], "retry_interval": "1s"})
     client.configure({k: v for k, v in client.conf.items() if k != "bootstrap_expect"})
@@ -499,7 +498,7 @@ def test_from_clear_to_tls_at_work(agents, praetor_asan, peer, made):
         assert ask_rpc(server, client_context(None, good)) == "pong"
     # The rules hold for those who start with them, too: a server of each kind comes back.
     for server in (cluster.servers[2], cluster.servers[1]):
-        server.stop(PATIENCE)
+        server.stop()
         server.launch()
         cluster.wait_leader(seconds=2 * PATIENCE)
         until("it has all", lambda: holds(server, written), 2 * PATIENCE)

@@ -37,7 +37,7 @@ def federated(agents, here, there):
                                          "Check": {"Node": name, "CheckID": "c", "Name": "c", "Status": "passing", "ServiceID": "web"}})
     assert far.request("POST", "/v1/query", b'{"Name": "q", "Service": {"Service": "web"}}').status == 200
     for agent in near:
-        until("%s sees dc2" % agent.name, lambda agent=agent: agent.get("/v1/catalog/service/web?dc=dc2").status == 200, 60)
+        until("%s sees dc2" % agent.name, lambda agent=agent: agent.get("/v1/catalog/service/web?dc=dc2").status == 200)
     return far, near
 
 

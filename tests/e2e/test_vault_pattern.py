@@ -10,12 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from e2e.harness import Agent, until
+from e2e.harness import PATIENCE, Agent, until
 
 LOCK_FLAGS = 0x2DDCCBC058A50C18  # the Go client marks its locks with it
 ROOT, LOCK = "vault/", "vault/core/lock"
 TXN_OPERATIONS = 64
-PATIENCE = 60  # s, where nothing but a slow machine takes long
 
 
 def encoded(value):
@@ -293,4 +292,4 @@ def test_service(agent):
     assert body["Port"] == 8200 and body["Service"] == "vault"
     assert agent.put("/v1/agent/check/deregister/%s:vault-sealed-check" % vault.service).status == 200
     assert agent.put("/v1/agent/service/deregister/" + vault.service).status == 200
-    until("it is gone", lambda: agent.get("/v1/health/service/vault").json == [], PATIENCE)
+    until("it is gone", lambda: agent.get("/v1/health/service/vault").json == [])

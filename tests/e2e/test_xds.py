@@ -209,7 +209,7 @@ def test_what_leads_to_another_datacenter(agents, praetor_asan):
     config = dict(GRPC, primary_datacenter="dc1")
     first = agents(praetor_asan, dev=True, config=config, name="s1").start()
     second = agents(praetor_asan, dev=True, name="s2", config=dict(config, datacenter="dc2", retry_join_wan=[first.ip])).start()
-    until("two datacenters", lambda: set(first.get("/v1/catalog/datacenters").json) == {"dc1", "dc2"}, PATIENCE)
+    until("two datacenters", lambda: set(first.get("/v1/catalog/datacenters").json) == {"dc1", "dc2"})
     until("a certificate authority", lambda: authority(second), 2 * PATIENCE)
     there = [(re.escape("127.22.2.1") + r"(?![0-9])", "<IP1>"), (re.escape("127.22.3.1") + r"(?![0-9])", "<IP2>")]
     there.append(("25844", str(PORTS["server"])))
@@ -250,7 +250,7 @@ def test_client_agents_tell_the_same(agents, praetor_asan, peer, server_is, requ
     """Of one server, whoever's it is: ours and the peer's, each with a proxy of its own of the same service."""
     config = {key: value for key, value in GRPC.items()}
     server = agents(request.getfixturevalue(server_is), name="s1", config=config).start()
-    until("a certificate authority", lambda: authority(server), PATIENCE)
+    until("a certificate authority", lambda: authority(server))
     world = vector("sidecar-router-splitter-resolver")
     furnish(server, {"config_entries": world["config_entries"], "registrations": world["registrations"][:3]})
     clients, got = {}, {}
@@ -260,7 +260,7 @@ def test_client_agents_tell_the_same(agents, praetor_asan, peer, server_is, requ
         made = ok(server.request("POST", "/v1/connect/intentions", json.dumps(
             {"SourceName": "x" + name, "DestinationName": "db", "Action": "deny"}).encode())).json["ID"]
         wanted = "Denied: Matched intention: DENY default/x%s => default/db (ID: %s, Precedence: 9)" % (name, made)
-        until("the intention", lambda: check(client.ip, URI + "x" + name, URI + "db") == ((7, wanted), (0, "")), PATIENCE)
+        until("the intention", lambda: check(client.ip, URI + "x" + name, URI + "db") == ((7, wanted), (0, "")))
         assert check(client.ip, URI + "web", URI + "db") == ((0, "ALLOWED: ACLs disabled, access is allowed by default"), (0, ""))
 
     def alike():
@@ -364,9 +364,9 @@ def guarded(request, shared_agents, praetor_asan, peer):
     """An agent with access control, the world of web and db, and tokens."""
     agent = shared_agents(praetor_asan if request.param == "ours" else peer, dev=True, config=ACL, name="guarded-" + request.param)
     agent.launch()
-    until("a leader", lambda: _tries(lambda: agent.get("/v1/status/leader", timeout=2).body.strip() not in (b'""',)), PATIENCE)
-    until("the master token", lambda: agent.get("/v1/acl/token/self", headers=MASTER).status == 200, PATIENCE)
-    until("roots", lambda: authority(agent, headers=MASTER), PATIENCE)
+    until("a leader", lambda: _tries(lambda: agent.get("/v1/status/leader", timeout=2).body.strip() not in (b'""',)))
+    until("the master token", lambda: agent.get("/v1/acl/token/self", headers=MASTER).status == 200)
+    until("roots", lambda: authority(agent, headers=MASTER))
 
     def token(rules):
         name = "p%d" % len(agent.tokens)
@@ -438,7 +438,7 @@ def test_check(guarded):
     assert check(guarded.ip, source, target, db, attributes=False)[1] == (3, "source and destination attributes are required")
     ok(guarded.put("/v1/connect/intentions/" + made, {"SourceName": "web", "DestinationName": "db", "Action": "deny"}, headers=MASTER))
     denied = ((7, "Denied: " + told.replace("ALLOW", "DENY")), (0, ""))
-    until("the new word", lambda: check(guarded.ip, source, target, db) == denied, PATIENCE)
+    until("the new word", lambda: check(guarded.ip, source, target, db) == denied)
     ok(guarded.delete("/v1/connect/intentions/" + made, headers=MASTER))
 
 
@@ -457,7 +457,7 @@ def test_messages_that_are_none(agent):
     assert call.over() == (12, 'grpc: Decompressor is not installed for grpc-encoding "gzip"')
     link = clear(agent.ip)
     number = link.send("POST", CHECK, body=frame(b""), headers=[("content-type", "application/json")])
-    until("a reset", lambda: link.read_some(1) and link.answers[number].reset == 2, PATIENCE)
+    until("a reset", lambda: link.read_some(1) and link.answers[number].reset == 2)
 
 
 def test_a_large_message_comes_whole(agent):
@@ -525,7 +525,7 @@ def test_who_does_not_read_costs_one_answer(agents, praetor):
 def test_many_streams_are_the_most(agent):
     """2048 of a connection, and no more; they end with it."""
     link = clear(agent.ip)
-    until("settings", lambda: link.read_some(1) and link.h2.remote_settings.max_concurrent_streams == 2048, PATIENCE)
+    until("settings", lambda: link.read_some(1) and link.h2.remote_settings.max_concurrent_streams == 2048)
     for _ in range(2048):
         number = link.h2.get_next_available_stream_id()
         link.h2.send_headers(number, [(":method", "POST"), (":scheme", "http"), (":authority", "x"), (":path", ADS),
@@ -566,8 +566,8 @@ def test_one_address_leaves_room_for_others(agent):
         finally:
             for sock in held:
                 sock.close()
-    until("1024 at once", full, PATIENCE)
-    until("room again", lambda: _tries(lambda: check(agent.ip, URI + "web", URI + "db")[1] == (0, "")), PATIENCE)
+    until("1024 at once", full)
+    until("room again", lambda: _tries(lambda: check(agent.ip, URI + "web", URI + "db")[1] == (0, "")))
 
 
 def test_bytes_of_anybody(agent):
@@ -657,7 +657,7 @@ def test_the_port_is_a_setting(agents, praetor_asan, tmp_path):
     path = str(tmp_path / "grpc.sock")
     agent = agents(praetor_asan, dev=True, name="socket", config={"addresses": {"grpc": "unix://" + path}, "ports": dict(PORTS, grpc=8502)})
     agent.start()
-    until("its word", lambda: "Started gRPC server: address=%s network=unix" % path in agent.tail(100000), PATIENCE)
+    until("its word", lambda: "Started gRPC server: address=%s network=unix" % path in agent.tail(100000))
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(path)
         sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + struct.pack(">BHBBI", 0, 0, 4, 0, 0))
@@ -666,7 +666,7 @@ def test_the_port_is_a_setting(agents, praetor_asan, tmp_path):
     shown = got["DebugConfig"]
     assert got["xDS"] == {"SupportedProxies": {"envoy": ["1.14.5", "1.13.6", "1.12.7", "1.11.2"]}}
     assert shown["GRPCPort"] == 8502 and shown["GRPCAddrs"] == ["unix://" + path]
-    assert agent.stop(PATIENCE) in (0, 1)
+    assert agent.stop() in (0, 1)
     assert not os.path.exists(path)
 
 
@@ -676,7 +676,7 @@ def test_the_port_as_an_argument(agents, praetor_asan):
     agent.prefix = []
     agent.start()
     assert check(agent.ip, URI + "web", URI + "db")[1] == (0, "")
-    agent.stop(PATIENCE)
+    agent.stop()
     with open(os.path.join(agent.folder, "run"), "w") as handle:
         handle.write("#!/bin/sh\nexec \"$@\" -grpc-port=8512\n")
     agent.prefix = ["sh", handle.name]

@@ -5,7 +5,6 @@ import os
 
 import pytest
 
-from e2e import steady
 from e2e.cluster import Cluster
 from e2e.harness import until
 from e2e.page.browser import Browser
@@ -45,9 +44,9 @@ def shots(tmp_path_factory):
 UI = {"ui": True, "autopilot": {"cleanup_dead_servers": False, "last_contact_threshold": "30s"}}
 
 
-def make_cluster(agents, praetor, prefix, config=None, multiplier=steady.MULTIPLIER):
+def make_cluster(agents, praetor, prefix, config=None, multiplier=10):
     cluster = Cluster(agents, [praetor] * 3, dict(UI, **(config or {})), prefix=prefix)
-    steady.form(cluster, multiplier=multiplier)
+    cluster.form(multiplier=multiplier)
     cluster.url = "http://%s:8500/ui/" % cluster.servers[0].ip
     return cluster
 
@@ -162,9 +161,9 @@ def secured(shared_agents, praetor):
             return server.put("/v1/kv/ready", b"1", headers=root).status == 200 and server.get("/v1/acl/token/self", headers=root).status == 200
         except OSError:
             return False
-    steady.form(made, ready)
+    made.form(ready=ready, multiplier=10)
     made.url = "http://%s:8500/ui/" % first.ip
-    until("the master token", lambda: ready(first), steady.PATIENCE)
+    until("the master token", lambda: ready(first))
     populate(first, "root")
     rules = 'service "checkout" {\n  policy = "write"\n}\nkey_prefix "config/checkout/" {\n  policy = "write"\n}\n'
     policy = put(first, "acl/policy", {"Name": "checkout-write", "Description": "What the checkout team may do", "Rules": "# own service and settings\n" + rules}, "root")

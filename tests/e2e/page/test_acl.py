@@ -253,7 +253,7 @@ def test_a_denied_import_is_said_in_words(browser, secured):
 def test_a_token_of_the_old_system_is_only_read(browser, secured):
     first = secured.servers[0]
     put(first, "acl/create", json.dumps({"Name": "from long ago", "Type": "client", "Rules": 'key "x" { policy = "read" }'}).encode(), "root")
-    until("its accessor", lambda: [t for t in read(secured, "acl/tokens") if t["Description"] == "from long ago" and t["AccessorID"]], 60)
+    until("its accessor", lambda: [t for t in read(secured, "acl/tokens") if t["Description"] == "from long ago" and t["AccessorID"]])
     open_as(browser, secured, "tokens?q=long+ago")
     browser.run("""
         await page.getByRole("link", {name: "from long ago"}).click();

@@ -101,7 +101,7 @@ def test_a_save_is_checked_by_the_server(browser, cluster):
         await page.getByRole("button", {name: "Save"}).click();
         return (await sent).url();""")
     assert "cas=%d" % index in sent
-    until("saved", lambda: value(cluster, "raced") == b"mine", 60)
+    until("saved", lambda: value(cluster, "raced") == b"mine")
 
 
 def test_folder_deleted_with_its_count(browser, cluster):

@@ -41,7 +41,7 @@ def test_waits_are_few(browser, cluster):
         // With another document those of the one before are gone, whenever that is said.
         page.on("response", (r) => { if (r.request().isNavigationRequest()) waiting.clear(); });""")
     browser.open(cluster.url + "dc1/map")
-    until("something waits", lambda: browser.run("return waits.waiting.size") > 0, 60)
+    until("something waits", lambda: browser.run("return waits.waiting.size") > 0)
     for path in ("kv/config/motd", "nodes/roma-1?tab=rtt", "sessions", "nodes/roma-1?tab=sessions", "kv/service/checkout/leader"):
         browser.open(cluster.url + "dc1/" + path)
         browser.run("await page.waitForTimeout(600)")
@@ -143,7 +143,7 @@ def test_log_follows(browser, cluster):
         """It shows what is logged from when it has begun to follow."""
         cluster.servers[0].get("/v1/kv/needle-in-the-log")
         return browser.run('await page.waitForTimeout(500); return await page.locator(".logtext", {hasText: "needle-in-the-log"}).count()')
-    until("the needle", followed, 60)
+    until("the needle", followed)
     browser.run('await page.getByRole("button", {name: "Pause"}).click()')
     # Who has gone back to read is left there.
     for i in range(40):
@@ -207,7 +207,7 @@ def test_two_datacenters(browser, agents, praetor, shots):
     second = agents(praetor, config={"datacenter": "ostia", "retry_join_wan": [first.ip]}, name="ostia").start()
     put(second, "agent/service/register", {"Name": "harbour", "Port": 21})
     put(second, "kv/over/there", b"far away")
-    until("both datacenters", lambda: sorted(first.get("/v1/catalog/datacenters").json) == ["ostia", "roma"], 90)
+    until("both datacenters", lambda: sorted(first.get("/v1/catalog/datacenters").json) == ["ostia", "roma"])
     browser.open("http://%s:8500/ui/" % first.ip)
     browser.run("""
         await page.getByRole("link", {name: "consul"}).waitFor();

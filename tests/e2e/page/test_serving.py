@@ -83,7 +83,7 @@ def test_first_load_in_the_browser(browser, solo):
         devtools.on("Network.loadingFinished", (e) => { loaded += e.encodedDataLength; });""")
     browser.open("http://%s:8500/ui/" % solo.ip)
     browser.run('await page.getByRole("link", {name: "consul"}).waitFor()')
-    size = until("the page has come", lambda: (got := browser.run("return loaded")) > 20_000 and got, 60)
+    size = until("the page has come", lambda: (got := browser.run("return loaded")) > 20_000 and got)
     assert 20_000 < size < 150 * 1024, size
 
 
@@ -147,7 +147,7 @@ def nginx(solo, tmp_path_factory):
             return True
         except OSError:
             return False
-    until("nginx", listens, 60)
+    until("nginx", listens)
     yield "http://%s:8080/tools/consul/" % ip
     proc.send_signal(signal.SIGTERM)
     proc.wait(60)
