@@ -1,7 +1,6 @@
 """Outage recovery: raft/peers.json in both formats, and what is said when it cannot be used, compared with the peer; a
 cluster without a quorum; an archive restored into a new cluster."""
 
-import json
 import os
 import re
 

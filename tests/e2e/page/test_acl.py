@@ -1,7 +1,6 @@
 """Access control by hand: logging in, what is said without rights, and tokens, policies and roles from beginning to end."""
 
 import json
-import os
 
 import pytest
 

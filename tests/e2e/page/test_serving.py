@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from e2e.harness import Agent, _address, until
+from e2e.harness import _address, until
 from e2e.page.conftest import put
 
 GZIP = {"Accept-Encoding": "gzip"}
