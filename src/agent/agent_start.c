@@ -159,6 +159,7 @@ static bool start_server(struct agent *agent, struct error *e) {
         .rpc_max_burst = c->limits.rpc_max_burst,
         .acl = acl_of(c),
         .bootstrap_entries = &c->config_entry_bootstrap,
+        .mesh_gateway_wan_federation = c->connect_mesh_gateway_wan_federation,
         .ca = {.enabled = c->connect_enabled,
                .allow_tls = c->auto_encrypt_allow_tls,
                .provider = c->connect_ca_provider,
@@ -250,6 +251,7 @@ static void core_start_cluster(struct agent *agent, void *arg, uv_sem_t *over) {
     const struct membership_listener listener = {
         .owner = agent, .on_servers = cluster_servers_changed, .on_user_event = cluster_event_came};
     const struct cluster_options options = {.membership = m,
+                                            .gateways = server_gateways(agent->server),
                                             .core = server_core(agent->server),
                                             .config = agent->config,
                                             .owner = agent,

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "server/gateways.h"
 
 #define LOGGER "agent"
 
@@ -77,10 +78,17 @@ struct join {
     void *owner;
 };
 
+enum retry_kind {
+    RETRY_LAN,
+    RETRY_WAN,
+    RETRY_GATEWAYS, /* nothing is joined: the primary's mesh gateways are told */
+};
+
 struct retry {
     struct cluster *cluster;
-    bool wan, active;
-    const struct list *entries;
+    enum retry_kind kind;
+    bool active;
+    struct list entries; /* of struct str */
     int64_t interval, most, rounds;
     struct loop_timer timer;
     /* a round: entries are expanded one after the other */
@@ -92,7 +100,9 @@ struct retry {
 
 struct cluster {
     struct cluster_options options;
-    struct retry lan, wan;
+    struct retry lan, wan, gateways;
+    struct arena arena;
+    struct str placeholder; /* what is joined through gateways */
     bool has_joined, started, stopped;
 };
 
@@ -118,7 +128,9 @@ void cluster_join(struct cluster *c, enum membership_pool pool, const struct str
     bool wan = pool == MEMBERSHIP_WAN;
     struct gossip_driver *driver = membership_pool(c->options.membership, pool);
     if (driver == NULL) {
-        done(owner, 0, STR("Must be a server to join WAN cluster"));
+        done(owner, 0,
+             c->options.config->server_mode ? STR("WAN Federation is disabled")
+                                            : STR("Must be a server to join WAN cluster"));
         return;
     }
     if (wan)
@@ -133,7 +145,7 @@ void cluster_join(struct cluster *c, enum membership_pool pool, const struct str
 /* ---- again and again ---- */
 
 static const char *cluster_name(const struct retry *r) {
-    return r->wan ? "WAN" : "LAN";
+    return r->kind == RETRY_WAN ? "WAN" : "LAN";
 }
 
 static void retry_end(struct retry *r) {
@@ -142,16 +154,25 @@ static void retry_end(struct retry *r) {
     r->arena = ARENA_INIT;
 }
 
+static void given_up(struct retry *r) {
+    struct str error = r->kind == RETRY_WAN ? STR("agent: max join WAN retry exhausted, exiting")
+                                            : STR("agent: max join LAN retry exhausted, exiting");
+    retry_end(r);
+    r->cluster->options.given_up(r->cluster->options.owner, error);
+}
+
 static void retry_failed(struct retry *r, const char *why) {
     if (r->most > 0 && r->rounds > r->most) {
-        struct str error = r->wan ? STR("agent: max join WAN retry exhausted, exiting")
-                                  : STR("agent: max join LAN retry exhausted, exiting");
-        retry_end(r);
-        r->cluster->options.given_up(r->cluster->options.owner, error);
+        given_up(r);
         return;
     }
-    log_at(LOG_WARN, LOGGER, "Join cluster failed, will retry", LOG_C("cluster", cluster_name(r)),
-           LOG_D("retry_interval", r->interval), LOG_C("error", why));
+    if (r->kind == RETRY_GATEWAYS)
+        log_at(LOG_WARN, LOGGER, "Refreshing mesh gateways failed, will retry",
+               LOG_D("retry_interval", r->interval), LOG_C("error", why));
+    else
+        log_at(LOG_WARN, LOGGER, "Join cluster failed, will retry",
+               LOG_C("cluster", cluster_name(r)), LOG_D("retry_interval", r->interval),
+               LOG_C("error", why));
     loop_timer_set(&r->timer, r->interval);
 }
 
@@ -183,41 +204,66 @@ static void address_add(struct retry *r, struct str address) {
 
 static void expand_next(struct retry *r);
 
-static void discovered(void *owner, const struct str *addresses, size_t count, struct str error) {
-    struct retry *r = owner;
-    struct str entry = LIST_AT(*r->entries, struct str, r->entry);
-    r->discover = NULL;
-    if (error.len > 0) {
+static void log_undiscovered(const struct retry *r, struct str entry, struct str error) {
+    if (r->kind == RETRY_GATEWAYS)
+        log_at(LOG_ERROR, LOGGER, "Cannot discover address", LOG_S("address", entry),
+               LOG_S("error", error));
+    else
         log_at(LOG_ERROR, LOGGER, "Cannot discover address", LOG_C("cluster", cluster_name(r)),
                LOG_S("address", entry), LOG_S("error", error));
-    } else {
-        struct buf servers = BUF_INIT;
-        for (size_t i = 0; i < count; i++) {
-            buf_add_format(&servers, "%s" STR_FMT, i > 0 ? " " : "", STR_ARG(addresses[i]));
-            address_add(r, addresses[i]);
-        }
+}
+
+static void log_discovered(const struct retry *r, const struct str *addresses, size_t count) {
+    struct buf servers = BUF_INIT;
+    for (size_t i = 0; i < count; i++)
+        buf_add_format(&servers, "%s" STR_FMT, i > 0 ? " " : "", STR_ARG(addresses[i]));
+    if (r->kind == RETRY_GATEWAYS)
+        log_at(LOG_INFO, LOGGER, "Discovered mesh gateways", LOG_C("cluster", "primary"),
+               LOG_S("mesh_gateways", buf_str(&servers)));
+    else
         log_at(LOG_INFO, LOGGER, "Discovered servers", LOG_C("cluster", cluster_name(r)),
                LOG_C("cluster", cluster_name(r)), LOG_S("servers", buf_str(&servers)));
-        buf_free(&servers);
+    buf_free(&servers);
+}
+
+static void discovered(void *owner, const struct str *addresses, size_t count, struct str error) {
+    struct retry *r = owner;
+    r->discover = NULL;
+    if (error.len > 0) {
+        log_undiscovered(r, LIST_AT(r->entries, struct str, r->entry), error);
+    } else {
+        log_discovered(r, addresses, count);
+        for (size_t i = 0; i < count; i++)
+            address_add(r, addresses[i]);
     }
     r->entry++;
     expand_next(r);
 }
 
+static void gateways_known(struct retry *r);
+
+/* All entries are expanded. */
+static void expanded(struct retry *r) {
+    bool gateways = r->kind == RETRY_GATEWAYS;
+    if (r->len == 0)
+        retry_failed(r, gateways ? "No mesh gateways found" : "No servers to join");
+    else if (gateways)
+        gateways_known(r);
+    else
+        cluster_join(r->cluster, r->kind == RETRY_WAN ? MEMBERSHIP_WAN : MEMBERSHIP_LAN,
+                     r->addresses, r->len, retry_joined, r);
+}
+
 static void expand_next(struct retry *r) {
-    for (; r->entry < r->entries->len; r->entry++) {
-        struct str entry = LIST_AT(*r->entries, struct str, r->entry);
+    for (; r->entry < r->entries.len; r->entry++) {
+        struct str entry = LIST_AT(r->entries, struct str, r->entry);
         if (discover_wanted(entry)) {
             r->discover = discover_start(r->cluster->options.core, entry, discovered, r);
             return;
         }
         address_add(r, entry);
     }
-    if (r->len == 0)
-        retry_failed(r, "No servers to join");
-    else
-        cluster_join(r->cluster, r->wan ? MEMBERSHIP_WAN : MEMBERSHIP_LAN, r->addresses, r->len,
-                     retry_joined, r);
+    expanded(r);
 }
 
 static void retry_round(struct loop_timer *t) {
@@ -230,23 +276,63 @@ static void retry_round(struct loop_timer *t) {
     expand_next(r);
 }
 
-static void retry_start(struct cluster *c, struct retry *r, bool wan) {
-    const struct config *config = c->options.config;
-    *r = (struct retry){
-        .cluster = c,
-        .wan = wan,
-        .arena = ARENA_INIT,
-        .entries = wan ? &config->retry_join_wan : &config->retry_join_lan,
-        .interval = wan ? config->retry_join_interval_wan : config->retry_join_interval_lan,
-        .most = wan ? config->retry_join_max_attempts_wan : config->retry_join_max_attempts_lan};
+static void retry_init(struct cluster *c, struct retry *r, enum retry_kind kind) {
+    *r = (struct retry){.cluster = c, .kind = kind, .arena = ARENA_INIT};
     loop_timer_init(c->options.core, &r->timer, retry_round, r);
-    if (r->entries->len == 0 || (wan && !config->server_mode))
-        return;
+}
+
+static void retry_begin(struct retry *r, struct list entries, int64_t interval, int64_t most) {
+    r->entries = entries;
+    r->interval = interval;
+    r->most = most;
     r->active = true;
-    log_at(LOG_INFO, LOGGER, "Retry join is supported for the following discovery methods",
-           LOG_C("cluster", cluster_name(r)), LOG_C("discovery_methods", discover_names()));
-    log_at(LOG_INFO, LOGGER, "Joining cluster...", LOG_C("cluster", cluster_name(r)));
+    if (r->kind == RETRY_GATEWAYS) {
+        log_at(LOG_INFO, LOGGER,
+               "Refreshing mesh gateways is supported for the following discovery methods",
+               LOG_C("discovery_methods", discover_names()));
+        log_at(LOG_INFO, LOGGER, "Refreshing mesh gateways...");
+    } else {
+        log_at(LOG_INFO, LOGGER, "Retry join is supported for the following discovery methods",
+               LOG_C("cluster", cluster_name(r)), LOG_C("discovery_methods", discover_names()));
+        log_at(LOG_INFO, LOGGER, "Joining cluster...", LOG_C("cluster", cluster_name(r)));
+    }
     loop_timer_set(&r->timer, 0);
+}
+
+/* ---- through mesh gateways ---- */
+
+/* Whoever the gateway leads to: its address is not known, nor used. */
+static void join_through_gateways(struct cluster *c) {
+    const struct config *config = c->options.config;
+    c->placeholder =
+        str_format(&c->arena, "*." STR_FMT "/192.0.2.2", STR_ARG(config->primary_datacenter));
+    const struct list entries = {&c->placeholder, 1, true};
+    retry_begin(&c->wan, entries, config->retry_join_interval_wan,
+                config->retry_join_max_attempts_wan);
+}
+
+/* Once is enough: from then on the federation states tell of others. */
+static void gateways_known(struct retry *r) {
+    struct cluster *c = r->cluster;
+    gateways_set_fallback(c->options.gateways, r->addresses, r->len);
+    log_at(LOG_INFO, LOGGER, "Refreshing mesh gateways completed");
+    retry_end(r);
+    join_through_gateways(c);
+}
+
+/* Servers of the primary are joined, and join nobody. */
+static void federate(struct cluster *c) {
+    const struct config *config = c->options.config;
+    if (gateways_in_primary(c->options.gateways))
+        return;
+    if (config->primary_gateways.len > 0)
+        retry_begin(&c->gateways, config->primary_gateways, config->primary_gateways_interval, 0);
+    else
+        join_through_gateways(c);
+}
+
+bool cluster_wan_is_federated(const struct cluster *c) {
+    return c->options.gateways != NULL;
 }
 
 static void retry_stop(struct retry *r) {
@@ -259,9 +345,19 @@ static void retry_stop(struct retry *r) {
 }
 
 void cluster_start(struct cluster *c) {
+    const struct config *config = c->options.config;
     c->started = true;
-    retry_start(c, &c->lan, false);
-    retry_start(c, &c->wan, true);
+    retry_init(c, &c->lan, RETRY_LAN);
+    retry_init(c, &c->wan, RETRY_WAN);
+    retry_init(c, &c->gateways, RETRY_GATEWAYS);
+    if (config->retry_join_lan.len > 0)
+        retry_begin(&c->lan, config->retry_join_lan, config->retry_join_interval_lan,
+                    config->retry_join_max_attempts_lan);
+    if (c->options.gateways != NULL)
+        federate(c);
+    else if (config->retry_join_wan.len > 0 && config->server_mode)
+        retry_begin(&c->wan, config->retry_join_wan, config->retry_join_interval_wan,
+                    config->retry_join_max_attempts_wan);
 }
 
 void cluster_stop(struct cluster *c) {
@@ -271,10 +367,12 @@ void cluster_stop(struct cluster *c) {
     c->started = false;
     retry_stop(&c->lan);
     retry_stop(&c->wan);
+    retry_stop(&c->gateways);
 }
 
 struct cluster *cluster_new(const struct cluster_options *options) {
     struct cluster *c = MEM_NEW(struct cluster);
+    c->arena = ARENA_INIT;
     c->options = *options;
     return c;
 }
@@ -284,5 +382,7 @@ void cluster_free(struct cluster *c) {
         return;
     arena_free(&c->lan.arena);
     arena_free(&c->wan.arena);
+    arena_free(&c->gateways.arena);
+    arena_free(&c->arena);
     mem_free(c);
 }

@@ -1,6 +1,7 @@
 /* The agent's place in its cluster: what the configuration says of the gossip pools, and how the
  * agent comes into them: at once (start_join), for as long as it takes (retry_join, also with
- * addresses from a cloud's API) or when it is told to (agent.md 8.5).
+ * addresses from a cloud's API) or when it is told to (agent.md 8.5); and into the WAN pool through
+ * the primary datacenter's mesh gateways (connect.md 7.3).
  *
  * The core's thread, except where it says otherwise; callbacks run there.
  */
@@ -17,6 +18,7 @@ bool cluster_membership_options(const struct config *c, struct membership_option
 struct cluster;
 struct cluster_options {
     struct membership *membership;
+    struct gateways *gateways; /* gateways.h; NULL: no federation through mesh gateways */
     struct loop *core;
     const struct config *config; /* must live as long */
     void *owner;
@@ -27,6 +29,10 @@ struct cluster_options {
 };
 /* Any thread. */
 struct cluster *cluster_new(const struct cluster_options *options);
+/* Whether joining the WAN pool is refused, since mesh gateways do it. Any thread. */
+bool cluster_wan_is_federated(const struct cluster *c);
+#define CLUSTER_WAN_FEDERATED                                                                      \
+    "WAN join is disabled when wan federation via mesh gateways is enabled"
 /* Begins the retry joins. */
 void cluster_start(struct cluster *c);
 void cluster_stop(struct cluster *c);

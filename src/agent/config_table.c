@@ -298,8 +298,7 @@ static const struct config_block config_entries_block = {KEYS(config_entries_key
 static const struct config_key connect_keys[] = {
     {"ca_config", CONFIG_FREE, NOWHERE},
     {"ca_provider", CONFIG_STR, AT(connect_ca_provider)},
-    {"enable_mesh_gateway_wan_federation", CONFIG_BOOL, AT(connect_mesh_gateway_wan_federation),
-     KEY_LATER},
+    {"enable_mesh_gateway_wan_federation", CONFIG_BOOL, AT(connect_mesh_gateway_wan_federation)},
     {"enabled", CONFIG_BOOL, AT(connect_enabled)},
     {"test_ca_leaf_root_change_spread", CONFIG_DUR, AT(connect_test_ca_leaf_root_change_spread)},
 };
@@ -526,8 +525,8 @@ static const struct config_key root_keys[] = {
     {"pid_file", CONFIG_STR, AT(pid_file)},
     {"ports", CONFIG_BLOCK, NOWHERE, 0, &ports_block},
     {"primary_datacenter", CONFIG_STR, AT(primary_datacenter)},
-    {"primary_gateways", CONFIG_STRS, AT(primary_gateways), KEY_LATER},
-    {"primary_gateways_interval", CONFIG_DUR, AT(primary_gateways_interval), KEY_LATER},
+    {"primary_gateways", CONFIG_STRS, AT(primary_gateways)},
+    {"primary_gateways_interval", CONFIG_DUR, AT(primary_gateways_interval)},
     {"protocol", CONFIG_INT, AT(rpc_protocol)},
     {"raft_protocol", CONFIG_INT, AT(raft_protocol)},
     {"raft_snapshot_interval", CONFIG_DUR, AT(raft_snapshot_interval)},

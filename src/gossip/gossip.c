@@ -311,6 +311,7 @@ static void copy_options(struct gossip *g, const struct gossip_options *o) {
     g->merge = o->merge;
     g->match = o->match;
     g->nonce = o->nonce;
+    g->carried = o->carried;
     g->verify_incoming = o->verify_incoming;
     g->verify_outgoing = o->verify_outgoing;
     g->keyring_file = o->keyring_file;

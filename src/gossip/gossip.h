@@ -100,6 +100,10 @@ typedef bool gossip_match_fn(void *owner, struct str expression, struct str valu
  * simulations only. */
 typedef void gossip_nonce_fn(void *owner, void *out, size_t len);
 
+/* Whether a member is reached through something that carries packets reliably, so that a ping on a
+ * stream would tell nothing more (gossip.md 12.9). NULL in options: none is. */
+typedef bool gossip_carried_fn(void *owner, struct str name);
+
 struct gossip_options {
     struct str name;                    /* copied */
     struct gossip_address address;      /* advertised */
@@ -117,6 +121,7 @@ struct gossip_options {
     gossip_merge_fn *merge;
     gossip_match_fn *match;
     gossip_nonce_fn *nonce;
+    gossip_carried_fn *carried;
     bool metrics;       /* GOSSIP_ACTION_METRIC wanted */
     enum log_level log; /* lines below are not made */
     size_t max_members; /* 0: GOSSIP_MAX_MEMBERS */

@@ -142,7 +142,8 @@ void probe_timeout(struct gossip *g) {
             g, &helpers[i]->id->address, member_name(helpers[i]),
             message_of(g, MESSAGE_INDIRECT_PING, &indirect_ping_wire, &ask));
     }
-    if (target->id->versions[GOSSIP_PMAX] < 3)
+    if (target->id->versions[GOSSIP_PMAX] < 3 ||
+        (g->carried != NULL && g->carried(g->owner, ping.node)))
         return;
     struct stream *s =
         stream_begin(g, STREAM_PING, &target->id->address, ping.node, p->deadline.at);

@@ -227,6 +227,7 @@ struct gossip {
     gossip_merge_fn *merge;
     gossip_match_fn *match;
     gossip_nonce_fn *nonce;
+    gossip_carried_fn *carried;
     bool verify_incoming, verify_outgoing, keyring_file, metrics;
     enum log_level log;
     size_t max_members;

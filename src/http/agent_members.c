@@ -166,7 +166,11 @@ static bool join(struct agent_work *work, struct error *e) {
 }
 
 static void join_authorized(struct http_request *r) {
-    if (http_permit(r, ACL_AGENT, ACL_WRITE, r->config->node_name))
+    if (!http_permit(r, ACL_AGENT, ACL_WRITE, r->config->node_name))
+        return;
+    if (str_is(http_param(r, "wan"), "1") && cluster_wan_is_federated(agent_cluster(r->agent)))
+        http_answer_text(r, 500, STR(CLUSTER_WAN_FEDERATED));
+    else
         agent_work_start(r, join, NULL, false, NULL);
 }
 

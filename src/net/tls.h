@@ -64,6 +64,9 @@ void tls_session_free(struct tls_session *s); /* NULL is allowed */
  * server chooses from, a client that knows none of it goes on without; or what a client offers,
  * before the handshake. Not copied. */
 void tls_offer(struct tls_session *s, struct str protocols);
+/* The same of a client, before the handshake: what it wants to speak. Copied. Whether the server
+ * took one of it says tls_protocol. */
+void tls_propose(struct tls_session *s, struct str protocols);
 
 /* Whether the one is meant whose certificate, a good one, has this first URI (absent: none). False:
  * *why says why not, and is the session's error. */
@@ -103,5 +106,7 @@ bool tls_is_established(const struct tls_session *s); /* the handshake is over *
 const char *tls_error(const struct tls_session *s);
 /* "h2", "http/1.1"; absent: none was agreed on. */
 struct str tls_protocol(const struct tls_session *s);
+/* On a server: the name that the client asked for; absent: none. Valid with the session. */
+struct str tls_server_name(const struct tls_session *s);
 
 #endif

@@ -104,6 +104,12 @@ void tls_offer(struct tls_session *s, struct str protocols) {
         SSL_set_alpn_protos(s->ssl, (const unsigned char *)protocols.data, (unsigned)protocols.len);
 }
 
+void tls_propose(struct tls_session *s, struct str protocols) {
+    int refused =
+        SSL_set_alpn_protos(s->ssl, (const unsigned char *)protocols.data, (unsigned)protocols.len);
+    ASSERT(refused == 0);
+}
+
 void tls_require(struct tls_session *s, tls_judge *judge, void *owner) {
     s->judge = judge;
     s->judge_owner = owner;
@@ -251,4 +257,9 @@ struct str tls_protocol(const struct tls_session *s) {
     unsigned len;
     SSL_get0_alpn_selected(s->ssl, &name, &len);
     return len > 0 ? str_of((const char *)name, len) : STR_NONE;
+}
+
+struct str tls_server_name(const struct tls_session *s) {
+    const char *name = SSL_get_servername(s->ssl, TLSEXT_NAMETYPE_host_name);
+    return name != NULL ? str_from(name) : STR_NONE;
 }

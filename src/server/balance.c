@@ -120,7 +120,7 @@ static void ping_next(struct balance *b) {
     b->call = (struct call){
         .endpoint = &endpoint_status_ping, .request = &b->request, .done = ping_done, .owner = b};
     b->calling = true;
-    call_start_at(b->server, &b->call, first->address);
+    call_start_at_peer(b->server, &b->call, first);
 }
 
 /* The next datacenter that has servers; the end of the round when there is none. */

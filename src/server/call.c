@@ -554,7 +554,13 @@ void call_start(struct server *server, struct call *c) {
 
 void call_start_at(struct server *server, struct call *c, struct str address) {
     if (call_begin(server, c)) {
-        call_route_at(c->home, c, address);
+        call_route_at(c->home, c, NULL, address);
+    }
+}
+
+void call_start_at_peer(struct server *server, struct call *c, const struct peer *peer) {
+    if (call_begin(server, c)) {
+        call_route_at(c->home, c, peer, peer->address);
     }
 }
 

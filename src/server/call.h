@@ -218,6 +218,9 @@ void call_start(struct server *server, struct call *c);
 /* The same, to one server's RPC port ("ip:port", copied) and nowhere else, without retries: what
  * autopilot and rebalancing ask of each server. Errors have the prefixes of rpc.md 7.5. */
 void call_start_at(struct server *server, struct call *c, struct str address);
+/* The same, to a server of whatever datacenter. */
+struct peer;
+void call_start_at_peer(struct server *server, struct call *c, const struct peer *peer);
 /* The caller is gone: done() will not run; what cannot be stopped ends by itself. The call struct
  * may be freed only after `freed(owner)` ran (at once when nothing is under way). */
 void call_cancel(struct call *c, void (*freed)(void *owner));

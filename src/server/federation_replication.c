@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "server/endpoints.h"
 #include "server/federation_room.h"
+#include "server/gateways.h"
 #include "server/server_room.h"
 #include "store/federation.h"
 
@@ -85,10 +86,18 @@ static void compare(struct federation_replication *r, const struct list *remote)
     go_on(r);
 }
 
+/* It goes to the primary by the own gateways: whether these are a way is known by that. */
+static void tell_gateways(const struct replication *base, bool ok) {
+    struct gateways *gateways = base->server->gateways;
+    if (gateways != NULL)
+        gateways_replicated(gateways, ok);
+}
+
 static void listed(struct replication *base, const struct answer *a) {
     struct federation_replication *r = of(base);
     const struct indexed_federation_states *reply = a->reply;
     metric_since("leader.replication.federation-state.fetch", base->asked);
+    tell_gateways(base, !error_is_set(&a->error));
     if (error_is_set(&a->error)) {
         replication_failed(base, str_format(&base->arena,
                                             "failed to retrieve federation states: " STR_FMT,

@@ -140,12 +140,17 @@ static void forward_failed(struct server_thread *t, struct call *c) {
     struct forward *f = c->forward;
     struct error *e = &f->exchange.error;
     const struct server *s = c->server;
-    if (s->options.client && f->peer != NULL) {
+    if (s->options.client && f->peer != NULL && !f->once) {
         struct metric_label labels[] = {{"server", f->peer->name}, {NULL, STR_NONE}};
         metric_add(METRIC_COUNTER, "client.rpc.failed", 1, labels);
         log_at(LOG_ERROR, "agent.client", "RPC failed to server",
                LOG_S("method", str_from(c->endpoint->name)), LOG_S("server", str_from(f->address)),
                LOG_S("error", e->text));
+    }
+    if (f->once && f->rotates) {
+        log_at(LOG_ERROR, "agent.server.rpc", "RPC failed to server in DC",
+               LOG_S("server", str_from(f->address)), LOG_S("datacenter", f->peer->datacenter),
+               LOG_S("method", str_from(c->endpoint->name)), LOG_S("error", e->text));
     }
     if (f->rotates) {
         peers_rotate(s->peers, f->peer);
@@ -184,6 +189,7 @@ static struct forward *forward_to(struct call *c, const struct peer *peer, struc
     arena_reset(&f->arena, 4096);
     f->exchange.address = str_from(f->address);
     f->exchange.datacenter = peer != NULL ? peer->datacenter : STR_NONE;
+    f->exchange.node = peer != NULL ? peer->name : STR_NONE;
     f->exchange.method = str_from(c->endpoint->name);
     f->exchange.body = buf_str(&f->body);
     f->exchange.insecure = c->endpoint->insecure;
@@ -330,7 +336,8 @@ void call_route(struct server_thread *t, struct call *c) {
     }
 }
 
-void call_route_at(struct server_thread *t, struct call *c, struct str address) {
-    forward_to(c, NULL, address)->once = true;
+void call_route_at(struct server_thread *t, struct call *c, const struct peer *peer,
+                   struct str address) {
+    forward_to(c, peer != NULL ? peer_hold(peer) : NULL, address)->once = true;
     forward_start(t, c);
 }

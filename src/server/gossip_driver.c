@@ -17,6 +17,9 @@
 #include "net/stream.h"
 #include "net/udp.h"
 #include "server/gossip_files.h"
+#include "server/secure.h"
+#include "server/wan_dial.h"
+#include "server/wan_packets.h"
 
 /* What a stream may have waiting to be sent before it is given up: the answer to a push/pull. */
 #define QUEUES_PERIOD (30 * SECOND)
@@ -26,8 +29,10 @@ struct gossip_stream {
     struct gossip_stream *next, *previous;
     struct gossip_driver *driver;
     uint64_t id;       /* 0: the core is not to hear of it any more */
-    struct dial *dial; /* while it is being made */
-    bool open;         /* stream is in use */
+    struct dial *dial; /* while it is being made; or: */
+    struct wan_dial *wan_dial;
+    struct rpc_lease *lease; /* it came in on the server port; or NULL */
+    bool open;               /* stream is in use */
     struct stream stream;
     struct buf waiting; /* written before it was connected */
 };
@@ -59,6 +64,7 @@ struct gossip_driver {
     struct gossip_files *files;
     struct gossip *gossip;
     struct gossip_actions actions;
+    struct wan_packets *packets; /* through gateways */
     struct loop_timer timer, queues_timer;
     bool started, stopping, stepping;
     struct gossip_stream *streams;
@@ -77,6 +83,7 @@ static void copy_options(struct gossip_driver *d, const struct gossip_driver_opt
     o->snapshot = str_copy(&d->arena, from->snapshot);
     o->keyring = str_copy(&d->arena, from->keyring);
     o->core.name = str_copy(&d->arena, from->core.name);
+    o->datacenter = str_copy(&d->arena, from->datacenter);
     if (from->core.timing != NULL)
         o->core.timing = arena_copy(&d->arena, from->core.timing, sizeof(*from->core.timing));
     if (from->core.allowed_len > 0)
@@ -164,6 +171,7 @@ static void stream_free(struct gossip_stream *s) {
     if (s->next != NULL)
         s->next->previous = s->previous;
     buf_free(&s->waiting);
+    rpc_lease_release(s->lease);
     mem_free(s);
 }
 
@@ -206,9 +214,10 @@ static void on_closed(struct stream *stream) {
 static const struct stream_handlers stream_handlers = {
     .data = on_data, .ended = on_ended, .expired = on_expired, .closed = on_closed};
 
-static void stream_begin(struct gossip_stream *s, int fd) {
+/* What came along waits until the stream is no longer busy. */
+static void stream_begin(struct gossip_stream *s, struct stream_detached *connection) {
     s->open = true;
-    stream_open(&s->stream, s->driver->core, fd, &stream_handlers);
+    stream_attach(&s->stream, s->driver->core, connection, &stream_handlers);
     if (s->waiting.len > 0) {
         buf_add_str(stream_out(&s->stream), buf_str(&s->waiting));
         buf_free(&s->waiting);
@@ -216,23 +225,42 @@ static void stream_begin(struct gossip_stream *s, int fd) {
     }
 }
 
-static void on_dialled(void *owner, int fd, const struct error *e) {
+static void on_connected(void *owner, struct stream_detached *connection, const struct error *e) {
     struct gossip_stream *s = owner;
-    s->dial = NULL;
-    if (fd < 0) {
+    s->wan_dial = NULL;
+    if (connection == NULL) {
         stream_tell_closed(s, e->text);
         stream_free(s);
         return;
     }
     uint64_t id = s->id;
-    stream_begin(s, fd);
+    stream_begin(s, connection);
     struct gossip_event event = {.kind = GOSSIP_EVENT_STREAM_OPENED, .stream = {.id = id}};
     step(s->driver, &event);
+    stream_set_busy(&s->stream, false);
+}
+
+static void on_dialled(void *owner, int fd, const struct error *e) {
+    struct gossip_stream *s = owner;
+    struct stream_detached connection = {.fd = fd};
+    s->dial = NULL;
+    on_connected(s, fd >= 0 ? &connection : NULL, e);
+}
+
+static bool is_behind_gateway(const struct gossip_driver *d, struct str name) {
+    return d->options.gateways != NULL && gateway_member_is_remote(name, d->options.datacenter);
 }
 
 static void stream_dial(struct gossip_driver *d, const struct gossip_action *a) {
     char text[GOSSIP_ADDRESS_TEXT];
     struct gossip_stream *s = stream_new(d, a->stream.id);
+    if (is_behind_gateway(d, a->stream.name)) {
+        const struct wan_dial_options options = {.node = a->stream.name,
+                                                 .protocol = SECURE_NATIVE_GOSSIP_STREAM,
+                                                 .timeout = d->options.core.timing->stream_timeout};
+        s->wan_dial = wan_dial_start(d->options.gateways, d->core, &options, on_connected, s);
+        return;
+    }
     struct dial_target target = {.ip = gossip_address_ip(&a->stream.to, text),
                                  .port = a->stream.to.port,
                                  .timeout = d->options.core.timing->stream_timeout};
@@ -253,6 +281,14 @@ static void stream_write(struct gossip_driver *d, const struct gossip_action *a)
         stream_close(&s->stream);
 }
 
+static void stream_undial(struct gossip_stream *s) {
+    if (s->dial != NULL)
+        dial_cancel(s->dial);
+    if (s->wan_dial != NULL)
+        wan_dial_cancel(s->wan_dial);
+    stream_free(s);
+}
+
 /* By the core: nothing more is said of it. */
 static void stream_end(struct gossip_driver *d, const struct gossip_action *a) {
     struct gossip_stream *s = stream_find(d, a->stream.id);
@@ -263,26 +299,81 @@ static void stream_end(struct gossip_driver *d, const struct gossip_action *a) {
         stream_finish(&s->stream);
         return;
     }
-    dial_cancel(s->dial);
-    stream_free(s);
+    stream_undial(s);
 }
 
-static void on_accept(void *owner, struct loop *loop, int fd, const struct peer_address *peer) {
-    struct gossip_driver *d = owner;
-    (void)loop;
+static void stream_accept(struct gossip_driver *d, struct stream_detached *connection,
+                          const struct peer_address *peer, struct rpc_lease *lease) {
     struct gossip_event event = {.kind = GOSSIP_EVENT_STREAM_ACCEPTED,
                                  .stream = {.from = {.len = peer->ip_len, .port = peer->port}}};
     memcpy(event.stream.from.ip, peer->ip, sizeof(event.stream.from.ip));
     struct gossip_stream *s = stream_new(d, 0);
-    stream_begin(s, fd);
+    s->lease = lease;
+    stream_begin(s, connection);
     if (!d->stopping)
         step(d, &event);
     s->id = event.stream.id;
     if (s->id == 0)
         stream_close(&s->stream);
+    else
+        stream_set_busy(&s->stream, false);
+}
+
+static void on_accept(void *owner, struct loop *loop, int fd, const struct peer_address *peer) {
+    (void)loop;
+    struct stream_detached connection = {.fd = fd};
+    stream_accept(owner, &connection, peer, NULL);
+}
+
+/* ---- what came in on the server port ---- */
+
+struct arrival {
+    struct message message;
+    struct gossip_driver *driver;
+    struct stream_detached connection;
+    struct peer_address from;
+    struct rpc_lease *lease;
+    bool packets;
+};
+
+static void arrive(struct message *m) {
+    struct arrival *a = CONTAINER_OF(m, struct arrival, message);
+    struct gossip_driver *d = a->driver;
+    if (!d->started || d->stopping) {
+        stream_detached_drop(&a->connection);
+        rpc_lease_release(a->lease);
+    } else if (a->packets) {
+        wan_packets_accept(d->packets, &a->connection, &a->from, a->lease);
+    } else {
+        stream_accept(d, &a->connection, &a->from, a->lease);
+    }
+    mem_free(a);
+}
+
+void gossip_driver_accept(struct gossip_driver *d, struct stream_detached *connection,
+                          const struct peer_address *from, struct rpc_lease *lease, bool packets) {
+    struct arrival *a = MEM_NEW(struct arrival);
+    *a = (struct arrival){.message = {.run = arrive},
+                          .driver = d,
+                          .connection = *connection,
+                          .from = *from,
+                          .lease = lease,
+                          .packets = packets};
+    *connection = (struct stream_detached){.fd = -1};
+    /* Limited by the port, for each client: never refused. */
+    loop_post_reply(d->core, &a->message);
 }
 
 /* ---- packets ---- */
+
+static void on_carried(void *owner, const struct peer_address *from, struct str bytes) {
+    struct gossip_driver *d = owner;
+    struct gossip_event event = {
+        .kind = GOSSIP_EVENT_PACKET,
+        .packet = {.from = {.len = from->ip_len, .port = from->port}, .bytes = bytes}};
+    memcpy(event.packet.from.ip, from->ip, sizeof(event.packet.from.ip));
+    step(d, &event);
+}
 
 static void on_packet(void *owner, const struct udp_address *from, struct str bytes) {
     struct gossip_driver *d = owner;
@@ -295,11 +386,16 @@ static void on_packet(void *owner, const struct udp_address *from, struct str by
 
 static void packet_send(struct gossip_driver *d, const struct gossip_action *a) {
     struct udp_address to = {.len = a->send.to.len, .port = a->send.to.port};
+    char address[GOSSIP_ADDRESS_TEXT];
     const char *why;
+    if (is_behind_gateway(d, a->send.name)) {
+        wan_packets_send(d->packets, a->send.name, gossip_address_text(&a->send.to, address),
+                         a->send.bytes);
+        return;
+    }
     memcpy(to.ip, a->send.to.ip, sizeof(to.ip));
     if (to.len == 0 || udp_send(d->udp, &to, a->send.bytes, &why) || why == NULL)
         return;
-    char address[GOSSIP_ADDRESS_TEXT];
     log_at(LOG_DEBUG, d->log_memberlist, "memberlist: Failed to send UDP message",
            LOG_S("to", gossip_address_text(&a->send.to, address)), LOG_C("error", why));
 }
@@ -518,6 +614,12 @@ bool gossip_driver_start(struct gossip_driver *d, struct loop *core, struct str 
     o->core.log = (enum log_level)atomic_load(&log_threshold);
     loop_timer_init(core, &d->timer, on_timer, d);
     loop_timer_init(core, &d->queues_timer, on_queues_timer, d);
+    const struct wan_packets_options packets = {.core = core,
+                                                .gateways = o->gateways,
+                                                .logger = d->log_memberlist,
+                                                .owner = d,
+                                                .packet = on_carried};
+    d->packets = wan_packets_new(&packets);
     d->started = true;
     d->gossip = gossip_new(&o->core, time_now_monotonic(), seed, &d->actions, e);
     if (d->gossip == NULL)
@@ -557,10 +659,10 @@ void gossip_driver_stop(struct gossip_driver *d) {
         if (s->open) {
             stream_close(&s->stream);
         } else {
-            dial_cancel(s->dial);
-            stream_free(s);
+            stream_undial(s);
         }
     }
+    wan_packets_close(d->packets);
     gossip_files_stop(d->files);
     udp_close(d->udp);
     d->udp = NULL;
@@ -577,6 +679,7 @@ void gossip_driver_free(struct gossip_driver *d) {
     if (!d->stopping)
         udp_close(d->udp);
     gossip_files_free(d->files);
+    wan_packets_free(d->packets);
     if (d->gossip != NULL)
         gossip_free(d->gossip);
     gossip_actions_free(&d->actions);

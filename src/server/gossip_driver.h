@@ -11,16 +11,23 @@
 #include "gossip/gossip.h"
 #include "net/loop.h"
 
+struct gateways;
 struct gossip_driver;
+struct peer_address;
+struct rpc_lease;
+struct stream_detached;
 
 /* All strings are copied. */
 struct gossip_driver_options {
-    const char *pool;           /* "lan", "wan": for the log */
-    bool server;                /* for the log: agent.server.… or agent.client.… */
-    struct str bind;            /* IP literal; the core's address.port is the port, 0: any */
-    struct str snapshot;        /* path of the snapshot file; absent: none */
-    struct str keyring;         /* path of the keyring file; absent: none */
-    struct str encrypt;         /* base64, for the keyring when there is no file; empty: none */
+    const char *pool;    /* "lan", "wan": for the log */
+    bool server;         /* for the log: agent.server.… or agent.client.… */
+    struct str bind;     /* IP literal; the core's address.port is the port, 0: any */
+    struct str snapshot; /* path of the snapshot file; absent: none */
+    struct str keyring;  /* path of the keyring file; absent: none */
+    struct str encrypt;  /* base64, for the keyring when there is no file; empty: none */
+    /* Members of other datacenters are reached through them; NULL: as all others. Not copied. */
+    struct gateways *gateways;
+    struct str datacenter;      /* the own one; only with gateways */
     struct gossip_options core; /* name, timing...; meta, keyring, snapshot are filled in here */
 
     void *owner;
@@ -43,6 +50,11 @@ void gossip_driver_close_listener(struct gossip_driver *d);
 void gossip_driver_stop(struct gossip_driver *d);
 /* After loop_free of the core loop, or without a start. */
 void gossip_driver_free(struct gossip_driver *d);
+
+/* Any thread. A connection for this pool came in on the server port, through a gateway: packets, or
+ * one stream. Takes it and the lease over. */
+void gossip_driver_accept(struct gossip_driver *d, struct stream_detached *connection,
+                          const struct peer_address *from, struct rpc_lease *lease, bool packets);
 
 /* For look-ups (gossip_member_next, gossip_get_stats, ...): never step it. */
 const struct gossip *gossip_driver_core(const struct gossip_driver *d);

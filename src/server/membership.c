@@ -10,6 +10,7 @@
 #include "gossip/rules.h"
 #include "schema/regex.h"
 #include "server/bootstrap.h"
+#include "server/gateways.h"
 #include "server/server_room.h"
 
 #define FLOOD_PERIOD (60 * SECOND)
@@ -93,6 +94,11 @@ static bool merge_lan(void *owner, const struct gossip_member *members, size_t l
 static bool merge_wan(void *owner, const struct gossip_member *members, size_t len,
                       struct error *e) {
     return gossip_merge_wan(owner, members, len, e);
+}
+
+static bool is_carried(void *owner, struct str name) {
+    const struct gossip_rules *rules = owner;
+    return gateway_member_is_remote(name, rules->datacenter);
 }
 
 static bool match(void *owner, struct str expression, struct str value, bool *matches,
@@ -358,7 +364,10 @@ static struct gossip_driver *pool_open(struct membership *m, bool wan, struct er
                  .allowed_len = o->allowed_len,
                  .owner = wan ? &m->wan_rules : &m->lan_rules,
                  .merge = wan ? merge_wan : merge_lan,
-                 .match = match},
+                 .match = match,
+                 .carried = wan && m->server->gateways != NULL ? is_carried : NULL},
+        .gateways = wan ? m->server->gateways : NULL,
+        .datacenter = m->server->options.datacenter,
         .owner = m,
         .on_member = wan ? on_wan_member : on_lan_member,
         .on_user_event = wan ? on_wan_user_event : on_user_event,
@@ -478,6 +487,14 @@ struct gossip_driver *membership_pool(struct membership *m, enum membership_pool
 
 const struct membership_options *membership_get_options(const struct membership *m) {
     return &m->options;
+}
+
+bool membership_accept(struct membership *m, struct stream_detached *connection,
+                       const struct peer_address *from, struct rpc_lease *lease, bool packets) {
+    if (m->wan == NULL)
+        return false;
+    gossip_driver_accept(m->wan, connection, from, lease, packets);
+    return true;
 }
 
 static int by_name(const void *a, const void *b) {

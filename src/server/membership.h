@@ -65,6 +65,11 @@ enum membership_pool { MEMBERSHIP_LAN, MEMBERSHIP_WAN };
 struct gossip_driver *membership_pool(struct membership *m, enum membership_pool pool);
 const struct membership_options *membership_get_options(const struct membership *m);
 
+/* Any thread. A connection for the WAN pool came in on the server port (gossip_driver.h). False:
+ * there is no such pool. */
+bool membership_accept(struct membership *m, struct stream_detached *connection,
+                       const struct peer_address *from, struct rpc_lease *lease, bool packets);
+
 /* Copies of all members of a pool, sorted by name, in the arena. */
 size_t membership_members(struct membership *m, enum membership_pool pool, struct arena *arena,
                           struct gossip_member **out);

@@ -16,6 +16,7 @@
 #include "server/rpc_insecure.h"
 #include "server/rpc_reply.h"
 #include "server/secure.h"
+#include "server/server_dial.h"
 
 #define TYPE_MULTIPLEX 4
 #define IDLE_STREAMS_SERVER 64
@@ -47,7 +48,7 @@ struct rpc_stream {
 struct rpc_connection {
     struct rpc_pool *pool;
     struct rpc_connection *next, **link; /* all of the pool */
-    struct connect *dial;                /* under way, or NULL */
+    struct server_dial dial;
     struct mux mux;
     bool open;    /* mux is in use */
     bool dropped; /* no longer in the pool's map */
@@ -57,7 +58,7 @@ struct rpc_connection {
     unsigned idle_count;
     unsigned running;   /* exchanges on streams, and waiting ones */
     int64_t idle_since; /* monotonic; while none is running */
-    char address[];
+    char key[];
 };
 
 struct rpc_pool {
@@ -67,7 +68,8 @@ struct rpc_pool {
     char source[64];
     char datacenter[256];
     struct secure *secure;
-    struct map by_address;
+    struct gateways *gateways;
+    struct map by_key;
     struct rpc_connection *all;
     struct rpc_exchange *ended_first, *ended_last;
     struct rpc_exchange *singles;
@@ -350,7 +352,7 @@ static void connection_free(struct rpc_connection *c) {
 static void connection_drop(struct rpc_connection *c) {
     if (!c->dropped) {
         c->dropped = true;
-        map_remove(&c->pool->by_address, str_from(c->address));
+        map_remove(&c->pool->by_key, str_from(c->key));
     }
 }
 
@@ -407,31 +409,24 @@ static void connection_failed(struct rpc_connection *c, struct str why) {
 
 static void on_dialled(void *owner, struct stream_detached *connection, const struct error *e) {
     struct rpc_connection *c = owner;
-    c->dial = NULL;
+    server_dial_over(&c->dial);
     if (connection == NULL) {
         connection_failed(c, e->text);
         return;
     }
     mux_init(&c->mux, c->pool->loop, connection, YAMUX_CLIENT, &mux_handlers, c);
     c->open = true;
-    buf_add_char(stream_out(&c->mux.stream), TYPE_MULTIPLEX);
+    if (!c->dial.native) {
+        buf_add_char(stream_out(&c->mux.stream), TYPE_MULTIPLEX);
+    }
     mux_start(&c->mux);
     connection_pump(c);
     connection_rest(c); /* all who waited may be gone */
 }
 
-static struct rpc_connection *connection_dial(struct rpc_pool *pool, struct rpc_exchange *x) {
-    struct connect_options options = {.target = {.source = str_from(pool->source)},
-                                      .announce = SECURE_ANNOUNCE};
-    if (pool->closed || !dial_split(x->address, &options.target.ip, &options.target.port)) {
-        return NULL;
-    }
-    if (pool->secure != NULL) {
-        struct str datacenter = x->datacenter.len > 0 ? x->datacenter : str_from(pool->datacenter);
-        options.tls = secure_dial(pool->secure, datacenter);
-    }
-    struct rpc_connection *c = mem_zalloc(1, sizeof(*c) + x->address.len + 1);
-    memcpy(c->address, x->address.data, x->address.len);
+static struct rpc_connection *connection_new(struct rpc_pool *pool, struct str key) {
+    struct rpc_connection *c = mem_zalloc(1, sizeof(*c) + key.len + 1);
+    memcpy(c->key, key.data, key.len);
     c->pool = pool;
     c->next = pool->all;
     c->link = &pool->all;
@@ -440,9 +435,34 @@ static struct rpc_connection *connection_dial(struct rpc_pool *pool, struct rpc_
     }
     pool->all = c;
     pool->connections++;
-    map_put(&pool->by_address, x->address, c);
-    c->dial = connect_start(pool->loop, &options, on_dialled, c);
+    map_put(&pool->by_key, key, c);
     return c;
+}
+
+static struct server_dial_options dial_options(const struct rpc_pool *pool,
+                                               const struct rpc_exchange *x) {
+    return (struct server_dial_options){.address = x->address,
+                                        .datacenter = x->datacenter,
+                                        .node = x->node,
+                                        .source = str_from(pool->source),
+                                        .protocol = SECURE_NATIVE_MULTIPLEX,
+                                        .own_datacenter = str_from(pool->datacenter),
+                                        .secure = pool->secure,
+                                        .gateways = pool->gateways};
+}
+
+static struct rpc_connection *connection_dial(struct rpc_pool *pool,
+                                              const struct server_dial_options *o, struct str key) {
+    if (pool->closed) {
+        return NULL;
+    }
+    struct rpc_connection *c = connection_new(pool, key);
+    if (server_dial_start(&c->dial, pool->loop, o, on_dialled, c)) {
+        return c;
+    }
+    connection_drop(c);
+    connection_free(c);
+    return NULL;
 }
 
 /* ---- starting ---- */
@@ -506,10 +526,17 @@ static void connection_pump(struct rpc_connection *c) {
 }
 
 static void start_on(struct rpc_pool *pool, struct rpc_exchange *x) {
-    struct rpc_connection *c = map_get(&pool->by_address, x->address);
+    struct arena arena = ARENA_INIT;
+    const struct server_dial_options o = dial_options(pool, x);
+    /* Addresses of different datacenters may be the same: behind gateways the name counts. */
+    struct str key = server_dial_is_behind(&o) ? str_format(&arena, STR_FMT "." STR_FMT,
+                                                            STR_ARG(o.node), STR_ARG(o.datacenter))
+                                               : x->address;
+    struct rpc_connection *c = map_get(&pool->by_key, key);
     if (c == NULL) {
-        c = connection_dial(pool, x);
+        c = connection_dial(pool, &o, key);
     }
+    arena_free(&arena);
     if (c == NULL) {
         exchange_fail(x, "rpc error getting client: failed to get conn: ",
                       pool->closed ? "rpc error: shutdown" : "invalid address");
@@ -663,6 +690,7 @@ struct rpc_pool *rpc_pool_new(struct loop *loop, const struct rpc_pool_options *
         memcpy(pool->datacenter, options->datacenter.data, options->datacenter.len);
     }
     pool->secure = options->secure;
+    pool->gateways = options->gateways;
     loop_timer_init(loop, &pool->ended_timer, ended_fired, pool);
     loop_timer_init(loop, &pool->reaper, reaper_fired, pool);
     return pool;
@@ -675,9 +703,8 @@ void rpc_pool_close(struct rpc_pool *pool) {
     pool->closed = true;
     for (struct rpc_connection *c = pool->all, *next; c != NULL; c = next) {
         next = c->next;
-        if (c->dial != NULL) {
-            connect_cancel(c->dial);
-            c->dial = NULL;
+        if (server_dial_is_under_way(&c->dial)) {
+            server_dial_cancel(&c->dial);
             connection_failed(c, STR("rpc error: shutdown"));
         } else if (!c->closing) {
             c->closing = true;
@@ -703,7 +730,7 @@ void rpc_pool_free(struct rpc_pool *pool) {
         return;
     }
     ASSERT(pool->closed && pool->all == NULL && pool->exchanges == 0);
-    map_free(&pool->by_address);
+    map_free(&pool->by_key);
     buf_free(&pool->spare);
     mem_free(pool);
 }

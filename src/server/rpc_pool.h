@@ -16,13 +16,16 @@
 /* Exchanges under way in one pool; more are refused with "RPC rate limit exceeded". */
 #define RPC_EXCHANGES_MAX 65536
 
+struct gateways; /* gateways.h */
 struct secure;
 struct rpc_pool_options {
     struct str source;     /* IP that connections come from; absent: any */
     struct str datacenter; /* the own one */
     struct secure *secure; /* NULL: in clear (tests) */
-    bool server;           /* 64 idle streams, 120 s; client agents: 32 and 127 s */
-    int64_t idle_time;     /* ns until an unused connection is closed; 0: that */
+    /* Servers of other datacenters are reached through mesh gateways; NULL: as all others. */
+    struct gateways *gateways;
+    bool server;       /* 64 idle streams, 120 s; client agents: 32 and 127 s */
+    int64_t idle_time; /* ns until an unused connection is closed; 0: that */
 };
 
 struct rpc_pool;
@@ -42,6 +45,7 @@ struct rpc_insecure;
 struct rpc_exchange {
     struct str address;    /* "ip:port" */
     struct str datacenter; /* of the server there; absent: the own one */
+    struct str node;       /* its name, without which it is behind no gateway; or absent */
     struct str method;     /* "KVS.Get" */
     struct str body;       /* one msgpack object, encoded once whatever the tries */
     bool insecure;         /* to the restricted port (rpc_insecure.h) */

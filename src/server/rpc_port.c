@@ -22,6 +22,9 @@ enum rpc_type {
     RPC_MULTIPLEX = 4,
     RPC_SNAPSHOT = 5,
     RPC_TLS_INSECURE = 7,
+    /* Not bytes, but names of native connections. */
+    RPC_GOSSIP_PACKETS = 256,
+    RPC_GOSSIP_STREAM,
 };
 
 struct port_home { /* one a loop */
@@ -38,6 +41,8 @@ struct rpc_port {
     struct secure *secure;
     rpc_port_raft *raft;
     void *raft_owner;
+    rpc_port_gossip *gossip;
+    void *gossip_owner;
     struct port_home *homes;
     unsigned home_count;
     unsigned homes_open; /* at the end, under mutex */
@@ -107,6 +112,17 @@ static void hand_to_raft(struct newcomer *n, struct stream_detached *connection,
     p->raft(p->raft_owner, connection, &n->from, lease);
 }
 
+static void hand_to_gossip(struct newcomer *n, struct stream_detached *connection,
+                           struct rpc_lease *lease, bool packets) {
+    struct rpc_port *p = n->port;
+    if (atomic_load(&p->stopping)) {
+        stream_detached_drop(connection);
+        rpc_lease_release(lease);
+        return;
+    }
+    p->gossip(p->gossip_owner, connection, &n->from, lease, packets);
+}
+
 /* The connection leaves: whoever serves it gets the lease too. rest: what came behind the type. */
 static void hand_over(struct newcomer *n, enum rpc_type type, const char *rest, size_t len) {
     struct stream_detached connection;
@@ -127,6 +143,10 @@ static void hand_over(struct newcomer *n, enum rpc_type type, const char *rest, 
         return;
     case RPC_TLS_INSECURE:
         rpc_serve_insecure(home, &connection, &n->from, lease);
+        return;
+    case RPC_GOSSIP_PACKETS:
+    case RPC_GOSSIP_STREAM:
+        hand_to_gossip(n, &connection, lease, type == RPC_GOSSIP_PACKETS);
         return;
     default:
         rpc_serve_single(home, &connection, &n->from, lease);
@@ -197,26 +217,43 @@ static size_t on_first_byte(struct stream *s, const char *bytes, size_t len) {
     return len;
 }
 
-/* A native connection says in its handshake what it is. */
-static void on_secured(struct stream *s) {
+/* A native connection says in its handshake what it is. False: something that nobody serves. */
+static bool native_type(const struct rpc_port *p, struct str name, enum rpc_type *type) {
     static const struct {
         const char *name;
         enum rpc_type type;
-    } protocols[] = {{"consul/rpc-single", RPC_CONSUL},
-                     {"consul/raft", RPC_RAFT},
-                     {"consul/rpc-multi", RPC_MULTIPLEX},
-                     {"consul/rpc-snapshot", RPC_SNAPSHOT}};
+    } protocols[] = {{SECURE_NATIVE_SINGLE, RPC_CONSUL},
+                     {SECURE_NATIVE_RAFT, RPC_RAFT},
+                     {SECURE_NATIVE_MULTIPLEX, RPC_MULTIPLEX},
+                     {SECURE_NATIVE_SNAPSHOT, RPC_SNAPSHOT},
+                     {SECURE_NATIVE_GOSSIP_PACKETS, RPC_GOSSIP_PACKETS},
+                     {SECURE_NATIVE_GOSSIP_STREAM, RPC_GOSSIP_STREAM}};
+    size_t count = COUNT_OF(protocols) - (p->gossip != NULL ? 0 : 2);
+    for (size_t i = 0; i < count; i++) {
+        *type = protocols[i].type;
+        if (str_is(name, protocols[i].name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_secured(struct stream *s) {
     struct newcomer *n = newcomer_of(s);
-    struct str name = tls_protocol(s->tls);
+    enum rpc_type type;
     if (!n->native) {
         return;
     }
+    struct str name = tls_protocol(s->tls);
+    log_at(LOG_TRACE, LOGGER, "accepted nativeTLS RPC", LOG_S("sni", tls_server_name(s->tls)),
+           LOG_S("protocol", name), LOG_C("conn", n->link.from));
     stream_push(s);
-    for (size_t i = 0; i < COUNT_OF(protocols) && !s->closing; i++) {
-        if (str_is(name, protocols[i].name)) {
-            hand_over(n, protocols[i].type, "", 0);
-            return;
-        }
+    if (s->closing) {
+        return;
+    }
+    if (native_type(n->port, name, &type)) {
+        hand_over(n, type, "", 0);
+        return;
     }
     log_at(LOG_ERROR, LOGGER, "discarding RPC for unknown negotiated protocol",
            LOG_S("protocol", name), LOG_C("conn", n->link.from));
@@ -321,6 +358,11 @@ struct rpc_port *rpc_port_open(struct server *s, const struct rpc_port_options *
 void rpc_port_set_raft_handler(struct rpc_port *p, rpc_port_raft *handler, void *owner) {
     p->raft = handler;
     p->raft_owner = owner;
+}
+
+void rpc_port_set_gossip_handler(struct rpc_port *p, rpc_port_gossip *handler, void *owner) {
+    p->gossip = handler;
+    p->gossip_owner = owner;
 }
 
 static void home_emptied(struct rpc_home *h) {

@@ -33,10 +33,17 @@ void rpc_lease_release(struct rpc_lease *lease); /* NULL: nothing */
 typedef void rpc_port_raft(void *owner, struct stream_detached *connection,
                            const struct peer_address *from, struct rpc_lease *lease);
 
+/* The same for a connection that chose the WAN pool's gossip: packets, or one stream. */
+typedef void rpc_port_gossip(void *owner, struct stream_detached *connection,
+                             const struct peer_address *from, struct rpc_lease *lease,
+                             bool packets);
+
 /* Binds. NULL with an error: "listen tcp 127.0.0.1:8300: bind: address already in use". */
 struct rpc_port *rpc_port_open(struct server *s, const struct rpc_port_options *o, struct error *e);
 /* Before rpc_port_start; without it such connections are closed. */
 void rpc_port_set_raft_handler(struct rpc_port *p, rpc_port_raft *handler, void *owner);
+/* The same for gossip; without it such connections speak an unknown protocol. */
+void rpc_port_set_gossip_handler(struct rpc_port *p, rpc_port_gossip *handler, void *owner);
 /* The loops run: connections come in from now on. */
 void rpc_port_start(struct rpc_port *p);
 /* Ends accepting and all connections with what runs on them; returns when all are gone. From a

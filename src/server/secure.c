@@ -6,16 +6,11 @@
 
 #include "base/mem.h"
 
-/* What native connections may speak (rpc.md 1). */
+/* What native connections may speak, in ALPN's wire form. */
 #define NATIVE_PROTOCOLS                                                                           \
-    "\x11"                                                                                         \
-    "consul/rpc-single"                                                                            \
-    "\x0b"                                                                                         \
-    "consul/raft"                                                                                  \
-    "\x10"                                                                                         \
-    "consul/rpc-multi"                                                                             \
-    "\x13"                                                                                         \
-    "consul/rpc-snapshot"
+    "\x11" SECURE_NATIVE_SINGLE "\x0b" SECURE_NATIVE_RAFT "\x10" SECURE_NATIVE_MULTIPLEX           \
+    "\x13" SECURE_NATIVE_SNAPSHOT "\x11" SECURE_NATIVE_GOSSIP_AREA                                 \
+    "\x18" SECURE_NATIVE_GOSSIP_PACKETS "\x18" SECURE_NATIVE_GOSSIP_STREAM
 #define HTTPS_PROTOCOLS                                                                            \
     "\x02"                                                                                         \
     "h2"                                                                                           \
@@ -194,9 +189,14 @@ bool secure_refuses_clear(struct secure *s) {
     return refuses;
 }
 
+/* Native connections are verified both ways. */
+static bool is_mutual(const struct tls_config *c) {
+    return tls_config_has_certificate(c) && tls_config_has_authorities(c);
+}
+
 bool secure_is_native(struct secure *s) {
     pthread_mutex_lock(&s->mutex);
-    bool native = tls_config_has_certificate(s->serve) && tls_config_has_authorities(s->serve);
+    bool native = is_mutual(s->serve);
     pthread_mutex_unlock(&s->mutex);
     return native;
 }
@@ -220,6 +220,35 @@ struct tls_session *secure_dial(struct secure *s, struct str datacenter) {
         session = tls_session_new(s->dial, TLS_CLIENT, name);
     }
     pthread_mutex_unlock(&s->mutex);
+    return session;
+}
+
+/* The name is what the gateway forwards by, too. */
+static struct tls_session *native_session(const struct secure *s, struct str node,
+                                          struct str datacenter) {
+    char name[1024];
+    bool any = node.len == 0 || str_is(node, "*");
+    snprintf(name, sizeof name, STR_FMT "%sserver." STR_FMT "." STR_FMT,
+             STR_ARG(any ? STR("") : node), any ? "" : ".", STR_ARG(datacenter),
+             STR_ARG(s->settings.domain));
+    return tls_session_new(s->dial, TLS_CLIENT, str_from(name));
+}
+
+struct tls_session *secure_dial_native(struct secure *s, struct str node, struct str datacenter,
+                                       struct str protocol) {
+    struct tls_session *session = NULL;
+    pthread_mutex_lock(&s->mutex);
+    if (is_mutual(s->dial)) {
+        session = native_session(s, node, datacenter);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    if (session != NULL) {
+        struct buf wire = BUF_INIT;
+        buf_add_char(&wire, (char)protocol.len);
+        buf_add_str(&wire, protocol);
+        tls_propose(session, buf_str(&wire));
+        buf_free(&wire);
+    }
     return session;
 }
 

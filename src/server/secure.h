@@ -51,12 +51,27 @@ bool secure_is_native(struct secure *s);
 /* For a server of that datacenter; NULL: it is dialled in clear. */
 struct tls_session *secure_dial(struct secure *s, struct str datacenter);
 
+/* For a server of another datacenter, behind a mesh gateway: node: its name; "" (or "*"): any of
+ * the datacenter. protocol: one of SECURE_NATIVE_... NULL: there is not both a certificate and an
+ * authority, without which nobody can be reached so, whatever else is configured (tls.md 3). */
+struct tls_session *secure_dial_native(struct secure *s, struct str node, struct str datacenter,
+                                       struct str protocol);
+
 /* For the restricted port of a server (byte 0x07): never NULL; without any authority nobody is
  * verified. */
 struct tls_session *secure_dial_insecure(struct secure *s, struct str datacenter);
 /* What the configured authorities are, as PEM texts, and whether servers' names are verified: what
  * agents are told. In the arena. */
 bool secure_manual(struct secure *s, struct str **authorities, size_t *count, struct arena *arena);
+
+/* What native connections speak (rpc.md 1). */
+#define SECURE_NATIVE_SINGLE "consul/rpc-single"
+#define SECURE_NATIVE_RAFT "consul/raft"
+#define SECURE_NATIVE_MULTIPLEX "consul/rpc-multi"
+#define SECURE_NATIVE_SNAPSHOT "consul/rpc-snapshot"
+#define SECURE_NATIVE_GOSSIP_AREA "consul/rpc-gossip" /* of another edition: nobody serves it */
+#define SECURE_NATIVE_GOSSIP_PACKETS "consul/wan-gossip/packet"
+#define SECURE_NATIVE_GOSSIP_STREAM "consul/wan-gossip/stream"
 
 /* The byte that announces TLS on the server port, for connect_options.announce. */
 #define SECURE_ANNOUNCE "\x03"

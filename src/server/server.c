@@ -10,6 +10,7 @@
 #include "server/authorize_fetch.h"
 #include "server/bootstrap.h"
 #include "server/ca_trust.h"
+#include "server/gateways.h"
 #include "server/membership.h"
 #include "server/secure.h"
 #include "server/server_room.h"
@@ -108,6 +109,9 @@ static void on_touched(void *owner, struct watch_touched *touched) {
     if (touched != NULL) {
         leader_touched(s->leader, touched);
         ca_trust_touched(s, touched);
+        if (s->gateways != NULL) {
+            gateways_touched(s->gateways, s->store, touched);
+        }
     }
     server_publish(s, touched);
     if (touched != NULL) {
@@ -226,6 +230,12 @@ struct server *server_new(const struct server_options *options, struct error *e)
     }
     s->secure = secure_new();
     s->ca = s->options.client ? NULL : ca_new(s);
+    if (s->options.mesh_gateway_wan_federation && !s->options.client) {
+        const struct gateways_options gateways = {.datacenter = s->options.datacenter,
+                                                  .primary = s->options.acl.primary_datacenter,
+                                                  .secure = s->secure};
+        s->gateways = gateways_new(&gateways);
+    }
     atomic_store(&s->acl_legacy, s->options.acl.enabled);
     s->auth = auth_methods_new();
     rpc_rate_set(&s->rate, s->options.rpc_rate, s->options.rpc_max_burst);
@@ -326,6 +336,14 @@ static void on_raft_connection(void *owner, struct stream_detached *connection,
     raft_driver_accept(s->driver, connection, text, raft_connection_closed, lease);
 }
 
+static void on_gossip_connection(void *owner, struct stream_detached *connection,
+                                 const struct peer_address *from, struct rpc_lease *lease,
+                                 bool packets) {
+    struct server *s = owner;
+    bool taken = membership_accept(s->membership, connection, from, lease, packets);
+    ASSERT(taken);
+}
+
 struct core_start {
     struct server *server;
     struct error *e;
@@ -341,6 +359,9 @@ static void core_started(void *arg) {
     start->ok = s->options.client || raft_driver_start(s->driver, &s->core, start->e);
     if (start->ok) {
         balance_start(s->balance);
+    }
+    if (start->ok && s->gateways != NULL) {
+        gateways_read(s->gateways, s->store);
     }
     if (start->ok && s->membership != NULL) {
         start->ok = membership_start(s->membership, start->e);
@@ -399,6 +420,9 @@ bool server_start(struct server *s, struct error *e) {
     if (start.ok && s->port != NULL) {
         if (s->driver != NULL) {
             rpc_port_set_raft_handler(s->port, on_raft_connection, s);
+        }
+        if (s->membership != NULL && membership_pool(s->membership, MEMBERSHIP_WAN) != NULL) {
+            rpc_port_set_gossip_handler(s->port, on_gossip_connection, s);
         }
         rpc_port_start(s->port);
     }
@@ -515,6 +539,7 @@ void server_free(struct server *s) {
     peers_free(s->peers);
     agent_tokens_free(s->tokens);
     acl_caches_free(s->acl_caches);
+    gateways_free(s->gateways);
     secure_free(s->secure);
     ca_free(s->ca);
     if (s->driver != NULL) {
@@ -574,6 +599,10 @@ uint64_t server_last_contact_ns(const struct server *s) {
     }
     int64_t ns = raft_driver_last_contact(s->driver);
     return ns > 0 ? (uint64_t)ns : 0;
+}
+
+struct gateways *server_gateways(struct server *s) {
+    return s->gateways;
 }
 
 struct membership *server_membership(struct server *s) {

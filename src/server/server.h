@@ -65,6 +65,8 @@ struct server_options {
     int64_t rpc_max_conns_per_client; /* 0: no limit */
     struct acl_options acl;
     struct ca_options ca;
+    /* Servers of other datacenters are reached through mesh gateways (gateways.h). */
+    bool mesh_gateway_wan_federation;
     /* config_entries.bootstrap, of struct config_entry *, normalised; copied. NULL: none. */
     const struct list *bootstrap_entries;
     /* The gossip pools; NULL: none (tests). Only used until server_start returns. */
@@ -108,6 +110,9 @@ bool server_can_call(struct server *s);
 
 struct peers *server_peers(struct server *s);
 struct membership *server_membership(struct server *s); /* NULL: no gossip */
+struct gateways;
+/* NULL: servers of other datacenters are not reached through mesh gateways. */
+struct gateways *server_gateways(struct server *s);
 /* TLS of the agent, for as long as the server lives: secure_set before server_start and at each
  * reload. Any thread. */
 struct secure *server_secure(struct server *s);

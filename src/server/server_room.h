@@ -33,6 +33,7 @@ struct acl_replication;       /* acl_replication.h */
 struct intention_replication; /* intention_replication.h */
 struct config_replication;    /* config_replication.h */
 struct federation;            /* federation.h */
+struct gateways;              /* gateways.h */
 
 struct server {
     struct server_options options; /* strings in arena */
@@ -45,6 +46,8 @@ struct server {
     struct rpc_port *port;         /* NULL: none */
     struct raft_driver *driver;    /* NULL, as store and leader: a client agent */
     struct secure *secure;
+    struct gateways
+        *gateways; /* NULL: other datacenters are not behind mesh gateways. Any thread */
     struct store *store;
     struct peers *peers;
     struct balance *balance;

@@ -10,11 +10,11 @@
 
 #include "base/mem.h"
 #include "base/time.h"
-#include "net/connect.h"
 #include "net/stream.h"
 #include "server/endpoints.h"
 #include "server/rpc_reply.h"
 #include "server/secure.h"
+#include "server/server_dial.h"
 #include "server/server_room.h"
 #include "server/snapshot_wire.h"
 
@@ -28,7 +28,7 @@
 struct snapshot_forward {
     struct snapshot_call *call;
     snapshot_forwarded *done;
-    struct connect *dial;
+    struct server_dial dial;
     struct stream stream;
     struct loop_timer look;
     struct buf in; /* of the response, until it is complete */
@@ -71,10 +71,7 @@ static void finish(struct snapshot_forward *f) {
         c->size = end > 0 ? (uint64_t)end : 0;
         lseek(c->result, 0, SEEK_SET);
     }
-    if (f->dial != NULL) {
-        connect_cancel(f->dial);
-        f->dial = NULL;
-    }
+    server_dial_cancel(&f->dial);
     if (f->connected) {
         stream_close(&f->stream);
     }
@@ -137,7 +134,9 @@ static void send_request(struct snapshot_forward *f) {
                                        .op = c->restoring ? SNAPSHOT_RESTORE : SNAPSHOT_SAVE,
                                        .token = c->token};
     struct buf *out = stream_out(&f->stream);
-    buf_add_char(out, TYPE_SNAPSHOT);
+    if (!f->dial.native) {
+        buf_add_char(out, TYPE_SNAPSHOT);
+    }
     schema_encode(out, &snapshot_request_shape, &request);
     send_more(f);
 }
@@ -242,7 +241,7 @@ static const struct stream_handlers handlers = {
 
 static void on_dialled(void *owner, struct stream_detached *connection, const struct error *e) {
     struct snapshot_forward *f = owner;
-    f->dial = NULL;
+    server_dial_over(&f->dial);
     if (connection == NULL) {
         error_copy(&f->call->error, e);
         finish(f);
@@ -257,8 +256,15 @@ static void on_dialled(void *owner, struct stream_detached *connection, const st
 
 void snapshot_forward(struct snapshot_call *c, struct str address, snapshot_forwarded *done) {
     struct snapshot_forward *f = MEM_NEW(struct snapshot_forward);
-    struct connect_options options = {.target = {.source = c->server->options.bind_address},
-                                      .announce = SECURE_ANNOUNCE};
+    const struct server *s = c->server;
+    const struct server_dial_options options = {.address = address,
+                                                .datacenter = c->datacenter,
+                                                .node = c->peer != NULL ? c->peer->name : STR_NONE,
+                                                .source = s->options.bind_address,
+                                                .protocol = SECURE_NATIVE_SNAPSHOT,
+                                                .own_datacenter = s->options.datacenter,
+                                                .secure = s->secure,
+                                                .gateways = s->gateways};
     f->call = c;
     f->done = done;
     f->scan = (struct rpc_scan){.max_bytes = RESPONSE_MAX, .max_tokens = 1024};
@@ -269,11 +275,7 @@ void snapshot_forward(struct snapshot_call *c, struct str address, snapshot_forw
     if (c->restoring && fstat(c->archive, &info) == 0) {
         f->size = info.st_size;
     }
-    if (!dial_split(address, &options.target.ip, &options.target.port)) {
+    if (!server_dial_start(&f->dial, c->home, &options, on_dialled, f)) {
         fail(f, "invalid address");
-        return;
     }
-    struct str own = c->server->options.datacenter;
-    options.tls = secure_dial(c->server->secure, c->datacenter.len > 0 ? c->datacenter : own);
-    f->dial = connect_start(c->home, &options, on_dialled, f);
 }

@@ -267,6 +267,7 @@ struct server_thread *thread_new(struct server *server, struct store *store, str
     struct rpc_pool_options pool = {.source = server->options.bind_address,
                                     .datacenter = server->options.datacenter,
                                     .secure = server->secure,
+                                    .gateways = server->gateways,
                                     .server = !server->options.client};
     t->pool = rpc_pool_new(loop, &pool);
     t->authorizations = authorizations_new(t);

@@ -203,7 +203,8 @@ struct query_options *call_options(const struct endpoint *endpoint, const void *
 /* forward.c */
 /* Runs the call here, sends it to another server, or holds it until it can be. */
 void call_route(struct server_thread *t, struct call *c);
-void call_route_at(struct server_thread *t, struct call *c, struct str address);
+void call_route_at(struct server_thread *t, struct call *c, const struct peer *peer,
+                   struct str address);
 /* Tries all held calls: there is a new leader, or there are new servers. */
 void call_held_retry(struct server_thread *t);
 void call_hold_expired(struct server_thread *t, struct call *c);
