@@ -53,7 +53,8 @@ class Gateway:
 
     def __init__(self, ip, port, routes):
         self.ip, self.port, self.routes = ip, port, dict(routes)
-        self.seen, self.unknown = [], []
+        self.seen, self.unknown, self.is_up = [], [], False
+        self.registered = False  # whoever registers it says so here
         self.loop, self.server, self.tasks = asyncio.new_event_loop(), None, set()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
@@ -70,6 +71,7 @@ class Gateway:
         async def listen():
             self.server = await asyncio.start_server(self._connection, self.ip, self.port)
         self._run(listen())
+        self.is_up = True
 
     def kill(self):
         """As a crash: nothing listens any more and all that was connected is cut."""
@@ -78,16 +80,15 @@ class Gateway:
             for task in list(self.tasks):
                 task.cancel()
             await asyncio.gather(*self.tasks, return_exceptions=True)
-        self._run(cut())
+        if self.is_up:
+            self._run(cut())
+        self.is_up = False
 
     def close(self):
         self.kill()
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
         self.loop.close()
-
-    def protocols(self, dc=None):
-        return {alpn for sni, alpn in self.seen if dc is None or ".server.%s." % dc in "." + sni}
 
     def _target(self, name):
         if name in self.routes:
@@ -112,7 +113,7 @@ class Gateway:
             back, other = await asyncio.open_connection(*target)
             other.write(raw)
             await asyncio.gather(self._pump(reader, other), self._pump(back, writer))
-        except (OSError, ValueError, IndexError, asyncio.IncompleteReadError):
+        except (OSError, ValueError, IndexError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             self.tasks.discard(task)

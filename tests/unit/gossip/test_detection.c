@@ -101,6 +101,25 @@ static void test_indirect(void **state) {
     single_free(&s);
 }
 
+static bool all_carried(void *owner, struct str name) {
+    return name.len == 1;
+}
+
+/* Where packets come reliably, a stream would tell nothing more. */
+static void test_carried(void **state) {
+    struct single s;
+    with_others(&s);
+    s.g->carried = all_carried;
+    struct ping_message ping = next_ping(&s, NULL);
+    pass(&s, 520 * MILLISECOND);
+    assert_non_null(sent(&s, MESSAGE_INDIRECT_PING, 2, NULL).data);
+    assert_null(nth(&s, GOSSIP_ACTION_STREAM_OPEN, 0));
+    char target[2] = {ping.node.data[0], 0};
+    pass(&s, 500 * MILLISECOND);
+    assert_int_equal(state_of(&s, target), GOSSIP_SUSPECT);
+    single_free(&s);
+}
+
 /* Nobody answers: health and suspicion. */
 static void fail_probe(struct single *s, int nacks, unsigned health) {
     struct ping_message ping = next_ping(s, NULL);
@@ -428,6 +447,7 @@ static void test_coordinates(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ping),         cmocka_unit_test(test_indirect),
+        cmocka_unit_test(test_carried),      cmocka_unit_test(test_carried),
         cmocka_unit_test(test_health),       cmocka_unit_test(test_stream_saves),
         cmocka_unit_test(test_ping_suspect), cmocka_unit_test(test_suspicion),
         cmocka_unit_test(test_refute),       cmocka_unit_test(test_states),
