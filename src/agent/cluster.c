@@ -127,10 +127,8 @@ void cluster_join(struct cluster *c, enum membership_pool pool, const struct str
                   size_t count, gossip_join_done *done, void *owner) {
     bool wan = pool == MEMBERSHIP_WAN;
     struct gossip_driver *driver = membership_pool(c->options.membership, pool);
-    if (driver == NULL) {
-        done(owner, 0,
-             c->options.config->server_mode ? STR("WAN Federation is disabled")
-                                            : STR("Must be a server to join WAN cluster"));
+    if (wan && !c->options.config->server_mode) {
+        done(owner, 0, STR("Must be a server to join WAN cluster"));
         return;
     }
     if (wan)
@@ -139,6 +137,10 @@ void cluster_join(struct cluster *c, enum membership_pool pool, const struct str
         log_at(LOG_INFO, LOGGER, "(LAN) joining", LOG_L("lan_addresses", addresses, count));
     struct join *j = MEM_NEW(struct join);
     *j = (struct join){c, wan, done, owner};
+    if (driver == NULL) {
+        round_done(j, 0, STR("WAN Federation is disabled"));
+        return;
+    }
     gossip_driver_join(driver, addresses, count, round_done, j);
 }
 

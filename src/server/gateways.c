@@ -102,25 +102,42 @@ struct list gateways_for(const struct gateway_choice *c, bool to_primary, struct
 
 /* ---- addresses ---- */
 
+/* Where the host of "host:port" ends: at its last colon. NULL, or what is wrong. */
+static const char *find_host(struct str address, struct str *host, size_t *colon) {
+    *colon = address.len;
+    while (*colon > 0 && address.data[*colon - 1] != ':')
+        --*colon;
+    if (*colon == 0)
+        return "missing port in address";
+    *host = str_sub(address, 0, *colon - 1);
+    if (address.data[0] != '[')
+        return str_find_char(*host, ':') >= 0 ? "too many colons in address" : NULL;
+    ptrdiff_t end = str_find_char(address, ']');
+    if (end < 0)
+        return "missing ']' in address";
+    if ((size_t)end + 2 != *colon)
+        return (size_t)end + 1 < address.len && address.data[end + 1] == ':'
+                   ? "too many colons in address"
+                   : "missing port in address";
+    *host = str_sub(address, 1, (size_t)end - 1);
+    return NULL;
+}
+
 bool gateway_split(struct str address, struct str *host, uint16_t *port, struct error *e) {
-    size_t colon = address.len;
-    while (colon > 0 && address.data[colon - 1] != ':')
-        colon--;
-    struct str name = colon > 0 ? str_sub(address, 0, colon - 1) : address;
-    struct str number = str_sub(address, colon, address.len);
-    bool brackets = name.len >= 2 && name.data[0] == '[' && name.data[name.len - 1] == ']';
-    bool missing = colon == 0 || number.len == 0 || name.len == 0;
+    size_t colon;
     uint64_t value;
-    if (missing || (!brackets && str_find_char(name, ':') >= 0))
-        return error_set(e, ERROR_IO, "dial tcp: address " STR_FMT ": %s", STR_ARG(address),
-                         missing ? "missing port in address" : "too many colons in address");
+    const char *wrong = find_host(address, host, &colon);
+    struct str number = str_sub(address, colon, address.len);
+    if (wrong == NULL && number.len == 0)
+        wrong = "missing port in address";
+    if (wrong != NULL)
+        return error_set(e, ERROR_IO, "dial tcp: address " STR_FMT ": %s", STR_ARG(address), wrong);
     if (!str_to_u64(number, &value))
-        return error_set(e, ERROR_IO, "dial tcp: lookup tcp/" STR_FMT ": unknown port",
+        return error_set(e, ERROR_IO, "dial tcp: address tcp/" STR_FMT ": unknown port",
                          STR_ARG(number));
     if (value > UINT16_MAX)
         return error_set(e, ERROR_IO, "dial tcp: address " STR_FMT ": invalid port",
                          STR_ARG(number));
-    *host = brackets ? str_sub(name, 1, name.len - 2) : name;
     *port = (uint16_t)value;
     return true;
 }

@@ -36,7 +36,8 @@ struct gateway_choice {
  * reached. to_primary: that is the primary one. */
 struct list gateways_for(const struct gateway_choice *c, bool to_primary, struct arena *arena);
 
-/* "gw.example.com:443", "[::1]:443": *port is a number. False: the peer's text, as of a dial. */
+/* "gw.example.com:443", "[::1]:443"; *host may be empty: this machine. False: the peer's text, as
+ * of a dial. */
 bool gateway_split(struct str address, struct str *host, uint16_t *port, struct error *e);
 
 /* The name of a member of the WAN pool: "node.dc", with the one dot. False: "node name does not

@@ -110,6 +110,8 @@ static void on_resolved(void *owner, const struct resolved_address *addresses, s
 /* An IP needs no look-up. */
 static bool is_literal(struct wan_dial *d, struct str host) {
     struct resolved_address *first = &d->addresses[0];
+    if (host.len == 0)
+        host = STR("127.0.0.1");
     const char *text = str_terminated(&d->arena, host);
     if (!resolve_is_literal(host))
         return false;

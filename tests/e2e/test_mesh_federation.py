@@ -430,14 +430,14 @@ def test_which_gateways_count(agents, praetor_asan, peer, tmp_path):
 
 @pytest.mark.parametrize("more", [
     {}, {"primary_gateways": ["127.0.0.78:8443"]}, {"primary_gateways": ["127.0.0.78"]}, {"primary_gateways": ["[::1:3"]},
-    {"primary_gateways": ["127.0.0.78:70000"]}, {"primary_gateways": ["::1:8443"]}, {"primary_gateways": [":8443"]},
+    {"primary_gateways": ["127.0.0.78:70000"]}, {"primary_gateways": ["127.0.0.78:x"]}, {"primary_gateways": ["::1:8443"]}, {"primary_gateways": ["[::1]x:8443"]},
     {"primary_gateways": ["provider=nope"], "primary_gateways_interval": "1s"},
     {"primary_gateways": ["127.0.0.78:8443"], "ca_file": None, "verify_incoming": None, "verify_outgoing": None, "verify_server_hostname": None},
     {"primary_gateways": ["127.0.0.78:8443"], "cert_file": None, "key_file": None, "verify_incoming": None},
     {"primary_gateways": ["127.0.0.78:8443"], "verify_incoming": None, "verify_outgoing": None, "verify_server_hostname": None},
     {"primary_gateways": ["127.0.0.78:8443"], "ports": dict(PORTS, https=-1, grpc=-1, serf_wan=-1)},
     {"primary_gateways": ["127.0.0.78:8443"], "connect": {"enabled": True}}, {"datacenter": "dc1"}],
-    ids=["none", "dead", "no-port", "bracket", "large-port", "colons", "no-host", "undiscovered", "no-ca", "no-pair", "unverified", "no-wan", "off", "primary"])
+    ids=["none", "dead", "no-port", "bracket", "large-port", "named-port", "colons", "behind-bracket", "undiscovered", "no-ca", "no-pair", "unverified", "no-wan", "off", "primary"])
 def test_what_is_said_without_a_gateway(agents, praetor_asan, peer, tmp_path, more):
     """The lines of the start and of the first joins, word for word."""
     authority, seen = Authority(tmp_path, "ca"), []

@@ -15,7 +15,7 @@ static void check_address(struct str text, struct arena *arena) {
     if (!ok)
         return;
     ASSERT(host.data >= text.data && host.data + host.len < text.data + text.len);
-    ASSERT(str_find(text, str_format(arena, ":"), host.len) >= 0);
+    ASSERT(str_find(text, STR(":"), host.len) >= 0);
 }
 
 static void check_name(struct str name, struct arena *arena) {

@@ -242,6 +242,14 @@ static void test_split(void **state) {
     split("[::1]:65535", "::1", 65535, NULL);
     split("127.0.0.1", NULL, 0, "dial tcp: address 127.0.0.1: missing port in address");
     split("127.0.0.1:", NULL, 0, "dial tcp: address 127.0.0.1:: missing port in address");
+    split(":8443", "", 8443, NULL);
+    split("[]:8443", "", 8443, NULL);
+    split("[::1", NULL, 0, "dial tcp: address [::1: missing ']' in address");
+    split("[::1]", NULL, 0, "dial tcp: address [::1]: missing port in address");
+    split("[::1]:8443:1", NULL, 0, "dial tcp: address [::1]:8443:1: too many colons in address");
+    split("[::1]x:1", NULL, 0, "dial tcp: address [::1]x:1: missing port in address");
+    split("127.0.0.1:70000", NULL, 0, "dial tcp: address 70000: invalid port");
+    split("127.0.0.1:x", NULL, 0, "dial tcp: address tcp/x: unknown port");
     split("::1:8443", NULL, 0, "dial tcp: address ::1:8443: too many colons in address");
 }
 
