@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "net/connect.h"
 #include "net/mux.h"
+#include "server/rpc_away.h"
 #include "server/rpc_insecure.h"
 #include "server/rpc_reply.h"
 #include "server/secure.h"
@@ -31,6 +32,7 @@ enum exchange_state {
     EXCHANGE_RUNNING, /* on a stream */
     EXCHANGE_ENDED,   /* in the pool's list: done comes next */
     EXCHANGE_SINGLE,  /* on a connection of its own */
+    EXCHANGE_AWAY,    /* in another thread's pool */
 };
 
 struct rpc_stream {
@@ -69,10 +71,11 @@ struct rpc_pool {
     char datacenter[256];
     struct secure *secure;
     struct gateways *gateways;
+    struct rpc_pool *gateway_home;
     struct map by_key;
     struct rpc_connection *all;
     struct rpc_exchange *ended_first, *ended_last;
-    struct rpc_exchange *singles;
+    struct rpc_exchange *apart; /* on connections of their own, or away */
     struct loop_timer ended_timer;
     struct loop_timer reaper;
     bool reaping, closed;
@@ -546,20 +549,42 @@ static void start_on(struct rpc_pool *pool, struct rpc_exchange *x) {
     connection_pump(c);
 }
 
-/* ---- on connections of their own ---- */
+/* ---- apart from the pool's connections ---- */
 
-static void single_remove(struct rpc_pool *pool, struct rpc_exchange *x) {
-    *(x->previous != NULL ? &x->previous->next : &pool->singles) = x->next;
+static void apart_add(struct rpc_pool *pool, struct rpc_exchange *x, enum exchange_state state) {
+    x->state = (uint8_t)state;
+    x->previous = NULL;
+    x->next = pool->apart;
+    if (x->next != NULL) {
+        x->next->previous = x;
+    }
+    pool->apart = x;
+}
+
+static void apart_remove(struct rpc_pool *pool, struct rpc_exchange *x) {
+    *(x->previous != NULL ? &x->previous->next : &pool->apart) = x->next;
     if (x->next != NULL) {
         x->next->previous = x->previous;
     }
     x->next = x->previous = NULL;
+}
+
+/* Called off: nothing is told of it any more. */
+static void apart_cancel(struct rpc_pool *pool, struct rpc_exchange *x) {
+    apart_remove(pool, x);
+    if (x->state == EXCHANGE_SINGLE) {
+        rpc_insecure_cancel(x->single);
+    } else {
+        rpc_away_cancel(x->away);
+    }
     x->single = NULL;
+    x->away = NULL;
 }
 
 static void single_done(void *owner, struct str reply, const struct error *e) {
     struct rpc_exchange *x = owner;
-    single_remove(x->pool, x);
+    apart_remove(x->pool, x);
+    x->single = NULL;
     if (reply.data == NULL) {
         error_copy(&x->error, e);
     }
@@ -578,14 +603,24 @@ static void start_single(struct rpc_pool *pool, struct rpc_exchange *x) {
                                            .tls = secure_dial_insecure(pool->secure, datacenter),
                                            .method = x->method,
                                            .body = x->body};
-    x->state = EXCHANGE_SINGLE;
-    x->previous = NULL;
-    x->next = pool->singles;
-    if (x->next != NULL) {
-        x->next->previous = x;
-    }
-    pool->singles = x;
+    apart_add(pool, x, EXCHANGE_SINGLE);
     x->single = rpc_insecure_start(pool->loop, &options, single_done, x);
+}
+
+static void away_done(void *owner, const struct rpc_exchange *inner) {
+    struct rpc_exchange *x = owner;
+    apart_remove(x->pool, x);
+    x->away = NULL;
+    if (error_is_set(&inner->error)) {
+        error_copy(&x->error, &inner->error);
+    }
+    x->reply = inner->reply;
+    exchange_end(x);
+}
+
+static bool is_away(const struct rpc_pool *pool, const struct rpc_exchange *x) {
+    const struct server_dial_options o = dial_options(pool, x);
+    return pool->gateway_home != NULL && !pool->closed && server_dial_is_behind(&o);
 }
 
 void rpc_start(struct rpc_pool *pool, struct rpc_exchange *x) {
@@ -596,6 +631,7 @@ void rpc_start(struct rpc_pool *pool, struct rpc_exchange *x) {
     x->connection = NULL;
     x->stream = NULL;
     x->single = NULL;
+    x->away = NULL;
     x->again = false;
     pool->exchanges++;
     pool->starting++;
@@ -604,6 +640,9 @@ void rpc_start(struct rpc_pool *pool, struct rpc_exchange *x) {
         exchange_end(x);
     } else if (x->insecure) {
         start_single(pool, x);
+    } else if (is_away(pool, x)) {
+        apart_add(pool, x, EXCHANGE_AWAY);
+        x->away = rpc_away_start(pool->gateway_home, pool->loop, x, away_done, x);
     } else {
         start_on(pool, x);
     }
@@ -624,10 +663,8 @@ void rpc_cancel(struct rpc_exchange *x) {
     pool->starting++; /* nothing is told inside */
     if (x->state == EXCHANGE_ENDED) {
         ended_remove(pool, x);
-    } else if (x->state == EXCHANGE_SINGLE) {
-        struct rpc_insecure *single = x->single;
-        single_remove(pool, x);
-        rpc_insecure_cancel(single);
+    } else if (x->state == EXCHANGE_SINGLE || x->state == EXCHANGE_AWAY) {
+        apart_cancel(pool, x);
     } else if (x->state == EXCHANGE_WAITING) {
         waiting_remove(c, x);
     } else {
@@ -691,6 +728,7 @@ struct rpc_pool *rpc_pool_new(struct loop *loop, const struct rpc_pool_options *
     }
     pool->secure = options->secure;
     pool->gateways = options->gateways;
+    pool->gateway_home = options->gateway_home;
     loop_timer_init(loop, &pool->ended_timer, ended_fired, pool);
     loop_timer_init(loop, &pool->reaper, reaper_fired, pool);
     return pool;
@@ -711,12 +749,12 @@ void rpc_pool_close(struct rpc_pool *pool) {
             mux_close(&c->mux);
         }
     }
-    while (pool->singles != NULL) {
-        struct rpc_exchange *x = pool->singles;
-        struct rpc_insecure *single = x->single;
-        single_remove(pool, x);
-        rpc_insecure_cancel(single);
-        exchange_fail(x, "rpcinsecure error making call: ", "rpc error: shutdown");
+    while (pool->apart != NULL) {
+        struct rpc_exchange *x = pool->apart;
+        bool single = x->state == EXCHANGE_SINGLE;
+        apart_cancel(pool, x);
+        exchange_fail(x, single ? "rpcinsecure error making call: " : "rpc error making call: ",
+                      "rpc error: shutdown");
     }
     ended_fired(&pool->ended_timer);
     loop_timer_stop(&pool->ended_timer);
@@ -733,6 +771,10 @@ void rpc_pool_free(struct rpc_pool *pool) {
     map_free(&pool->by_key);
     buf_free(&pool->spare);
     mem_free(pool);
+}
+
+struct loop *rpc_pool_loop(const struct rpc_pool *pool) {
+    return pool->loop;
 }
 
 unsigned rpc_pool_connections(const struct rpc_pool *pool) {

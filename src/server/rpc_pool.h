@@ -24,6 +24,9 @@ struct rpc_pool_options {
     struct secure *secure; /* NULL: in clear (tests) */
     /* Servers of other datacenters are reached through mesh gateways; NULL: as all others. */
     struct gateways *gateways;
+    /* Whose connections through gateways are used, another thread's (rpc_away.h); NULL: own ones.
+     */
+    struct rpc_pool *gateway_home;
     bool server;       /* 64 idle streams, 120 s; client agents: 32 and 127 s */
     int64_t idle_time; /* ns until an unused connection is closed; 0: that */
 };
@@ -36,6 +39,9 @@ void rpc_pool_close(struct rpc_pool *pool);
 /* After loop_free. */
 void rpc_pool_free(struct rpc_pool *pool);
 
+struct loop *rpc_pool_loop(const struct rpc_pool *pool);
+
+struct rpc_away;
 struct rpc_connection;
 struct rpc_stream;
 struct rpc_insecure;
@@ -65,6 +71,7 @@ struct rpc_exchange {
     struct rpc_connection *connection;
     struct rpc_stream *stream;
     struct rpc_insecure *single;
+    struct rpc_away *away;
     struct rpc_exchange *next, *previous;
     uint8_t state;
     bool again; /* the connection was made anew once because no stream could be opened */

@@ -454,6 +454,12 @@ static void thread_closing(void *arg) {
     thread_close(arg);
 }
 
+static void thread_end(struct server_thread *t) {
+    run_and_wait(t->loop, thread_closing, t);
+    loop_stop(t->loop);
+    loop_join(t->loop);
+}
+
 void server_stop(struct server *s) {
     if (!s->running) {
         return;
@@ -473,11 +479,11 @@ void server_stop(struct server *s) {
         ca_stop(s->ca);
     }
     auth_methods_stop(s->auth); /* answers those who wait, while their threads run */
-    for (unsigned i = 0; i < s->thread_count; i++) { /* the core is the last */
-        run_and_wait(s->threads[i]->loop, thread_closing, s->threads[i]);
-        loop_stop(s->threads[i]->loop);
-        loop_join(s->threads[i]->loop);
+    /* The first thread has others' calls (rpc_away.h), the core everybody's: they end last. */
+    for (unsigned i = s->io_count; i > 0; i--) {
+        thread_end(s->threads[i - 1]);
     }
+    thread_end(s->threads[s->io_count]);
 }
 
 /* After a start that failed halfway: nobody waits, but loops may run and timers are there. */
@@ -523,8 +529,9 @@ void server_free(struct server *s) {
     }
     auth_methods_free(s->auth);
     if (s->threads != NULL) {
-        for (unsigned i = s->thread_count; i > 0; i--) { /* the core first: it answers the others */
-            loop_free(s->threads[i - 1]->loop);
+        loop_free(&s->core); /* first: it answers the others, as the first of them does */
+        for (unsigned i = 0; i < s->io_count; i++) {
+            loop_free(s->threads[i]->loop);
         }
         for (unsigned i = 0; i < s->thread_count; i++) {
             thread_free(s->threads[i]);

@@ -264,10 +264,12 @@ struct server_thread *thread_new(struct server *server, struct store *store, str
     random_bytes(&t->jitter, sizeof(t->jitter));
     loop_timer_init(loop, &t->timer, timer_fired, t);
     loop_timer_init(loop, &t->sweep, sweep_fired, t);
+    const struct server_thread *first = server->threads[0]; /* NULL: it is this one */
     struct rpc_pool_options pool = {.source = server->options.bind_address,
                                     .datacenter = server->options.datacenter,
                                     .secure = server->secure,
                                     .gateways = server->gateways,
+                                    .gateway_home = first != NULL ? first->pool : NULL,
                                     .server = !server->options.client};
     t->pool = rpc_pool_new(loop, &pool);
     t->authorizations = authorizations_new(t);

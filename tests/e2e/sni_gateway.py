@@ -54,6 +54,7 @@ class Gateway:
     def __init__(self, ip, port, routes):
         self.ip, self.port, self.routes = ip, port, dict(routes)
         self.seen, self.unknown, self.is_up = [], [], False
+        self.holds = False  # connections are taken, and nothing comes of them
         self.registered = False  # whoever registers it says so here
         self.loop, self.server, self.tasks = asyncio.new_event_loop(), None, set()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
@@ -110,6 +111,8 @@ class Gateway:
             if target is None:
                 self.unknown.append(hello.sni)
                 return
+            if self.holds:
+                await reader.read(1)
             back, other = await asyncio.open_connection(*target)
             other.write(raw)
             await asyncio.gather(self._pump(reader, other), self._pump(back, writer))

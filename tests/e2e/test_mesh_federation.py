@@ -280,8 +280,8 @@ def test_access_control_across(federate, request, kinds):
     made = one.put("/v1/acl/token", {"Policies": [{"Name": "keys"}]}, headers=root).json["SecretID"]
     headers = {"X-Consul-Token": made}
     until("the token is known in the other datacenter", lambda: two.put("/v1/kv/a", "b", headers=headers).status == 200, 40)
-    assert one.put("/v1/kv/across?dc=dc2", "v", headers=headers).text.strip() == "true"
-    assert two.put("/v1/kv/across?dc=dc1", "v", headers=headers).text.strip() == "true"
+    for here, dc in ((one, "dc2"), (two, "dc1")):
+        until("a way to " + dc, lambda: here.put("/v1/kv/across?dc=" + dc, "v", headers=headers).text.strip() == "true")
     refused = one.put("/v1/kv/across?dc=dc2", "v")
     assert refused.status == 403 and "Permission denied" in refused.text
     world.check()
@@ -342,6 +342,50 @@ def test_a_secondary_that_comes_before_the_gateway(federate, request, kinds):
     register(two, world.gateways["dc2"][0], "mesh-gateway-0")
     world.wait()
     until("both ways", lambda: put(one, "a", "b", "dc2") == "true")
+    world.check()
+
+
+def test_a_gateway_that_does_nothing(federate, praetor_asan, peer):
+    """Callers come and go, on all threads, while their calls wait for a connection; then the server ends."""
+    world = federate({"dc1": [praetor_asan], "dc2": [peer]})
+    one, _ = world.start()
+    world.wait()
+    gateway = world.gateways["dc1"][0]
+    gateway.kill()
+    gateway.holds = True
+    gateway.open()
+    callers = []
+    for number in range(40):
+        link = socket.create_connection((one.ip, PORTS["http"]))
+        link.sendall(b"GET /v1/kv/a%d?dc=dc2 HTTP/1.1\r\nHost: a\r\n\r\n" % number)
+        callers.append(link)
+    until("it was asked", lambda: gateway.seen.count((world.servers["dc2"][0].name + ".server.dc2.consul", MULTI)) >= 1)
+    for link in callers[::2]:
+        link.close()
+    assert one.get("/v1/status/leader").status == 200
+    assert one.stop() == harness.TERMINATED
+    for link in callers[1::2]:
+        link.close()
+    world.check()
+
+
+def test_one_connection_for_all_threads(federate, praetor, peer):
+    """Since gateways are the clients, the limit on connections of one client is shared by all servers behind them."""
+    world = federate({"dc1": [praetor], "dc2": [peer]})
+    one, two = world.start()
+    world.wait()
+    answers = []
+    def ask(number):
+        for i in range(20):
+            answers.append(put(one, "many/%d/%d" % (number, i), "v", "dc2"))
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert answers == ["true"] * 320
+    assert len(two.get("/v1/kv/many/?keys").json) == 320
+    assert world.gateways["dc1"][0].seen.count((two.name + ".server.dc2.consul", MULTI)) == 1
     world.check()
 
 
