@@ -2,6 +2,7 @@
 ClientHello says by SNI which server is meant; all its bytes go to that server, or to a gateway of its datacenter. Nothing is decrypted."""
 
 import asyncio
+import socket
 import threading
 
 HELLO_MAX = 65536
@@ -56,7 +57,7 @@ class Gateway:
         self.seen, self.unknown, self.is_up = [], [], False
         self.holds = False  # connections are taken, and nothing comes of them
         self.registered = False  # whoever registers it says so here
-        self.loop, self.server, self.tasks = asyncio.new_event_loop(), None, set()
+        self.loop, self.listener, self.acceptor, self.links = asyncio.new_event_loop(), None, None, {}
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
         self.open()
@@ -69,18 +70,29 @@ class Gateway:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
 
     def open(self):
-        async def listen():
-            self.server = await asyncio.start_server(self._connection, self.ip, self.port)
-        self._run(listen())
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind((self.ip, self.port))
+        self.listener.listen(100)
+        self.listener.setblocking(False)
+
+        async def begin():
+            self.acceptor = asyncio.ensure_future(self._accept())
+        self._run(begin())
         self.is_up = True
 
     def kill(self):
         """As a crash: nothing listens any more and all that was connected is cut."""
         async def cut():
-            self.server.close()
-            for task in list(self.tasks):
+            self.acceptor.cancel()
+            links = dict(self.links)
+            for task in links:
                 task.cancel()
-            await asyncio.gather(*self.tasks, return_exceptions=True)
+            await asyncio.gather(self.acceptor, *links, return_exceptions=True)
+            for link in links.values():  # of those that had not begun
+                link.close()
+            self.links.clear()
+            self.listener.close()
         if self.is_up:
             self._run(cut())
         self.is_up = False
@@ -91,6 +103,13 @@ class Gateway:
         self.thread.join(10)
         self.loop.close()
 
+    async def _accept(self):
+        while True:
+            link, _ = await self.loop.sock_accept(self.listener)
+            task = asyncio.ensure_future(self._connection(link))
+            self.links[task] = link
+            task.add_done_callback(lambda t: self.links.pop(t, None))
+
     def _target(self, name):
         if name in self.routes:
             return self.routes[name]
@@ -100,11 +119,10 @@ class Gateway:
                 return self.routes["*." + name]
         return None
 
-    async def _connection(self, reader, writer):
-        task = asyncio.current_task()
-        self.tasks.add(task)
-        other = None
+    async def _connection(self, link):
+        writer = other = None
         try:
+            reader, writer = await asyncio.open_connection(sock=link)
             raw, hello = await read_hello(reader)
             self.seen.append((hello.sni or "", ",".join(hello.alpn)))
             target = self._target(hello.sni or "")
@@ -119,7 +137,6 @@ class Gateway:
         except (OSError, ValueError, IndexError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
-            self.tasks.discard(task)
             for end in (writer, other):
                 if end is not None:
                     end.transport.abort()
