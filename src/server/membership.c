@@ -168,12 +168,32 @@ static void peers_rebuild(struct membership *m, enum membership_pool which) {
 
 /* ---- servers of the LAN belong into the WAN (12.7) ---- */
 
+struct flood_join {
+    struct arena arena;
+    struct str name, address;
+};
+
 static void flooded(void *owner, size_t joined, struct str error) {
-    (void)owner;
+    struct flood_join *f = owner;
     if (joined == 0)
-        log_at(LOG_DEBUG, "agent.server", "Failed to flood-join server", LOG_S("error", error));
+        log_at(LOG_DEBUG, "agent.server", "Failed to flood-join server at address",
+               LOG_S("server", f->name), LOG_S("address", f->address), LOG_S("error", error));
     else
-        log_at(LOG_DEBUG, "agent.server", "Successfully performed flood-join for server");
+        log_at(LOG_DEBUG, "agent.server", "Successfully performed flood-join for server at address",
+               LOG_S("server", f->name), LOG_S("address", f->address));
+    struct arena arena = f->arena;
+    arena_free(&arena);
+}
+
+static void flood_start(struct membership *m, struct str name, struct str address) {
+    struct arena arena = ARENA_INIT;
+    struct flood_join *f = ARENA_NEW(&arena, struct flood_join);
+    f->arena = arena;
+    f->name = str_copy(&f->arena, name);
+    f->address = str_copy(&f->arena, address);
+    struct str where =
+        str_format(&f->arena, STR_FMT "/" STR_FMT, STR_ARG(f->name), STR_ARG(f->address));
+    gossip_driver_join(m->wan, &where, 1, flooded, f);
 }
 
 static void flood_one(struct membership *m, const struct gossip_member *member,
@@ -190,9 +210,7 @@ static void flood_one(struct membership *m, const struct gossip_member *member,
     struct gossip_address address = member->address;
     char text[GOSSIP_ADDRESS_TEXT];
     address.port = (uint16_t)server.wan_join_port;
-    struct str where = str_format(arena, STR_FMT "/" STR_FMT, STR_ARG(name),
-                                  STR_ARG(gossip_address_text(&address, text)));
-    gossip_driver_join(m->wan, &where, 1, flooded, m);
+    flood_start(m, name, gossip_address_text(&address, text));
 }
 
 static void flood_run(struct loop_timer *timer) {
