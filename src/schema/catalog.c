@@ -413,3 +413,25 @@ static const struct field service_info_fields[] = {
 };
 #undef OF
 SHAPE(service_info, "ServiceInfo");
+
+/* ---- where they are ---- */
+
+struct tagged_address {
+    struct str tag;
+    struct service_address value;
+};
+
+void catalog_instance_address(const struct check_service_node *instance, bool wan,
+                              struct str *address, int64_t *port) {
+    const struct node_service *s = instance->service;
+    const struct node *node = instance->node;
+    const struct service_address *tagged =
+        map_pair_value(&s->tagged_addresses, sizeof(struct tagged_address), STR("wan"));
+    const struct str *node_wan = str_map_get(&node->tagged_addresses, STR("wan"));
+    *address = wan && tagged != NULL ? tagged->address : s->address;
+    *port = wan && tagged != NULL && tagged->port != 0 ? tagged->port : s->port;
+    if (address->len == 0 && wan && node_wan != NULL)
+        *address = *node_wan;
+    if (address->len == 0)
+        *address = node->address;
+}

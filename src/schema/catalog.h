@@ -213,6 +213,10 @@ struct check_service_node {
     struct node *node;            /* or NULL */
     struct node_service *service; /* or NULL */
 };
+/* Where an instance, whose node and service are there, is reached from its own datacenter or (wan)
+ * from others (connect.md 6.4): what proxies and servers are told of mesh gateways. */
+void catalog_instance_address(const struct check_service_node *instance, bool wan,
+                              struct str *address, int64_t *port);
 
 struct service_node {
     struct str address;

@@ -16,32 +16,13 @@
 
 /* ---- what a state says ---- */
 
-struct tagged_address {
-    struct str tag;
-    struct service_address value;
-};
-
-static struct str text_of(struct str ip, int64_t port, struct arena *arena) {
-    const char *form = str_find_char(ip, ':') >= 0 ? "[%.*s]:%lld" : "%.*s:%lld";
-    return str_format(arena, form, STR_ARG(ip), (long long)port);
-}
-
-/* Not as xds has it (connect.md 6.4): the service's address comes before the node's for others. */
 static struct str location(const struct check_service_node *gateway, bool wan,
                            struct arena *arena) {
-    const struct node_service *s = gateway->service;
-    const struct service_address *tagged =
-        map_pair_value(&s->tagged_addresses, sizeof(struct tagged_address), STR("wan"));
-    const struct str *node_wan = str_map_get(&gateway->node->tagged_addresses, STR("wan"));
-    struct str ip = s->address;
-    int64_t port = s->port;
-    if (wan && tagged != NULL && tagged->address.len > 0)
-        ip = tagged->address;
-    if (wan && tagged != NULL && tagged->port != 0)
-        port = tagged->port;
-    if (ip.len == 0 && wan && node_wan != NULL)
-        ip = *node_wan;
-    return text_of(ip.len > 0 ? ip : gateway->node->address, port, arena);
+    struct str address;
+    int64_t port;
+    catalog_instance_address(gateway, wan, &address, &port);
+    const char *form = str_find_char(address, ':') >= 0 ? "[%.*s]:%lld" : "%.*s:%lld";
+    return str_format(arena, form, STR_ARG(address), (long long)port);
 }
 
 static bool carries_servers(const struct check_service_node *gateway) {

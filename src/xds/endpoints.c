@@ -32,20 +32,8 @@ struct xds_health xds_health_of(const struct check_service_node *node, bool only
 
 void xds_instance_address(const struct xds_maker *m, const struct check_service_node *node,
                           struct str *address, int64_t *port) {
-    const struct node_service *s = node->service;
-    *address = s->address.len > 0 ? s->address : node->node->address;
-    *port = s->port;
-    if (str_eq(node->node->datacenter, m->snapshot->datacenter))
-        return;
-    const struct service_address *wan = map_pair_value(
-        &s->tagged_addresses, MAP_VALUE_OFFSET + sizeof(struct service_address), STR("wan"));
-    const struct str *node_wan = str_map_get(&node->node->tagged_addresses, STR("wan"));
-    if (wan != NULL && wan->address.len > 0) {
-        *address = wan->address;
-        *port = wan->port != 0 ? wan->port : s->port;
-    } else if (node_wan != NULL && node_wan->len > 0) {
-        *address = *node_wan;
-    }
+    bool wan = !str_eq(node->node->datacenter, m->snapshot->datacenter);
+    catalog_instance_address(node, wan, address, port);
 }
 
 static bool is_whole(const struct check_service_node *node) {

@@ -66,8 +66,8 @@ class Trap:
 class Federation:
     """datacenters: {dc: [binary, ...]}; the first is the primary one. Each has `gateways` gateways; servers are started by start()."""
 
-    def __init__(self, agents, folder, datacenters, gateways=1, config=None, secondary=None):
-        self.authority = Authority(folder, "ca")
+    def __init__(self, agents, folder, datacenters, gateways=1, config=None, secondary=None, prefix=""):
+        self.authority, self.prefix = Authority(folder, prefix + "ca"), prefix
         self.primary = next(iter(datacenters))
         self.traps, self.servers, self.gateways = [], {}, {}
         for dc in datacenters:
@@ -78,7 +78,7 @@ class Federation:
         self.route()
 
     def _server(self, agents, dc, number, count, binary, more):
-        name = "%s-s%d" % (dc, number + 1)
+        name = "%s%s-s%d" % (self.prefix, dc, number + 1)
         pair = self.authority.make(name, common="server.%s.consul" % dc, names=["server.%s.consul" % dc, "%s.server.%s.consul" % (name, dc), "localhost"])
         conf = {"datacenter": dc, "primary_datacenter": self.primary, "bootstrap_expect": count, "ca_file": self.authority.file, "cert_file": pair.cert,
                 "key_file": pair.key, "verify_incoming": True, "verify_outgoing": True, "verify_server_hostname": True, "retry_interval_wan": "1s",
@@ -135,10 +135,10 @@ class Federation:
         for server in self.all():
             server.kill()
         for gateways in self.gateways.values():
-            for gateway in gateways:
-                gateway.close()
-        for trap in self.traps:
-            trap.close()
+            while gateways:
+                gateways.pop().close()
+        while self.traps:
+            self.traps.pop().close()
 
 
 @pytest.fixture
@@ -446,6 +446,7 @@ GATEWAYS = [  # of an agent: port, address, more
     (4, "4.0.0.1", {"TaggedAddresses": {"wan": {"Address": "4.0.0.2", "Port": 104}}}),
     (5, "5.0.0.1", {"TaggedAddresses": {"wan_ipv4": {"Address": "5.0.0.2", "Port": 105}}}),
     (6, "", {"TaggedAddresses": {"wan": {"Address": "", "Port": 106}}}),
+    (16, "7.0.0.1", {"TaggedAddresses": {"wan": {"Address": "", "Port": 107}}}), (17, "8.0.0.1", {"TaggedAddresses": {"wan": {"Address": "", "Port": 0}}}),
     (7, "gw.example.com", {}), (8, "::1", {}), (9, "9.0.0.1", {"Meta": {}}), (10, "9.0.0.2", {"Meta": {"consul-wan-federation": "true"}}),
     (11, "9.0.0.3", {"Check": {"TTL": "1000s"}}), (12, "9.0.0.4", {"Check": {"TTL": "1000s", "Status": "passing"}}),
     (13, "9.0.0.5", {"Check": {"TTL": "1000s", "Status": "warning"}}), (14, "9.0.0.4", {"Name": "another"}), (12, "9.0.0.4", {})]
@@ -470,6 +471,36 @@ def test_which_gateways_count(agents, praetor_asan, peer, tmp_path):
         until("the last of them", lambda: lines(agent, "new cached locations.* local=.*" + last), 30)
         seen.append(lines(agent, "new cached locations")[-1].replace(agent.ip, "OWN"))
     assert seen[0] == seen[1] and "127.0.0.77:106" in seen[0]
+
+
+def test_where_envoys_find_other_datacenters(federate, praetor_asan, peer):
+    """The same gateways of another datacenter, as a mesh gateway's Envoy is told of them."""
+    from e2e.grpc_client import Envoy  # and with it python3-h2
+    seen = []
+    for binary in (praetor_asan, peer):
+        world = federate({"dc1": [binary], "dc2": [peer]}, config={"ports": dict(PORTS, https=-1, grpc=8502)}, prefix="%d-" % len(seen))
+        one, two = world.start()
+        world.wait()
+        for number, (port, address, more) in enumerate(GATEWAYS[:8]):
+            service = {"Kind": "mesh-gateway", "ID": "g%d" % number, "Name": "mesh-gateway", "Port": port, "Address": address, "Meta": {"consul-wan-federation": "1"}}
+            assert two.put("/v1/agent/service/register", dict(service, **more)).status == 200
+        envoy = Envoy(one.ip, "mesh-gateway-0")
+        for kind in ("cds", "eds"):
+            envoy.ask(kind)
+        told = []
+
+        def complete():
+            envoy.take(1)
+            for cluster in envoy.latest.get("eds", {}).get("resources", []):
+                if cluster["cluster_name"] == "server.dc2.consul":
+                    places = [e["endpoint"]["address"]["socket_address"] for group in cluster["endpoints"] for e in group["lb_endpoints"]]
+                    told[:] = sorted("%s:%d" % (p["address"], p["port_value"]) for p in places)
+            return len(told) == 9
+        until("all gateways", complete, 60)
+        own = {two.ip: "LAN", two.conf["advertise_addr_wan"]: "WAN", world.gateways["dc2"][0].ip: "GATEWAY"}
+        seen.append(sorted(re.sub(r"^[^:]*", lambda m: own.get(m.group(), m.group()), place) for place in told))
+        world.close()
+    assert seen[0] == seen[1] and "WAN:106" in seen[0]
 
 
 @pytest.mark.parametrize("more", [

@@ -91,7 +91,7 @@ static void test_where_they_are(void **state) {
     check_one((struct gateway){"1.0.0.1", 1, .federation = "1"}, "1.0.0.1:1", "1.0.0.1:1");
     check_one((struct gateway){"", 1, .federation = "1"}, "9.0.0.9:1", "9.0.0.9:1");
     check_one((struct gateway){"::1", 1, .federation = "1"}, "[::1]:1", "[::1]:1");
-    /* what others see: the tag, then the service's address, then the node's tag, then the node's */
+    /* what others see: the tag, else the service's address; then the node's tag, the node's */
     check_one((struct gateway){"1.0.0.1", 1, "wan", "1.0.0.2", 2, "8.8.8.8", "1"}, "1.0.0.1:1",
               "1.0.0.2:2");
     check_one((struct gateway){"1.0.0.1", 1, "wan", "1.0.0.2", 0, "8.8.8.8", "1"}, "1.0.0.1:1",
@@ -100,8 +100,11 @@ static void test_where_they_are(void **state) {
               "1.0.0.1:1");
     check_one((struct gateway){"", 1, .node_wan = "8.8.8.8", .federation = "1"}, "9.0.0.9:1",
               "8.8.8.8:1");
-    /* the port is the tag's even where the address is not */
+    /* a tag without an address hides the service's, and its port counts */
     check_one((struct gateway){"", 1, "wan", "", 6, "8.8.8.8", "1"}, "9.0.0.9:1", "8.8.8.8:6");
+    check_one((struct gateway){"1.0.0.1", 1, "wan", "", 6, "8.8.8.8", "1"}, "1.0.0.1:1",
+              "8.8.8.8:6");
+    check_one((struct gateway){"1.0.0.1", 1, "wan", "", 0, NULL, "1"}, "1.0.0.1:1", "9.0.0.9:1");
     /* other tags are nothing */
     check_one((struct gateway){"1.0.0.1", 1, "lan", "1.0.0.2", 2, NULL, "1"}, "1.0.0.1:1",
               "1.0.0.1:1");
