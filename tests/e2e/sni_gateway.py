@@ -57,7 +57,7 @@ class Gateway:
         self.seen, self.unknown, self.is_up = [], [], False
         self.holds = False  # connections are taken, and nothing comes of them
         self.registered = False  # whoever registers it says so here
-        self.loop, self.listener, self.acceptor, self.links = asyncio.new_event_loop(), None, None, {}
+        self.loop, self.listener, self.links = asyncio.new_event_loop(), None, {}
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
         self.open()
@@ -77,18 +77,18 @@ class Gateway:
         self.listener.setblocking(False)
 
         async def begin():
-            self.acceptor = asyncio.ensure_future(self._accept())
+            self.loop.add_reader(self.listener, self._accept)
         self._run(begin())
         self.is_up = True
 
     def kill(self):
         """As a crash: nothing listens any more and all that was connected is cut."""
         async def cut():
-            self.acceptor.cancel()
+            self.loop.remove_reader(self.listener)
             links = dict(self.links)
             for task in links:
                 task.cancel()
-            await asyncio.gather(self.acceptor, *links, return_exceptions=True)
+            await asyncio.gather(*links, return_exceptions=True)
             for link in links.values():  # of those that had not begun
                 link.close()
             self.links.clear()
@@ -103,12 +103,13 @@ class Gateway:
         self.thread.join(10)
         self.loop.close()
 
-    async def _accept(self):
-        while True:
-            link, _ = await self.loop.sock_accept(self.listener)
-            task = asyncio.ensure_future(self._connection(link))
-            self.links[task] = link
-            task.add_done_callback(lambda t: self.links.pop(t, None))
+    def _accept(self):
+        """At once, so that no connection is ever between the listener and us when it is closed."""
+        link, _ = self.listener.accept()
+        link.setblocking(False)
+        task = asyncio.ensure_future(self._connection(link))
+        self.links[task] = link
+        task.add_done_callback(lambda t: self.links.pop(t, None))
 
     def _target(self, name):
         if name in self.routes:

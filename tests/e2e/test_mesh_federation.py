@@ -66,9 +66,9 @@ class Trap:
 class Federation:
     """datacenters: {dc: [binary, ...]}; the first is the primary one. Each has `gateways` gateways; servers are started by start()."""
 
-    def __init__(self, agents, folder, datacenters, gateways=1, config=None, secondary=None, prefix=""):
+    def __init__(self, agents, folder, datacenters, gateways=1, config=None, secondary=None, prefix="", trapped=True):
         self.authority, self.prefix = Authority(folder, prefix + "ca"), prefix
-        self.primary = next(iter(datacenters))
+        self.primary, self.trapped = next(iter(datacenters)), trapped
         self.traps, self.servers, self.gateways = [], {}, {}
         for dc in datacenters:
             self.gateways[dc] = [Gateway(harness._address(), 8443, {}) for _ in range(gateways)]
@@ -85,7 +85,7 @@ class Federation:
                 "retry_interval": "1s", "log_level": "TRACE", "connect": {"enabled": True, "enable_mesh_gateway_wan_federation": True}}
         if dc != self.primary:
             conf["primary_gateways"] = [g.address for g in self.gateways[self.primary]]
-        if count == 1:
+        if count == 1 and self.trapped:
             self.traps.append(Trap())
             conf["advertise_addr_wan"] = self.traps[-1].ip
         conf.update(more)
@@ -230,6 +230,8 @@ def test_everything_goes_through_gateways(federate, request, kinds):
     assert first == ("server.dc1.consul", STREAM), "a secondary joins whomever the primary's gateway leads to"
     assert {name for name, protocol in world.gateways["dc1"][0].seen if protocol != STREAM} == {
         "%s.server.dc1.consul" % one.name, "%s.server.dc2.consul" % two.name}
+    assert two.cli("leave").returncode == 0
+    until("the primary hears of the leave", lambda: wan_members(one) == {one.name + ".dc1": 1, two.name + ".dc2": 3})
     world.check()
 
 
@@ -264,14 +266,15 @@ def replicated(primary, secondary):
     until("the configuration entry", lambda: secondary.get("/v1/config/service-defaults/web").status == 200, 40)
     assert primary.request("POST", "/v1/connect/intentions", json.dumps({"SourceName": "a", "DestinationName": "b", "Action": "deny"})).status == 200
     until("the intention", lambda: [i["SourceName"] for i in secondary.get("/v1/connect/intentions").json or []] == ["a"], 40)
-    roots = [s.get("/v1/connect/ca/roots").json["ActiveRootID"] for s in (primary, secondary)]
-    assert roots[0] == roots[1]
+    root = primary.get("/v1/connect/ca/roots").json["ActiveRootID"]
+    until("the root", lambda: secondary.get("/v1/connect/ca/roots").json["ActiveRootID"] == root, 40)
 
 
 @KINDS
 def test_access_control_across(federate, request, kinds):
     acl = {"enabled": True, "default_policy": "deny", "tokens": {"master": ROOT, "agent": ROOT, "replication": ROOT}}
-    world = federate(both(request, kinds), config={"acl": acl}, secondary={"acl": dict(acl, enable_token_replication=True)})
+    keys = [base64.b64encode(bytes([i]) * 32).decode() for i in range(2)]
+    world = federate(both(request, kinds), config={"acl": acl, "encrypt": keys[0]}, secondary={"acl": dict(acl, enable_token_replication=True), "encrypt": keys[0]}, trapped=False)  # who asks all for keys asks himself at his address, too
     one, two = world.start()
     world.wait(60)
     root = {"X-Consul-Token": ROOT}
@@ -284,6 +287,15 @@ def test_access_control_across(federate, request, kinds):
         until("a way to " + dc, lambda: here.put("/v1/kv/across?dc=" + dc, "v", headers=headers).text.strip() == "true")
     refused = one.put("/v1/kv/across?dc=dc2", "v")
     assert refused.status == 403 and "Permission denied" in refused.text
+    # gossip is encrypted, and so are its packets through gateways: keys are asked for and told in both directions
+    for server in (one, two):
+        rings = server.get("/v1/operator/keyring", headers=root, timeout=60)
+        assert rings.status == 200, rings.text
+        assert sorted((r["WAN"], r["Datacenter"], r["Keys"], r["NumNodes"]) for r in rings.json) == sorted(
+            [(True, server.conf["datacenter"], {keys[0]: 2}, 2), (False, "dc1", {keys[0]: 1}, 1), (False, "dc2", {keys[0]: 1}, 1)])
+    added = one.request("POST", "/v1/operator/keyring", json.dumps({"Key": keys[1]}), headers=root, timeout=60)
+    assert added.status == 200, added.text
+    assert all(r["Keys"] == {keys[0]: r["NumNodes"], keys[1]: r["NumNodes"]} for r in two.get("/v1/operator/keyring", headers=root, timeout=60).json)
     world.check()
 
 
@@ -360,6 +372,13 @@ def test_a_gateway_that_does_nothing(federate, praetor_asan, peer):
         link.sendall(b"GET /v1/kv/a%d?dc=dc2 HTTP/1.1\r\nHost: a\r\n\r\n" % number)
         callers.append(link)
     until("it was asked", lambda: gateway.seen.count((world.servers["dc2"][0].name + ".server.dc2.consul", MULTI)) >= 1)
+    first = callers[0].recv(4096)
+    assert b" 500 " in first and b"rpc error getting client: failed to get conn: " in first and first.endswith(b"i/o timeout"), first
+    for number in range(20):
+        link = socket.create_connection((one.ip, PORTS["http"]))
+        link.sendall(b"GET /v1/kv/b%d?dc=dc2 HTTP/1.1\r\nHost: a\r\n\r\n" % number)
+        callers.append(link)
+    until("it was asked again", lambda: gateway.seen.count((world.servers["dc2"][0].name + ".server.dc2.consul", MULTI)) >= 2)
     for link in callers[::2]:
         link.close()
     assert one.get("/v1/status/leader").status == 200
