@@ -1,8 +1,8 @@
 /* A gossip core on real time and real sockets. See gossip_driver.h.
  *
- * Everything goes through gossip_driver_step: an event into the core, its actions out. Actions never call back
- * into the core before all of them are done; what they set off (a connection that cannot be made,
- * a file that is written) comes as an event of its own, later.
+ * Everything goes through gossip_driver_step: an event into the core, its actions out. Actions
+ * never call back into the core before all of them are done; what they set off (a connection that
+ * cannot be made, a file that is written) comes as an event of its own, later.
  */
 #include "server/gossip_driver_room.h"
 
