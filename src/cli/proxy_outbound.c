@@ -122,7 +122,7 @@ void proxy_outbound_dial(struct proxy_connection *c, struct str ip) {
     }
     struct tls_session *tls = tls_session_new(p->tls, TLS_CLIENT, STR_NONE);
     tls_require(tls, is_meant, c);
-    tls_offer(tls, STR(PROXY_PROTOCOL));
+    tls_propose(tls, STR(PROXY_PROTOCOL));
     const struct connect_options options = {
         .target = {.ip = ip, .port = c->port, .timeout = proxy_time_left(c)}, .tls = tls};
     c->connect = connect_start(p->loop, &options, on_connected, c);

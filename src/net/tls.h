@@ -60,9 +60,8 @@ struct tls_session;
 /* name: the server's that a TLS_CLIENT verifies and sends; absent: any of the authorities'. */
 struct tls_session *tls_session_new(struct tls_config *c, enum tls_role role, struct str name);
 void tls_session_free(struct tls_session *s); /* NULL is allowed */
-/* What is spoken, in the order of preference, in ALPN's wire form ("\x02h2\x08http/1.1"): what a
- * server chooses from, a client that knows none of it goes on without; or what a client offers,
- * before the handshake. Not copied. */
+/* What a server speaks, in the order of preference, in ALPN's wire form ("\x02h2\x08http/1.1"); a
+ * client that knows none of it goes on without. Not copied. */
 void tls_offer(struct tls_session *s, struct str protocols);
 /* The same of a client, before the handshake: what it wants to speak. Copied. Whether the server
  * took one of it says tls_protocol. */

@@ -100,8 +100,6 @@ void tls_session_free(struct tls_session *s) {
 
 void tls_offer(struct tls_session *s, struct str protocols) {
     s->offer = protocols;
-    if (!SSL_is_server(s->ssl))
-        SSL_set_alpn_protos(s->ssl, (const unsigned char *)protocols.data, (unsigned)protocols.len);
 }
 
 void tls_propose(struct tls_session *s, struct str protocols) {

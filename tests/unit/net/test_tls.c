@@ -450,7 +450,7 @@ static void check_protocols(const char *client, const char *server, const char *
     struct ends e = {.client = tls_session_new(c, TLS_CLIENT, STR_NONE),
                      .server = tls_session_new(s, TLS_SERVER, STR_NONE)};
     if (client != NULL)
-        tls_offer(e.client, str_from(client));
+        tls_propose(e.client, str_from(client));
     if (server != NULL)
         tls_offer(e.server, str_from(server));
     converse(&e);
