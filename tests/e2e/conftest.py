@@ -9,10 +9,10 @@ from e2e.harness import Agent
 
 # Files that take long (a minute and more, most of it waiting), the longest first: files are given to workers in the order in which
 # they are collected, and a long one that begins last is waited for.
-LONG = ("test_mesh_federation.py", "test_xds.py", "test_acl_cluster.py", "test_auto_encrypt.py", "test_federation.py", "test_hardening.py", "page/test_views.py",
-        "test_rolling.py", "test_tls.py", "test_tls_versions.py", "page/test_live.py", "test_intentions.py", "page/test_large.py", "test_cli_acl.py", "page/test_xss.py",
-        "test_ca_vault.py", "test_ca_vault_peer.py", "test_validate.py", "test_connect_proxy.py", "test_cluster_failover.py",
-        "test_gossip_mixed.py")
+LONG = ("test_acl_cluster.py", "test_forwarding.py", "test_mesh_federation.py", "test_federation.py", "test_auto_encrypt.py", "test_rolling.py",
+        "test_hardening.py", "test_cluster_mixed.py", "test_cluster_recovery.py", "test_intentions.py", "test_xds.py", "page/test_views.py", "test_cli_acl.py",
+        "test_ca_vault.py", "test_tls.py", "test_connect_proxy.py", "page/test_live.py", "page/test_large.py", "page/test_xss.py", "test_config_entries.py",
+        "test_tls_versions.py", "test_validate.py", "test_ca_vault_peer.py", "test_cluster_failover.py", "test_gossip_mixed.py")
 
 
 def pytest_collection_modifyitems(items):

@@ -118,13 +118,15 @@ class Agent:
     def wait_leader(self, seconds=PATIENCE):
         """Until it knows a leader, and all is in the catalog that agent and leader write there by themselves when they begin:
         nothing of that is still to come between two requests of a test."""
+        def wait(what, check):
+            def runs_and_is():
+                if self.proc.poll() is not None:
+                    raise AssertionError("agent ended with %s: %s" % (self.proc.returncode, self.tail()))
+                return check()
+            until(what, runs_and_is, seconds)
+
         def leads():
-            if self.proc.poll() is not None:
-                raise AssertionError("agent ended with %s: %s" % (self.proc.returncode, self.tail()))
-            try:
-                return self.get("/v1/status/leader", timeout=5).body not in (b'""', b'""\n')
-            except OSError:
-                return False
+            return self.get("/v1/status/leader", timeout=5).body not in (b'""', b'""\n')
 
         def listed():
             answer = self.get("/v1/health/node/" + self.name)
@@ -140,10 +142,10 @@ class Agent:
                 return True
             answer = self.get("/v1/internal/federation-states")
             return answer.status != 200 or answer.json
-        until("a leader", leads, seconds)
-        until("its node in the catalog", listed, seconds)
-        until("its node's description", described, seconds)
-        until("its datacenter's record", federated, seconds)
+        wait("a leader", leads)
+        wait("its node in the catalog", listed)
+        wait("its node's description", described)
+        wait("its datacenter's record", federated)
 
     def tail(self, size=4000):
         with open(self.log, "rb") as handle:

@@ -32,6 +32,10 @@ class Refused(Exception):
         self.kind, self.message, self.status = kind, message, status
 
 
+def is_leaf(request):
+    return "EndEntityCertificate" in request.get("TemplateArn", "")
+
+
 class Authority:
     """One of its certificate authorities."""
 
@@ -76,6 +80,7 @@ class Pca:
 
     def __init__(self, ip="127.0.0.1", port=0, cert=None, key=None):
         self.seen, self.authorities, self.wrong, self.slow = [], {}, {}, 1
+        self.leaves = set()  # ARNs of certificates that are no authority's
         self.key_id, self.secret = "AKIDFAKE", "verysecret"
         self._lock = threading.RLock()
         pca = self
@@ -113,8 +118,10 @@ class Pca:
         self.server.server_close()
         self.thread.join()
 
-    def asked(self, since=0):
-        return [(action, body) for action, body, _ in self.seen[since:]]
+    def asked(self, since=0, leaves=True):
+        """leaves: also for certificates of services, which agents want anew in their own time when the root has changed."""
+        return [(action, body) for action, body, _ in self.seen[since:]
+                if leaves or not (is_leaf(body) or body.get("CertificateArn") in self.leaves)]
 
     @staticmethod
     def send(handler, status, answer):
@@ -175,6 +182,8 @@ class Pca:
         a = self.authority(r)
         arn = a.arn + "/certificate/" + uuid.uuid4().hex
         a.issued[arn] = [self.slow, pem(a.sign(r))]
+        if is_leaf(r):
+            self.leaves.add(arn)
         return {"CertificateArn": arn}
 
     def do_GetCertificate(self, r):
