@@ -6,8 +6,9 @@ import hashlib
 import hmac
 import http.server
 import json
-import threading
 import urllib.parse
+
+from e2e.http_listener import HttpListener
 
 
 def aws_signature(secret, method, path, headers, body, authorization):
@@ -56,17 +57,8 @@ class Clouds:
 
             do_GET = do_POST = do_PUT = handle_any
 
-        self.server = http.server.ThreadingHTTPServer((host, port), Handler)
-        self.server.daemon_threads = True
-        if tls is not None:
-            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
-        self.port = self.server.server_address[1]
-        self.url = "%s://%s:%d" % ("https" if tls else "http", host, self.port)
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        self.server = HttpListener((host, port), Handler, tls)
+        self.port, self.url, self.close = self.server.server_port, self.server.url, self.server.close
 
     def answer(self, method, path, headers, body):
         url = urllib.parse.urlsplit(path)

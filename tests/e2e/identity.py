@@ -11,6 +11,8 @@ import ssl
 import subprocess
 import threading
 
+from e2e.http_listener import HttpListener
+
 HASHES = {"256": "sha256", "384": "sha384", "512": "sha512"}
 SIZES = {"prime256v1": 32, "secp384r1": 48, "secp521r1": 66}
 CURVES = {"prime256v1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
@@ -115,19 +117,8 @@ class Fake:
             def log_message(self, *_):
                 pass
 
-        class Quiet(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 256
-
-            def handle_error(self, *_):
-                pass
-
-        self.server = Quiet((address, 0), Handler)
-        if tls:
-            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
-        self.port = self.server.server_address[1]
-        self.url = "%s://%s:%d" % ("https" if tls else "http", address, self.port)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = HttpListener((address, 0), Handler, tls)
+        self.port, self.url = self.server.server_port, self.server.url
 
     def answer(self, path, body, status=200, **headers):
         text = body if isinstance(body, (str, bytes)) or callable(body) else json.dumps(body)

@@ -19,6 +19,7 @@ import datetime
 from cryptography.hazmat.primitives import hashes
 
 from e2e.clouds import aws_signature
+from e2e.http_listener import HttpListener
 from e2e.vault import _key, build, pem, tls_context
 
 ARN = "arn:aws:acm-pca:eu-test-1:012345678901:certificate-authority/"
@@ -107,16 +108,8 @@ class Pca:
             def do_GET(self):
                 pca.send(self, 404, {})
 
-        self.server = http.server.ThreadingHTTPServer((ip, port), Handler)
-        self.server.daemon_threads = True
-        self.address = "http://%s:%d" % (ip, self.server.server_address[1])
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self.thread.start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        self.server = HttpListener((ip, port), Handler)
+        self.address, self.close = self.server.url, self.server.close
 
     def asked(self, since=0, leaves=True):
         """leaves: also for certificates of services, which agents want anew in their own time when the root has changed."""

@@ -5,12 +5,12 @@ import json
 import os
 import re
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from e2e.harness import _address, until
+from e2e.http_listener import HttpListener
 
 VECTORS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "vectors", "connect", "envoy-bootstrap.json")
 GRPC = {"ports": {"http": 8500, "dns": 8600, "server": 8300, "serf_lan": 8301, "serf_wan": 8302, "https": -1, "grpc": 25802}}
@@ -222,9 +222,8 @@ class Recorder:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer((_address(), 8500), Handler)
-        self.address = "%s:8500" % self.server.server_address[0]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = HttpListener((_address(), 8500), Handler)
+        self.address, self.close = "%s:8500" % self.server.server_address[0], self.server.close
 
     def beside(self, peer, ours, argv):
         """Both do it; the results, and what was asked, are the same."""
@@ -235,10 +234,6 @@ class Recorder:
             results.append((got[0], got[1].split("\nUsage:")[0], got[2], self.asked))
         assert results[1] == results[0], argv
         return results[0]
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture

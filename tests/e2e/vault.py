@@ -5,7 +5,6 @@ one, as far as its documentation shows them; its certificates have the short key
 import datetime
 import http.server
 import json
-import socket
 import ssl
 import threading
 from urllib.parse import unquote
@@ -16,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID as Use
 from cryptography.x509.oid import NameOID
+
+from e2e.http_listener import HttpListener
 
 CURVES = {224: ec.SECP224R1, 256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
 YEAR = datetime.timedelta(hours=8760)
@@ -170,46 +171,6 @@ class Mount:
         return {"certificate": pem(b.sign(key, hashes.SHA256())), "issuing_ca": pem(above)}
 
 
-class Listener(http.server.ThreadingHTTPServer):
-    """TLS is agreed upon by each connection's own thread. Where that fails, what the client sends all the same is read before the
-    connection ends: else it is chance whether the client learns of the refusal, or of a connection that was reset."""
-
-    daemon_threads, request_queue_size = True, 256
-
-    def __init__(self, address, handler, tls):
-        super().__init__(address, handler)
-        self.tls = tls
-
-    def finish_request(self, request, client_address):
-        if self.tls is None:
-            return super().finish_request(request, client_address)
-        link = self.tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True)
-        link.settimeout(60)
-        try:
-            link.do_handshake()
-        except OSError:
-            self._drain(link.detach())
-            return None
-        try:
-            super().finish_request(link, client_address)
-        finally:
-            self.shutdown_request(link)
-
-    @staticmethod
-    def _drain(descriptor):
-        with socket.socket(fileno=descriptor) as raw:
-            raw.settimeout(60)
-            try:
-                raw.shutdown(socket.SHUT_WR)
-                while raw.recv(65536):
-                    pass
-            except OSError:
-                pass
-
-    def handle_error(self, request, client_address):
-        pass  # clients that go, as they may
-
-
 class Vault:
     """token: the only one that is good. wrong: path -> function(handler, body) that answers instead (True: it did)."""
 
@@ -232,15 +193,8 @@ class Vault:
 
             do_GET = do_PUT = do_POST = do_DELETE = do_LIST = _serve
 
-        self.server = Listener((ip, port), Handler, tls)
-        self.address = "%s://%s:%d" % ("https" if tls else "http", ip, self.server.server_address[1])
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self.thread.start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        self.server = HttpListener((ip, port), Handler, tls)
+        self.address, self.close = self.server.url, self.server.close
 
     def config(self, token=None, root="pki-root", intermediate="pki-inter", **more):
         return dict({"Address": self.address, "Token": token or self.token, "RootPKIPath": root,
