@@ -6,52 +6,30 @@
 #include "base/time.h"
 #include "codec/base64.h"
 #include "codec/json.h"
+#include "server/ca_body.h"
 
 #define SHOWN_MAX 4096 /* bytes of an answer that an error shows */
 #define DELETE_DAYS 7  /* within which it can be had back */
 
 /* ---- requests ---- */
 
-static void put(struct value *map, const char *key, struct value v, struct arena *arena) {
-    value_put(map, str_from(key), v, arena);
-}
-
-static void put_text(struct value *map, const char *key, struct str text, struct arena *arena) {
-    put(map, key, value_from_str(text), arena);
-}
-
-static void put_number(struct value *map, const char *key, int64_t n, struct arena *arena) {
-    put(map, key, (struct value){.kind = VALUE_INT, .integer = n}, arena);
-}
-
 static void put_bytes(struct value *map, const char *key, struct str bytes, struct arena *arena) {
     struct buf out = BUF_INIT;
     base64_encode(&out, bytes);
-    put_text(map, key, str_copy(arena, buf_str(&out)), arena);
+    body_put_text(map, key, str_copy(arena, buf_str(&out)), arena);
     buf_free(&out);
-}
-
-static struct str body_of(const struct value *map, struct arena *arena) {
-    struct buf out = BUF_INIT;
-    struct json_writer w;
-    json_begin(&w, &out, false);
-    json_value(&w, map);
-    json_finish(&w);
-    struct str text = str_copy(arena, buf_str(&out));
-    buf_free(&out);
-    return text;
 }
 
 static struct value of_authority(struct str arn, struct arena *arena) {
     struct value map = value_map();
-    put_text(&map, "CertificateAuthorityArn", arn, arena);
+    body_put_text(&map, "CertificateAuthorityArn", arn, arena);
     return map;
 }
 
 static void add_tag(struct value *tags, const char *key, struct str text, struct arena *arena) {
     struct value tag = value_map();
-    put_text(&tag, "Key", str_from(key), arena);
-    put_text(&tag, "Value", text, arena);
+    body_put_text(&tag, "Key", str_from(key), arena);
+    body_put_text(&tag, "Value", text, arena);
     value_append(tags, tag, arena);
 }
 
@@ -76,45 +54,45 @@ static struct str random_part(struct str common_name) {
 struct str pca_create_body(const struct pca_wish *w, struct arena *arena) {
     struct value map = value_map(), config = value_map(), subject = value_map();
     struct value list = value_map(), crl = value_map(), tags = {.kind = VALUE_LIST};
-    put_text(&subject, "CommonName", w->common_name, arena);
-    put_text(&config, "KeyAlgorithm", key_algorithm(w), arena);
-    put_text(&config, "SigningAlgorithm", pca_algorithm(w->key_type), arena);
-    put(&config, "Subject", subject, arena);
-    put(&crl, "Enabled", (struct value){.kind = VALUE_BOOL}, arena);
-    put(&list, "CrlConfiguration", crl, arena);
+    body_put_text(&subject, "CommonName", w->common_name, arena);
+    body_put_text(&config, "KeyAlgorithm", key_algorithm(w), arena);
+    body_put_text(&config, "SigningAlgorithm", pca_algorithm(w->key_type), arena);
+    body_put(&config, "Subject", subject, arena);
+    body_put(&crl, "Enabled", (struct value){.kind = VALUE_BOOL}, arena);
+    body_put(&list, "CrlConfiguration", crl, arena);
     add_tag(&tags, "consul_cluster_id", w->cluster_id, arena);
     add_tag(&tags, "consul_datacenter", w->datacenter, arena);
-    put(&map, "CertificateAuthorityConfiguration", config, arena);
-    put_text(&map, "CertificateAuthorityType", w->is_root ? STR("ROOT") : STR("SUBORDINATE"),
-             arena);
-    put_text(&map, "IdempotencyToken", random_part(w->common_name), arena);
-    put(&map, "RevocationConfiguration", list, arena);
-    put(&map, "Tags", tags, arena);
-    return body_of(&map, arena);
+    body_put(&map, "CertificateAuthorityConfiguration", config, arena);
+    body_put_text(&map, "CertificateAuthorityType", w->is_root ? STR("ROOT") : STR("SUBORDINATE"),
+                  arena);
+    body_put_text(&map, "IdempotencyToken", random_part(w->common_name), arena);
+    body_put(&map, "RevocationConfiguration", list, arena);
+    body_put(&map, "Tags", tags, arena);
+    return body_write(&map, arena);
 }
 
 struct str pca_arn_body(struct str arn, struct arena *arena) {
     struct value map = of_authority(arn, arena);
-    return body_of(&map, arena);
+    return body_write(&map, arena);
 }
 
 struct str pca_issue_body(struct str arn, struct str csr, const char *template, int64_t days,
                           struct str algorithm, struct arena *arena) {
     struct value map = of_authority(arn, arena), validity = value_map();
     put_bytes(&map, "Csr", csr, arena);
-    put_text(&map, "SigningAlgorithm", algorithm, arena);
-    put_text(&map, "TemplateArn", str_format(arena, "arn:aws:acm-pca:::template/%s/V1", template),
-             arena);
-    put_text(&validity, "Type", STR("DAYS"), arena);
-    put_number(&validity, "Value", days, arena);
-    put(&map, "Validity", validity, arena);
-    return body_of(&map, arena);
+    body_put_text(&map, "SigningAlgorithm", algorithm, arena);
+    body_put_text(&map, "TemplateArn",
+                  str_format(arena, "arn:aws:acm-pca:::template/%s/V1", template), arena);
+    body_put_text(&validity, "Type", STR("DAYS"), arena);
+    body_put_number(&validity, "Value", days, arena);
+    body_put(&map, "Validity", validity, arena);
+    return body_write(&map, arena);
 }
 
 struct str pca_get_body(struct str arn, struct str certificate_arn, struct arena *arena) {
     struct value map = of_authority(arn, arena);
-    put_text(&map, "CertificateArn", certificate_arn, arena);
-    return body_of(&map, arena);
+    body_put_text(&map, "CertificateArn", certificate_arn, arena);
+    return body_write(&map, arena);
 }
 
 struct str pca_import_body(struct str arn, struct str certificate, struct str chain,
@@ -124,19 +102,19 @@ struct str pca_import_body(struct str arn, struct str certificate, struct str ch
     if (chain.len > 0) {
         put_bytes(&map, "CertificateChain", chain, arena);
     }
-    return body_of(&map, arena);
+    return body_write(&map, arena);
 }
 
 struct str pca_disable_body(struct str arn, struct arena *arena) {
     struct value map = of_authority(arn, arena);
-    put_text(&map, "Status", STR("DISABLED"), arena);
-    return body_of(&map, arena);
+    body_put_text(&map, "Status", STR("DISABLED"), arena);
+    return body_write(&map, arena);
 }
 
 struct str pca_delete_body(struct str arn, struct arena *arena) {
     struct value map = of_authority(arn, arena);
-    put_number(&map, "PermanentDeletionTimeInDays", DELETE_DAYS, arena);
-    return body_of(&map, arena);
+    body_put_number(&map, "PermanentDeletionTimeInDays", DELETE_DAYS, arena);
+    return body_write(&map, arena);
 }
 
 int64_t pca_days(int64_t ttl) {

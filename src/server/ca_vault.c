@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "codec/json.h"
+#include "server/ca_body.h"
 
 #define SHOWN_MAX 4096                    /* bytes of an answer that an error shows */
 #define LEASE_MAX (100 * 365 * 24 * HOUR) /* what is longer counts as so long */
@@ -113,103 +114,76 @@ int64_t vault_renewed_lease(const struct value *secret) {
 
 /* ---- requests ---- */
 
-static void put(struct value *map, const char *key, struct value v, struct arena *arena) {
-    value_put(map, str_from(key), v, arena);
-}
-
-static void put_text(struct value *map, const char *key, struct str text, struct arena *arena) {
-    put(map, key, value_from_str(text), arena);
-}
-
-static void put_bool(struct value *map, const char *key, bool b, struct arena *arena) {
-    put(map, key, (struct value){.kind = VALUE_BOOL, .boolean = b}, arena);
-}
-
-static void put_number(struct value *map, const char *key, int64_t n, struct arena *arena) {
-    put(map, key, (struct value){.kind = VALUE_INT, .integer = n}, arena);
-}
-
 static void put_ttl(struct value *map, const char *key, int64_t ttl, struct arena *arena) {
-    put_text(map, key, duration_format(arena, ttl), arena);
-}
-
-static struct str body_of(const struct value *map, struct arena *arena) {
-    struct buf out = BUF_INIT;
-    struct json_writer w;
-    json_begin(&w, &out, false);
-    json_value(&w, map);
-    json_finish(&w);
-    struct str text = str_copy(arena, buf_str(&out));
-    buf_free(&out);
-    return text;
+    body_put_text(map, key, duration_format(arena, ttl), arena);
 }
 
 struct str vault_mount_body(const char *description, struct str max_ttl, struct arena *arena) {
     struct value map = value_map(), config = value_map(), nothing = {.kind = VALUE_NULL};
-    put(&config, "options", nothing, arena);
-    put_text(&config, "default_lease_ttl", STR(""), arena);
-    put_text(&config, "max_lease_ttl", max_ttl, arena);
-    put_bool(&config, "force_no_cache", false, arena);
-    put_text(&map, "type", STR("pki"), arena);
-    put_text(&map, "description", str_from(description), arena);
-    put(&map, "config", config, arena);
-    put_bool(&map, "local", false, arena);
-    put_bool(&map, "seal_wrap", false, arena);
-    put_bool(&map, "external_entropy_access", false, arena);
-    put(&map, "options", nothing, arena);
-    return body_of(&map, arena);
+    body_put(&config, "options", nothing, arena);
+    body_put_text(&config, "default_lease_ttl", STR(""), arena);
+    body_put_text(&config, "max_lease_ttl", max_ttl, arena);
+    body_put_bool(&config, "force_no_cache", false, arena);
+    body_put_text(&map, "type", STR("pki"), arena);
+    body_put_text(&map, "description", str_from(description), arena);
+    body_put(&map, "config", config, arena);
+    body_put_bool(&map, "local", false, arena);
+    body_put_bool(&map, "seal_wrap", false, arena);
+    body_put_bool(&map, "external_entropy_access", false, arena);
+    body_put(&map, "options", nothing, arena);
+    return body_write(&map, arena);
 }
 
 struct str vault_role_body(int64_t leaf_ttl, struct arena *arena) {
     struct value map = value_map();
-    put_bool(&map, "allow_any_name", true, arena);
-    put_text(&map, "allowed_uri_sans", STR("spiffe://*"), arena);
-    put_text(&map, "key_type", STR("any"), arena);
+    body_put_bool(&map, "allow_any_name", true, arena);
+    body_put_text(&map, "allowed_uri_sans", STR("spiffe://*"), arena);
+    body_put_text(&map, "key_type", STR("any"), arena);
     put_ttl(&map, "max_ttl", leaf_ttl, arena);
-    put_bool(&map, "no_store", true, arena);
-    put_bool(&map, "require_cn", false, arena);
-    return body_of(&map, arena);
+    body_put_bool(&map, "no_store", true, arena);
+    body_put_bool(&map, "require_cn", false, arena);
+    return body_write(&map, arena);
 }
 
 struct str vault_generate_body(struct str common_name, struct str key_type, int64_t key_bits,
                                struct str uri, struct arena *arena) {
     struct value map = value_map();
-    put_text(&map, "common_name", common_name, arena);
-    put_number(&map, "key_bits", key_bits, arena);
-    put_text(&map, "key_type", key_type, arena);
-    put_text(&map, "uri_sans", uri, arena);
-    return body_of(&map, arena);
+    body_put_text(&map, "common_name", common_name, arena);
+    body_put_number(&map, "key_bits", key_bits, arena);
+    body_put_text(&map, "key_type", key_type, arena);
+    body_put_text(&map, "uri_sans", uri, arena);
+    return body_write(&map, arena);
 }
 
 struct str vault_intermediate_body(struct str csr, int64_t ttl, bool below, struct arena *arena) {
     struct value map = value_map();
-    put_text(&map, "csr", csr, arena);
-    put_text(&map, "format", STR("pem_bundle"), arena);
+    body_put_text(&map, "csr", csr, arena);
+    body_put_text(&map, "format", STR("pem_bundle"), arena);
     if (below) {
-        put_number(&map, "max_path_length", 0, arena);
+        body_put_number(&map, "max_path_length", 0, arena);
     }
     put_ttl(&map, "ttl", ttl, arena);
-    put_bool(&map, "use_csr_values", true, arena);
-    return body_of(&map, arena);
+    body_put_bool(&map, "use_csr_values", true, arena);
+    return body_write(&map, arena);
 }
 
 struct str vault_leaf_body(struct str csr, int64_t ttl, struct arena *arena) {
     struct value map = value_map();
-    put_text(&map, "csr", csr, arena);
+    body_put_text(&map, "csr", csr, arena);
     put_ttl(&map, "ttl", ttl, arena);
-    return body_of(&map, arena);
+    return body_write(&map, arena);
 }
 
 struct str vault_certificate_body(struct str certificate, struct arena *arena) {
     struct value map = value_map();
-    put_text(&map, "certificate", certificate, arena);
-    return body_of(&map, arena);
+    body_put_text(&map, "certificate", certificate, arena);
+    return body_write(&map, arena);
 }
 
 struct str vault_renew_body(int64_t lease, struct arena *arena) {
     struct value map = value_map();
-    put_number(&map, "increment", lease / SECOND, arena);
-    return body_of(&map, arena);
+    body_put_number(&map, "increment", lease / SECOND, arena);
+    return body_write(&map, arena);
 }
 
 /* ---- settings ---- */
