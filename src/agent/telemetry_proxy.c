@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "agent/config_table.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
@@ -13,21 +14,8 @@
 struct reader {
     const struct value *from; /* a map */
     struct arena *arena;
-    struct str *problems;
-    size_t len, cap;
+    struct texts problems;
 };
-
-static void problem(struct reader *r, struct str text) {
-    if (r->len == r->cap) {
-        size_t cap = r->cap > 0 ? 2 * r->cap : 8;
-        struct str *more = ARENA_ARRAY(r->arena, struct str, cap);
-        if (r->len > 0)
-            memcpy(more, r->problems, r->len * sizeof(*more));
-        r->problems = more;
-        r->cap = cap;
-    }
-    r->problems[r->len++] = text;
-}
 
 /* How the peer's language calls the kind of the value, and that of its type. */
 static const char *kind_name(const struct value *v, bool type) {
@@ -47,8 +35,8 @@ static const char *kind_name(const struct value *v, bool type) {
 
 static void wrong_kind(struct reader *r, const char *name, const char *wanted,
                        const struct value *v) {
-    problem(r, str_format(r->arena, "'%s' expected type '%s', got unconvertible type '%s'", name,
-                          wanted, kind_name(v, true)));
+    texts_addf(&r->problems, "'%s' expected type '%s', got unconvertible type '%s'", name, wanted,
+               kind_name(v, true));
 }
 
 /* NULL: it is not there, or null. */
@@ -80,8 +68,8 @@ static bool read_bool(struct reader *r, const char *key) {
 static struct list read_strs(struct reader *r, const char *key) {
     const struct value *v = find(r, key);
     if (v != NULL && v->kind != VALUE_LIST)
-        problem(r, str_format(r->arena, "'%s': source data must be an array or slice, got %s", key,
-                              kind_name(v, false)));
+        texts_addf(&r->problems, "'%s': source data must be an array or slice, got %s", key,
+                   kind_name(v, false));
     if (v == NULL || v->kind != VALUE_LIST)
         return LIST_EMPTY;
     struct list out = LIST_NEW(r->arena, struct str, v->list.len);
@@ -98,14 +86,14 @@ static int by_text(const void *a, const void *b) {
     return str_compare(*(const struct str *)a, *(const struct str *)b);
 }
 
-static bool is_fine(struct reader *r, struct error *e) {
+static bool is_fine(const struct texts *problems, struct error *e) {
     struct buf text = BUF_INIT;
-    if (r->len == 0)
+    if (problems->len == 0)
         return true;
-    qsort(r->problems, r->len, sizeof(*r->problems), by_text);
-    buf_add_format(&text, "%zu error(s) decoding:\n", r->len);
-    for (size_t i = 0; i < r->len; i++)
-        buf_add_format(&text, "\n* " STR_FMT, STR_ARG(r->problems[i]));
+    qsort(problems->items, problems->len, sizeof(*problems->items), by_text);
+    buf_add_format(&text, "%zu error(s) decoding:\n", problems->len);
+    for (size_t i = 0; i < problems->len; i++)
+        buf_add_format(&text, "\n* " STR_FMT, STR_ARG(problems->items[i]));
     error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(buf_str(&text)));
     buf_free(&text);
     return false;
@@ -126,7 +114,7 @@ bool proxy_telemetry_read(const struct value *from, struct proxy_telemetry *out,
                                            "circonus_check_tags",
                                            "circonus_submission_interval",
                                            "circonus_submission_url"};
-    struct reader r = {.from = from, .arena = arena};
+    struct reader r = {.from = from, .arena = arena, .problems = {.arena = arena}};
     *out = (struct proxy_telemetry){0};
     if (from->kind == VALUE_NULL)
         return true;
@@ -150,7 +138,7 @@ bool proxy_telemetry_read(const struct value *from, struct proxy_telemetry *out,
     const struct value *retention = find(&r, "prometheus_retention_time");
     if (retention != NULL && kind_name(retention, true)[0] != 'f')
         wrong_kind(&r, "prometheus_retention_time", "time.Duration", retention);
-    return is_fine(&r, e);
+    return is_fine(&r.problems, e);
 }
 
 /* ---- its life ---- */

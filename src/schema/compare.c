@@ -26,6 +26,20 @@ struct str *str_map_get(const struct list *map, struct str key) {
     return map_pair_value(map, sizeof(struct str_pair), key);
 }
 
+bool str_map_equal(const struct list *a, const struct list *b) {
+    if (a->len != b->len) {
+        return false;
+    }
+    for (uint32_t i = 0; i < a->len; i++) {
+        const struct str_pair *x = &LIST_AT(*a, struct str_pair, i);
+        const struct str_pair *y = &LIST_AT(*b, struct str_pair, i);
+        if (!str_eq(x->key, y->key) || !str_eq(x->value, y->value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool str_list_has(const struct list *strings, struct str s) {
     for (uint32_t i = 0; i < strings->len; i++) {
         if (str_eq(LIST_AT(*strings, struct str, i), s)) {

@@ -55,6 +55,7 @@ struct ptr_pair { /* of {?S} */
 /* The value of a key in a map, or NULL. */
 void *map_pair_value(const struct list *map, size_t pair_size, struct str key);
 struct str *str_map_get(const struct list *map, struct str key); /* of {str} */
+bool str_map_equal(const struct list *a, const struct list *b);  /* of {str} */
 bool str_list_has(const struct list *strings, struct str s);
 
 /* Sorts the pairs of a map that was built by hand and drops all but the last of equal keys. */

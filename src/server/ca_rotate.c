@@ -142,20 +142,6 @@ bool ca_first_config(struct ca *ca, struct ca_state *state, struct arena *arena,
            ca_provider_kind(state->config->provider, e) != NULL;
 }
 
-static bool same_state(const struct list *a, const struct list *b) {
-    if (a->len != b->len) {
-        return false;
-    }
-    for (uint32_t i = 0; i < a->len; i++) {
-        const struct str_pair *x = &LIST_AT(*a, struct str_pair, i);
-        const struct str_pair *y = &LIST_AT(*b, struct str_pair, i);
-        if (!str_eq(x->key, y->key) || !str_eq(x->value, y->value)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 bool ca_state_keep(struct ca *ca, struct ca_provider *p, struct arena *arena, struct error *e) {
     struct ca_state state;
     if (!ca_read(ca, &state, arena, e)) {
@@ -165,7 +151,7 @@ bool ca_state_keep(struct ca *ca, struct ca_provider *p, struct arena *arena, st
         return true;
     }
     p->created = false;
-    if (same_state(&state.config->state, &p->state_shown)) {
+    if (str_map_equal(&state.config->state, &p->state_shown)) {
         return true;
     }
     state.config->state = p->state_shown;
@@ -335,7 +321,7 @@ bool ca_configure(struct ca *ca, const struct ca_configuration *wanted, struct a
     if (state.config == NULL) {
         return error_set(e, ERROR_INTERNAL, "internal error: CA provider is nil");
     }
-    if (config.state.len > 0 && !same_state(&config.state, &state.config->state)) {
+    if (config.state.len > 0 && !str_map_equal(&config.state, &state.config->state)) {
         return error_set(e, ERROR_BAD_REQUEST,
                          "Bad request: Provider State is read-only. It must be omitted or "
                          "identical to the current value");

@@ -276,27 +276,13 @@ static struct list service_meta(const struct gossip_member *m, const struct goss
     return (struct list){arena_copy(arena, pairs, sizeof(pairs)), COUNT_OF(pairs), true};
 }
 
-static bool str_maps_equal(const struct list *a, const struct list *b) {
-    if (a->len != b->len) {
-        return false;
-    }
-    for (uint32_t i = 0; i < a->len; i++) {
-        const struct str_pair *x = &LIST_AT(*a, struct str_pair, i);
-        const struct str_pair *y = &LIST_AT(*b, struct str_pair, i);
-        if (!str_eq(x->key, y->key) || !str_eq(x->value, y->value)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool is_registered(struct store_read *read, const struct node *node,
                           const struct register_request *wanted) {
     if (node == NULL || !str_eq(node->address, wanted->address))
         return false;
     if (wanted->service != NULL) {
         struct node_service *s = catalog_service(read, wanted->node, STR("consul"));
-        if (s == NULL || !str_maps_equal(&s->meta, &wanted->service->meta))
+        if (s == NULL || !str_map_equal(&s->meta, &wanted->service->meta))
             return false;
     }
     struct health_check *check = catalog_check(read, wanted->node, STR(SERF_CHECK));
