@@ -252,13 +252,6 @@ static struct str sign_intermediate(struct ca *ca, struct ca_provider *p, const 
                        p->settings.intermediate_ttl, arena, e);
 }
 
-static struct str cross_sign(struct ca *ca, struct ca_provider *p, struct str root,
-                             struct arena *arena, struct error *e) {
-    (void)ca, (void)p, (void)root, (void)arena;
-    error_set(e, ERROR_INTERNAL, "not implemented in AWS PCA provider");
-    return STR_NONE;
-}
-
 /* ---- the beginning ---- */
 
 /* Nothing is asked before something is needed. */
@@ -366,7 +359,6 @@ const struct ca_provider_kind ca_provider_pca = {
     .configure = configure,
     .find = find,
     .generate_root = generate_root,
-    .cross_sign = cross_sign,
     .find_intermediate = find_intermediate,
     .request = request,
     .set_intermediate = set_intermediate,

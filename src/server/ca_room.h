@@ -85,7 +85,8 @@ struct ca_provider_kind {
     /* Primary: fills in intermediate, made unless it is good; NULL: the root signs. */
     bool (*generate_intermediate)(struct ca *ca, struct ca_provider *p, struct arena *arena,
                                   struct error *e);
-    /* A root (PEM) of another, signed by its own. */
+    /* A root (PEM) of another, signed by its own; not asked for where the settings say that there
+     * is no cross-signing. NULL: they always do. */
     struct str (*cross_sign)(struct ca *ca, struct ca_provider *p, struct str root,
                              struct arena *arena, struct error *e);
     /* Secondary: fills in intermediate, if there is one; NULL: configure has done so. */
