@@ -74,6 +74,8 @@ struct template_function {
 /* NULL: there is none. */
 const struct template_function *template_builtin(struct str name);
 const struct template_function *template_address_function(struct str name);
+/* Those of attributes and arithmetic; template_address_function knows them too. */
+const struct template_function *template_attribute_function(struct str name);
 
 /* A field of an address: "Name". False: it has none such. */
 bool template_address_field(const struct machine_address *a, struct str name,
