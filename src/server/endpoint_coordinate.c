@@ -70,34 +70,25 @@ static struct list coordinates_in(struct call_context *c, const struct gossip_me
     return out;
 }
 
-/* Without a WAN pool there is only this server, where every coordinate begins. */
-static struct list own_coordinate(struct call_context *c) {
-    const struct gossip_coordinate origin = coordinate_initial();
-    struct coordinate *self = ARENA_NEW(c->arena, struct coordinate);
-    struct list out = LIST_NEW(c->arena, struct coordinate *, 1);
-    *self = (struct coordinate){.coord = coord_of(&origin, c->arena),
-                                .node = server_options(c->server)->node_name};
-    LIST_AT(out, struct coordinate *, 0) = self;
-    return out;
-}
-
 static bool list_datacenters(struct call_context *c, void *request, void *reply, struct error *e) {
     (void)request;
     (void)e;
     struct membership *m = c->server->membership;
-    bool wan = m != NULL && membership_pool(m, MEMBERSHIP_WAN) != NULL;
-    struct gossip_member *members = NULL;
-    struct peer_datacenter *known;
-    size_t members_len = wan ? membership_members(m, MEMBERSHIP_WAN, c->arena, &members) : 0;
-    size_t count = peers_datacenters(c->server->peers, c->arena, &known);
     struct list *out = reply;
+    *out = LIST_NEW(c->arena, struct datacenter_map, 0);
+    if (m == NULL || membership_pool(m, MEMBERSHIP_WAN) == NULL) {
+        return true;
+    }
+    struct gossip_member *members;
+    struct peer_datacenter *known;
+    size_t members_len = membership_members(m, MEMBERSHIP_WAN, c->arena, &members);
+    size_t count = peers_datacenters(c->server->peers, c->arena, &known);
     *out = LIST_NEW(c->arena, struct datacenter_map, count);
     for (size_t i = 0; i < count; i++) {
         LIST_AT(*out, struct datacenter_map, i) = (struct datacenter_map){
             .area_id = STR("wan"),
             .datacenter = known[i].name,
-            .coordinates =
-                wan ? coordinates_in(c, members, members_len, known[i].name) : own_coordinate(c)};
+            .coordinates = coordinates_in(c, members, members_len, known[i].name)};
     }
     return true;
 }
