@@ -16,7 +16,7 @@ static const struct field method_body_fields[] = {
     F_UINT("ModifyIndex", modify_index),
 };
 #undef OF
-SHAPE_OVER(method_body, acl_auth_method, "");
+SHAPE_OVER(method_body, acl_auth_method, "", .flags = SHAPE_OWN_JSON);
 
 /* ---- auth methods ---- */
 

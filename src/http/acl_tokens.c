@@ -32,7 +32,7 @@ static const struct field token_body_fields[] = {
     F_UINT("ModifyIndex", modify_index),
 };
 #undef OF
-SHAPE_OVER(token_body, acl_token, "");
+SHAPE_OVER(token_body, acl_token, "", .flags = SHAPE_OWN_JSON);
 
 /* ---- reads ---- */
 

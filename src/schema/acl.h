@@ -148,4 +148,10 @@ extern const struct shape acl_role_shape;
 extern const struct shape acl_binding_rule_shape;
 extern const struct shape acl_auth_method_shape;
 
+/* Whether it ends at all: the zero time given in so many words says that it does not. */
+static inline bool acl_token_expires(const struct acl_token *token) {
+    return token->expiration_time.present &&
+           (token->expiration_time.seconds != 0 || token->expiration_time.nanoseconds != 0);
+}
+
 #endif

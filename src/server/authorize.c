@@ -52,7 +52,7 @@ struct authorization *authorization_new(const struct authorizer *may_do, struct 
         struct acl_token *copy = ARENA_NEW(&arena, struct acl_token);
         schema_copy(&acl_token_shape, copy, token, &arena);
         a->token = copy;
-        if (token->expiration_time.present) {
+        if (acl_token_expires(token)) {
             a->expires = timestamp_to_unix_ns(token->expiration_time);
         }
     }
@@ -81,7 +81,7 @@ const struct authorizer *authorization_may(const struct authorization *a) {
 }
 
 bool authorize_expired(const struct acl_token *token, int64_t now) {
-    return token->expiration_time.present && timestamp_to_unix_ns(token->expiration_time) <= now;
+    return acl_token_expires(token) && timestamp_to_unix_ns(token->expiration_time) <= now;
 }
 
 /* ---- what is known ---- */

@@ -28,7 +28,7 @@ static bool is_root(struct str secret) {
 
 static bool is_plain(const struct acl_token *t) {
     return t->policies.len == 0 && t->roles.len == 0 && t->service_identities.len == 0 &&
-           t->node_identities.len == 0 && !t->expiration_time.present && t->auth_method.len == 0;
+           t->node_identities.len == 0 && !acl_token_expires(t) && t->auth_method.len == 0;
 }
 
 /* Nobody has given it anything yet, in the new system or the old. */

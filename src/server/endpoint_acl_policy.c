@@ -133,12 +133,13 @@ static bool set_create(struct call_context *c, struct acl_policy *p, struct erro
     return true;
 }
 
+/* As the peer compares them: none is not an empty list. */
 static bool same_strings(const struct list *a, const struct list *b) {
     for (uint32_t i = 0; i < a->len && a->len == b->len; i++) {
         if (!str_eq(LIST_AT(*a, struct str, i), LIST_AT(*b, struct str, i)))
             return false;
     }
-    return a->len == b->len;
+    return a->len == b->len && a->present == b->present;
 }
 
 static bool set_update(struct call_context *c, struct acl_policy *p, struct error *e) {
@@ -150,8 +151,9 @@ static bool set_update(struct call_context *c, struct acl_policy *p, struct erro
         return false;
     if (stored == NULL)
         return REFUSE(e, "cannot find policy " STR_FMT, STR_ARG(p->id));
+    /* As by the peer, its own name in another letter case is taken too. */
     acl_policy_by_name(c->store, p->name, &other);
-    if (other != NULL && !str_eq(other->id, stored->id))
+    if (other != NULL && !str_eq(p->name, stored->name))
         return REFUSE(e, "Invalid Policy: A policy with name " STR_FMT " already exists",
                       STR_ARG(str_quote(c->arena, p->name)));
     p->id = stored->id;

@@ -105,8 +105,9 @@ static bool set_update(struct call_context *c, struct acl_role *role, struct err
         return false;
     if (stored == NULL)
         return REFUSE(e, "cannot find role " STR_FMT, STR_ARG(role->id));
+    /* As by the peer, its own name in another letter case is taken too. */
     acl_role_by_name(c->store, role->name, &other);
-    if (other != NULL && !str_eq(other->id, stored->id))
+    if (other != NULL && !str_eq(role->name, stored->name))
         return REFUSE(e, "Invalid Role: A role with name " STR_FMT " already exists",
                       STR_ARG(str_quote(c->arena, role->name)));
     role->id = stored->id;

@@ -93,9 +93,9 @@ static bool create_expiration(struct call_context *c, struct acl_token *t, struc
     if (t->expiration_ttl < 0)
         return REFUSE(e, "Token Expiration TTL '" STR_FMT "' should be > 0",
                       STR_ARG(duration_format(c->arena, t->expiration_ttl)));
-    if (t->expiration_ttl == 0 && !t->expiration_time.present)
+    if (t->expiration_ttl == 0 && !acl_token_expires(t))
         return true;
-    if (t->expiration_ttl != 0 && t->expiration_time.present)
+    if (t->expiration_ttl != 0 && acl_token_expires(t))
         return REFUSE(e, "Token Expiration TTL and Expiration Time cannot both be set");
     int64_t created = timestamp_to_unix_ns(t->create_time);
     if (t->expiration_ttl != 0)
@@ -154,7 +154,7 @@ static const struct acl_token *update_find(struct call_context *c, const struct 
 }
 
 static bool same_expiration(const struct acl_token *t, const struct acl_token *stored) {
-    return t->expiration_ttl == 0 && stored->expiration_time.present &&
+    return t->expiration_ttl == 0 && acl_token_expires(stored) &&
            timestamp_to_unix_ns(t->expiration_time) ==
                timestamp_to_unix_ns(stored->expiration_time);
 }
@@ -175,7 +175,7 @@ static bool update(struct call_context *c, struct acl_token *t, struct error *e)
         t->auth_method = stored->auth_method;
     else if (!str_eq(t->auth_method, stored->auth_method))
         return REFUSE(e, "Cannot change AuthMethod of " STR_FMT, STR_ARG(t->accessor_id));
-    if (t->expiration_ttl == 0 && !t->expiration_time.present)
+    if (t->expiration_ttl == 0 && !acl_token_expires(t))
         t->expiration_time = stored->expiration_time;
     else if (!same_expiration(t, stored))
         return REFUSE(e, "Cannot change expiration time of " STR_FMT, STR_ARG(t->accessor_id));

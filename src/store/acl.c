@@ -108,7 +108,7 @@ static void token_lookups(struct store_batch *b, bool put, const struct acl_toke
         lookup(b, put, TABLE_ACL_TOKENS_METHOD, KEY(a, K_EXACT(token->auth_method), K_BARE(key)),
                key);
     }
-    if (token->expiration_time.present)
+    if (acl_token_expires(token))
         lookup(b, put, TABLE_ACL_TOKENS_EXPIRY, expiry_key(&b->read, token, key), key);
 }
 

@@ -74,7 +74,7 @@ static bool check_identities(const struct list *services, const struct list *nod
 
 static bool token_is_legacy(const struct acl_token *t) {
     return t->policies.len == 0 && t->roles.len == 0 && t->service_identities.len == 0 &&
-           t->node_identities.len == 0 && !t->expiration_time.present && t->auth_method.len == 0 &&
+           t->node_identities.len == 0 && !acl_token_expires(t) && t->auth_method.len == 0 &&
            t->type.len > 0;
 }
 

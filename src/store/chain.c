@@ -281,23 +281,19 @@ static bool resolve(struct compile *c, struct target t, struct chain_node **out)
 /* ---- splitters ---- */
 
 /* The service's splitter, to be expanded when it is new; NULL when it has none. */
-static struct chain_node *splitter_find(struct compile *c, struct str service,
-                                        struct str namespace) {
+static struct chain_node *splitter_find(struct compile *c, struct str service) {
     bool made;
     const struct service_splitter *entry = chain_entry(&c->splitter_entries, service);
     if (entry != NULL && c->plain)
         c->by_protocol = true;
     if (entry == NULL || c->plain)
         return NULL;
-    struct str name = str_format(c->arena, "%.*s.%.*s", STR_ARG(service), STR_ARG(namespace));
+    struct str name = str_format(c->arena, "%.*s." NAMESPACE, STR_ARG(service));
     struct chain_node *node = node_get(c, CHAIN_SPLITTER, name, &made);
     if (made) {
         struct splitter *s = list_push(&c->splitters, &c->splitter_cap, sizeof *s, c->arena);
-        *s = (struct splitter){.node = node,
-                               .service = service,
-                               .namespace = namespace,
-                               .entry = entry,
-                               .legs = LIST_EMPTY};
+        *s =
+            (struct splitter){.node = node, .service = service, .entry = entry, .legs = LIST_EMPTY};
         node->splits = LIST_NEW(c->arena, struct chain_split *, entry->splits.len);
         map_put(&c->known_splitters, name, (void *)(uintptr_t)c->splitters.len);
         c->advanced = true;
@@ -305,21 +301,19 @@ static struct chain_node *splitter_find(struct compile *c, struct str service,
     return node;
 }
 
-/* One leg; the list of splitters may move. */
+/* One leg, whose namespace plays no part; the list of splitters may move. */
 static bool expand_leg(struct compile *c, uint32_t number, const struct service_split *split,
                        struct chain_split **out) {
     struct str own = LIST_AT(c->splitters, struct splitter, number).service;
-    struct str space = LIST_AT(c->splitters, struct splitter, number).namespace;
     struct str service = split->service.len > 0 ? split->service : own;
-    struct str namespace = split->namespace.len > 0 ? split->namespace : space;
     struct chain_node *next = NULL;
     if (!str_eq(service, own) && split->service_subset.len == 0)
-        next = splitter_find(c, service, namespace);
+        next = splitter_find(c, service);
     if (next != NULL) {
         struct splitter *s = &LIST_AT(c->splitters, struct splitter, number);
         uint32_t leg = (uint32_t)(uintptr_t)map_get(&c->known_splitters, next->name) - 1;
         *(uint32_t *)list_push(&s->legs, &s->leg_cap, sizeof leg, c->arena) = leg;
-    } else if (!resolve(c, target_of(c, service, split->service_subset, namespace), &next)) {
+    } else if (!resolve(c, target_of(c, service, split->service_subset, STR(NAMESPACE)), &next)) {
         return false;
     }
     *out = ARENA_NEW(c->arena, struct chain_split);
@@ -352,7 +346,7 @@ static bool expand_from(struct compile *c, uint32_t first) {
 static bool split_or_resolve(struct compile *c, struct str service, struct str namespace,
                              struct chain_node **out) {
     uint32_t count = c->splitters.len;
-    *out = splitter_find(c, service, namespace);
+    *out = splitter_find(c, service);
     if (*out == NULL)
         return resolve(c, target_of(c, service, STR_NONE, namespace), out);
     return c->splitters.len == count || expand_from(c, count);

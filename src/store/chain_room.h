@@ -19,7 +19,7 @@ struct kind_of_entry {
 struct splitter {
     struct chain_node *node; /* its splits are NULL until it is expanded */
     const struct service_splitter *entry;
-    struct str service, namespace;
+    struct str service;
     struct list legs; /* of uint32_t: splitters that it leads to */
     uint32_t leg_cap;
     uint32_t next_split; /* when expanded */
