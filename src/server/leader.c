@@ -1,7 +1,7 @@
 /* What a server does when it becomes the leader, while it leads, and when it no longer does
- * (raft.md 5.4): a barrier, then tombstones, session timers, the autopilot configuration,
- * autopilot, configuration entries that the configuration names, federation states, and the members
- * that gossip knows into the catalog (reconcile.h).
+ * (raft.md 5.4): a barrier, then access control's first entries, tombstones, session timers, the
+ * autopilot configuration, configuration entries that the configuration names, the certificate
+ * authority, federation states, and the members that gossip knows into the catalog (reconcile.h).
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -22,6 +22,7 @@
 #define RECONCILE_PERIOD (60 * SECOND)
 #define ESTABLISH_RETRY (5 * SECOND)
 #define GAUGE_PERIOD (5 * SECOND) /* twice in each interval of metrics */
+#define CA_PATIENCE SECOND        /* calls wait no longer for the certificate authority */
 
 struct leader {
     struct server *server;
@@ -33,6 +34,16 @@ struct leader {
     unsigned barriers;       /* under way */
     struct loop_timer timer; /* the next pass over the members, or another attempt to begin */
     struct loop_timer gauges;
+    bool ca_asked; /* the authority is at its first entries, in this term */
+    struct loop_timer ca_patience;
+};
+
+/* To hear when the authority has made a beginning, or has failed to. */
+struct ca_settling {
+    struct ca_work work;
+    struct message message;
+    struct leader *leader;
+    uint64_t term;
 };
 
 struct barrier {
@@ -112,7 +123,7 @@ static void announce(struct leader *l) {
 /* From here on calls come. */
 static void open_for_calls(struct leader *l) {
     struct server *s = l->server;
-    ca_enable(s->ca, true);
+    loop_timer_stop(&l->ca_patience);
     autopilot_enable(s->autopilot, true);
     intention_replication_enable(s->intention_replication, true);
     config_replication_enable(s->config_replication, true);
@@ -127,18 +138,54 @@ static void open_for_calls(struct leader *l) {
     loop_timer_set(&l->gauges, 0);
 }
 
-/* A call that came before would be told that its token does not exist, or miss entries. */
-static void open_when_settled(struct leader *l) {
-    if (l->leading && l->established && !l->stopped && !l->bootstrapping &&
-        leader_acl_is_settled(l->server->leader_acl) && !atomic_load(&l->server->ready)) {
+static void open_with_ca(struct leader *l) {
+    if (l->leading && l->established && !l->stopped && l->ca_asked &&
+        !atomic_load(&l->server->ready)) {
         open_for_calls(l);
     }
 }
 
+static void ca_has_settled(struct message *m) {
+    struct ca_settling *c = CONTAINER_OF(m, struct ca_settling, message);
+    if (c->leader->term == c->term) {
+        open_with_ca(c->leader);
+    }
+    mem_free(c);
+}
+
+/* On the authority's thread. */
+static void ca_got_to_work(struct ca *ca, struct ca_work *w, const struct error *e) {
+    struct ca_settling *c = CONTAINER_OF(w, struct ca_settling, work);
+    (void)ca;
+    (void)e;
+    loop_post_reply(&c->leader->server->core, &c->message);
+}
+
+static void patience_over(struct loop_timer *timer) {
+    open_with_ca(timer->owner);
+}
+
+/* A call that came before would be told that its token does not exist, or miss entries. The
+ * authority's first entries stand before the members', as in the peer's log; but what it asks
+ * elsewhere keeps nobody waiting for long. */
+static void open_when_settled(struct leader *l) {
+    if (!l->leading || !l->established || l->stopped || l->bootstrapping || l->ca_asked ||
+        !leader_acl_is_settled(l->server->leader_acl)) {
+        return;
+    }
+    l->ca_asked = true;
+    ca_enable(l->server->ca, true);
+    struct ca_settling *c = MEM_NEW(struct ca_settling);
+    *c = (struct ca_settling){
+        .work.run = ca_got_to_work, .message.run = ca_has_settled, .leader = l, .term = l->term};
+    loop_timer_set(&l->ca_patience, CA_PATIENCE);
+    ca_do(l->server->ca, &c->work);
+}
+
 static void establish(struct leader *l) {
     l->established = true;
-    establish_state(l);
     leader_acl_enable(l->server->leader_acl, true);
+    establish_state(l);
     open_when_settled(l);
 }
 
@@ -210,8 +257,10 @@ static void step_down(struct leader *l) {
     atomic_store(&s->ready, false);
     atomic_store_explicit(&s->leading, false, memory_order_release);
     l->established = false;
+    l->ca_asked = false;
     loop_timer_stop(&l->timer);
     loop_timer_stop(&l->gauges);
+    loop_timer_stop(&l->ca_patience);
     tombstone_gc_enable(s->tombstone_gc, false);
     session_timers_clear(s->session_timers);
     coordinate_batch_enable(s->coordinates, false);
@@ -278,6 +327,7 @@ struct leader *leader_new(struct server *s) {
     l->server = s;
     loop_timer_init(&s->core, &l->timer, timer_fired, l);
     loop_timer_init(&s->core, &l->gauges, gauges_fired, l);
+    loop_timer_init(&s->core, &l->ca_patience, patience_over, l);
     s->tombstone_gc = tombstone_gc_new(s);
     s->session_timers = session_timers_new(s);
     s->coordinates = coordinate_batch_new(s);
@@ -299,6 +349,7 @@ void leader_stop(struct leader *l) {
     l->stopped = true;
     loop_timer_close(&l->timer, NULL);
     loop_timer_close(&l->gauges, NULL);
+    loop_timer_close(&l->ca_patience, NULL);
     tombstone_gc_close(l->server->tombstone_gc);
     coordinate_batch_close(l->server->coordinates);
     autopilot_close(l->server->autopilot);
