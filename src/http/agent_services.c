@@ -500,7 +500,8 @@ static bool register_one(struct agent_work *w, const struct service_definition *
                   STR_ARG(str_quote(&w->r->arena, id)), STR_ARG(a->error.text));
     } else {
         l.central = a != NULL ? a->reply : NULL;
-        local_register_service(w->local, &l, e);
+        if (local_register_service(w->local, &l, e))
+            agent_proxy_registered(w->r, d);
     }
     if (a != NULL)
         answer_release(a);

@@ -87,6 +87,10 @@ void agent_check_fail(struct http_request *r);
 void agent_check_update(struct http_request *r);
 void agent_token_set_by_api(struct http_request *r);
 
+/* connect.c, on the core: what the peer's agent asks for as soon as a proxy is registered with it,
+ * whether or not anybody watches it: roots, and for a sidecar its service's leaf and intentions. */
+void agent_proxy_registered(struct http_request *r, const struct service_definition *d);
+
 /* Of the gossip pools, on the core: the member that this agent is (agent.md 1.6), its coordinate,
  * and a pool's statistics (nothing when there is no such pool). */
 void agent_write_self_member(struct json_writer *w, struct agent *agent);

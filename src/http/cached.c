@@ -240,3 +240,20 @@ void http_call_through_cache(struct http_request *r, const struct endpoint *endp
     c->done = done;
     start(r, endpoint, request, options, c, 0);
 }
+
+static void warmed(void *owner, struct answer *a, bool hit, int64_t age) {
+    (void)owner;
+    (void)hit;
+    (void)age;
+    answer_release(a);
+}
+
+void http_cache_warm(struct http_request *r, const struct endpoint *endpoint, void *request,
+                     struct query_options *options) {
+    int64_t age;
+    name_datacenter(r, endpoint, request);
+    if (agent_cache_is_used(r->server))
+        agent_cache_ask(r->server, endpoint, request, AGENT_CACHE_REFRESHED, warmed, NULL);
+    else
+        remember(entry_key(r, endpoint, request, options), options, HTTP_CACHE_REFRESHED, &age);
+}

@@ -2,6 +2,7 @@
  * they say of a connection (connect.md 2.3, 3.3, 3.10; agent.md 1.14).
  */
 #include "base/time.h"
+#include "http/agent_work.h"
 #include "http/authorize.h"
 #include "http/records.h"
 #include "http/room.h"
@@ -143,6 +144,14 @@ static void ca_configuration(struct http_request *r) {
 
 /* ---- leaves ---- */
 
+/* A leaf follows the roots of its datacenter, without a token. */
+static void warm_roots(struct http_request *r, struct str datacenter, struct str token) {
+    struct dc_request *q = ARENA_NEW(&r->arena, struct dc_request);
+    q->options.token = token;
+    if (datacenter.len == 0 || str_eq(datacenter, r->config->datacenter))
+        http_cache_warm(r, &endpoint_connect_ca_roots, q, &q->options);
+}
+
 static void leaf_came(void *owner, const struct issued_cert *cert, bool hit,
                       const struct error *e) {
     struct http_request *r = owner;
@@ -181,9 +190,39 @@ static void agent_leaf(struct http_request *r) {
                              .token = q->options.token,
                              .datacenter = q->datacenter,
                              .spread = r->config->connect_test_ca_leaf_root_change_spread};
+    warm_roots(r, q->datacenter, STR(""));
     r->gone = leaf_given_up;
     r->state = leaf_ask(r->server, &wish, q->options.min_query_index, q->options.max_query_time,
                         leaf_came, r);
+}
+
+/* ---- proxies of this agent ---- */
+
+static void leaf_is_there(void *owner, const struct issued_cert *cert, bool hit,
+                          const struct error *e) {
+    (void)owner;
+    (void)cert;
+    (void)hit;
+    (void)e;
+}
+
+void agent_proxy_registered(struct http_request *r, const struct service_definition *d) {
+    bool sidecar = str_is(d->kind, "connect-proxy") && d->proxy != NULL &&
+                   d->proxy->destination_service_name.len > 0;
+    if (!sidecar && !str_has_suffix(d->kind, STR("-gateway")))
+        return;
+    warm_roots(r, STR(""), d->token);
+    if (!sidecar)
+        return;
+    struct str service = d->proxy->destination_service_name;
+    struct leaf_wish wish = {.service = service,
+                             .token = d->token,
+                             .spread = r->config->connect_test_ca_leaf_root_change_spread,
+                             .ahead = true};
+    warm_roots(r, STR(""), STR(""));
+    leaf_ask(r->server, &wish, 0, 0, leaf_is_there, NULL);
+    struct intention_query_request *q = connect_question(service, d->token, &r->arena);
+    http_cache_warm(r, &endpoint_intention_match, q, &q->options);
 }
 
 /* ---- whether a connection may be ---- */

@@ -293,6 +293,10 @@ void http_call_cached(struct http_request *r, const struct endpoint *endpoint, v
  * X-Cache and Age set. Whether anything is awaited or how old it may be is not asked. */
 void http_call_through_cache(struct http_request *r, const struct endpoint *endpoint, void *request,
                              struct query_options *options, http_answer_done *done);
+/* What the peer's cache fetches on the way of something else: whoever asks for it next finds it
+ * there. Of kind HTTP_CACHE_REFRESHED. */
+void http_cache_warm(struct http_request *r, const struct endpoint *endpoint, void *request,
+                     struct query_options *options);
 /* The second half of http_call_json, for a done function. */
 void http_answer_shared(struct http_request *r, struct answer *a, int status,
                         http_reply_writer *write);

@@ -126,7 +126,7 @@ static void ask_fail(struct leaf_ask *ask, enum error_kind kind, struct str text
 static void ask_answer(struct leaf_ask *ask, const struct leaf *l, bool hit) {
     schema_copy(&issued_cert_shape, &ask->cert, &l->cert, &ask->arena);
     ask->have = true;
-    ask->hit = hit;
+    ask->hit = hit || (l->wish.ahead && ask->min_index == 0);
     ask_end(ask);
 }
 

@@ -27,6 +27,7 @@ struct leaf_wish {
     struct str key_type;          /* "": ec */
     int64_t key_bits;             /* 0: 256 */
     int64_t spread;               /* 0: LEAF_SPREAD */
+    bool ahead; /* asked for before anybody needs it: those that come meanwhile get it as a hit */
 };
 
 struct leaf_ask;
