@@ -140,8 +140,15 @@ static void fill(X509 *x, const struct ca_certificate_request *r, X509 *issuer) 
     buf_free(&names);
 }
 
-static struct str sign(X509 *x, EVP_PKEY *signer, struct arena *arena, struct error *e) {
-    if (X509_sign(x, signer, EVP_sha256()) <= 0) {
+/* Of roots, their own and cross signatures, by the size of the key; all else has SHA-256. */
+static const EVP_MD *root_digest(const EVP_PKEY *signer) {
+    int bits = EVP_PKEY_base_id(signer) == EVP_PKEY_EC ? EVP_PKEY_bits(signer) : 0;
+    return bits > 384 ? EVP_sha512() : bits > 256 ? EVP_sha384() : EVP_sha256();
+}
+
+static struct str sign(X509 *x, EVP_PKEY *signer, const EVP_MD *digest, struct arena *arena,
+                       struct error *e) {
+    if (X509_sign(x, signer, digest) <= 0) {
         return fail(e, "error generating CA certificate: x509: the key cannot sign");
     }
     return write_pem(x, arena);
@@ -162,7 +169,9 @@ struct str ca_certificate_new(const struct ca_certificate_request *r, struct are
     }
     X509 *x = X509_new();
     fill(x, r, issuer);
-    struct str pem = sign(x, r->kind == CA_ROOT ? r->key : r->signer, arena, e);
+    bool root = r->kind == CA_ROOT;
+    EVP_PKEY *signer = root ? r->key : r->signer;
+    struct str pem = sign(x, signer, root ? root_digest(signer) : EVP_sha256(), arena, e);
     X509_free(x);
     X509_free(issuer);
     return pem;
@@ -210,7 +219,7 @@ struct str ca_certificate_cross_sign(struct str root_pem, struct str issuer_pem,
     if (issuer != NULL && fits(issuer, signer)) {
         X509 *x = X509_new();
         fill_cross(x, root, issuer, serial, now);
-        pem = sign(x, signer, arena, e);
+        pem = sign(x, signer, root_digest(signer), arena, e);
         X509_free(x);
     } else if (issuer != NULL) {
         pem = fail(e, "x509: provided PrivateKey doesn't match parent's PublicKey");

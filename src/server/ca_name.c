@@ -73,39 +73,22 @@ bool spiffe_parse(struct str uri, struct spiffe_id *out, struct arena *arena, st
                      STR_ARG(uri));
 }
 
-/* What may stand in a part of a path: RFC 3986's unreserved, and what the peer's library lets
- * through. */
-static bool stands_for_itself(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("-_.~$&+=:@/", c) != NULL);
-}
-
-static void add_escaped(struct buf *out, struct str s) {
-    for (size_t i = 0; i < s.len; i++) {
-        if (stands_for_itself(s.data[i])) {
-            buf_add_char(out, s.data[i]);
-        } else {
-            buf_add_format(out, "%%%02X", (unsigned char)s.data[i]);
-        }
-    }
-}
-
 struct str spiffe_format(const struct spiffe_id *id, struct arena *arena) {
     struct buf out = BUF_INIT;
     buf_add_text(&out, "spiffe://");
     buf_add_str(&out, id->host);
     if (id->kind == SPIFFE_SERVICE) {
         buf_add_text(&out, "/ns/");
-        add_escaped(&out, id->namespace);
+        url_escape_path(&out, id->namespace);
         buf_add_text(&out, "/dc/");
-        add_escaped(&out, id->datacenter);
+        url_escape_path(&out, id->datacenter);
         buf_add_text(&out, "/svc/");
-        add_escaped(&out, id->name);
+        url_escape_path(&out, id->name);
     } else if (id->kind == SPIFFE_AGENT) {
         buf_add_text(&out, "/agent/client/dc/");
-        add_escaped(&out, id->datacenter);
+        url_escape_path(&out, id->datacenter);
         buf_add_text(&out, "/id/");
-        add_escaped(&out, id->name);
+        url_escape_path(&out, id->name);
     }
     struct str text = str_copy(arena, buf_str(&out));
     buf_free(&out);

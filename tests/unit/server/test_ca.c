@@ -218,12 +218,23 @@ static void test_certificates(void **state) {
     EVP_PKEY_free(leaf_key);
 }
 
+static int signature_of(struct str pem) {
+    X509 *x = parse(pem);
+    int nid = X509_get_signature_nid(x);
+    X509_free(x);
+    return nid;
+}
+
 static void test_rotation(void **state) {
     const struct value *vectors = vectors_json(&arena, "connect/ca.json");
     static const struct {
         const char *type;
         int64_t bits;
-    } kinds[] = {{"ec", 224}, {"ec", 384}, {"ec", 521}, {"rsa", 2048}};
+        int signature; /* of a root, also when it signs another's */
+    } kinds[] = {{"ec", 224, NID_ecdsa_with_SHA256},
+                 {"ec", 384, NID_ecdsa_with_SHA384},
+                 {"ec", 521, NID_ecdsa_with_SHA512},
+                 {"rsa", 2048, NID_sha256WithRSAEncryption}};
     struct error e = fresh();
     EVP_PKEY *old_key = ca_key_new(STR("ec"), 256, &e), *leaf_key = ca_key_new(STR("ec"), 256, &e);
     struct str old = make_root(old_key, 7);
@@ -235,6 +246,10 @@ static void test_rotation(void **state) {
         assert_str(type, kinds[i].type);
         assert_int_equal(bits, kinds[i].bits);
         struct str root = make_root(key, 24);
+        assert_int_equal(signature_of(root), kinds[i].signature);
+        struct str back =
+            ca_certificate_cross_sign(old, root, key, 27, time_now_wall(), &arena, &e);
+        assert_int_equal(signature_of(back), kinds[i].signature);
         struct str cross =
             ca_certificate_cross_sign(root, old, old_key, 25, time_now_wall(), &arena, &e);
         assert_alike(cross, vector(vectors,
@@ -252,6 +267,8 @@ static void test_rotation(void **state) {
             .now = time_now_wall(),
             .ttl = HOUR};
         struct str leaf = ca_certificate_new(&r, &arena, &e);
+        assert_int_equal(signature_of(leaf), kinds[i].type[0] == 'r' ? NID_sha256WithRSAEncryption
+                                                                     : NID_ecdsa_with_SHA256);
         assert_true(verifies(leaf, cross, old));
         assert_false(verifies(leaf, STR_NONE, old));
         r.signer = old_key; /* does not belong to the issuer */
