@@ -46,13 +46,18 @@ static bool query_validate(const struct prepared_query *q, struct error *e) {
 }
 
 /* A template that cannot be rendered is refused here: some would end the peer's process when they
- * are applied. */
+ * are applied. What would keep the entry from being applied before that is told first. */
 static bool query_check(struct call_context *c, const struct prepared_query *q, struct error *e) {
     if (!query_validate(q, e))
         return error_prefix(e, "Invalid prepared query: ");
-    if (query_is_template(q) && !query_template_check(q, c->arena, e))
-        return error_prefix(e, "failed compiling template: ");
-    return true;
+    struct error bad = ERROR_IN(c->arena);
+    if (!query_is_template(q) || query_template_check(q, c->arena, &bad))
+        return true;
+    if (query_fits(c->store, q, e)) {
+        error_copy(e, &bad);
+        error_prefix(e, "failed compiling template: ");
+    }
+    return false;
 }
 
 static bool write_permit(const struct call_context *c, const struct prepared_query *q,

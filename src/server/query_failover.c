@@ -100,7 +100,7 @@ static void choose(struct failover *f, const struct service_query_failover *want
     }
     for (uint32_t i = 0; i < wanted->datacenters.len; i++) {
         struct str name = LIST_AT(wanted->datacenters, struct str, i);
-        if (is_known(known, count, name))
+        if (!str_eq(name, s->options.datacenter) && is_known(known, count, name))
             add(f, name);
     }
 }

@@ -128,18 +128,18 @@ void query_session_ended(struct store_batch *b, struct str id) {
 /* ---- entry type 7 ---- */
 
 /* The key of the query that has the name already, if it is another one. */
-static bool name_is_taken(struct store_batch *b, const struct prepared_query *query,
+static bool name_is_taken(struct store_read *r, const struct prepared_query *query,
                           struct str key) {
     struct str lookup, other;
-    return name_lookup(&b->read, query, &lookup) &&
-           table_get(&b->read, TABLE_QUERIES_NAME, lookup, &other) && !str_eq(other, key);
+    return name_lookup(r, query, &lookup) && table_get(r, TABLE_QUERIES_NAME, lookup, &other) &&
+           !str_eq(other, key);
 }
 
-static bool query_check_name(struct store_batch *b, const struct prepared_query *query,
+static bool query_check_name(struct store_read *r, const struct prepared_query *query,
                              struct str key, struct error *e) {
-    struct error ignored = ERROR_IN(b->read.arena);
+    struct error ignored = ERROR_IN(r->arena);
     struct str other;
-    if (name_is_taken(b, query, key)) {
+    if (name_is_taken(r, query, key)) {
         if (query->name.len == 0) {
             return error_set(e, ERROR_INTERNAL,
                              "a query template with an empty name already exists");
@@ -147,25 +147,31 @@ static bool query_check_name(struct store_batch *b, const struct prepared_query 
         return error_set(e, ERROR_INTERNAL, "name '%.*s' aliases an existing query name",
                          STR_ARG(query->name));
     }
-    if (uuid_key(b->read.arena, query->name, &other, &ignored) &&
-        table_has(&b->read, TABLE_QUERIES, other)) {
+    if (uuid_key(r->arena, query->name, &other, &ignored) && table_has(r, TABLE_QUERIES, other)) {
         return error_set(e, ERROR_INTERNAL, "name '%.*s' aliases an existing query ID",
                          STR_ARG(query->name));
     }
     return true;
 }
 
-static bool query_check_session(struct store_batch *b, const struct prepared_query *query,
+static bool query_check_session(struct store_read *r, const struct prepared_query *query,
                                 struct error *e) {
     struct str key;
     if (query->session.len == 0)
         return true;
-    if (!uuid_key(b->read.arena, query->session, &key, e))
+    if (!uuid_key(r->arena, query->session, &key, e))
         return error_prefix(e, "invalid session: index error: ");
-    if (table_has(&b->read, TABLE_SESSIONS, key))
+    if (table_has(r, TABLE_SESSIONS, key))
         return true;
-    struct str quoted = str_quote(b->read.arena, query->session);
+    struct str quoted = str_quote(r->arena, query->session);
     return error_set(e, ERROR_INTERNAL, "invalid session %.*s", STR_ARG(quoted));
+}
+
+bool query_fits(struct store_read *r, const struct prepared_query *query, struct error *e) {
+    struct str key;
+    if (!uuid_key(r->arena, query->id, &key, e))
+        return error_prefix(e, "failed prepared query lookup: index error: ");
+    return query_check_name(r, query, key, e) && query_check_session(r, query, e);
 }
 
 static bool query_upsert(struct store_batch *b, struct prepared_query *query, struct error *e) {
@@ -173,9 +179,7 @@ static bool query_upsert(struct store_batch *b, struct prepared_query *query, st
     struct str key;
     if (query->id.len == 0)
         return error_set(e, ERROR_INTERNAL, "Missing Query ID");
-    if (!uuid_key(b->read.arena, query->id, &key, e))
-        return error_prefix(e, "failed prepared query lookup: index error: ");
-    if (!query_check_name(b, query, key, e) || !query_check_session(b, query, e))
+    if (!query_fits(&b->read, query, e) || !uuid_key(b->read.arena, query->id, &key, e))
         return false;
     if (query_is_template(query) && !query_template_check(query, b->read.arena, e))
         return error_prefix(e, "failed compiling template: ");

@@ -19,6 +19,8 @@ bool query_resolve(struct store_read *r, struct str id_or_name, struct str segme
                    struct prepared_query **query, uint64_t *index, struct error *e);
 /* struct prepared_query *; nil when there is none. */
 uint64_t query_list(struct store_read *r, struct list *queries);
+/* Whether a query with a valid ID may be stored: its name is nobody else's, its session there. */
+bool query_fits(struct store_read *r, const struct prepared_query *query, struct error *e);
 
 /* ---- inside apply ---- */
 
