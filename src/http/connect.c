@@ -144,12 +144,11 @@ static void ca_configuration(struct http_request *r) {
 
 /* ---- leaves ---- */
 
-/* A leaf follows the roots of its datacenter, without a token. */
-static void warm_roots(struct http_request *r, struct str datacenter, struct str token) {
+/* Of the own datacenter. */
+static void warm_roots(struct http_request *r, struct str token) {
     struct dc_request *q = ARENA_NEW(&r->arena, struct dc_request);
     q->options.token = token;
-    if (datacenter.len == 0 || str_eq(datacenter, r->config->datacenter))
-        http_cache_warm(r, &endpoint_connect_ca_roots, q, &q->options);
+    http_cache_warm(r, &endpoint_connect_ca_roots, q, &q->options);
 }
 
 static void leaf_came(void *owner, const struct issued_cert *cert, bool hit,
@@ -178,22 +177,49 @@ static void leaf_given_up(struct http_request *r) {
     http_answer_empty(r, 500);
 }
 
-static void agent_leaf(struct http_request *r) {
-    struct dc_request *q = http_check_namespace(r) ? question(r) : NULL;
-    if (q == NULL)
-        return;
-    if (r->argument.len == 0) {
+struct leaf_question {
+    struct leaf_wish wish;
+    uint64_t min_index;
+    int64_t max_time;
+};
+
+static void leaf_begin(struct http_request *r, const struct leaf_question *q) {
+    r->gone = leaf_given_up;
+    r->state = leaf_ask(r->server, &q->wish, q->min_index, q->max_time, leaf_came, r);
+}
+
+static void leaf_roots_known(struct http_request *r, struct answer *a) {
+    const struct leaf_question *q = r->state;
+    (void)a;
+    if (q->wish.service.len == 0)
         http_answer_text(r, 500, STR("URI must be either service or agent"));
+    else
+        leaf_begin(r, q);
+}
+
+/* What is wrong with the roots of the own datacenter is told before the name and ?dc are looked
+ * at. */
+static void agent_leaf(struct http_request *r) {
+    struct dc_request *asked = http_check_namespace(r) ? question(r) : NULL;
+    if (asked == NULL)
+        return;
+    struct leaf_question *q = ARENA_NEW(&r->arena, struct leaf_question);
+    *q = (struct leaf_question){
+        .wish = {.service = r->argument,
+                 .token = asked->options.token,
+                 .datacenter = asked->datacenter,
+                 .spread = r->config->connect_test_ca_leaf_root_change_spread},
+        .min_index = asked->options.min_query_index,
+        .max_time = asked->options.max_query_time};
+    warm_roots(r, STR(""));
+    bool away = asked->datacenter.len > 0 && !str_eq(asked->datacenter, r->config->datacenter);
+    if (r->argument.len > 0 && !away) {
+        leaf_begin(r, q);
         return;
     }
-    struct leaf_wish wish = {.service = r->argument,
-                             .token = q->options.token,
-                             .datacenter = q->datacenter,
-                             .spread = r->config->connect_test_ca_leaf_root_change_spread};
-    warm_roots(r, q->datacenter, STR(""));
-    r->gone = leaf_given_up;
-    r->state = leaf_ask(r->server, &wish, q->options.min_query_index, q->options.max_query_time,
-                        leaf_came, r);
+    r->state = q;
+    http_call(r, &endpoint_connect_ca_roots, ARENA_NEW(&r->arena, struct dc_request),
+              leaf_roots_known);
 }
 
 /* ---- proxies of this agent ---- */
@@ -211,7 +237,7 @@ void agent_proxy_registered(struct http_request *r, const struct service_definit
                    d->proxy->destination_service_name.len > 0;
     if (!sidecar && !str_has_suffix(d->kind, STR("-gateway")))
         return;
-    warm_roots(r, STR(""), d->token);
+    warm_roots(r, d->token);
     if (!sidecar)
         return;
     struct str service = d->proxy->destination_service_name;
@@ -219,7 +245,7 @@ void agent_proxy_registered(struct http_request *r, const struct service_definit
                              .token = d->token,
                              .spread = r->config->connect_test_ca_leaf_root_change_spread,
                              .ahead = true};
-    warm_roots(r, STR(""), STR(""));
+    warm_roots(r, STR("")); /* of the leaf, without a token */
     leaf_ask(r->server, &wish, 0, 0, leaf_is_there, NULL);
     struct intention_query_request *q = connect_question(service, d->token, &r->arena);
     http_cache_warm(r, &endpoint_intention_match, q, &q->options);
