@@ -105,7 +105,7 @@ uint64_t gateway_of_service(struct store_read *r, struct str service, const char
     *mappings = LIST_NIL;
     for (uint32_t i = 0; i < all.len; i++) {
         struct gateway_service *m = LIST_AT(all, struct gateway_service *, i);
-        if (!str_is(m->gateway_kind, kind) || is_wildcard(m))
+        if (!str_is(m->gateway_kind, kind))
             continue;
         *(struct gateway_service **)list_push(mappings, &cap, sizeof m, r->arena) = m;
         if (m->modify_index > index)

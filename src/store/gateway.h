@@ -13,9 +13,9 @@
  * without what an ingress's wildcard made for services of another protocol than the listener's; nil
  * when none. Index: gateway-services, with config-entries when such a protocol was looked at. */
 uint64_t gateway_services(struct store_read *r, struct str gateway, struct list *services);
-/* struct gateway_service *, by gateway name: mappings whose service is `service` (not "*") of
- * gateways of the kind ("terminating-gateway", "ingress-gateway"); protocols do not matter here.
- * Returns the highest ModifyIndex of them, 0 when there is none. */
+/* struct gateway_service *, by gateway name: mappings whose service is `service` ("*": the
+ * wildcards themselves) of gateways of the kind ("terminating-gateway", "ingress-gateway");
+ * protocols do not matter here. Returns the highest ModifyIndex of them, 0 when there is none. */
 uint64_t gateway_of_service(struct store_read *r, struct str service, const char *kind,
                             struct list *mappings);
 
