@@ -174,11 +174,9 @@ static bool report(struct reading *r, struct error *e) {
 }
 
 static void read_common(struct reading *r, struct ca_settings *out) {
-    int64_t ignored = 0;
     double bits = 256, concurrent = 0;
     read_duration(r, "LeafCertTTL", &out->leaf_ttl);
     read_duration(r, "IntermediateCertTTL", &out->intermediate_ttl);
-    read_duration(r, "RotationPeriod", &ignored);
     read_number(r, "PrivateKeyBits", true, &bits);
     read_number(r, "CSRMaxPerSecond", false, &out->csr_max_per_second);
     read_number(r, "CSRMaxConcurrent", true, &concurrent);
@@ -219,6 +217,8 @@ bool ca_config_read(struct str provider, const struct value *config, struct ca_s
         read_bool(&r, "DeleteOnExit", &out->pca.delete_on_exit);
         out->disable_cross_signing = true; /* it signs no other root */
     } else {
+        int64_t ignored = 0;
+        read_duration(&r, "RotationPeriod", &ignored);
         read_string(&r, "PrivateKey", &out->private_key);
         read_string(&r, "RootCert", &out->root_cert);
         read_bool(&r, "DisableCrossSigning", &out->disable_cross_signing);

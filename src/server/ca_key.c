@@ -6,6 +6,7 @@
 #include <openssl/sha.h>
 #include <openssl/x509.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -36,17 +37,34 @@ static int no_password(char *out, int size, int writing, void *owner) {
     return -1;
 }
 
+/* Why a text gave no key; nothing of the key is told. */
+static void tell_unreadable(struct str pem, struct error *e) {
+    BIO *bio = BIO_new_mem_buf(pem.data, (int)(pem.len < INT_MAX ? pem.len : INT_MAX));
+    char *name = NULL, *header = NULL;
+    unsigned char *data = NULL;
+    long len = 0;
+    if (PEM_read_bio(bio, &name, &header, &data, &len) != 1)
+        error_set(e, ERROR_INTERNAL, "no PEM-encoded data found");
+    else if (strcmp(name, "EC PRIVATE KEY") == 0)
+        error_set(e, ERROR_INTERNAL, "x509: failed to parse EC private key");
+    else if (strcmp(name, "RSA PRIVATE KEY") == 0 || strcmp(name, "PRIVATE KEY") == 0)
+        error_set(e, ERROR_INTERNAL, "x509: failed to parse private key");
+    else
+        error_set(e, ERROR_INTERNAL, "unknown PEM block type for signing key: %s", name);
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_clear_free(data, len > 0 ? (size_t)len : 0);
+    BIO_free(bio);
+}
+
 EVP_PKEY *ca_key_read(struct str pem, struct error *e) {
     BIO *bio = BIO_new_mem_buf(pem.data, (int)(pem.len < INT_MAX ? pem.len : INT_MAX));
     EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
     BIO_free(bio);
-    ERR_clear_error();
     if (key == NULL) {
-        error_set(e, ERROR_INTERNAL, "%s",
-                  str_find(pem, STR("-----BEGIN "), 0) < 0
-                      ? "no PEM-encoded data found"
-                      : "unknown PEM block type for signing key");
+        tell_unreadable(pem, e);
     }
+    ERR_clear_error();
     return key;
 }
 

@@ -141,6 +141,16 @@ static struct str make_root(struct ca *ca, const struct ca_provider *p, EVP_PKEY
     return ca_certificate_new(&r, arena, e);
 }
 
+/* The peer shows the text, whatever it is; here only what has nothing of a key. */
+static bool tell_bad_key(const struct ca_settings *s, struct arena *arena, struct error *e) {
+    if (s->private_key.len == 0)
+        return error_prefix(e, "error generating private key: ");
+    bool secret = str_find(s->private_key, STR("PRIVATE KEY"), 0) >= 0;
+    struct str shown = secret ? STR("") : str_quote(arena, s->private_key);
+    return error_prefix(e, "error generating CA: error parsing private key%s" STR_FMT ": ",
+                        secret ? "" : " ", STR_ARG(shown));
+}
+
 static bool generate_root(struct ca *ca, struct ca_provider *p, struct arena *arena,
                           struct error *e) {
     if (p->state.private_key.len > 0 && p->state.root_cert.len > 0) {
@@ -148,7 +158,7 @@ static bool generate_root(struct ca *ca, struct ca_provider *p, struct arena *ar
     }
     EVP_PKEY *key = root_key(p, e);
     if (key == NULL) {
-        return error_prefix(e, "error generating private key: ");
+        return tell_bad_key(&p->settings, arena, e);
     }
     struct str root = make_root(ca, p, key, arena, e);
     if (root.data != NULL) {
