@@ -1,7 +1,7 @@
-/* ?cached (http-core.md 6.5). On a client agent the answer comes from the agent's cache
- * (server/agent_cache.h). On a server agent, what the peer keeps in a cache beside its own state,
- * we read from the state, which is as fast and never old; so an entry here holds no answer, only
- * that the question was asked before and when it was last "fetched", for X-Cache and Age.
+/* ?cached (http-core.md 6.5). The answer comes from the agent's cache (server/agent_cache.h), but
+ * for what that keeps current on a server agent: this we read from the state, which is as fast and
+ * never behind; so an entry here holds no answer, only that the question was asked before, for
+ * X-Cache.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -18,9 +18,7 @@
 #define KEY_MOST ((size_t)1024)
 
 struct http_cached {
-    enum http_cache_kind kind;
     bool hit;
-    int64_t age;
     uint64_t asked_index;
     http_reply_writer *write;
     http_answer_done *done;      /* instead of it, without meta headers; or NULL */
@@ -28,7 +26,7 @@ struct http_cached {
 };
 
 struct entry {
-    int64_t fetched, used; /* monotonic */
+    int64_t used; /* monotonic */
 };
 
 /* One for the process: the questions of all I/O threads. */
@@ -69,8 +67,7 @@ static struct str entry_key(struct http_request *r, const struct endpoint *endpo
 }
 
 /* Looks the question up and notes that it is asked now. */
-static bool remember(struct str key, const struct query_options *options, enum http_cache_kind kind,
-                     int64_t *age) {
+static bool remember(struct str key) {
     int64_t now = time_now_monotonic();
     bool hit = false;
     pthread_mutex_lock(&memory.mutex);
@@ -81,14 +78,8 @@ static bool remember(struct str key, const struct query_options *options, enum h
         entry = MEM_NEW(struct entry);
         map_put(&memory.entries, key, entry);
     } else {
-        *age = now - entry->fetched;
         hit = now - entry->used < ENTRY_LIFE;
-        if (kind == HTTP_CACHE_PLAIN &&
-            (options->must_revalidate || (options->max_age > 0 && *age > options->max_age)))
-            hit = false;
     }
-    if (!hit)
-        entry->fetched = now;
     entry->used = now;
     size_t count = memory.entries.count;
     pthread_mutex_unlock(&memory.mutex);
@@ -145,16 +136,16 @@ static void answer_cached(struct http_request *r, struct answer *a, bool hit, in
         http_answer_shared(r, a, 200, r->cached->write);
 }
 
-/* ---- on a server ---- */
+/* ---- from a server's state ---- */
 
 static void answered(struct http_request *r, struct answer *a) {
     struct http_cached *c = r->cached;
     /* A call that did not end before it began to wait had to wait. */
     bool hit = c->hit && (c->asked_index == 0 || r->call_flag != NULL);
-    answer_cached(r, a, hit, c->kind == HTTP_CACHE_PLAIN ? c->age : 0);
+    answer_cached(r, a, hit, 0);
 }
 
-/* ---- on a client agent ---- */
+/* ---- from the agent's cache ---- */
 
 static void from_agent_cache(void *owner, struct answer *a, bool hit, int64_t age) {
     struct http_request *r = owner;
@@ -205,17 +196,17 @@ static void name_datacenter(const struct http_request *r, const struct endpoint 
 }
 
 static void start(struct http_request *r, const struct endpoint *endpoint, void *request,
-                  struct query_options *options, struct http_cached *c, uint32_t variant) {
+                  struct query_options *options, enum http_cache_kind kind, struct http_cached *c,
+                  uint32_t variant) {
     name_datacenter(r, endpoint, request);
     c->asked_index = options->min_query_index;
     r->cached = c;
-    if (agent_cache_is_used(r->server)) {
-        ask_agent_cache(r, endpoint, request, c->kind, variant);
+    if (agent_cache_is_used(r->server) || kind == HTTP_CACHE_PLAIN) {
+        ask_agent_cache(r, endpoint, request, kind, variant);
         return;
     }
-    c->hit = remember(entry_key(r, endpoint, request, options), options, c->kind, &c->age);
-    if (c->kind == HTTP_CACHE_REFRESHED)
-        options->allow_stale = true; /* the cache is filled by stale reads */
+    c->hit = remember(entry_key(r, endpoint, request, options));
+    options->allow_stale = true; /* the cache is filled by stale reads */
     r->call.variant = variant;
     http_call(r, endpoint, request, answered);
 }
@@ -228,17 +219,15 @@ void http_call_cached(struct http_request *r, const struct endpoint *endpoint, v
         return;
     }
     struct http_cached *c = ARENA_NEW(&r->arena, struct http_cached);
-    c->kind = kind;
     c->write = write;
-    start(r, endpoint, request, options, c, variant);
+    start(r, endpoint, request, options, kind, c, variant);
 }
 
 void http_call_through_cache(struct http_request *r, const struct endpoint *endpoint, void *request,
                              struct query_options *options, http_answer_done *done) {
     struct http_cached *c = ARENA_NEW(&r->arena, struct http_cached);
-    c->kind = HTTP_CACHE_REFRESHED;
     c->done = done;
-    start(r, endpoint, request, options, c, 0);
+    start(r, endpoint, request, options, HTTP_CACHE_REFRESHED, c, 0);
 }
 
 static void warmed(void *owner, struct answer *a, bool hit, int64_t age) {
@@ -250,10 +239,9 @@ static void warmed(void *owner, struct answer *a, bool hit, int64_t age) {
 
 void http_cache_warm(struct http_request *r, const struct endpoint *endpoint, void *request,
                      struct query_options *options) {
-    int64_t age;
     name_datacenter(r, endpoint, request);
     if (agent_cache_is_used(r->server))
         agent_cache_ask(r->server, endpoint, request, AGENT_CACHE_REFRESHED, warmed, NULL);
     else
-        remember(entry_key(r, endpoint, request, options), options, HTTP_CACHE_REFRESHED, &age);
+        remember(entry_key(r, endpoint, request, options));
 }

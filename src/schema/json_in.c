@@ -246,7 +246,25 @@ static void decode_float(struct context *c, const struct value *json, const stru
     }
 }
 
+/* Bytes may also be a list of their numbers. */
+static void decode_byte_list(struct context *c, const struct value *json, struct str *out) {
+    uint8_t *bytes = arena_alloc(c->arena, json->list.len + 1);
+    for (size_t i = 0; i < json->list.len; i++) {
+        const struct value *item = &json->list.items[i];
+        uint64_t n = 0;
+        if (item->kind != VALUE_NULL) {
+            decode_uint(c, item, NULL, "uint8", &n);
+        }
+        bytes[i] = (uint8_t)n;
+    }
+    *out = str_of(bytes, json->list.len);
+}
+
 static void decode_bytes(struct context *c, const struct value *json, struct str *out) {
+    if (json->kind == VALUE_LIST) {
+        decode_byte_list(c, json, out);
+        return;
+    }
     if (json->kind != VALUE_STRING) {
         type_error(c, kind_name(json), "[]uint8");
         return;

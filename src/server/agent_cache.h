@@ -1,6 +1,6 @@
-/* The cache of a client agent (agent.md 5.4, http-core.md 6.5): answers to questions that were
- * asked with ?cached or by DNS with use_cache. Refreshed ones are kept current by a blocking query
- * in the background; plain ones are only kept. A server agent has no need of it: its state is at
+/* The cache of an agent (agent.md 5.4, http-core.md 6.5): answers to questions that were asked with
+ * ?cached or by DNS with use_cache. Refreshed ones are kept current by a blocking query in the
+ * background; plain ones are only kept. A server agent has no need of the former: its state is at
  * hand (http/cached.c).
  *
  * All entries live on one thread, the first of the I/O threads; others send it their asks and get

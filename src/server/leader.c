@@ -297,7 +297,6 @@ void leader_reestablish(struct leader *l) {
     if (l->leading && l->established && !l->stopped) {
         establish_state(l);
         ca_enable(l->server->ca, true);
-        reconcile_all(l->server->reconcile);
     }
 }
 
