@@ -261,17 +261,24 @@ static void write_services(struct http_request *r, const void *reply, struct jso
     write_summaries(r, w, list, len);
 }
 
+/* An instance counts under its own name, which may be another spelling of the gateway's. */
 static void write_gateway(struct http_request *r, const void *reply, struct json_writer *w) {
     const struct list *dump = &((const struct indexed_service_dump *)reply)->dump;
-    struct instance *list = ARENA_ARRAY(&r->arena, struct instance, dump->len);
+    struct instance *list = ARENA_ARRAY(&r->arena, struct instance, 2 * (size_t)dump->len);
     uint32_t len = 0;
     for (uint32_t i = 0; i < dump->len; i++) {
         const struct service_info *n = LIST_AT(*dump, struct service_info *, i);
-        bool instance = n->service != NULL && n->node != NULL;
-        if (n->gateway_service != NULL)
-            list[len++] =
-                (struct instance){n->gateway_service->service.name, i,          n->node,
-                                  instance ? n->service : NULL,     &n->checks, n->gateway_service};
+        const struct gateway_service *gateway = n->gateway_service;
+        if (gateway == NULL)
+            continue;
+        list[len] =
+            (struct instance){.name = gateway->service.name, .place = len, .gateway = gateway};
+        len++;
+        if (n->service == NULL || n->node == NULL)
+            continue;
+        list[len] =
+            (struct instance){n->service->service, len, n->node, n->service, &n->checks, NULL};
+        len++;
     }
     write_summaries(r, w, list, len);
 }

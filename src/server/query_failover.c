@@ -71,17 +71,19 @@ static void ask_next(struct failover *f) {
     call_start(f->outer->server, &f->call);
 }
 
-static void add(struct failover *f, struct str datacenter) {
-    for (size_t i = 0; i < f->len; i++) {
+static bool is_among(const struct failover *f, size_t count, struct str datacenter) {
+    for (size_t i = 0; i < count; i++) {
         if (str_eq(f->datacenters[i], datacenter))
-            return;
+            return true;
     }
-    f->datacenters[f->len++] = datacenter;
+    return false;
 }
 
-static bool is_known(const struct peer_datacenter *known, size_t count, struct str name) {
+/* The own one is none of those that can be gone on to. */
+static bool is_known(const struct failover *f, const struct peer_datacenter *known, size_t count,
+                     struct str name) {
     for (size_t i = 0; i < count; i++) {
-        if (str_eq(known[i].name, name))
+        if (str_eq(known[i].name, name) && !str_eq(name, f->outer->server->options.datacenter))
             return true;
     }
     log_at(LOG_DEBUG, "agent.server.prepared_query",
@@ -96,12 +98,13 @@ static void choose(struct failover *f, const struct service_query_failover *want
     f->datacenters = ARENA_ARRAY(&f->arena, struct str, count + wanted->datacenters.len + 1);
     for (size_t i = 0; i < count && f->len < (size_t)wanted->nearest_n; i++) {
         if (!str_eq(known[i].name, s->options.datacenter))
-            add(f, known[i].name);
+            f->datacenters[f->len++] = known[i].name;
     }
+    size_t nearest = f->len;
     for (uint32_t i = 0; i < wanted->datacenters.len; i++) {
         struct str name = LIST_AT(wanted->datacenters, struct str, i);
-        if (!str_eq(name, s->options.datacenter) && is_known(known, count, name))
-            add(f, name);
+        if (is_known(f, known, count, name) && !is_among(f, nearest, name))
+            f->datacenters[f->len++] = name; /* as often as it is named */
     }
 }
 
