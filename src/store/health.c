@@ -175,7 +175,8 @@ uint64_t catalog_check_service_nodes(struct store_read *r, struct str service,
     return service_read_index(r, service, any, true);
 }
 
-/* Instances of the gateways of `mappings`, each gateway once; raises *index. */
+/* Instances of the gateways of `mappings`, each gateway once; raises *index, without a look at the
+ * checks as long as a gateway has no instance. */
 static void push_gateways(struct instances *in, const struct list *mappings, uint64_t *index) {
     struct str last = STR_NONE;
     for (uint32_t i = 0; i < mappings->len; i++) {
@@ -184,7 +185,7 @@ static void push_gateways(struct instances *in, const struct list *mappings, uin
             continue;
         last = name;
         bool any = instances_named(in, name, NULL);
-        uint64_t own = service_read_index(in->read, name, any, true);
+        uint64_t own = service_read_index(in->read, name, any, false);
         if (own > *index)
             *index = own;
     }
