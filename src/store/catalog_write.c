@@ -275,9 +275,11 @@ bool catalog_write_service(struct store_batch *b, struct str node, struct node_s
     }
     s->locally_registered_as_sidecar = false;
     struct node_service old;
-    bool exists = service_fetch(&b->read, node, s->id, NULL, &old);
+    struct str old_node;
+    bool exists = service_fetch(&b->read, node, s->id, &old_node, &old);
     if (!b->restoring) {
-        if (exists && schema_equal_but(&node_service_shape, &old, s, index_fields)) {
+        if (exists && str_eq(old_node, node) &&
+            schema_equal_but(&node_service_shape, &old, s, index_fields)) {
             s->create_index = old.create_index;
             s->modify_index = old.modify_index;
             return true;
