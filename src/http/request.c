@@ -114,13 +114,15 @@ static bool cache_control_valid(const struct http_request *r, struct query_optio
             out->must_revalidate = true;
         if (value.data == NULL || (!age && !stale))
             continue;
-        if (!str_to_i64(value, &seconds) || seconds > INT64_MAX / SECOND ||
-            seconds < INT64_MIN / SECOND)
+        if (!str_to_i64(value, &seconds))
             return false;
+        int64_t time = seconds > INT64_MAX / SECOND   ? INT64_MAX
+                       : seconds < INT64_MIN / SECOND ? INT64_MIN
+                                                      : seconds * SECOND;
         if (age)
-            out->max_age = seconds * SECOND;
+            out->max_age = time;
         else
-            out->stale_if_error = seconds * SECOND;
+            out->stale_if_error = time;
         if (age && seconds == 0)
             out->must_revalidate = true;
     }
