@@ -76,6 +76,11 @@ static bool list_read(struct call_context *c, const void *request, void *reply, 
     return true;
 }
 
+/* Of the whole key: who may read something in a folder sees the folder. */
+static bool may_read_key(const void *owner, struct str key) {
+    return may(owner, ACL_KEY, ACL_READ, key);
+}
+
 static bool list_keys_read(struct call_context *c, const void *request, void *reply,
                            struct error *e) {
     const struct key_list_request *r = request;
@@ -83,9 +88,9 @@ static bool list_keys_read(struct call_context *c, const void *request, void *re
     if (!list_permit(c, r->prefix, e)) {
         return false;
     }
-    c->meta->index = kv_list_keys(c->store, r->prefix, r->seperator, &out->keys);
-    c->exact = r->prefix.len > 0 && out->keys.len > 0;
-    FILTER_LIST(c, out->keys, struct str, may(c, ACL_KEY, ACL_READ, item));
+    kv_keep *keep = c->may != NULL ? may_read_key : NULL;
+    c->meta->index = kv_list_keys(c->store, r->prefix, r->seperator, keep, c, &out->keys);
+    c->exact = r->prefix.len > 0 && out->keys.present;
     return true;
 }
 

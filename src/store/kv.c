@@ -101,8 +101,8 @@ uint64_t kv_list(struct store_read *r, struct str prefix, struct list *entries) 
     return kv_scan_end(scan);
 }
 
-uint64_t kv_list_keys(struct store_read *r, struct str prefix, struct str separator,
-                      struct list *keys) {
+uint64_t kv_list_keys(struct store_read *r, struct str prefix, struct str separator, kv_keep *keep,
+                      const void *owner, struct list *keys) {
     *keys = LIST_NIL;
     uint32_t cap = 0;
     struct str last = STR_NONE;
@@ -110,6 +110,7 @@ uint64_t kv_list_keys(struct store_read *r, struct str prefix, struct str separa
     struct dir_entry view;
     while (kv_scan_next(scan, &view)) {
         struct str key = view.key;
+        keys->present = true;
         if (separator.len > 0) {
             ptrdiff_t at = str_find(key, separator, prefix.len);
             if (at >= 0)
@@ -117,6 +118,8 @@ uint64_t kv_list_keys(struct store_read *r, struct str prefix, struct str separa
             if (last.data != NULL && str_eq(key, last))
                 continue;
         }
+        if (keep != NULL && !keep(owner, view.key))
+            continue;
         last = str_copy(r->arena, key);
         *(struct str *)list_push(keys, &cap, sizeof last, r->arena) = last;
     }

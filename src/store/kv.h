@@ -11,9 +11,12 @@
 uint64_t kv_get(struct store_read *r, struct str key, struct dir_entry **entry);
 /* struct dir_entry *, by key; nil when there is none. */
 uint64_t kv_list(struct store_read *r, struct str prefix, struct list *entries);
-/* str, cut after the first separator behind the prefix (rpc.md 6.4); "" does not cut. */
-uint64_t kv_list_keys(struct store_read *r, struct str prefix, struct str separator,
-                      struct list *keys);
+/* Whether a key, as it is stored, is to be in a list. */
+typedef bool kv_keep(const void *owner, struct str key);
+/* str, cut after the first separator behind the prefix (rpc.md 6.4); "" does not cut. keep is asked
+ * before a key is cut; NULL: all. Present also when none was kept. */
+uint64_t kv_list_keys(struct store_read *r, struct str prefix, struct str separator, kv_keep *keep,
+                      const void *owner, struct list *keys);
 
 /* The same as kv_list, one at a time, without a copy: for answers that are written as they are
  * read. The entry's strings point into the snapshot and are valid until the read ends. */

@@ -119,23 +119,23 @@ static void test_keys_with_separator(void **state) {
     for (size_t i = 0; i < COUNT_OF(keys); i++)
         kv_set(f, keys[i], "x");
     WITH_READ(f, r) {
-        kv_list_keys(r, STR(""), STR("/"), &out);
+        kv_list_keys(r, STR(""), STR("/"), NULL, NULL, &out);
         assert_int_equal(out.len, 3);
         assert_str(LIST_AT(out, struct str, 0), "empty");
         assert_str(LIST_AT(out, struct str, 1), "foo");
         assert_str(LIST_AT(out, struct str, 2), "foo/");
-        kv_list_keys(r, STR("f"), STR("o"), &out);
+        kv_list_keys(r, STR("f"), STR("o"), NULL, NULL, &out);
         assert_int_equal(out.len, 1);
         assert_str(LIST_AT(out, struct str, 0), "fo");
-        kv_list_keys(r, STR("foo/"), STR("/"), &out);
+        kv_list_keys(r, STR("foo/"), STR("/"), NULL, NULL, &out);
         assert_int_equal(out.len, 4);
         assert_str(LIST_AT(out, struct str, 0), "foo//");
         assert_str(LIST_AT(out, struct str, 1), "foo/a");
         assert_str(LIST_AT(out, struct str, 2), "foo/b");
         assert_str(LIST_AT(out, struct str, 3), "foo/b/");
-        kv_list_keys(r, STR(""), STR(""), &out);
+        kv_list_keys(r, STR(""), STR(""), NULL, NULL, &out);
         assert_int_equal(out.len, 6);
-        kv_list_keys(r, STR("none"), STR(""), &out);
+        kv_list_keys(r, STR("none"), STR(""), NULL, NULL, &out);
         assert_false(out.present);
     }
 }

@@ -364,7 +364,7 @@ static uint64_t answer(struct store_read *r, enum ask ask, struct str name, stru
         show(out, OF_PTR(dir_entry), &list);
         break;
     case ASK_KEYS:
-        index = kv_list_keys(r, name, STR("/"), &list);
+        index = kv_list_keys(r, name, STR("/"), NULL, NULL, &list);
         show(out, OF_STR, &list);
         break;
     case ASK_SESSIONS:

@@ -188,7 +188,7 @@ static uint64_t read_index(struct store_read *r, struct str url) {
     struct dir_entry *entry;
     if (below(path, "kv/", &rest)) {
         if (parameter(query, "keys", &ignored))
-            return kv_list_keys(r, rest, STR(""), &list);
+            return kv_list_keys(r, rest, STR(""), NULL, NULL, &list);
         if (parameter(query, "recurse", &ignored))
             return kv_list(r, rest, &list);
         return kv_get(r, rest, &entry);
