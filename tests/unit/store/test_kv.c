@@ -112,6 +112,29 @@ static void test_delete_and_tombstones(void **state) {
                    "Invalid Tombstone operation 'eat'");
 }
 
+static bool is_not_owned(const void *owner, struct str key) {
+    return !str_eq(key, str_from(owner));
+}
+
+/* What is asked about is the key, not what is left of it. */
+static void test_keys_kept_before_the_cut(void **state) {
+    struct fixture *f = *state;
+    const char *keys[] = {"a/x", "a/y/1", "b/", "c/z"};
+    struct list out;
+    for (size_t i = 0; i < COUNT_OF(keys); i++)
+        kv_set(f, keys[i], "x");
+    WITH_READ(f, r) {
+        kv_list_keys(r, STR(""), STR("/"), is_not_owned, "a/x", &out);
+        assert_int_equal(out.len, 3);
+        assert_str(LIST_AT(out, struct str, 0), "a/");
+        kv_list_keys(r, STR(""), STR("/"), is_not_owned, "a/", &out);
+        assert_int_equal(out.len, 3);
+        kv_list_keys(r, STR("c"), STR("/"), is_not_owned, "c/z", &out);
+        assert_int_equal(out.len, 0);
+        assert_true(out.present);
+    }
+}
+
 static void test_keys_with_separator(void **state) {
     struct fixture *f = *state;
     const char *keys[] = {"empty", "foo", "foo/a", "foo/b", "foo//c", "foo/b/d"};
@@ -309,6 +332,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_cas, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delete_and_tombstones, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keys_with_separator, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_keys_kept_before_the_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(test_watches, setup, teardown),
         cmocka_unit_test_setup_teardown(test_chunks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_types, setup, teardown),
