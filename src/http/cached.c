@@ -83,7 +83,7 @@ static bool remember(struct str key) {
     entry->used = now;
     size_t count = memory.entries.count;
     pthread_mutex_unlock(&memory.mutex);
-    metric_gauge("consul.cache.entries_count", (double)count);
+    agent_cache_count_others(count);
     return hit;
 }
 

@@ -245,8 +245,22 @@ static void entry_drop(struct entry *e) {
         entry_freed(e);
 }
 
+/* Of the process, for the gauge: those here, and those that http/cached.c reads from the state. */
+static atomic_size_t kept_here, kept_elsewhere;
+
+static void gauge_all(void) {
+    metric_gauge("consul.cache.entries_count",
+                 (double)(atomic_load(&kept_here) + atomic_load(&kept_elsewhere)));
+}
+
 static void gauge(const struct agent_cache *c) {
-    metric_gauge("consul.cache.entries_count", (double)c->entries.count);
+    atomic_store(&kept_here, c->entries.count);
+    gauge_all();
+}
+
+void agent_cache_count_others(size_t count) {
+    atomic_store(&kept_elsewhere, count);
+    gauge_all();
 }
 
 /* Makes room; `kept` is in use just now. */

@@ -31,6 +31,9 @@ bool agent_cache_is_used(const struct server *server); /* it is a client agent *
 struct agent_cache_ask *agent_cache_ask(struct server *server, const struct endpoint *endpoint,
                                         void *request, enum agent_cache_kind kind,
                                         agent_cache_done *done, void *owner);
+/* How many questions a server agent remembers beside it, for the gauge of all entries. Any thread.
+ */
+void agent_cache_count_others(size_t count);
 /* done will not run. On the thread that asked. */
 void agent_cache_cancel(struct agent_cache_ask *ask);
 
