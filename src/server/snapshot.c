@@ -290,7 +290,7 @@ static void restore_read(uv_work_t *work) {
     w->restore = raft_driver_restore_read(c->server->driver, source_read, &fd, &c->error);
 }
 
-static void restore_done(struct raft_proposal *p, const struct raft_outcome *outcome) {
+static void restore_settled(struct raft_proposal *p, const struct raft_outcome *outcome) {
     struct snapshot_work *w = CONTAINER_OF(p, struct snapshot_work, proposal);
     struct snapshot_call *c = w->call;
     server_publish(c->server, NULL);
@@ -300,6 +300,19 @@ static void restore_done(struct raft_proposal *p, const struct raft_outcome *out
         leader_reestablish(c->server->leader);
     }
     send_home(c, finish_run);
+}
+
+/* The barrier behind a restore is also what the next snapshot may end with: without it there would
+ * be nothing to save until somebody writes (raft.md 4.8). */
+static void restore_done(struct raft_proposal *p, const struct raft_outcome *outcome) {
+    struct snapshot_work *w = CONTAINER_OF(p, struct snapshot_work, proposal);
+    if (error_is_set(&outcome->error)) {
+        restore_settled(p, outcome);
+        return;
+    }
+    server_publish(w->call->server, NULL);
+    p->done = restore_settled;
+    raft_driver_barrier(w->call->server->driver, p);
 }
 
 static void restore_on_core(struct message *m) {
