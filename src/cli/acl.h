@@ -180,8 +180,9 @@ struct acl_view {
 void acl_show_line(struct acl_text *t, const char *label, struct str value);
 /* The line when there is something to show. */
 void acl_show_some(struct acl_text *t, const char *label, struct str value);
-/* Hash (where there is one) and indexes when asked for. */
+/* The indexes, when asked for; the hash before them, of what has one. */
 void acl_show_meta(struct acl_text *t, const struct value *v);
+void acl_show_hashed_meta(struct acl_text *t, const struct value *v);
 void acl_show_links(struct acl_text *t, const struct value *v);
 void acl_show_datacenters(struct acl_text *t, const struct value *v);
 

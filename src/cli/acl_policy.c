@@ -21,7 +21,7 @@ static void show_policy(struct acl_text *t, const struct value *v) {
         acl_show_line(t, "Name:", value_str(v, "Name"));
     acl_show_line(t, "Description:", value_str(v, "Description"));
     acl_show_datacenters(t, v);
-    acl_show_meta(t, v);
+    acl_show_hashed_meta(t, v);
     if (t->listed)
         return;
     buf_add_text(&t->out, "Rules:\n");

@@ -19,7 +19,7 @@ static void show_role(struct acl_text *t, const struct value *v) {
     if (!t->listed)
         acl_show_line(t, "Name:", value_str(v, "Name"));
     acl_show_line(t, "Description:", value_str(v, "Description"));
-    acl_show_meta(t, v);
+    acl_show_hashed_meta(t, v);
     acl_show_links(t, v);
 }
 

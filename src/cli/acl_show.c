@@ -34,12 +34,16 @@ static struct str hex_of(struct str base64, struct arena *arena) {
 void acl_show_meta(struct acl_text *t, const struct value *v) {
     if (!t->meta)
         return;
-    if (value_get(v, "Hash") != NULL)
-        acl_show_line(t, "Hash:", hex_of(value_str(v, "Hash"), t->arena));
     acl_show_line(t, "Create Index:",
                   str_format(t->arena, "%llu", (unsigned long long)value_u64(v, "CreateIndex")));
     acl_show_line(t, "Modify Index:",
                   str_format(t->arena, "%llu", (unsigned long long)value_u64(v, "ModifyIndex")));
+}
+
+void acl_show_hashed_meta(struct acl_text *t, const struct value *v) {
+    if (t->meta)
+        acl_show_line(t, "Hash:", hex_of(value_str(v, "Hash"), t->arena));
+    acl_show_meta(t, v);
 }
 
 /* The texts of a list, with ", " between. */

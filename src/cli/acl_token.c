@@ -3,6 +3,11 @@
  */
 #include "cli/acl_token.h"
 
+#include <ctype.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/time.h"
 #include "codec/json.h"
 
 const struct command command_acl_token = {
@@ -19,14 +24,43 @@ const struct command command_acl_token = {
         "      $ consul acl token delete -id 986193a4\n",
 };
 
-/* "2026-11-23 09:18:41.03247069 +0000 UTC"; anything but UTC as it came. */
+/* " +0000 UTC"; an offset that is this machine's at that time has its zone's name, any other none. */
+static void add_zone(struct buf *out, struct timestamp t) {
+    time_t seconds = (time_t)(t.seconds - TIMESTAMP_UNIX_EPOCH);
+    int minutes = t.offset < 0 ? -t.offset : t.offset;
+    struct tm local;
+    if (t.offset == -1) {
+        buf_add_text(out, " +0000 UTC");
+        return;
+    }
+    char number[16];
+    snprintf(number, sizeof number, "%c%02d%02d", t.offset < 0 ? '-' : '+', minutes / 60,
+             minutes % 60);
+    bool here = localtime_r(&seconds, &local) != NULL && local.tm_gmtoff == t.offset * 60L;
+    buf_add_format(out, " %s %s", number, here ? local.tm_zone : number);
+}
+
+/* "2026-11-23 09:18:41.03247069 +0000 UTC": the clock as it came. */
 static struct str shown_time(struct str time, struct arena *arena) {
-    ptrdiff_t t = str_find_char(time, 'T');
-    if (t < 0 || time.data[time.len - 1] != 'Z')
+    struct error ignored = ERROR_IN(arena);
+    struct timestamp t;
+    if (!timestamp_parse(time, &t, &ignored))
         return time;
-    struct str date = str_sub(time, 0, (size_t)t);
-    struct str clock = str_sub(time, (size_t)t + 1, time.len - (size_t)t - 2);
-    return str_format(arena, STR_FMT " " STR_FMT " +0000 UTC", STR_ARG(date), STR_ARG(clock));
+    struct str clock = time, date = str_cut(&clock, 'T');
+    size_t len = sizeof "15:04:05" - 1;
+    if (len < clock.len && clock.data[len] == '.') {
+        for (len++; len < clock.len && isdigit((unsigned char)clock.data[len]);)
+            len++;
+        while (clock.data[len - 1] == '0')
+            len--;
+        len -= clock.data[len - 1] == '.';
+    }
+    struct buf out = BUF_INIT;
+    buf_add_format(&out, STR_FMT " " STR_FMT, STR_ARG(date), STR_ARG(str_sub(clock, 0, len)));
+    add_zone(&out, t);
+    struct str shown = str_copy(arena, buf_str(&out));
+    buf_free(&out);
+    return shown;
 }
 
 static struct str yes_no(const struct value *v, const char *key) {
@@ -44,7 +78,7 @@ static void show_token(struct acl_text *t, const struct value *v) {
     acl_show_some(t, "Expiration Time:", shown_time(value_str(v, "ExpirationTime"), t->arena));
     if (t->listed)
         acl_show_line(t, "Legacy:", yes_no(v, "Legacy"));
-    acl_show_meta(t, v);
+    acl_show_hashed_meta(t, v);
     acl_show_links(t, v);
     if (value_str(v, "Rules").len > 0) {
         buf_add_text(&t->out, "Rules:\n");

@@ -193,10 +193,14 @@ static void add_header(struct call_state *state, const char *name, struct str va
     buf_free(&line);
 }
 
+static struct str call_token(const struct call *call, const struct settings *s) {
+    return call->token.data != NULL ? call->token : s->token;
+}
+
 static void set_headers(struct call_state *state) {
     const struct settings *s = &state->client->settings;
     struct call *call = state->call;
-    struct str token = call->token.data != NULL ? call->token : s->token;
+    struct str token = call_token(call, s);
     if (token.len > 0)
         add_header(state, "X-Consul-Token", token);
     if (s->authorization.len > 0)
@@ -410,7 +414,8 @@ void client_start(struct client *c, struct call *call, struct arena *arena) {
     call->error = ERROR_IN(arena);
     build_urls(state);
     state->easy = curl_easy_init();
-    if (state->easy == NULL || !transport_check_host(&c->settings, &call->error)) {
+    if (state->easy == NULL || !transport_check_host(&c->settings, &call->error) ||
+        !transport_check_token(call_token(call, &c->settings), &call->error)) {
         if (state->easy == NULL)
             error_set(&call->error, ERROR_INTERNAL, "libcurl cannot start");
         name_request(state);

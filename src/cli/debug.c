@@ -98,6 +98,16 @@ static void check_profiles(struct debug *d) {
     d->target_count = kept;
 }
 
+static bool check_answer(const struct debug *d, struct error *e) {
+    const struct value *config = value_get(&d->self, "Config");
+    if (config == NULL || value_get(config, "Version") == NULL)
+        return error_set(e, ERROR_INTERNAL, "agent response did not contain version key");
+    config = value_get(&d->self, "DebugConfig");
+    if (config == NULL || value_get(config, "EnableDebug") == NULL)
+        return error_set(e, ERROR_INTERNAL, "agent response did not contain debug key");
+    return true;
+}
+
 static bool prepare(struct debug *d, struct error *e) {
     struct stat info;
     if (!check_times(d->options, e))
@@ -109,7 +119,7 @@ static bool prepare(struct debug *d, struct error *e) {
                              STR_ARG(e->text));
         return false;
     }
-    if (!choose_targets(d, e))
+    if (!check_answer(d, e) || !choose_targets(d, e))
         return false;
     check_profiles(d);
     if (stat(d->path, &info) == 0 || errno != ENOENT)

@@ -156,14 +156,14 @@ static struct str job_text(struct run *r) {
 static bool upload_job(struct run *r, struct error *e) {
     struct call call;
     bool done = false;
-    call_init(&call, "PUT",
-              kv_path(r->cli->arena, str_format(r->cli->arena, STR_FMT "job", STR_ARG(r->root))));
+    struct str key = str_format(r->cli->arena, STR_FMT "job", STR_ARG(r->root));
+    call_init(&call, "PUT", kv_path(r->cli->arena, key));
     call_param(&call, "acquire", r->session);
     call.body = job_text(r);
     if (!kv_change(r->client, &call, &done, r->cli->arena, e))
         return false;
     if (!done)
-        return error_set(e, ERROR_INTERNAL, "failed to acquire lock");
+        return error_set(e, ERROR_INTERNAL, "failed to acquire key " STR_FMT, STR_ARG(key));
     if (r->options->verbose)
         cli_out(r->cli, "Uploaded remote execution spec");
     return true;

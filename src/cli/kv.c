@@ -20,8 +20,16 @@ struct str kv_key(const char *argument) {
     return str_from(argument[0] == '/' ? argument + 1 : argument);
 }
 
+bool kv_key_check(struct str key, struct error *e) {
+    return !str_has_prefix(key, STR("/")) ||
+           error_set(e, ERROR_BAD_REQUEST,
+                     "Invalid key. Key must not begin with a '/': " STR_FMT, STR_ARG(key));
+}
+
 struct str kv_path(struct arena *arena, struct str key) {
     static const char root[] = "/v1/kv/";
+    if (str_has_prefix(key, STR("/")))
+        key = str_sub(key, 1, key.len);
     size_t len = sizeof root - 1;
     char *path = arena_alloc(arena, len + key.len);
     memcpy(path, root, len);

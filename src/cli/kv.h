@@ -12,7 +12,9 @@ struct kv_pair {
     uint64_t flags, create_index, modify_index, lock_index;
 };
 
-/* "/v1/kv/" and the key. */
+/* Whether a key may be written: no client writes one that begins with a '/'. */
+bool kv_key_check(struct str key, struct error *e);
+/* "/v1/kv/" and the key, a first '/' left out. */
 struct str kv_path(struct arena *arena, struct str key);
 /* Reads one key or, with recurse, all below a prefix. *count 0: there is none (404). Texts of
  * failures carry no body (cli.md 1.4). The array is in the arena. */

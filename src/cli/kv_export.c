@@ -155,7 +155,6 @@ static bool import_entry(struct cli *cli, struct client *c, const struct entry *
     struct arena arena = ARENA_INIT;
     struct error e = ERROR_IN(&arena);
     struct call call;
-    bool ok = false;
     call_init(&call, "PUT", kv_path(&arena, entry->key));
     if (!base64_decode(entry->value, &call.body, &arena, &e)) {
         cli_err(cli, "Error base 64 decoding value for key " STR_FMT ": " STR_FMT,
@@ -169,11 +168,7 @@ static bool import_entry(struct cli *cli, struct client *c, const struct entry *
         call_param(&call, "ns", entry->name_space);
         call.has_namespace = true;
     }
-    if (entry->key.len > 0 && entry->key.data[0] == '/')
-        error_set(&e, ERROR_BAD_REQUEST, "Invalid key. Key must not begin with a '/': " STR_FMT,
-                  STR_ARG(entry->key));
-    else
-        ok = client_expect(c, &call, &arena, &e);
+    bool ok = kv_key_check(entry->key, &e) && client_expect(c, &call, &arena, &e);
     if (ok)
         cli_out(cli, "Imported: " STR_FMT, STR_ARG(entry->key));
     else

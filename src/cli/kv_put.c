@@ -77,14 +77,10 @@ static int put_lock(struct cli *cli, struct client *c, struct call *call, struct
 
 static int put(struct cli *cli, struct client *c, struct str key, struct str value,
                const struct options *options) {
-    if (key.len > 0 && key.data[0] == '/')
-        return cli_fail(
-            cli,
-            "Error! Failed writing data: Invalid key. Key must not begin with a '/': " //
-            STR_FMT,
-            STR_ARG(key));
     struct call call;
     struct error e = ERROR_IN(cli->arena);
+    if (!kv_key_check(key, &e))
+        return cli_fail(cli, "Error! Failed writing data: " STR_FMT, STR_ARG(e.text));
     call_init(&call, "PUT", kv_path(cli->arena, key));
     call.body = value;
     if (options->flags != 0)

@@ -109,8 +109,7 @@ static int release(struct run *r) {
     struct cli *cli = r->cli;
     struct error e = ERROR_IN(cli->arena);
     client_signal_clear();
-    bool lost = r->locking.lost;
-    if (!locking_release(&r->locking, &e) && !lost)
+    if (!locking_release(&r->locking, &e))
         return cli_fail(cli, "Lock release failed: " STR_FMT, STR_ARG(e.text));
     error_clear(&e);
     switch (locking_clean_up(&r->locking, &e)) {
@@ -157,7 +156,8 @@ static void say_set_up(struct run *r) {
     if (!r->options->verbose)
         return;
     if (r->options->limit == 1)
-        cli_out(r->cli, "Setting up lock at path: " STR_FMT "/.lock", STR_ARG(prefix));
+        cli_out(r->cli, "Setting up lock at path: " STR_FMT,
+                STR_ARG(locking_key(r->cli->arena, prefix)));
     else
         cli_out(r->cli, "Setting up semaphore (limit %lld) at prefix: " STR_FMT,
                 (long long)r->options->limit, STR_ARG(prefix));
@@ -196,11 +196,14 @@ static int run(struct cli *cli, const void *given) {
     };
     client_catch_signals();
     int exit_code = CLI_FAILED;
-    if (client_get(r->client, STR("/v1/agent/self"), &self, cli->arena, &e)) {
-        say_set_up(r);
-        exit_code = hold_and_run(r);
-    } else {
+    if (!client_get(r->client, STR("/v1/agent/self"), &self, cli->arena, &e)) {
         cli_err(cli, "Error querying Consul agent: " STR_FMT, STR_ARG(e.text));
+    } else {
+        say_set_up(r);
+        if (options->limit > 1 && prefix.len == 0)
+            cli_err(cli, "Lock setup failed: missing prefix");
+        else
+            exit_code = hold_and_run(r);
     }
     locking_end(&r->locking);
     client_free(r->client);

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "cli/kv.h"
 #include "codec/json.h"
+#include "codec/url.h"
 
 #define LOCK_FLAGS "3304740253564472344"
 #define LOCK_FLAGS_NUMBER UINT64_C(0x2ddccbc058a50c18)
@@ -21,6 +22,17 @@
 #define WAIT_MAX (15 * SECOND)
 #define LOCK_DELAY_PAUSE (5 * SECOND)
 #define MONITOR_PAUSE SECOND
+
+/* "prefix/name" without empty parts: "a/" and "a" are one place, so that all agree on its key. */
+static struct str key_below(struct arena *arena, struct str prefix, struct str name) {
+    struct str path =
+        url_clean_path(str_format(arena, "/" STR_FMT "/" STR_FMT, STR_ARG(prefix), STR_ARG(name)), arena);
+    return str_has_prefix(prefix, STR("/")) ? path : str_sub(path, 1, path.len);
+}
+
+struct str locking_key(struct arena *arena, struct str prefix) {
+    return key_below(arena, prefix, STR(".lock"));
+}
 
 static bool is_semaphore(const struct locking *l) {
     return l->limit > 1;
@@ -130,6 +142,8 @@ static const struct kv_pair *find_key(const struct snapshot *s, struct str key) 
 static bool put(struct locking *l, struct str key, const char *how, struct str value,
                 struct str body, bool *done, struct arena *arena, struct error *e) {
     struct call call;
+    if (!kv_key_check(key, e))
+        return false;
     call_init(&call, "PUT", kv_path(arena, key));
     call_param(&call, how, value);
     call_param(&call, "flags", is_semaphore(l) ? STR(SEMAPHORE_FLAGS) : STR(LOCK_FLAGS));
@@ -202,7 +216,7 @@ static void prune_holders(struct locking *l, struct holders *h, const struct sna
     size_t kept = 0;
     for (size_t i = 0; i < h->count; i++) {
         struct str key =
-            str_format(arena, STR_FMT "/" STR_FMT, STR_ARG(l->prefix), STR_ARG(h->sessions[i]));
+            key_below(arena, l->prefix, h->sessions[i]);
         const struct kv_pair *contender = find_key(s, key);
         if (contender != NULL && contender->session.len > 0)
             h->sessions[kept++] = h->sessions[i];
@@ -284,10 +298,11 @@ static enum locking_result try_semaphore(struct locking *l, const struct snapsho
 static bool make_contender(struct locking *l, struct error *e) {
     struct arena *arena = l->cli->arena;
     bool done = false;
-    l->contender = str_format(arena, STR_FMT "/" STR_FMT, STR_ARG(l->prefix), STR_ARG(l->session));
-    if (!put(l, l->contender, "acquire", l->session, STR(""), &done, arena, e) || !done)
-        return error_prefix(e, "failed to make contender entry: ");
-    return true;
+    l->contender = key_below(arena, l->prefix, l->session);
+    bool ok = put(l, l->contender, "acquire", l->session, STR(""), &done, arena, e);
+    if (ok && !done)
+        ok = error_set(e, ERROR_INTERNAL, "<nil>"); /* refused without a reason: as the peer has it */
+    return ok || error_prefix(e, "failed to make contender entry: ");
 }
 
 /* ---- acquiring ---- */
@@ -330,7 +345,7 @@ static enum locking_result acquire_loop(struct locking *l, struct error *e) {
 }
 
 enum locking_result locking_acquire(struct locking *l, struct error *e) {
-    l->key = str_format(l->cli->arena, STR_FMT "/.lock", STR_ARG(l->prefix));
+    l->key = locking_key(l->cli->arena, l->prefix);
     if (!create_session(l, e) || (is_semaphore(l) && !make_contender(l, e)))
         return interrupted() ? LOCKING_NOT : LOCKING_FAILED;
     enum locking_result result = acquire_loop(l, e);

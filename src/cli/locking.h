@@ -33,6 +33,8 @@ struct locking {
     int64_t retry_at; /* monotonic; 0: no retry is due */
 };
 
+/* "prefix/.lock", the key that both kinds of locks have. */
+struct str locking_key(struct arena *arena, struct str prefix);
 /* NOT: the time was over or a signal came. FAILED: error set. Afterwards the session is renewed,
  * and the lock monitored, during client_poll. */
 enum locking_result locking_acquire(struct locking *l, struct error *e);

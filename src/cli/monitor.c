@@ -22,11 +22,13 @@ static int run(struct cli *cli, const void *given) {
     struct error e = ERROR_IN(cli->arena);
     struct call call;
     call_init(&call, "GET", STR("/v1/agent/monitor"));
-    call_param(&call, "loglevel", options->log_level);
+    if (options->log_level.len > 0)
+        call_param(&call, "loglevel", options->log_level);
     if (options->log_json)
         call_param(&call, "logjson", STR("true"));
     call.sink = print_piece;
     call.sink_owner = cli;
+    const char *kind = options->log_json ? "JSON " : "";
     client_catch_signals();
     bool ok = client_call(c, &call, cli->arena, &e);
     bool interrupted = client_signal() != 0;
@@ -34,10 +36,10 @@ static int run(struct cli *cli, const void *given) {
     if (interrupted)
         return CLI_OK;
     if (call.status == 0)
-        return cli_fail(cli, "Error starting monitor: " STR_FMT, STR_ARG(e.text));
+        return cli_fail(cli, "Error starting %smonitor: " STR_FMT, kind, STR_ARG(e.text));
     if (ok && call.status != 200) {
         call_unexpected(&call, &e);
-        return cli_fail(cli, "Error starting monitor: " STR_FMT, STR_ARG(e.text));
+        return cli_fail(cli, "Error starting %smonitor: " STR_FMT, kind, STR_ARG(e.text));
     }
     cli_out(cli, "\nRemote side ended the monitor! This usually means that the\n"
                  "remote side has exited or crashed.");

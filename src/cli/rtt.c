@@ -123,6 +123,11 @@ static int estimate(struct cli *cli, struct client *c, bool wan) {
     struct value answer;
     if (!name_nodes(cli, c, wan, pair))
         return CLI_FAILED;
+    for (size_t i = 0; wan && i < 2; i++) {
+        if (count_dots(pair->names[i].data) != 1)
+            return cli_fail(
+                cli, "Node names must be specified as <node name>.<datacenter> with -wan");
+    }
     struct str path = wan ? STR("/v1/coordinate/datacenters") : STR("/v1/coordinate/nodes");
     if (!client_get(c, path, &answer, cli->arena, &e))
         return cli_fail(cli, "Error getting coordinates: " STR_FMT, STR_ARG(e.text));
@@ -152,14 +157,7 @@ static int run(struct cli *cli, const void *given) {
     struct client *c = client_open(cli);
     if (c == NULL)
         return CLI_FAILED;
-    int exit_code = CLI_OK;
-    for (size_t i = 0; options->wan && exit_code == CLI_OK && i < cli->arg_count; i++) {
-        if (count_dots(cli->args[i]) != 1)
-            exit_code =
-                cli_fail(cli, "Node names must be specified as <node name>.<datacenter> with -wan");
-    }
-    if (exit_code == CLI_OK)
-        exit_code = estimate(cli, c, options->wan);
+    int exit_code = estimate(cli, c, options->wan);
     client_free(c);
     return exit_code;
 }

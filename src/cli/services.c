@@ -251,9 +251,10 @@ static int run_deregister(struct cli *cli, const void *given) {
         return CLI_FAILED;
     struct client *c = client_open(cli);
     bool ok = c != NULL;
-    for (size_t i = 0; ok && i < count; i++)
-        ok = deregister_one(cli, c, services[i].id.len > 0 ? services[i].id : services[i].name,
-                            services[i].name);
+    for (size_t i = 0; ok && i < count; i++) {
+        struct str id = services[i].id.len > 0 ? services[i].id : services[i].name;
+        ok = id.len == 0 || deregister_one(cli, c, id, services[i].name);
+    }
     client_free(c);
     return ok ? CLI_OK : CLI_FAILED;
 }

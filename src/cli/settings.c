@@ -238,7 +238,8 @@ static bool read_address(struct cli *cli, struct settings *to, struct error *e) 
 
 static bool read_token(struct cli *cli, struct settings *to, struct error *e) {
     to->token = flag_or_env(&cli->http.token, "CONSUL_HTTP_TOKEN");
-    struct str path = flag_or_env(&cli->http.token_file, "CONSUL_HTTP_TOKEN_FILE");
+    const struct flag_set_string *flag = &cli->http.token_file;
+    struct str path = flag->set ? flag->value : env("CONSUL_HTTP_TOKEN_FILE");
     if (path.len == 0)
         return true;
     struct str text;

@@ -34,59 +34,71 @@ static bool one_file(struct cli *cli) {
 
 /* ---- save ---- */
 
+/* Into a temporary file, which then gets its name. It is made when there is something to write: an
+ * agent that refuses is told of first. */
 struct download {
-    FILE *file;
+    struct cli *cli;
+    const char *unverified;
+    char *temporary;
+    FILE *file; /* NULL: not yet */
     bool failed;
-    int reason;
 };
 
+static bool create_temporary(struct download *d) {
+    d->temporary =
+        str_terminated(d->cli->arena, str_format(d->cli->arena, "%s.tmpXXXXXX", d->unverified));
+    int fd = mkostemp(d->temporary, O_CLOEXEC);
+    d->file = fd >= 0 && fchmod(fd, SNAPSHOT_MODE) == 0 ? fdopen(fd, "we") : NULL;
+    if (d->file == NULL)
+        cli_err(d->cli, "Error writing unverified snapshot file: open %s: %s", d->temporary,
+                errno_text(errno));
+    return d->file != NULL;
+}
+
+static void say_write_failed(const struct download *d) {
+    cli_err(d->cli, "Error writing unverified snapshot file: write %s: %s", d->temporary,
+            errno_text(errno));
+}
+
 static bool on_piece(void *owner, struct str piece) {
-    struct download *download = owner;
-    if (fwrite(piece.data, 1, piece.len, download->file) == piece.len)
+    struct download *d = owner;
+    d->failed = d->file == NULL && !create_temporary(d);
+    if (!d->failed && fwrite(piece.data, 1, piece.len, d->file) != piece.len) {
+        d->failed = true;
+        say_write_failed(d);
+    }
+    return !d->failed;
+}
+
+static bool finish_file(struct download *d) {
+    if (d->file == NULL && !create_temporary(d)) /* the answer was empty */
+        return false;
+    if (fflush(d->file) == 0 && fsync(fileno(d->file)) == 0 &&
+        rename(d->temporary, d->unverified) == 0)
         return true;
-    download->failed = true;
-    download->reason = errno;
+    say_write_failed(d);
     return false;
 }
 
-static FILE *create_temporary(struct cli *cli, const char *unverified, char **name) {
-    *name = str_terminated(cli->arena, str_format(cli->arena, "%s.tmpXXXXXX", unverified));
-    int fd = mkostemp(*name, O_CLOEXEC);
-    FILE *file = fd >= 0 && fchmod(fd, SNAPSHOT_MODE) == 0 ? fdopen(fd, "we") : NULL;
-    if (file == NULL)
-        cli_err(cli, "Error writing unverified snapshot file: open %s: %s", *name,
-                errno_text(errno));
-    return file;
-}
-
-/* Into a temporary file, which then gets its name. */
 static bool download(struct cli *cli, struct client *c, const char *unverified, uint64_t *index) {
     struct error e = ERROR_IN(cli->arena);
     struct call call;
-    char *temporary = NULL;
-    struct download to = {create_temporary(cli, unverified, &temporary), false, 0};
-    if (to.file == NULL)
-        return false;
+    struct download to = {cli, unverified, NULL, NULL, false};
     call_init(&call, "GET", STR("/v1/snapshot"));
     call_stale(&call, cli);
     call.sink = on_piece;
     call.sink_owner = &to;
     bool ok = client_expect(c, &call, cli->arena, &e);
     *index = call.index;
-    if (ok && (fflush(to.file) != 0 || fsync(fileno(to.file)) != 0)) {
-        to.failed = true;
-        to.reason = errno;
-    }
-    fclose(to.file);
-    if (ok && !to.failed && rename(temporary, unverified) == 0)
-        return true;
-    if (to.failed || ok)
-        cli_err(cli, "Error writing unverified snapshot file: write %s: %s", temporary,
-                errno_text(to.failed ? to.reason : errno));
-    else
+    if (ok)
+        ok = finish_file(&to);
+    else if (!to.failed)
         cli_err(cli, "Error saving snapshot: " STR_FMT, STR_ARG(e.text));
-    unlink(temporary);
-    return false;
+    if (to.file != NULL)
+        fclose(to.file);
+    if (!ok && to.file != NULL)
+        unlink(to.temporary);
+    return ok;
 }
 
 static bool verify_file(const char *path, struct snapshot_meta *meta, struct arena *arena,
@@ -115,8 +127,10 @@ static int run_save(struct cli *cli, const void *options) {
     client_free(c);
     if (!ok)
         return CLI_FAILED;
-    if (!verify_file(unverified, &meta, cli->arena, &e))
+    if (!verify_file(unverified, &meta, cli->arena, &e)) {
+        unlink(unverified);
         return cli_fail(cli, "Error verifying snapshot file: " STR_FMT, STR_ARG(e.text));
+    }
     if (rename(unverified, path) != 0)
         return cli_fail(cli, "Error renaming \"%s\" to \"%s\": rename %s %s: %s", unverified, path,
                         unverified, path, errno_text(errno));

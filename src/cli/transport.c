@@ -55,16 +55,26 @@ static bool no_such_host(struct str name, struct error *e) {
 }
 
 bool transport_check_host(const struct settings *s, struct error *e) {
-    if (s->is_socket)
-        return true;
     if (s->host.len == 0)
         return error_set(e, ERROR_IO, "http: no Host in request URL");
+    if (s->is_socket)
+        return true;
     uint64_t port = 0;
     if (!str_to_u64(s->port, &port) || port > 65535)
         return error_set(e, ERROR_IO, "dial tcp: address " STR_FMT ": invalid port",
                          STR_ARG(s->port));
     if (s->name.len > 0 && !is_ip(s->name) && !is_domain_name(s->name))
         return no_such_host(s->name, e);
+    return true;
+}
+
+bool transport_check_token(struct str token, struct error *e) {
+    for (size_t i = 0; i < token.len; i++) {
+        unsigned char c = (unsigned char)token.data[i];
+        if ((c < ' ' && c != '\t') || c == 0x7f) /* the peer goes on to show the secret */
+            return error_set(e, ERROR_BAD_REQUEST,
+                             "net/http: invalid header field value for key X-Consul-Token");
+    }
     return true;
 }
 
