@@ -320,22 +320,33 @@ static void print_wrapped(FILE *out, const char *text) {
         fprintf(out, "%s" STR_FMT, column == 0 ? "     " : " ", STR_ARG(word));
         column += word.len + (column > 0);
     }
-    fputs("\n\n", out);
+    fputc('\n', out);
 }
 
-void config_print_help(FILE *out) {
-    fputs("Usage: consul agent [options]\n\n"
-          "  Runs an agent until it is told to stop: a server, which holds the state, or\n"
-          "  a client, which serves one machine and asks the servers.\n\n"
-          "Command Options\n\n",
-          out);
+static bool is_api_option(const struct flag *f) {
+    return strcmp(f->name, "datacenter") == 0;
+}
+
+static void print_section(FILE *out, const char *title, bool api) {
+    fprintf(out, "\n%s\n", title);
     for (size_t i = 0; i < COUNT_OF(flags); i++) {
         const struct flag *f = &flags[i];
         const char *type = f->kind == FLAG_BOOL || f->kind == FLAG_DEV ? ""
                            : f->kind == FLAG_META                      ? "=<key:value>"
                            : f->kind == FLAG_FORMAT                    ? "=<string>"
                                                                        : "=<value>";
-        fprintf(out, "  -%s%s\n", f->name, type);
+        if (is_api_option(f) != api)
+            continue;
+        fprintf(out, "\n  -%s%s\n", f->name, type);
         print_wrapped(out, f->help);
     }
+}
+
+void config_print_help(FILE *out) {
+    fputs("Usage: consul agent [options]\n\n"
+          "  Runs an agent until it is told to stop: a server, which holds the state, or\n"
+          "  a client, which serves one machine and asks the servers.\n",
+          out);
+    print_section(out, "HTTP API Options", true);
+    print_section(out, "Command Options", false);
 }

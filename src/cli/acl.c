@@ -19,7 +19,8 @@ const struct command command_acl = {
         "  roles bundle policies. Auth methods and binding rules make tokens for those whom\n"
         "  another system vouches for.\n\n"
         "      $ consul acl bootstrap\n"
-        "      $ consul acl policy create -name kv -rules 'key_prefix \"\" { policy = \"read\" }'\n"
+        "      $ consul acl policy create -name kv -description 'Reads keys' \\\n"
+        "            -rules @rules.hcl\n"
         "      $ consul acl token create -policy-name kv\n"
         "      $ consul acl token list\n",
 };

@@ -14,7 +14,11 @@ const struct command command_acl_auth_method = {
         "  Auth methods: other systems that vouch for those who log in, so that they get a token\n"
         "  without having been given one.\n\n"
         "      $ consul acl auth-method create -type jwt -name sso -config @sso.json\n"
-        "      $ consul acl auth-method update -name sso -max-token-ttl 8h\n"
+        "      $ consul acl auth-method create -type kubernetes -name k8s \\\n"
+        "            -kubernetes-host https://k8s.example.com -kubernetes-ca-cert @k8s.pem \\\n"
+        "            -kubernetes-service-account-jwt \"JWT_CONTENTS\"\n"
+        "      $ consul acl auth-method update -name k8s -max-token-ttl 8h \\\n"
+        "            -kubernetes-service-account-jwt \"NEW_JWT_CONTENTS\"\n"
         "      $ consul acl auth-method read -name sso\n"
         "      $ consul acl auth-method list\n"
         "      $ consul acl auth-method delete -name sso\n",
@@ -188,7 +192,7 @@ const struct command command_acl_auth_method_create = {
              "      $ consul acl auth-method create -type kubernetes -name k8s \\\n"
              "            -kubernetes-host https://k8s.example.com:8443 \\\n"
              "            -kubernetes-ca-cert @k8s.pem \\\n"
-             "            -kubernetes-service-account-jwt \"$JWT\"\n"
+             "            -kubernetes-service-account-jwt \"JWT_CONTENTS\"\n"
              "      $ consul acl auth-method create -type jwt -name sso -config @sso.json\n",
     .groups = ACL_GROUPS,
     ACL_FLAGS(create_flags),
@@ -272,7 +276,7 @@ const struct command command_acl_auth_method_update = {
         "  Changes what the flags name of an auth method, and leaves the rest of it as it is.\n"
         "  -config replaces all settings.\n\n"
         "      $ consul acl auth-method update -name k8s -max-token-ttl 8h \\\n"
-        "            -kubernetes-ca-cert @new.pem\n",
+        "            -kubernetes-service-account-jwt \"NEW_JWT_CONTENTS\"\n",
     .groups = ACL_GROUPS,
     ACL_FLAGS(update_flags),
     .run = run_update,

@@ -8,8 +8,8 @@ const struct command command_acl_binding_rule = {
     .usage = "acl binding-rule <subcommand> [options] [args]",
     .about = "  Binding rules: which role or identity those get who log in at an auth method.\n\n"
              "      $ consul acl binding-rule create -method k8s -bind-type service \\\n"
-             "            -bind-name '${serviceaccount.name}' \\\n"
-             "            -selector 'serviceaccount.namespace==web'\n"
+             "            -selector 'serviceaccount.namespace==web' -description 'k8s of web' \\\n"
+             "            -bind-name='k8s-${serviceaccount.name}'\n"
              "      $ consul acl binding-rule update -id 43cb72df -bind-name web\n"
              "      $ consul acl binding-rule read -id 43cb72df\n"
              "      $ consul acl binding-rule list\n"

@@ -8,7 +8,8 @@ const struct command command_acl_policy = {
     .synopsis = "Policies: rules under a name",
     .usage = "acl policy <subcommand> [options] [args]",
     .about = "  Policies: rules under a name, which tokens and roles link to.\n\n"
-             "      $ consul acl policy create -name web -rules @web.hcl -valid-datacenter dc1\n"
+             "      $ consul acl policy create -name web -valid-datacenter dc1 \\\n"
+             "            -rules @rules.hcl\n"
              "      $ consul acl policy update -name web -description 'For the web servers'\n"
              "      $ consul acl policy read -name web\n"
              "      $ consul acl policy list\n"
@@ -92,7 +93,7 @@ static const struct flag create_flags[] = {
     FLAG_RULES,
     {"from-token", FLAG_STRING, ACL_AT(from_token), NULL,
      "A token of the old kind, whose rules are translated and taken: itself, @ and the name of a "
-     "file, or - for standard input. Not with -rules."},
+     "file, or - for standard input. It excludes -rules."},
     {"token-secret", FLAG_BOOL, ACL_AT(token_secret), NULL,
      "What -from-token gives is the token's secret. Without this, it is the accessor's ID."},
     ACL_FLAG_META,
@@ -104,8 +105,10 @@ const struct command command_acl_policy_create = {
     .synopsis = "Creates a policy",
     .usage = "acl policy create -name NAME [options]",
     .about = "  Creates a policy and shows it.\n\n"
-             "      $ consul acl policy create -name web -rules @web.hcl\n"
-             "      $ consul acl policy create -name old -from-token 0479e93e\n",
+             "      $ consul acl policy create -name web -description 'For web' \\\n"
+             "            -rules @rules.hcl\n"
+             "      $ consul acl policy create -name old \\\n"
+             "            -from-token \"c1e34113-e7ab-4451-b1a6-336ddcc58fc6\"\n",
     .groups = ACL_GROUPS,
     ACL_FLAGS(create_flags),
     .run = run_create,

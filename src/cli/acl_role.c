@@ -8,7 +8,8 @@ const struct command command_acl_role = {
     .usage = "acl role <subcommand> [options] [args]",
     .about = "  Roles: policies and identities bundled under a name, which tokens link to.\n\n"
              "      $ consul acl role create -name db -policy-name kv -service-identity db\n"
-             "      $ consul acl role update -id 57147d87 -policy-name nodes\n"
+             "      $ consul acl role update -id 57147d87 -description 'For db' \\\n"
+             "            -policy-id 06acc965\n"
              "      $ consul acl role read -name db\n"
              "      $ consul acl role list\n"
              "      $ consul acl role delete -name db\n",
@@ -62,7 +63,8 @@ const struct command command_acl_role_create = {
     .usage = "acl role create -name NAME [options]",
     .about = "  Creates a role and shows it. It needs a policy or an identity.\n\n"
              "      $ consul acl role create -name db -policy-id 0479e93e \\\n"
-             "            -service-identity db:dc1,dc2 -node-identity n1:dc1\n",
+             "            -node-identity n1:dc1 \\\n"
+             "            -service-identity \"db:east,west\"\n",
     .groups = ACL_GROUPS,
     ACL_FLAGS(create_flags),
     .run = run_create,
@@ -160,7 +162,8 @@ const struct command command_acl_role_update = {
         "  Changes what the flags name of a role, and leaves the rest of it as it is: links are\n"
         "  added, and taken away only with -no-merge.\n\n"
         "      $ consul acl role update -id 57147d87 -name database\n"
-        "      $ consul acl role update -id 57147d87 -no-merge -name db -policy-name kv\n",
+        "      $ consul acl role update -id 57147d87 -no-merge -name db -policy-name kv \\\n"
+        "            -service-identity \"web\"\n",
     .groups = ACL_GROUPS,
     ACL_FLAGS(update_flags),
     .run = run_update,

@@ -17,7 +17,8 @@ const struct command command_acl_token = {
     .about =
         "  Tokens: a secret that requests carry, an accessor's ID by which it is spoken of, and\n"
         "  links to the policies and roles that say what it allows.\n\n"
-        "      $ consul acl token create -description web -policy-name web\n"
+        "      $ consul acl token create -description 'For web' \\\n"
+        "            -policy-id 06acc965\n"
         "      $ consul acl token update -id 986193a4 -policy-name kv -merge-policies\n"
         "      $ consul acl token read -id 986193a4\n"
         "      $ consul acl token list\n"

@@ -69,7 +69,8 @@ const struct command command_acl_token_create = {
     .about = "  Creates a token and shows it with its secret. It needs a policy, a role or an\n"
              "  identity.\n\n"
              "      $ consul acl token create -description 'For db' -policy-name kv \\\n"
-             "            -role-name nodes -service-identity db:dc1,dc2 -expires-ttl 24h\n",
+             "            -role-name nodes -expires-ttl 24h \\\n"
+             "            -service-identity \"db:east,west\"\n",
     .groups = ACL_GROUPS,
     ACL_FLAGS(create_flags),
     .run = run_create,
@@ -151,7 +152,8 @@ const struct command command_acl_token_update = {
         "  Changes a token's description and links. Links of a kind without its -merge flag are\n"
         "  replaced by those that are named here, so also by none.\n\n"
         "      $ consul acl token update -id 986193a4 -policy-name kv -merge-policies\n"
-        "      $ consul acl token update -id 986193a4 -description db -policy-name db\n",
+        "      $ consul acl token update -id 986193a4 -description db -policy-name db \\\n"
+        "            -role-name \"db-updater\"\n",
     .groups = ACL_GROUPS,
     ACL_FLAGS(update_flags),
     .run = run_update,

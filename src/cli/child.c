@@ -77,7 +77,7 @@ static bool spawn(struct child *child, char **args, char **environment, int inpu
     if (reason == 0)
         return true;
     child->pid = 0;
-    if (strchr(args[0], '/') == NULL)
+    if (args[0][0] != '\0' && strchr(args[0], '/') == NULL)
         return error_set(e, ERROR_IO, "exec: " STR_FMT ": executable file not found in $PATH",
                          STR_ARG(str_quote(e->arena, str_from(args[0]))));
     return error_set(e, ERROR_IO, "fork/exec %s: %s", args[0], errno_text(reason));

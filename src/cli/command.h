@@ -51,6 +51,7 @@ struct command {
     size_t options_size;
     int bad_flags_exit;           /* 0: CLI_FAILED */
     const char *bad_flags_prefix; /* another line with the error behind the listing; NULL: none */
+    bool flags_untold;            /* the help does not list them */
     bool raw;                     /* gets its arguments as they are: flags are not read */
     int (*run)(struct cli *cli, const void *options); /* NULL: a group of commands */
 };

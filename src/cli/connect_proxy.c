@@ -336,7 +336,8 @@ const struct command command_connect_proxy = {
         "  The token needs service:write for the service.\n\n"
         "      $ consul connect proxy -sidecar-for web\n"
         "      $ consul connect proxy -service web -upstream db:8181\n"
-        "      $ consul connect proxy -service web -service-addr 127.0.0.1:8080 -listen :8443\n",
+        "      $ consul connect proxy -service web -service-addr 127.0.0.1:8080 \\\n"
+        "            -listen ':8443'\n",
     .groups = GROUP_CLIENT | GROUP_SERVER,
     COMMAND_FLAGS(flags, struct options, &defaults),
     .run = run,

@@ -302,7 +302,7 @@ static const struct flag flags[] = {
     {"sidecar-for", FLAG_SET_STRING, AT(sidecar_for), "string",
      "ID of a service on the local agent: its sidecar is meant. Also CONNECT_SIDECAR_FOR."},
     {"wan-address", FLAG_OWN, AT(wan), NULL,
-     "With -register: the gateway's address for other datacenters, as -address.",
+     "With -register: the gateway's address for other datacenters, of the form of -address.",
      gateway_address_read},
 };
 #undef AT
@@ -319,11 +319,12 @@ static const struct envoy_options defaults = {
 const struct command command_connect_envoy = {
     .name = "connect envoy",
     .synopsis = "Runs Envoy as a proxy, or writes its bootstrap",
-    .usage = "connect envoy [options] [-- ENVOY-ARGS...]",
+    .usage = "connect envoy [options]",
     .about =
         "  Makes the bootstrap with which Envoy becomes a service's sidecar or a gateway, and\n"
         "  starts Envoy with it. What stands behind \"--\" goes to Envoy. The token needs\n"
-        "  service:write for the service that the proxy stands for.\n\n"
+        "  service:write for the service that the proxy stands for. Which program is run says\n"
+        "  -envoy-binary.\n\n"
         "      $ consul connect envoy -sidecar-for web\n"
         "      $ consul connect envoy -gateway mesh -register -address 10.0.0.1:8443\n"
         "      $ consul connect envoy -sidecar-for web -bootstrap > bootstrap.json\n",

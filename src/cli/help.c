@@ -72,6 +72,8 @@ void help_command(const struct command *command, struct buf *out) {
     buf_add_format(out, "Usage: consul %s\n", command->usage);
     if (command->about != NULL)
         buf_add_format(out, "\n%s", command->about);
+    if (command->flags_untold)
+        count = 0;
     describe_section("HTTP API Options", sorted, count, true, &arena, out);
     describe_section("Command Options", sorted, count, false, &arena, out);
     if (command->run == NULL || has_children(command->name)) {
