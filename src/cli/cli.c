@@ -176,16 +176,16 @@ int cli_run(struct cli *cli, char *const *args, size_t count) {
     }
     if (complete(cli))
         return CLI_OK;
+    if (call.help && call.command == NULL && call.args == NULL) {
+        print_help(NULL, cli->out);
+        return CLI_OK;
+    }
     if (call.install && call.uninstall)
         return cli_fail(cli,
                         "Error executing CLI: Either the autocomplete install or uninstall flag "
                         "may be specified, but not both.");
     if (call.install || call.uninstall)
         return complete_install(cli, call.install);
-    if (call.help && call.command == NULL && call.args == NULL) {
-        print_help(NULL, cli->out);
-        return CLI_OK;
-    }
     if (call.command == NULL) {
         print_help(NULL, cli->err);
         return CLI_UNKNOWN_COMMAND;

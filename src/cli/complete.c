@@ -215,9 +215,9 @@ static void change_fish(struct install *in) {
                                  "complete -f -c %s -a '(__%s_candidates)'\n",
                                  in->command, in->program, in->command, in->command);
     if (in->install && exists(path))
-        add_error(in, "already installed in", path);
+        add_error(in, "already installed at", path);
     else if (!in->install && unlink(path) != 0)
-        add_error(in, "does not installed in", path);
+        add_error(in, "does not installed in", folder);
     else if (in->install && ((mkdir(completions, 0755) != 0 && errno != EEXIST) ||
                              !file_write_atomic(path, text, 0644, arena, &e)))
         add_error(in, "cannot be written:", path);

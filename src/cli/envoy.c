@@ -12,7 +12,9 @@
 #include "cli/input.h"
 #include "cli/proxy_lookup.h"
 #include "cli/settings.h"
+#include "cli/transport.h"
 
+#define ACCESS_LOG_PATH "/dev/null"
 #define GRPC_PORT "8502" /* unless the agent says which */
 
 struct envoy {
@@ -101,10 +103,12 @@ static bool resolve(struct str host, struct str *ip, const char *what, struct ar
     if (host.len == 0)
         return true;
     int code = getaddrinfo(str_terminated(arena, host), NULL, &hints, &all);
+    if (code == EAI_NONAME || code == EAI_NODATA)
+        transport_unknown_host(host, e);
+    else if (code != 0)
+        error_set(e, ERROR_NOT_FOUND, "lookup " STR_FMT ": %s", STR_ARG(host), gai_strerror(code));
     if (code != 0)
-        return error_set(
-            e, ERROR_NOT_FOUND, "Failed to resolve %s: lookup " STR_FMT ": %s", what, STR_ARG(host),
-            code == EAI_NONAME || code == EAI_NODATA ? "no such host" : gai_strerror(code));
+        return error_prefix(e, "Failed to resolve %s: ", what);
     const struct addrinfo *chosen = all;
     for (const struct addrinfo *i = all; i != NULL; i = i->ai_next)
         if (i->ai_family == AF_INET && chosen->ai_family != AF_INET)
@@ -183,7 +187,8 @@ static bool read_args(struct envoy *v, struct envoy_args *a, struct error *e) {
         return false;
     a->agent_tls |= settings->https;
     a->agent_ca_pem = pem_text(settings->ca_text, cli->arena);
-    a->admin_access_log_path = v->options->admin_access_log_path;
+    struct str log = v->options->admin_access_log_path;
+    a->admin_access_log_path = log.len > 0 ? log : STR(ACCESS_LOG_PATH);
     a->local_agent_cluster_name = STR("local_agent");
     a->token = settings->token.data != NULL ? settings->token : STR("");
     a->name_space = settings->name_space.data != NULL ? settings->name_space : STR("");
@@ -309,7 +314,7 @@ static const struct flag flags[] = {
 
 static const struct envoy_options defaults = {
     .envoy_version = STR_INIT("1.14.5"),
-    .admin_access_log_path = STR_INIT("/dev/null"),
+    .admin_access_log_path = STR_INIT(ACCESS_LOG_PATH),
     .admin_bind = STR_INIT("localhost:19000"),
     .deregister_after_critical = STR_INIT("6h"),
     .lan = {STR_INIT(""), GATEWAY_PORT},

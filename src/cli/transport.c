@@ -43,15 +43,18 @@ static bool first_nameserver(char out[64]) {
     return found;
 }
 
-static bool no_such_host(struct str name, struct error *e) {
+bool transport_unknown_host(struct str name, struct error *e) {
     char server[64];
     if (!is_domain_name(name) || !first_nameserver(server))
-        return error_set(e, ERROR_IO, "dial tcp: lookup " STR_FMT ": no such host", STR_ARG(name));
+        return error_set(e, ERROR_IO, "lookup " STR_FMT ": no such host", STR_ARG(name));
     bool v6 = strchr(server, ':') != NULL;
-    char shown[80];
-    snprintf(shown, sizeof shown, v6 ? "[%s]:53" : "%s:53", server);
-    return error_set(e, ERROR_IO, "dial tcp: lookup " STR_FMT " on %s: no such host", STR_ARG(name),
-                     shown);
+    return error_set(e, ERROR_IO, "lookup " STR_FMT " on %s%s%s:53: no such host", STR_ARG(name),
+                     v6 ? "[" : "", server, v6 ? "]" : "");
+}
+
+static bool no_such_host(struct str name, struct error *e) {
+    transport_unknown_host(name, e);
+    return error_prefix(e, "dial tcp: ");
 }
 
 bool transport_check_host(const struct settings *s, struct error *e) {

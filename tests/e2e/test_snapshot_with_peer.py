@@ -1,5 +1,6 @@
 """A snapshot saved by us restores into the real peer and the other way round, with every record equal when listed."""
 
+import os
 import json
 
 from e2e.harness import until
@@ -91,6 +92,7 @@ def test_archive_with_the_command_line(praetor, peer, agents, tmp_path):
     saved = ours.cli("snapshot", "save", file)
     assert saved.returncode == 0, saved
     assert b"Saved and verified snapshot" in saved.stdout
+    assert os.stat(file).st_mode & 0o777 == 0o600  # it holds all secrets
     inspected = ours.cli("snapshot", "inspect", file)
     assert inspected.returncode == 0 and b"KVS" in inspected.stdout or b"Version" in inspected.stdout, inspected
     theirs = agents(peer, name="theirs").start()

@@ -143,12 +143,16 @@ static void test_install(void **state) {
                           "complete -o nospace -C /opt/consul consul\n");
     assert_int_equal(access(path("config/fish/completions/consul.fish"), R_OK), 0);
 
+    r = install(true);
+    assert_non_null(strstr(r.err, "\n\t* already installed at "));
+    run_free(&r);
     expect_install(false, NULL);
     expect_file(".bashrc", "two\n");
     assert_int_not_equal(access(path("config/fish/completions/consul.fish"), R_OK), 0);
     r = install(false);
     assert_int_equal(r.code, 1);
     assert_non_null(strstr(r.err, "3 errors occurred:\n\t* does not installed in /"));
+    assert_non_null(strstr(r.err, "config/fish\n\n\n"));
     run_free(&r);
     char command[128];
     snprintf(command, sizeof command, "rm -rf %s", home);

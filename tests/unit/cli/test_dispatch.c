@@ -58,6 +58,7 @@ static void test_misplaced_flags(void **state) {
 static void test_help_anywhere(void **state) {
     expect(RUN("kv", "get", "a", "b", "-h"), 0, "Usage: consul kv get", "");
     expect(RUN("kv", "get", "-help"), 0, "Usage: consul kv get", "");
+    expect(RUN("-autocomplete-install", "-autocomplete-uninstall", "-h"), 0, "Usage: consul [", "");
     expect(RUN("kv", "get", "--", "-h", "x"), 1, "", "Too many arguments (expected 1, got 2)\n");
 }
 
