@@ -8,10 +8,16 @@ struct options {
     struct str log_level;
 };
 
+struct output {
+    struct cli *cli;
+    bool in_line; /* what came last was no line's end */
+};
+
 static bool print_piece(void *owner, struct str piece) {
-    struct cli *cli = owner;
-    fwrite(piece.data, 1, piece.len, cli->out);
-    return fflush(cli->out) == 0;
+    struct output *output = owner;
+    fwrite(piece.data, 1, piece.len, output->cli->out);
+    output->in_line = !str_has_suffix(piece, STR("\n"));
+    return fflush(output->cli->out) == 0;
 }
 
 static int run(struct cli *cli, const void *given) {
@@ -20,6 +26,7 @@ static int run(struct cli *cli, const void *given) {
     if (c == NULL)
         return CLI_FAILED;
     struct error e = ERROR_IN(cli->arena);
+    struct output output = {cli, false};
     struct call call;
     call_init(&call, "GET", STR("/v1/agent/monitor"));
     if (options->log_level.len > 0)
@@ -27,7 +34,7 @@ static int run(struct cli *cli, const void *given) {
     if (options->log_json)
         call_param(&call, "logjson", STR("true"));
     call.sink = print_piece;
-    call.sink_owner = cli;
+    call.sink_owner = &output;
     const char *kind = options->log_json ? "JSON " : "";
     client_catch_signals();
     bool ok = client_call(c, &call, cli->arena, &e);
@@ -41,6 +48,8 @@ static int run(struct cli *cli, const void *given) {
         call_unexpected(&call, &e);
         return cli_fail(cli, "Error starting %smonitor: " STR_FMT, kind, STR_ARG(e.text));
     }
+    if (output.in_line)
+        cli_out(cli, "%s", "");
     cli_out(cli, "\nRemote side ended the monitor! This usually means that the\n"
                  "remote side has exited or crashed.");
     return CLI_FAILED;

@@ -295,6 +295,21 @@ static void test_snapshot_save_of_nonsense(void **state) {
     fake_free(&agent);
 }
 
+static void test_lock_refused(void **state) {
+    FAKE_START(&agent, OK("{}"), OK("{\"ID\":\"s\"}"), OK("false"), OK("true"), /* no contender */
+               OK("{}"), OK("{\"ID\":\"s\"}"), STATUS("404 Not Found", ""), OK("true"),
+               STATUS("403 Forbidden", "no"), STATUS("403 Forbidden", "no"), OK("true"));
+    expect(RUN("lock", "-n=2", "k/", "true"), 1, "",
+           "Lock acquisition failed: failed to make contender entry: <nil>\n");
+    expect(RUN("lock", "k/", "sleep 60"), 1, "",
+           "Error running handler: signal: terminated\n"
+           "Lock release failed: failed to release lock: Unexpected response code: 403 (no)\n");
+    expect_line(2, "PUT /v1/kv/k/s?acquire=s&flags=16210313421097356768 HTTP/1.1\r\n");
+    expect_line(8, "GET /v1/kv/k/.lock?consistent= HTTP/1.1\r\n"); /* who may not look has lost it */
+    expect_line(10, "PUT /v1/session/destroy/s HTTP/1.1\r\n");
+    fake_free(&agent);
+}
+
 static void test_watch_once(void **state) {
     FAKE_START(
         &agent, OK("{\"Config\":{}}"),
@@ -380,6 +395,7 @@ int main(void) {
         cmocka_unit_test(test_monitor),
         cmocka_unit_test(test_snapshot_restore),
         cmocka_unit_test(test_snapshot_save_of_nonsense),
+        cmocka_unit_test(test_lock_refused),
         cmocka_unit_test(test_watch_once),
         cmocka_unit_test(test_watch_handler),
         cmocka_unit_test(test_kv_tree),
