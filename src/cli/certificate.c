@@ -231,12 +231,25 @@ static void name_authority(X509 *x) {
     X509_set_issuer_name(x, name);
 }
 
+static bool names_are_ascii(struct certificate_names names, struct error *e) {
+    for (size_t i = 0; i < names.len; i++) {
+        for (size_t c = 0; c < names.items[i].len; c++) {
+            if ((unsigned char)names.items[i].data[c] >= 0x80)
+                return error_set(e, ERROR_BAD_REQUEST,
+                                 "x509: " STR_FMT " cannot be encoded as an IA5String",
+                                 STR_ARG(str_quote(e->arena, names.items[i])));
+        }
+    }
+    return true;
+}
+
 bool certificate_make_authority(int64_t days, struct certificate_names permitted,
                                 struct certificate_pair *out, struct arena *arena,
                                 struct error *e) {
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *x = begin(key, days, e);
-    if (x == NULL) {
+    if (x == NULL || !names_are_ascii(permitted, e)) {
+        X509_free(x);
         EVP_PKEY_free(key);
         return error_prefix(e, "error generating CA certificate: ");
     }

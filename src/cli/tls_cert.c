@@ -35,9 +35,8 @@ struct name_list {
 static struct name_list list_begin(const struct flag_list *more, struct arena *arena) {
     struct name_list list = {ARENA_ARRAY(arena, struct str, more->len + 3), 0};
     for (size_t i = 0; i < more->len; i++) {
-        struct str item = str_trim(more->items[i]);
-        if (item.len > 0)
-            list.items[list.len++] = item;
+        if (more->items[i].len > 0)
+            list.items[list.len++] = str_trim(more->items[i]);
     }
     return list;
 }

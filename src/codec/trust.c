@@ -147,11 +147,18 @@ static size_t address_of(struct str name, char bytes[16]) {
     return inet_pton(AF_INET6, text, bytes) == 1 ? 16 : 0;
 }
 
-static bool one_is_right(const GENERAL_NAMES *names, struct str host, struct str address) {
+static struct str without_dot(struct str name) {
+    return str_has_suffix(name, STR(".")) ? str_sub(name, 0, name.len - 1) : name;
+}
+
+/* A final dot of the wanted name does not count; a certificate's name with one is only itself. */
+static bool one_is_right(const GENERAL_NAMES *names, struct str wanted, struct str address) {
+    struct str host = without_dot(wanted);
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         struct str name = name_at(names, i, address.len > 0 ? GEN_IPADD : GEN_DNS);
         if (name.data != NULL &&
-            (address.len > 0 ? str_eq(name, address) : name_matches(name, host)))
+            (address.len > 0 ? str_eq(name, address)
+                             : name_matches(name, host) || str_eq_fold(name, wanted)))
             return true;
     }
     return false;
@@ -161,11 +168,8 @@ static bool name_is_right(X509 *leaf, struct str wanted, struct buf *text) {
     char bytes[16];
     struct str address = str_of(bytes, address_of(wanted, bytes));
     GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
-    struct str host = wanted;
-    if (str_has_suffix(host, STR("."))) /* names of certificates have no final dot */
-        host.len--;
-    bool right = one_is_right(names, host, address);
-    if (!right && names == NULL && name_matches(common_name(leaf), host))
+    bool right = one_is_right(names, wanted, address);
+    if (!right && names == NULL && name_matches(common_name(leaf), without_dot(wanted)))
         buf_add_text(
             text, "x509: certificate relies on legacy Common Name field, use SANs or temporarily "
                   "enable Common Name matching with GODEBUG=x509ignoreCN=0");
