@@ -53,8 +53,7 @@ bool agent_run_on_core(struct agent *agent, void (*fn)(void *arg), void (*done)(
 
 /* For PUT /v1/agent/leave and /v1/agent/reload, from any I/O thread. done runs on the calling loop
  * with the same arg when it is through; for a reload with its error in *e (of the caller's arena).
- * After the leave's done the process ends on its own, once the answer had half a second to go out.
- */
+ * After the leave's done the process ends on its own: nobody new is served, the answer goes out. */
 bool agent_leave(struct agent *agent, void (*done)(void *arg), void *arg);
 bool agent_reload(struct agent *agent, struct error *e, void (*done)(void *arg), void *arg);
 

@@ -14,8 +14,6 @@
 #include "server/leave.h"
 
 #define LEAVE_TIMEOUT (15 * SECOND)
-/* For the answer of PUT /v1/agent/leave to go out. */
-#define LEAVE_ANSWER_TIME (500 * MILLISECOND)
 
 /* ---- reload ---- */
 
@@ -188,7 +186,7 @@ static void answer_leaves(struct agent *agent) {
     }
 }
 
-/* The answer of PUT /v1/agent/leave has gone out; or the leave took too long. */
+/* It has left, and who asked for it is answered; or the leave took too long. */
 void agent_leave_over(struct loop_timer *t) {
     struct agent *agent = t->owner;
     if (!agent->has_left) {
@@ -208,10 +206,9 @@ static void leave_done(struct message *m) {
         agent->exit_code = 0;
         log_at(LOG_INFO, LOGGER, "Graceful exit completed");
     }
-    bool asked = agent->leave_requests != NULL;
-    answer_leaves(agent);
+    answer_leaves(agent); /* on their way before the interfaces are told to stop, which wait for them */
     if (agent->has_left)
-        loop_timer_set(&agent->leave_timer, asked ? LEAVE_ANSWER_TIME : 0);
+        loop_timer_set(&agent->leave_timer, 0);
     arena_free(&l->arena);
     mem_free(l);
 }

@@ -191,14 +191,12 @@ struct holders {
 
 /* The record under the prefix's ".lock"; one that is not there has the local limit and no holders.
  */
-static bool read_holders(struct locking *l, const struct kv_pair *record, struct holders *to,
-                         struct arena *arena, struct error *e) {
+static bool decode_holders(struct locking *l, const struct kv_pair *record, struct holders *to,
+                           struct arena *arena, struct error *e) {
     struct value v;
     *to = (struct holders){.limit = l->limit};
     if (record == NULL)
         return true;
-    if (record->flags != SEMAPHORE_FLAGS_NUMBER)
-        return error_set(e, ERROR_BAD_REQUEST, "Existing key does not match semaphore use");
     if (!json_parse(record->value, &v, NULL, arena, e))
         return error_prefix(e, "lock decoding failed: ");
     to->limit = value_u64(&v, "Limit");
@@ -208,6 +206,14 @@ static bool read_holders(struct locking *l, const struct kv_pair *record, struct
     for (size_t i = 0; i < count; i++)
         to->sessions[to->count++] = map->map.pairs[i].key;
     return true;
+}
+
+/* The same of a record that may be somebody else's: what a holder itself wrote need not be asked. */
+static bool read_holders(struct locking *l, const struct kv_pair *record, struct holders *to,
+                         struct arena *arena, struct error *e) {
+    if (record != NULL && record->flags != SEMAPHORE_FLAGS_NUMBER)
+        return error_set(e, ERROR_BAD_REQUEST, "Existing key does not match semaphore use");
+    return decode_holders(l, record, to, arena, e);
 }
 
 /* Drops holders whose session is gone (then their contender's key has none), and *without. */
@@ -435,7 +441,7 @@ static bool release_semaphore(struct locking *l, struct arena *arena, struct err
         struct holders holders;
         size_t count = 0, kept = 0;
         if (!kv_read(l->client, l->key, false, false, &pair, &count, arena, e) ||
-            !read_holders(l, count > 0 ? pair : NULL, &holders, arena, e))
+            !decode_holders(l, count > 0 ? pair : NULL, &holders, arena, e))
             return false;
         if (count == 0 || !holds(&holders, l->session))
             break;
