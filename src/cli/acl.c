@@ -13,16 +13,15 @@ const struct command command_acl = {
     .name = "acl",
     .synopsis = "Access control: tokens and what they may do",
     .usage = "acl <subcommand> [options] [args]",
-    .about =
-        "  Access control. A token carries policies, whose rules say what may be read and "
-        "written;\n"
-        "  roles bundle policies. Auth methods and binding rules make tokens for those whom\n"
-        "  another system vouches for.\n\n"
-        "      $ consul acl bootstrap\n"
-        "      $ consul acl policy create -name kv -description 'Reads keys' \\\n"
-        "            -rules @rules.hcl\n"
-        "      $ consul acl token create -policy-name kv\n"
-        "      $ consul acl token list\n",
+    .about = "  Access control. A token carries policies, whose rules say what may be read and "
+             "written;\n"
+             "  roles bundle policies. Auth methods and binding rules make tokens for those whom\n"
+             "  another system vouches for.\n\n"
+             "      $ consul acl bootstrap\n"
+             "      $ consul acl policy create -name kv -description 'Reads keys' \\\n"
+             "            -rules @rules.hcl\n"
+             "      $ consul acl token create -policy-name kv\n"
+             "      $ consul acl token list\n",
 };
 
 const struct acl_options acl_defaults = {

@@ -25,7 +25,8 @@ const struct command command_acl_token = {
         "      $ consul acl token delete -id 986193a4\n",
 };
 
-/* " +0000 UTC"; an offset that is this machine's at that time has its zone's name, any other none. */
+/* " +0000 UTC"; an offset that is this machine's at that time has its zone's name, any other none.
+ */
 static void add_zone(struct buf *out, struct timestamp t) {
     time_t seconds = (time_t)(t.seconds - TIMESTAMP_UNIX_EPOCH);
     int minutes = t.offset < 0 ? -t.offset : t.offset;

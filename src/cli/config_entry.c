@@ -267,9 +267,10 @@ const struct command command_config_delete = {
     .name = "config delete",
     .synopsis = "Deletes a configuration entry",
     .usage = "config delete [options] -kind <config kind> -name <config name>",
-    .about = "  Deletes an entry. One that is not there is no error. Flags for the agent's address,\n"
-             "  token, datacenter and namespace are those of `config read`.\n\n"
-             "      $ consul config delete -kind service-defaults -name web\n",
+    .about =
+        "  Deletes an entry. One that is not there is no error. Flags for the agent's address,\n"
+        "  token, datacenter and namespace are those of `config read`.\n\n"
+        "      $ consul config delete -kind service-defaults -name web\n",
     .flags_untold = true, /* as the peer's help */
     .groups = GROUP_CLIENT | GROUP_SERVER | GROUP_NAMESPACE,
     COMMAND_FLAGS(one_flags, struct options, NULL),

@@ -22,8 +22,8 @@ struct str kv_key(const char *argument) {
 
 bool kv_key_check(struct str key, struct error *e) {
     return !str_has_prefix(key, STR("/")) ||
-           error_set(e, ERROR_BAD_REQUEST,
-                     "Invalid key. Key must not begin with a '/': " STR_FMT, STR_ARG(key));
+           error_set(e, ERROR_BAD_REQUEST, "Invalid key. Key must not begin with a '/': " STR_FMT,
+                     STR_ARG(key));
 }
 
 struct str kv_path(struct arena *arena, struct str key) {

@@ -25,8 +25,8 @@
 
 /* "prefix/name" without empty parts: "a/" and "a" are one place, so that all agree on its key. */
 static struct str key_below(struct arena *arena, struct str prefix, struct str name) {
-    struct str path =
-        url_clean_path(str_format(arena, "/" STR_FMT "/" STR_FMT, STR_ARG(prefix), STR_ARG(name)), arena);
+    struct str path = url_clean_path(
+        str_format(arena, "/" STR_FMT "/" STR_FMT, STR_ARG(prefix), STR_ARG(name)), arena);
     return str_has_prefix(prefix, STR("/")) ? path : str_sub(path, 1, path.len);
 }
 
@@ -208,7 +208,8 @@ static bool decode_holders(struct locking *l, const struct kv_pair *record, stru
     return true;
 }
 
-/* The same of a record that may be somebody else's: what a holder itself wrote need not be asked. */
+/* The same of a record that may be somebody else's: what a holder itself wrote need not be asked.
+ */
 static bool read_holders(struct locking *l, const struct kv_pair *record, struct holders *to,
                          struct arena *arena, struct error *e) {
     if (record != NULL && record->flags != SEMAPHORE_FLAGS_NUMBER)
@@ -221,8 +222,7 @@ static void prune_holders(struct locking *l, struct holders *h, const struct sna
                           struct arena *arena) {
     size_t kept = 0;
     for (size_t i = 0; i < h->count; i++) {
-        struct str key =
-            key_below(arena, l->prefix, h->sessions[i]);
+        struct str key = key_below(arena, l->prefix, h->sessions[i]);
         const struct kv_pair *contender = find_key(s, key);
         if (contender != NULL && contender->session.len > 0)
             h->sessions[kept++] = h->sessions[i];
@@ -307,7 +307,8 @@ static bool make_contender(struct locking *l, struct error *e) {
     l->contender = key_below(arena, l->prefix, l->session);
     bool ok = put(l, l->contender, "acquire", l->session, STR(""), &done, arena, e);
     if (ok && !done)
-        ok = error_set(e, ERROR_INTERNAL, "<nil>"); /* refused without a reason: as the peer has it */
+        ok = error_set(e, ERROR_INTERNAL,
+                       "<nil>"); /* refused without a reason: as the peer has it */
     return ok || error_prefix(e, "failed to make contender entry: ");
 }
 

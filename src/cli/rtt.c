@@ -125,8 +125,8 @@ static int estimate(struct cli *cli, struct client *c, bool wan) {
         return CLI_FAILED;
     for (size_t i = 0; wan && i < 2; i++) {
         if (count_dots(pair->names[i].data) != 1)
-            return cli_fail(
-                cli, "Node names must be specified as <node name>.<datacenter> with -wan");
+            return cli_fail(cli,
+                            "Node names must be specified as <node name>.<datacenter> with -wan");
     }
     struct str path = wan ? STR("/v1/coordinate/datacenters") : STR("/v1/coordinate/nodes");
     if (!client_get(c, path, &answer, cli->arena, &e))

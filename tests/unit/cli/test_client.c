@@ -96,14 +96,16 @@ static void test_credentials(void **state) {
     run_free(&r);
     r = RUN("catalog", "services", "-namespace=", "-token=", "-token-file=", "-stale");
     run_free(&r);
-    expect(RUN("catalog", "services"), 1, "", "Error connecting to Consul agent: Error loading token file: open /nonexistent: "
+    expect(RUN("catalog", "services"), 1, "",
+           "Error connecting to Consul agent: Error loading token file: open /nonexistent: "
            "no such file or directory\n");
     unsetenv("CONSUL_HTTP_TOKEN_FILE");
     r = RUN("catalog", "services", "-namespace=other");
     run_free(&r);
     struct ran split = RUN("catalog", "services", "-token=a\r\nX-Other: b");
     assert_int_equal(split.code, 1);
-    assert_non_null(strstr(split.err, ": net/http: invalid header field value for key X-Consul-Token\n"));
+    assert_non_null(
+        strstr(split.err, ": net/http: invalid header field value for key X-Consul-Token\n"));
     run_free(&split);
     unsetenv("CONSUL_HTTP_AUTH");
     unsetenv("CONSUL_NAMESPACE");
@@ -305,7 +307,8 @@ static void test_lock_refused(void **state) {
            "Error running handler: signal: terminated\n"
            "Lock release failed: failed to release lock: Unexpected response code: 403 (no)\n");
     expect_line(2, "PUT /v1/kv/k/s?acquire=s&flags=16210313421097356768 HTTP/1.1\r\n");
-    expect_line(8, "GET /v1/kv/k/.lock?consistent= HTTP/1.1\r\n"); /* who may not look has lost it */
+    expect_line(8,
+                "GET /v1/kv/k/.lock?consistent= HTTP/1.1\r\n"); /* who may not look has lost it */
     expect_line(10, "PUT /v1/session/destroy/s HTTP/1.1\r\n");
     fake_free(&agent);
 }
