@@ -380,8 +380,6 @@ static void build_names(struct config_builder *b) {
     c->dns.alt_domain_given = c->dns.alt_domain;
     c->dns.domain = ensure_dot(b, c->dns.domain);
     c->dns.alt_domain = ensure_dot(b, c->dns.alt_domain);
-    if (c->data_dir.len > 0 && c->dev_mode)
-        c->data_dir = STR("");
     struct str path = c->ui_content_path;
     while (path.len > 0 && path.data[0] == '/')
         path = str_sub(path, 1, SIZE_MAX);
