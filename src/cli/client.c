@@ -165,7 +165,7 @@ static void build_urls(struct call_state *state) {
     const struct settings *s = &state->client->settings;
     struct buf target = BUF_INIT, url = BUF_INIT;
     add_target(state, &target);
-    bool https = s->https && !s->is_socket;
+    bool https = s->https;
     state->shown_url = str_format(state->arena, "%s://" STR_FMT STR_FMT, https ? "https" : "http",
                                   STR_ARG(s->shown_host), STR_ARG(buf_str(&target)));
     struct str name = s->is_socket ? STR("localhost") : s->name;

@@ -255,6 +255,16 @@ static void test_socket(void **state) {
     expect_line(0, "GET /v1/catalog/datacenters HTTP/1.1\r\n");
     fake_free(&agent);
     unlink("/tmp/test_client.sock");
+    fake_start(&agent, "/tmp/test_client.sock", (const char *const[]){OK(""), NULL});
+    setenv("CONSUL_HTTP_SSL", "true", 1); /* counts for sockets, too */
+    expect(RUN("catalog", "datacenters"), 1, "",
+           "Error listing datacenters: Get "
+           "\"https://%2Ftmp%2Ftest_client.sock/v1/catalog/datacenters\": http: server gave HTTP "
+           "response to HTTPS client\n");
+    unsetenv("CONSUL_HTTP_SSL");
+    fake_join(&agent);
+    fake_free(&agent);
+    unlink("/tmp/test_client.sock");
 }
 
 static void test_monitor(void **state) {
