@@ -237,8 +237,6 @@ static bool build_recursors(struct config_builder *b) {
             if (is_unix(piece))
                 return error_set(b->e, ERROR_INTERNAL,
                                  "DNS Recursors cannot be unix sockets: " STR_FMT, STR_ARG(piece));
-            if (address_is_any(piece))
-                return fail(b, "DNS recursor address cannot be 0.0.0.0, :: or [::]");
             for (size_t j = 0; j < given.len && !seen; j++)
                 seen = str_eq(given.items[j], piece);
             if (seen)
@@ -329,7 +327,7 @@ static void build_acl(struct config_builder *b) {
                         config_get_bool(&b->tree, "enable_acl_replication",
                                         get_str(b, "acl_replication_token").len > 0));
     acl->old_keys = datacenter.len > 0;
-    if (acl->old_keys)
+    if (config_get(&b->tree, "acl_datacenter") != NULL)
         texts_add(&b->warnings, STR("The 'acl_datacenter' field is deprecated. Use the "
                                     "'primary_datacenter' field instead."));
 }

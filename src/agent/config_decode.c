@@ -107,12 +107,9 @@ static void list_add(struct value *list, const struct value *item, struct arena 
 
 /* ---- scalars ---- */
 
+/* What does not fit becomes the smallest, as on the peer's processor. */
 static int64_t int_of_float(double d) {
-    if (isnan(d))
-        return 0;
-    if (d >= 9223372036854775807.0)
-        return INT64_MAX;
-    return d <= -9223372036854775808.0 ? INT64_MIN : (int64_t)d;
+    return d >= -9223372036854775808.0 && d < 9223372036854775808.0 ? (int64_t)d : INT64_MIN;
 }
 
 static uint64_t uint_of_float(double d) {

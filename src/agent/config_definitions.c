@@ -24,9 +24,9 @@ static void check_mesh_gateway(struct config_builder *b, const struct mesh_gatew
 }
 
 static void check_proxy(struct config_builder *b, struct connect_proxy_config *proxy) {
-    check_mesh_gateway(b, &proxy->mesh_gateway);
     for (uint32_t i = 0; i < proxy->upstreams.len; i++)
         check_mesh_gateway(b, &LIST_AT(proxy->upstreams, struct upstream, i).mesh_gateway);
+    check_mesh_gateway(b, &proxy->mesh_gateway);
 }
 
 static struct str known_kind(struct str kind) {
@@ -59,8 +59,9 @@ static struct list service_checks(struct config_builder *b, const struct value *
     return out;
 }
 
+/* A sidecar's own first, then what is wrong with its being one: the peer's order. */
 static void build_service(struct config_builder *b, const struct value *tree,
-                          struct service_definition *s, bool nested) {
+                          struct service_definition *s) {
     s->checks = service_checks(b, tree);
     s->kind = known_kind(s->kind);
     struct error e = ERROR_IN(b->arena);
@@ -78,14 +79,11 @@ static void build_service(struct config_builder *b, const struct value *tree,
     if (s->connect == NULL || s->connect->sidecar_service == NULL)
         return;
     struct service_definition *sidecar = s->connect->sidecar_service;
-    if (nested) {
-        texts_add(&b->errors, STR("sidecar_service can't have a nested sidecar_service"));
-        s->connect->sidecar_service = NULL;
-        return;
-    }
+    build_service(b, config_get(tree, "connect.sidecar_service"), sidecar);
     if (sidecar->id.len > 0)
         texts_add(&b->errors, STR("sidecar_service can't specify an ID"));
-    build_service(b, config_get(tree, "connect.sidecar_service"), sidecar, true);
+    if (sidecar->connect != NULL && sidecar->connect->sidecar_service != NULL)
+        texts_add(&b->errors, STR("sidecar_service can't have a nested sidecar_service"));
 }
 
 static int compare_ttls(const void *a, const void *b) {
@@ -132,7 +130,7 @@ void config_build_definitions(struct config_builder *b) {
         struct service_definition *s = &LIST_AT(b->c->services, struct service_definition, i);
         config_fill(&config_service_block, &services->list.items[i], s, STR(""), &b->errors,
                     b->arena);
-        build_service(b, &services->list.items[i], s, false);
+        build_service(b, &services->list.items[i], s);
     }
 }
 

@@ -112,6 +112,9 @@ static bool validate_addresses(struct config_builder *b) {
     for (uint32_t i = 0; i < c->dns_addrs.len; i++)
         if (LIST_AT(c->dns_addrs, struct listen_address, i).network == LISTEN_UNIX)
             return fail(b, "DNS address cannot be a unix socket");
+    for (uint32_t i = 0; i < c->dns.recursors_given.len; i++)
+        if (address_is_any(LIST_AT(c->dns.recursors_given, struct str, i)))
+            return fail(b, "DNS recursor address cannot be 0.0.0.0, :: or [::]");
     /* The peer crashes on these two. */
     if (c->server_mode && c->server_port < 0)
         return fail(b, "ports.server cannot be disabled on a server");

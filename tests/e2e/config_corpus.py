@@ -327,6 +327,7 @@ datacenter = "é"
 primary_datacenter = "a b"
 acl_datacenter = "a b"
 acl_datacenter = "x"
+acl_datacenter = ""
 data_dir = ""
 data_dir = "/etc/passwd"
 data_dir = "/etc/passwd/x"
@@ -358,6 +359,12 @@ server = true bootstrap_expect = 2
 server = true bootstrap_expect = 3
 server = true bootstrap_expect = 4
 server = true bootstrap_expect = -1
+server = true bootstrap_expect = 1e30
+server = true autopilot { max_trailing_logs = 1e19 }
+ports { http = 1e19 }
+ports { http = 1e12 }
+data_dir = "/etc/passwd" recursors = ["0.0.0.0"]
+recursors = ["::", "unix:///x"]
 bootstrap_expect = -1
 bootstrap_expect = 1
 bootstrap_expect = 3
@@ -595,6 +602,11 @@ service { name = "a" connect { native = true sidecar_service { } } }
 service { name = "a" connect { sidecar_service { } } }
 service { name = "a" port = 1 connect { sidecar_service { id = "x" } } }
 service { name = "a" connect { sidecar_service { connect { sidecar_service { } } } } }
+service { name = "a" connect { sidecar_service { id = "x" weights { passing = 0 } } } }
+service { name = "a" connect { sidecar_service { id = "x" name = "s" meta { "b c" = "d" } connect { sidecar_service { id = "y" } } } } }
+service { name = "a" connect { sidecar_service { meta { "b c" = "d" } connect { sidecar_service { name = "n" weights { passing = 0 } } } } } }
+service { name = "a" proxy { mesh_gateway { mode = "x" } } connect { sidecar_service { proxy { mesh_gateway { mode = "y" } } connect { sidecar_service { id = "i" proxy { mesh_gateway { mode = "z" } } } } } } }
+service { name = "a" proxy { mesh_gateway { mode = "x" } upstreams = [{ mesh_gateway { mode = "y" } }] } }
 service { name = "a" connect { sidecar_service { proxy { upstreams = [{ destination_name = "x" }] } } } }
 service { name = "a" connect { sidecar_service { check { ttl = "x" } } } }
 service { name = "a" connect { sidecar_service { proxy { mesh_gateway { mode = "x" } } } } }
