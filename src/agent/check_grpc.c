@@ -12,6 +12,7 @@
 #include "net/http_client.h"
 
 #define DEFAULT_TIMEOUT (10 * SECOND)
+#define CONNECT_LIMIT (20 * SECOND) /* gRPC's own for a connection */
 #define ANSWER_MAX 65536
 #define FRAME_HEAD 5 /* compressed or not, length */
 #define SERVING 1
@@ -141,6 +142,8 @@ static void connection_failed(struct grpc_check *g) {
     if (t->code == CURLE_SSL_CONNECT_ERROR || t->code == CURLE_PEER_FAILED_VERIFICATION) {
         if (str_has_prefix(fault, STR("http: server gave")))
             fault = STR("tls: first record does not look like a TLS handshake");
+        else if (t->exceeded == LIMIT_HANDSHAKE)
+            fault = STR("context deadline exceeded");
         text = str_format(&g->arena, "transport: authentication handshake failed: " STR_FMT,
                           STR_ARG(fault));
     } else if (t->code == CURLE_COULDNT_CONNECT || t->code == CURLE_COULDNT_RESOLVE_HOST) {
@@ -308,6 +311,7 @@ static bool prepare(struct grpc_check *g, struct error *e) {
     t->tls = &r->tls;
     t->skip_verify = r->type.tls_skip_verify;
     t->timeout = check_run_timeout(r, DEFAULT_TIMEOUT);
+    t->dial_limit = t->handshake_limit = CONNECT_LIMIT;
     t->output.limit = ANSWER_MAX;
     http_transfer_header(t, "Content-Type: application/grpc");
     http_transfer_header(t, "TE: trailers");

@@ -291,6 +291,8 @@ static void http_start(struct check_run *r) {
     t->arena = &h->arena;
     t->owner = h;
     t->done = transfer_done;
+    t->dial_limit = HTTP_DIAL_LIMIT;
+    t->handshake_limit = HTTP_HANDSHAKE_LIMIT;
     t->tls = &r->tls;
     t->skip_verify = r->type.tls_skip_verify;
     t->output.limit = r->output_limit;

@@ -1,24 +1,19 @@
 /* Addresses in the configuration (config.md 1.8): literals, templates expanded, and finding the
  * address to advertise.
  */
-#include <arpa/inet.h>
-
 #include "agent/config_table.h"
 #include "agent/machine.h"
 #include "agent/template.h"
 #include "base/mem.h"
+#include "codec/ip.h"
 
 /* ---- literals ---- */
 
 bool address_is_ip(struct str text, bool *v6) {
-    char copy[INET6_ADDRSTRLEN + 1];
-    uint8_t bytes[16];
-    if (text.len == 0 || text.len >= sizeof(copy) || memchr(text.data, '\0', text.len) != NULL)
-        return false;
-    memcpy(copy, text.data, text.len);
-    copy[text.len] = '\0';
-    *v6 = strchr(copy, ':') != NULL;
-    return inet_pton(*v6 ? AF_INET6 : AF_INET, copy, bytes) == 1;
+    uint8_t ip[16];
+    unsigned family = ip_parse(text, ip);
+    *v6 = family == 6;
+    return family != 0;
 }
 
 bool address_is_ipv4(struct str ip) {

@@ -7,6 +7,7 @@
 
 #include "agent/config_table.h"
 #include "base/mem.h"
+#include "codec/ip.h"
 #include "schema/config_entry_read.h"
 #include "schema/config_entry_rules.h"
 
@@ -52,7 +53,7 @@ static struct list expand_list(struct config_builder *b, const char *key, struct
         if (is_unix(piece)) {
             pieces[len++] = (struct listen_address){LISTEN_UNIX, str_sub(piece, 7, SIZE_MAX), 0};
         } else if (address_is_ip(piece, &v6)) {
-            pieces[len++] = (struct listen_address){LISTEN_TCP, piece, 0};
+            pieces[len++] = (struct listen_address){LISTEN_TCP, ip_text(piece, b->arena), 0};
         } else {
             texts_addf(&b->errors, "%s: invalid ip address: " STR_FMT, key, STR_ARG(piece));
             return out;

@@ -2,12 +2,12 @@
  * lists of one element unwrapped where one value is expected (config.md 1.4). Driven by the tables
  * alone.
  */
-#include <math.h>
 #include <stdlib.h>
 
 #include "agent/config_table.h"
 #include "base/mem.h"
 #include "codec/hcl.h"
+#include "codec/number.h"
 
 struct decoder {
     struct arena *arena;
@@ -107,11 +107,6 @@ static void list_add(struct value *list, const struct value *item, struct arena 
 
 /* ---- scalars ---- */
 
-/* What does not fit becomes the smallest, as on the peer's processor. */
-static int64_t int_of_float(double d) {
-    return d >= -9223372036854775808.0 && d < 9223372036854775808.0 ? (int64_t)d : INT64_MIN;
-}
-
 static uint64_t uint_of_float(double d) {
     return d >= 18446744073709551615.0 ? UINT64_MAX : (uint64_t)d;
 }
@@ -157,7 +152,7 @@ static bool decode_scalar(struct decoder *d, const struct config_key *key, const
         if (v->kind != VALUE_INT && v->kind != VALUE_FLOAT)
             return unconvertible(d, path, "int", v), false;
         out->kind = VALUE_INT;
-        out->integer = v->kind == VALUE_INT ? v->integer : int_of_float(v->number);
+        out->integer = v->kind == VALUE_INT ? v->integer : number_i64_of(v->number);
         return true;
     case CONFIG_UINT:
         return decode_uint(d, v, "uint", path, out);

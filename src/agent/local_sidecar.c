@@ -117,9 +117,9 @@ bool local_sidecar_of(const struct local *l, const struct service_definition *pa
         sidecar->name = str_format(arena, STR_FMT SIDECAR, STR_ARG(parent->name));
     if (sidecar->address.len == 0)
         sidecar->address = parent->address;
-    if (sidecar->meta.len == 0)
+    if (sidecar->meta.len == 0 && parent->meta.len > 0)
         sidecar->meta = parent->meta;
-    if (sidecar->tags.len == 0)
+    if (sidecar->tags.len == 0 && parent->tags.len > 0)
         sidecar->tags = parent->tags;
     if (sidecar->token.len == 0)
         sidecar->token = parent->token;

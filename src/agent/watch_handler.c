@@ -237,6 +237,8 @@ static bool call_start_now(struct watch_handler *h, struct str payload, uint64_t
         .sends_body = true,
         .skip_verify = plan->skip_verify,
         .timeout = plan->timeout,
+        .dial_limit = HTTP_DIAL_LIMIT,
+        .handshake_limit = HTTP_HANDSHAKE_LIMIT,
         .output = {.limit = OUTPUT_MAX},
         .done = call_finished,
         .owner = h,

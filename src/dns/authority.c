@@ -2,6 +2,7 @@
  * the instances of the service "consul" in our own datacenter.
  */
 #include "base/log.h"
+#include "codec/ip.h"
 #include "dns/query.h"
 #include "server/endpoints.h"
 
@@ -51,7 +52,7 @@ static bool add_glue(struct dns_lookup *l, const struct node *node, struct str o
     struct str address =
         dns_pick_node(node, DNS_PICK_ANY, dns_is_remote(site, l->parsed.datacenter));
     uint8_t ip[16];
-    unsigned family = dns_ip_parse(address, ip);
+    unsigned family = ip_parse(address, ip);
     if (family != 0) {
         dns_lookup_add_ip(l, DNS_ADDITIONAL, owner, ttl, family, ip);
         return true;

@@ -4,6 +4,7 @@
  */
 #include "base/map.h"
 #include "base/mem.h"
+#include "codec/ip.h"
 #include "dns/query.h"
 
 /* Built in three pieces that are joined at the end. */
@@ -65,12 +66,12 @@ static void locate(struct builder *b, const struct check_service_node *csn,
         return;
     }
     if (sa.len > 0) {
-        out->family = (uint8_t)dns_ip_parse(sa, out->ip);
+        out->family = (uint8_t)ip_parse(sa, out->ip);
         if (out->family == 0) { /* a name, which may be the question's own */
-            out->node_family = (uint8_t)dns_ip_parse(na, out->node_ip);
+            out->node_family = (uint8_t)ip_parse(na, out->node_ip);
         }
     } else {
-        out->family = (uint8_t)dns_ip_parse(na, out->ip);
+        out->family = (uint8_t)ip_parse(na, out->ip);
         host = na;
     }
     if (out->family == 0) {

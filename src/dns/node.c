@@ -1,6 +1,7 @@
 /* Look-ups of a node (dns.md 7.1): its address, or what is behind the name that is given as its
  * address, and its metadata as text.
  */
+#include "codec/ip.h"
 #include "dns/query.h"
 #include "server/endpoints.h"
 
@@ -128,7 +129,7 @@ static void after_call(struct dns_lookup *l) {
     struct str address = dns_pick_node(reply->node_services->node, dns_pick_for(l->question.type),
                                        dns_is_remote(site, l->parsed.datacenter));
     uint8_t ip[16];
-    unsigned family = dns_ip_parse(address, ip);
+    unsigned family = ip_parse(address, ip);
     struct str name = family != 0 ? STR_NONE : dns_name_from_text(address, &l->query->arena);
     uint32_t ttl = l->query->settings->node_ttl;
     if (family != 0 && dns_ip_fits(l->question.type, family)) {

@@ -232,8 +232,6 @@ struct str dns_pick_node(const struct node *n, enum dns_pick pick, bool remote);
 struct str dns_pick_service(const struct node_service *s, enum dns_pick pick, bool remote);
 uint16_t dns_pick_port(const struct node_service *s, bool remote);
 bool dns_is_remote(const struct dns_site *site, struct str datacenter);
-/* 4 or 6, the address in ip[16]; 0 when the text is a host name. */
-unsigned dns_ip_parse(struct str text, uint8_t ip[16]);
 /* Names in the primary domain; absent when they cannot be encoded. */
 struct str dns_node_target(const struct dns_site *site, struct str node, struct str datacenter,
                            struct arena *arena);

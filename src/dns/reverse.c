@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "codec/ip.h"
 #include "dns/query.h"
 #include "server/endpoints.h"
 
@@ -31,7 +32,7 @@ static const struct buf *addresses_of(struct answer *answer) {
         const struct node *node = LIST_AT(reply->nodes, struct node *, i);
         struct address_entry entry;
         memset(&entry, 0, sizeof(entry)); /* padding is compared */
-        entry.family = (uint8_t)dns_ip_parse(node->address, entry.ip);
+        entry.family = (uint8_t)ip_parse(node->address, entry.ip);
         entry.index = i;
         if (entry.family != 0) {
             buf_add(out, &entry, sizeof(entry));

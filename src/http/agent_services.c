@@ -408,15 +408,17 @@ static bool validate_checks(struct http_request *r, const struct service_definit
     struct error e = ERROR_IN(&r->arena);
     struct list checks = service_definition_checks(d, &r->arena);
     for (uint32_t i = 0; i < checks.len; i++) {
-        const struct check_type *check = LIST_AT(checks, struct check_type *, i);
-        if (!check_type_validate(check, &e)) {
+        if (!check_type_validate(LIST_AT(checks, struct check_type *, i), &e)) {
             http_answer_format(r, sidecar ? 500 : 400, "%s" STR_FMT,
                                sidecar ? "Bad request: Invalid check in sidecar_service: "
                                        : "Invalid check: ",
                                STR_ARG(e.text));
             return false;
         }
-        if (check->status.len > 0 && !agent_known_status(check->status)) {
+    }
+    for (uint32_t i = 0; i < checks.len; i++) {
+        struct str status = LIST_AT(checks, struct check_type *, i)->status;
+        if (status.len > 0 && !agent_known_status(status)) {
             http_answer_format(r, sidecar ? 500 : 400,
                                "%sStatus for checks must 'passing', 'warning', 'critical'",
                                sidecar ? "Bad request: " : "");

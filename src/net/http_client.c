@@ -75,7 +75,9 @@ static void load(void) {
 struct http_client {
     struct loop *loop;
     CURLM *multi;
-    struct loop_timer timer;
+    struct loop_timer timer, limit_timer;
+    unsigned open_timers;
+    struct http_transfer *limited; /* those that wait for a connection, with a limit */
 };
 
 struct watched_socket {
@@ -146,6 +148,73 @@ static int on_timer(CURLM *multi, long ms, void *owner) {
     return 0;
 }
 
+/* ---- limits of the parts of a connection, which libcurl only has for all of it ---- */
+
+static void limit_end(struct http_transfer *t) {
+    if (t->limited == LIMIT_NONE)
+        return;
+    t->limited = LIMIT_NONE;
+    *t->back_limited = t->next_limited;
+    if (t->next_limited != NULL)
+        t->next_limited->back_limited = t->back_limited;
+}
+
+static void limit_set_timer(struct http_client *c) {
+    int64_t first = INT64_MAX;
+    for (struct http_transfer *t = c->limited; t != NULL; t = t->next_limited)
+        first = t->limit_ends < first ? t->limit_ends : first;
+    int64_t left = first - time_now_monotonic();
+    if (c->limited == NULL)
+        loop_timer_stop(&c->limit_timer);
+    else
+        loop_timer_set(&c->limit_timer, left > 0 ? left : 0);
+}
+
+static void limit_begin(struct http_transfer *t, enum http_limit what, int64_t ns) {
+    struct http_client *c = t->curl;
+    limit_end(t);
+    int64_t ends = time_now_monotonic() + ns;
+    bool matters = t->timeout <= 0 || ends < t->started + t->timeout;
+    if (ns > 0 && matters) {
+        t->limited = what;
+        t->limit_ends = ends;
+        t->next_limited = c->limited;
+        t->back_limited = &c->limited;
+        if (t->next_limited != NULL)
+            t->next_limited->back_limited = &t->next_limited;
+        c->limited = t;
+    }
+    limit_set_timer(c);
+}
+
+static bool limit_kept(const struct http_transfer *t) {
+    curl_off_t took = 0;
+    lib.easy_getinfo(
+        t->easy, t->limited == LIMIT_DIAL ? CURLINFO_CONNECT_TIME_T : CURLINFO_APPCONNECT_TIME_T,
+        &took);
+    return took > 0;
+}
+
+static void finish(struct http_transfer *t, CURLcode code);
+
+static void limit_over(struct loop_timer *timer) {
+    struct http_client *c = timer->owner;
+    int64_t now = time_now_monotonic();
+    for (struct http_transfer *t = c->limited; t != NULL;) {
+        struct http_transfer *next = t->next_limited;
+        enum http_limit limit = t->limited;
+        if (t->limit_ends <= now && limit_kept(t)) {
+            limit_end(t);
+        } else if (t->limit_ends <= now) {
+            t->exceeded = limit;
+            finish(t, limit == LIMIT_DIAL ? CURLE_COULDNT_CONNECT : CURLE_SSL_CONNECT_ERROR);
+            next = c->limited; /* the list may be another by now */
+        }
+        t = next;
+    }
+    limit_set_timer(c);
+}
+
 struct http_client *http_client_new(struct loop *loop, struct error *e) {
     pthread_once(&load_once, load);
     if (load_fault[0] != '\0') {
@@ -161,6 +230,8 @@ struct http_client *http_client_new(struct loop *loop, struct error *e) {
     c->loop = loop;
     c->multi = multi;
     loop_timer_init(loop, &c->timer, timer_fired, c);
+    loop_timer_init(loop, &c->limit_timer, limit_over, c);
+    c->open_timers = 2;
     lib.multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     lib.multi_setopt(multi, CURLMOPT_SOCKETDATA, c);
     lib.multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
@@ -170,7 +241,9 @@ struct http_client *http_client_new(struct loop *loop, struct error *e) {
 }
 
 static void curl_closed(struct loop_timer *t) {
-    mem_free(t->owner);
+    struct http_client *c = t->owner;
+    if (--c->open_timers == 0)
+        mem_free(c);
 }
 
 void http_client_free(struct http_client *c) {
@@ -178,7 +251,9 @@ void http_client_free(struct http_client *c) {
         return;
     lib.multi_cleanup(c->multi);
     loop_timer_stop(&c->timer);
+    loop_timer_stop(&c->limit_timer);
     loop_timer_close(&c->timer, curl_closed);
+    loop_timer_close(&c->limit_timer, curl_closed);
 }
 
 /* ---- one transfer ---- */
@@ -319,6 +394,7 @@ static curl_socket_t on_open_socket(void *owner, curlsocktype purpose, struct cu
 static CURLcode on_tls(CURL *easy, void *context, void *owner) {
     (void)easy;
     struct http_transfer *t = owner;
+    limit_begin(t, LIMIT_HANDSHAKE, t->handshake_limit);
     if (t->tls != NULL && t->tls->config != NULL)
         tls_config_dress(t->tls->config, context);
     return trust_watch_attach(t->trust, context, !t->skip_verify) ? CURLE_OK : CURLE_OUT_OF_MEMORY;
@@ -411,6 +487,7 @@ static void set_manners(struct http_transfer *t) {
 }
 
 static void drop(struct http_transfer *t) {
+    limit_end(t);
     lib.easy_cleanup(t->easy);
     t->easy = NULL;
     lib.slist_free_all(t->connect_list);
@@ -427,6 +504,7 @@ bool http_transfer_start(struct http_transfer *t, struct error *e) {
     t->status_line = t->address = t->location = t->local_end = t->remote_end = STR_NONE;
     t->broken = t->tls_fault = STR_NONE;
     t->head_over = false;
+    t->exceeded = LIMIT_NONE;
     t->error_text[0] = '\0';
     t->easy = lib.easy_init();
     if (t->easy == NULL)
@@ -435,8 +513,11 @@ bool http_transfer_start(struct http_transfer *t, struct error *e) {
     set_request(t);
     set_tls(t);
     CURLMcode code = lib.multi_add_handle(t->curl->multi, t->easy);
-    if (code == CURLM_OK)
+    if (code == CURLM_OK) {
+        t->started = time_now_monotonic();
+        limit_begin(t, LIMIT_DIAL, t->dial_limit);
         return true;
+    }
     drop(t);
     return error_set(e, ERROR_INTERNAL, "libcurl: error %d", (int)code);
 }
@@ -525,6 +606,12 @@ struct str http_transfer_fault(const struct http_transfer *t, struct str host) {
     struct str why = fault_errno(arena, t->os_error > 0 ? t->os_error : ECONNREFUSED);
     if (t->tls_fault.data != NULL)
         return t->tls_fault;
+    if (t->exceeded == LIMIT_DIAL && t->address.len == 0)
+        return str_format(arena, "dial tcp: lookup " STR_FMT ": i/o timeout", STR_ARG(host));
+    if (t->exceeded == LIMIT_DIAL)
+        return str_format(arena, "dial tcp " STR_FMT ": i/o timeout", STR_ARG(t->address));
+    if (t->exceeded == LIMIT_HANDSHAKE)
+        return STR("net/http: TLS handshake timeout");
     switch (t->code) {
     case CURLE_COULDNT_RESOLVE_HOST:
         return fault_lookup(arena, host);

@@ -15,6 +15,10 @@
 #include "net/loop.h"
 #include "net/tls.h"
 
+/* The peer's limits for a connection, whatever the timeout of the whole. */
+#define HTTP_DIAL_LIMIT ((int64_t)30 * 1000000000)
+#define HTTP_HANDSHAKE_LIMIT ((int64_t)10 * 1000000000)
+
 struct http_client;
 
 /* The client's side of TLS. All may be empty. */
@@ -42,6 +46,8 @@ struct http_transfer {
     const char *connect_to;  /* "::host:port" instead of the URL's; or NULL */
     const char *no_proxy;    /* hosts that no proxy of the environment is asked for; or NULL */
     int64_t timeout;         /* ns; 0: none */
+    /* Of the name's look-up and the connection; of the TLS handshake after it. As timeout. */
+    int64_t dial_limit, handshake_limit;
     struct tail output;
     /* Each header and trailer; names as they came. May be NULL. */
     void (*header)(struct http_transfer *t, struct str name, struct str value);
@@ -60,7 +66,12 @@ struct http_transfer {
     struct str tls_fault; /* what was wrong with TLS, in the peer's words; absent: nothing */
     struct str local_end, remote_end; /* of the connection, "ip:port" */
 
+    enum http_limit { LIMIT_NONE, LIMIT_DIAL, LIMIT_HANDSHAKE } exceeded; /* which ended it */
+
     CURL *easy; /* while it is under way */
+    enum http_limit limited; /* what limit_ends is the end of */
+    int64_t limit_ends, started;
+    struct http_transfer *next_limited, **back_limited;
     struct trust_watch *trust;
     struct curl_slist *connect_list;
     struct str location; /* of a redirect */

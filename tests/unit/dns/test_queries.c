@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 
+#include "codec/ip.h"
 #include "dns/budget.h"
 
 static int setup(void **state) {
@@ -276,19 +277,26 @@ static void test_recursor_addresses(void **state) {
 
 static void test_addresses(void **state) {
     uint8_t ip[16];
-    assert_int_equal(dns_ip_parse(STR("10.0.0.1"), ip), 4);
-    assert_int_equal(dns_ip_parse(STR("010.0.0.001"), ip), 4);
+    assert_int_equal(ip_parse(STR("10.0.0.1"), ip), 4);
+    assert_int_equal(ip_parse(STR("010.0.0.001"), ip), 4);
     assert_memory_equal(ip, "\12\0\0\1", 4);
-    assert_int_equal(dns_ip_parse(STR("256.0.0.1"), ip), 0);
-    assert_int_equal(dns_ip_parse(STR("10.0.0"), ip), 0);
-    assert_int_equal(dns_ip_parse(STR("10.0.0.1."), ip), 0);
-    assert_int_equal(dns_ip_parse(STR("10.0.0.1:80"), ip), 0);
-    assert_int_equal(dns_ip_parse(STR(""), ip), 0);
-    assert_int_equal(dns_ip_parse(STR("::1"), ip), 6);
-    assert_int_equal(dns_ip_parse(STR("[::1]"), ip), 0);
-    assert_int_equal(dns_ip_parse(STR("fe80::1%eth0"), ip), 0);
-    assert_int_equal(dns_ip_parse(STR("::ffff:1.2.3.4"), ip), 4);
+    assert_int_equal(ip_parse(STR("256.0.0.1"), ip), 0);
+    assert_int_equal(ip_parse(STR("10.0.0"), ip), 0);
+    assert_int_equal(ip_parse(STR("10.0.0.1."), ip), 0);
+    assert_int_equal(ip_parse(STR("10.0.0.1:80"), ip), 0);
+    assert_int_equal(ip_parse(STR(""), ip), 0);
+    assert_int_equal(ip_parse(STR("::1"), ip), 6);
+    assert_int_equal(ip_parse(STR("[::1]"), ip), 0);
+    assert_int_equal(ip_parse(STR("fe80::1%eth0"), ip), 0);
+    assert_int_equal(ip_parse(STR("::ffff:1.2.3.4"), ip), 4);
     assert_memory_equal(ip, "\1\2\3\4", 4);
+
+    struct arena arena = {0}, *a = &arena;
+    assert_string_equal(str_terminated(a, ip_text(STR("127.0.0.01"), a)), "127.0.0.1");
+    assert_string_equal(str_terminated(a, ip_text(STR("::FFFF:1.2.3.4"), a)), "1.2.3.4");
+    assert_string_equal(str_terminated(a, ip_text(STR("0:0::01"), a)), "::1");
+    assert_int_equal(ip_text(STR("localhost"), a).len, 0);
+    arena_free(a);
 }
 
 /* Addresses of another datacenter are translated (dns.md 6). */
