@@ -68,7 +68,7 @@ struct http_transfer {
 
     enum http_limit { LIMIT_NONE, LIMIT_DIAL, LIMIT_HANDSHAKE } exceeded; /* which ended it */
 
-    CURL *easy; /* while it is under way */
+    CURL *easy;              /* while it is under way */
     enum http_limit limited; /* what limit_ends is the end of */
     int64_t limit_ends, started;
     struct http_transfer *next_limited, **back_limited;
