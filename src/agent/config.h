@@ -80,7 +80,7 @@ struct config_limits {
     int64_t http_max_conns_per_client; /* R; <= 0: unlimited */
     int64_t https_handshake_timeout;
     int64_t rpc_handshake_timeout;
-    double rpc_rate; /* R; infinity: unlimited */
+    double rpc_rate; /* R; not positive: unlimited */
     int64_t rpc_max_burst;
     int64_t rpc_max_conns_per_client;
     uint64_t kv_max_value_size;

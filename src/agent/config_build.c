@@ -397,8 +397,6 @@ static void default_duration(int64_t *d, int64_t otherwise) {
 
 static void build_numbers(struct config_builder *b) {
     struct config *c = b->c;
-    if (c->limits.rpc_rate <= 0)
-        c->limits.rpc_rate = INFINITY;
     if (c->cache_entry_fetch_rate >= DBL_MAX)
         c->cache_entry_fetch_rate = INFINITY;
     c->consul_raft_election_timeout *= c->raft_multiplier;

@@ -15,9 +15,6 @@ static bool validate_checks(const struct service_definition *d, struct error *e)
 
 static bool load_config_service(struct local *l, const struct service_definition *d,
                                 struct error *e) {
-    if (d->name.len == 0)
-        return error_set(e, ERROR_INTERNAL,
-                         "Failed to register service \"\": Service name missing");
     if (!validate_checks(d, e))
         return error_prefix(
             e, "Failed to validate checks for service \"" STR_FMT "\": ", STR_ARG(d->name));
@@ -25,9 +22,11 @@ static bool load_config_service(struct local *l, const struct service_definition
     struct service_definition *sidecar;
     bool ok = true;
     if (!local_sidecar_of(l, d, &sidecar, &scratch, e) ||
-        (sidecar != NULL && !validate_checks(sidecar, e)))
+        (sidecar != NULL && !validate_checks(d->connect->sidecar_service, e)))
         ok = error_prefix(
             e, "Failed to validate sidecar for service \"" STR_FMT "\": ", STR_ARG(d->name));
+    if (ok && d->name.len == 0)
+        ok = error_set(e, ERROR_INTERNAL, "Failed to register service \"\": Service name missing");
     struct local_registration r = {.definition = d, .token = d->token};
     if (ok && !local_register_service(l, &r, e))
         ok = error_prefix(e, "Failed to register service \"" STR_FMT "\": ", STR_ARG(d->name));

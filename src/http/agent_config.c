@@ -104,7 +104,7 @@ static void show_fetch_rate(struct json_writer *w, struct agent *agent, const st
 /* These two are shown as they are after a reload. */
 static void show_rpc_rate(struct json_writer *w, struct agent *agent, const struct config *c) {
     c = agent_current_config(agent);
-    json_f64(w, isinf(c->limits.rpc_rate) ? -1 : c->limits.rpc_rate);
+    json_f64(w, c->limits.rpc_rate);
 }
 static void show_rpc_burst(struct json_writer *w, struct agent *agent, const struct config *c) {
     c = agent_current_config(agent);
@@ -189,16 +189,42 @@ static void key_free(struct json_writer *w, const char *key, const struct value 
     }
 }
 
-static void write_headers(struct json_writer *w, const struct list *map) {
+/* Values under keys that look like a secret's are hidden: in maps, free-form content and join
+ * entries. */
+static bool looks_secret(struct str key) {
+    static const char *const words[] = {"key", "token", "secret"};
     struct arena arena = ARENA_INIT;
+    struct str lower = str_lower(&arena, key);
+    bool secret = false;
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        secret = secret || str_find(lower, str_from(words[i]), 0) >= 0;
+    arena_free(&arena);
+    return secret;
+}
+
+static void write_map(struct json_writer *w, const struct list *map) {
+    json_open_object(w);
+    for (uint32_t i = 0; i < map->len; i++) {
+        const struct str_pair *pair = &LIST_AT(*map, struct str_pair, i);
+        json_key(w, pair->key);
+        json_str(w, looks_secret(pair->key) ? STR("hidden") : pair->value);
+    }
+    json_close_object(w);
+}
+
+static void write_headers(struct json_writer *w, const struct list *map) {
     json_key(w, STR("Header"));
     json_open_object(w);
     for (uint32_t i = 0; i < map->len; i++) {
         const struct list_pair *pair = &LIST_AT(*map, struct list_pair, i);
-        agent_key_strings(w, str_terminated(&arena, pair->key), &pair->value);
+        bool secret = looks_secret(pair->key);
+        json_key(w, pair->key);
+        json_open_array(w);
+        for (uint32_t j = 0; j < pair->value.len; j++)
+            json_str(w, secret ? STR("hidden") : LIST_AT(pair->value, struct str, j));
+        json_close_array(w);
     }
     json_close_object(w);
-    arena_free(&arena);
 }
 
 /* with: a node check's own keys, NULL inside of services. */
@@ -356,7 +382,8 @@ static void write_service(struct json_writer *w, const struct service_definition
     json_close_object(w);
     agent_key_str(w, "ID", d->id);
     agent_key_str(w, "Kind", d->kind);
-    agent_key_map(w, "Meta", &d->meta);
+    json_key(w, STR("Meta"));
+    write_map(w, &d->meta);
     agent_key_str(w, "Name", d->name);
     agent_key_i64(w, "Port", d->port);
     write_proxy(w, d->proxy);
@@ -702,18 +729,6 @@ static const struct shown table[] = {
 
 /* ---- writing ---- */
 
-/* Secrets in free-form content and in join entries: config keys that look like one are hidden. */
-static bool looks_secret(struct str key) {
-    static const char *const words[] = {"key", "token", "secret"};
-    struct arena arena = ARENA_INIT;
-    struct str lower = str_lower(&arena, key);
-    bool secret = false;
-    for (size_t i = 0; i < COUNT_OF(words); i++)
-        secret = secret || str_find(lower, str_from(words[i]), 0) >= 0;
-    arena_free(&arena);
-    return secret;
-}
-
 static void write_value(struct json_writer *w, const struct value *v, bool secret) {
     if (v->kind == VALUE_STRING && secret) {
         json_str(w, STR("hidden"));
@@ -779,16 +794,6 @@ static void write_strings(struct json_writer *w, const struct shown *s, const st
             json_str(w, LIST_AT(*list, struct str, i));
     }
     json_close_array(w);
-}
-
-static void write_map(struct json_writer *w, const struct list *map) {
-    json_open_object(w);
-    for (uint32_t i = 0; i < map->len; i++) {
-        const struct str_pair *pair = &LIST_AT(*map, struct str_pair, i);
-        json_key(w, pair->key);
-        json_str(w, looks_secret(pair->key) ? STR("hidden") : pair->value);
-    }
-    json_close_object(w);
 }
 
 static void write_entries(struct json_writer *w, const struct list *list) {

@@ -58,7 +58,7 @@ struct server_options {
     /* What a new cluster starts with; NULL: the defaults of raft.md 5.5. Copied. */
     const struct autopilot_config *autopilot;
     int64_t coordinate_update_period; /* 0: 5 s; -dev: 100 ms */
-    double rpc_rate;                  /* calls of its own a second; 0, infinite: no limit */
+    double rpc_rate; /* calls of its own a second; not positive, infinite: no limit */
     int64_t rpc_max_burst;
     bool serve_rpc;                   /* listen on bind_address:server_port (rpc_port.h) */
     int64_t rpc_handshake_timeout;    /* ns; 0: none */
