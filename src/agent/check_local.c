@@ -73,6 +73,9 @@ static void result(struct check_run *r) {
     if (c == NULL || c->monitor != m)
         return;
     struct str status = str_from(names[r->status]);
+    if (r->status == CHECK_CRITICAL && r->kind == &check_kind_tcp)
+        log_at(LOG_WARN, LOGGER, "Check socket connection failed", LOG_S("check", m->check_id),
+               LOG_S("error", r->output));
     if (r->status == CHECK_CRITICAL)
         log_at(LOG_WARN, LOGGER, "Check is now critical", LOG_S("check", m->check_id));
     else

@@ -670,6 +670,7 @@ bool local_restore_check(struct local *l, const struct health_check *kept,
 
 /* Marks the check as deleted until the catalog confirms. */
 void local_check_drop(struct local *l, struct local_check *c) {
+    log_at(LOG_DEBUG, LOGGER, "removed check", LOG_S("check", c->check.check_id));
     ttl_stop(c);
     check_stop(c);
     sync_cancel_deferral(c);
@@ -685,17 +686,10 @@ bool local_deregister_check(struct local *l, struct str id, struct error *e) {
     if (id.len == 0)
         return error_set(e, ERROR_INTERNAL, "CheckID missing");
     struct local_check *c = local_check_find(l, id);
-    if (c == NULL) {
-        struct arena scratch = ARENA_INIT;
-        struct str text =
-            str_format(&scratch, "Check {\"" STR_FMT "\" {}} does not exist", STR_ARG(id));
-        log_at(LOG_WARN, LOGGER, "Failed to deregister check", LOG_S("check", id),
-               LOG_S("error", text));
-        arena_free(&scratch);
-        return true;
-    }
-    local_check_drop(l, c);
-    log_at(LOG_DEBUG, LOGGER, "removed check", LOG_S("check", id));
+    if (c == NULL)
+        log_at(LOG_DEBUG, LOGGER, "removed check", LOG_S("check", id)); /* sic */
+    else
+        local_check_drop(l, c);
     return true;
 }
 

@@ -180,7 +180,6 @@ static void unload(struct local *l) {
         struct local_check *c = value;
         if (c->deleted)
             continue;
-        log_at(LOG_DEBUG, "agent", "removed check", LOG_S("check", c->check.check_id));
         local_check_drop(l, c);
     }
     expose_forget(l);

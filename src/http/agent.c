@@ -69,7 +69,7 @@ static void reloaded(void *arg) {
     struct http_request *r = arg;
     const struct error *e = r->state;
     if (error_is_set(e))
-        http_answer_text(r, 500, e->text); /* whatever was wrong */
+        http_answer_fault(r, 500, e->text); /* whatever was wrong */
     else
         http_answer_empty(r, 200);
 }

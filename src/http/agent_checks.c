@@ -458,7 +458,7 @@ static void health_authorized(struct http_request *r) {
 
 static void start_health(struct http_request *r, bool by_name, const char *missing) {
     if (r->argument.len == 0) {
-        http_answer_text(r, 500, str_from(missing));
+        http_answer_fault(r, 500, str_from(missing));
         return;
     }
     if (!http_check_namespace(r))

@@ -2,6 +2,7 @@
  * 1.6). The pools are the core's.
  */
 #include "agent/cluster.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "gossip/tags.h"
 #include "http/agent_work.h"
@@ -139,8 +140,8 @@ void agent_members(struct http_request *r) {
         return;
     }
     if (!all) {
-        http_answer_text(r, 500,
-                         STR("Network segments are not supported in this version of Consul"));
+        http_answer_fault(r, 500,
+                          STR("Network segments are not supported in this version of Consul"));
         return;
     }
     http_authorize(r, members_authorized);
@@ -191,6 +192,7 @@ static bool force_leave(struct agent_work *work, struct error *e) {
     struct http_request *r = work->r;
     (void)e;
     work->later = true;
+    log_at(LOG_INFO, "agent", "Force leaving node", LOG_S("node", r->argument));
     membership_force_leave(server_membership(r->server), r->argument, http_has_param(r, "prune"),
                            forced, work);
     return true;

@@ -101,7 +101,9 @@ static void monitor_authorized(struct http_request *r) {
     struct str text = http_param(r, "loglevel");
     enum log_level level = LOG_INFO;
     if (text.len > 0 && !log_level_parse(text, &level)) {
-        http_answer_format(r, 400, "Bad request: Unknown log level: " STR_FMT, STR_ARG(text));
+        http_answer_fault(
+            r, 400,
+            str_format(&r->arena, "Bad request: Unknown log level: " STR_FMT, STR_ARG(text)));
         return;
     }
     struct monitor *mon = MEM_NEW(struct monitor);

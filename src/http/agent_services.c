@@ -223,7 +223,7 @@ static void timer_closed(struct loop_timer *t) {
 
 static void not_found_closed(struct loop_timer *t) {
     struct service_wait *wait = t->owner;
-    http_answer_error(wait->r, &wait->work.error);
+    agent_work_refuse(wait->r, &wait->work.error);
 }
 
 /* On the request's thread, when the core has no more business with this. */
@@ -235,7 +235,7 @@ static void wait_over(struct service_wait *wait) {
             loop_timer_stop(&wait->timer);
             loop_timer_close(&wait->timer, not_found_closed);
         } else {
-            http_answer_error(wait->r, &wait->work.error);
+            agent_work_refuse(wait->r, &wait->work.error);
         }
         return;
     }

@@ -4,11 +4,18 @@
 
 #include "base/mem.h"
 
+void agent_work_refuse(struct http_request *r, const struct error *e) {
+    if (e->kind == ERROR_NOT_FOUND)
+        http_answer_text(r, 404, e->text);
+    else
+        http_answer_error(r, e);
+}
+
 static void back_home(struct message *m) {
     struct agent_work *w = CONTAINER_OF(m, struct agent_work, message);
     struct http_request *r = w->r;
     if (!w->ok)
-        http_answer_error(r, &w->error);
+        agent_work_refuse(r, &w->error);
     else if (w->finish != NULL)
         w->finish(w);
     else

@@ -32,6 +32,8 @@ struct agent_work {
 /* Starts it; answers on its own when the core's queue is full. */
 void agent_work_start(struct http_request *r, bool (*run)(struct agent_work *w, struct error *e),
                       void (*finish)(struct agent_work *w), bool sync, void *data);
+/* As http_answer_error, but what is not there is not told in the log. */
+void agent_work_refuse(struct http_request *r, const struct error *e);
 /* On the core, after a run that set `later`. ok: w->error is not set. */
 void agent_work_end(struct agent_work *w, bool ok);
 /* For run functions that write JSON into the request: finish = this. */

@@ -364,10 +364,18 @@ void http_answer_error(struct http_request *r, const struct error *e) {
     http_answer_error_as(r, e, error_status(e));
 }
 
-void http_answer_error_as(struct http_request *r, const struct error *e, int status) {
+static void log_fault(struct http_request *r, struct str text) {
     log_at(LOG_ERROR, "agent.http", "Request error", LOG_S("method", r->method),
-           LOG_S("url", http_logged_url(r)), LOG_S("from", http_remote(r)),
-           LOG_S("error", e->text));
+           LOG_S("url", http_logged_url(r)), LOG_S("from", http_remote(r)), LOG_S("error", text));
+}
+
+void http_answer_fault(struct http_request *r, int status, struct str text) {
+    log_fault(r, text);
+    http_answer_text(r, status, text);
+}
+
+void http_answer_error_as(struct http_request *r, const struct error *e, int status) {
+    log_fault(r, e->text);
     if (status == 429 && !str_is(e->text, "Rate limit reached, try again later"))
         http_answer_empty(r, status);
     else

@@ -55,7 +55,6 @@ static bool read_path(struct http_request *r, struct str *kind, struct str *name
 }
 
 static void delete (struct http_request *r) {
-    struct error e = ERROR_IN(&r->arena);
     struct str kind, name;
     if (!read_path(r, &kind, &name)) {
         http_answer_text(r, 404, STR("Must provide both a kind and name to delete"));
@@ -63,8 +62,7 @@ static void delete (struct http_request *r) {
     }
     const struct shape *shape = config_entry_shape(kind);
     if (shape == NULL) {
-        error_set(&e, ERROR_BAD_REQUEST, "invalid config entry kind: " STR_FMT, STR_ARG(kind));
-        http_answer_error(r, &e);
+        http_answer_format(r, 400, "invalid config entry kind: " STR_FMT, STR_ARG(kind));
         return;
     }
     if (!http_check_namespace(r))
@@ -89,9 +87,10 @@ static void got(struct http_request *r, struct answer *a) {
         http_answer_shared(r, a, 200, write_entry);
         return;
     }
-    http_answer_format(r, 404, "Config entry not found for " STR_FMT " / " STR_FMT,
-                       STR_ARG(str_quote(&r->arena, q->kind)),
-                       STR_ARG(str_quote(&r->arena, q->name)));
+    http_answer_fault(r, 404,
+                      str_format(&r->arena, "Config entry not found for " STR_FMT " / " STR_FMT,
+                                 STR_ARG(str_quote(&r->arena, q->kind)),
+                                 STR_ARG(str_quote(&r->arena, q->name))));
 }
 
 static void write_entries(struct http_request *r, const void *reply, struct json_writer *w) {

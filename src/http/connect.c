@@ -192,7 +192,7 @@ static void leaf_roots_known(struct http_request *r, struct answer *a) {
     const struct leaf_question *q = r->state;
     (void)a;
     if (q->wish.service.len == 0)
-        http_answer_text(r, 500, STR("URI must be either service or agent"));
+        http_answer_fault(r, 500, STR("URI must be either service or agent"));
     else
         leaf_begin(r, q);
 }

@@ -58,7 +58,7 @@ static void get(struct http_request *r) {
         return;
     q->name = r->argument;
     if (q->name.len == 0) {
-        http_answer_text(r, 400, STR("Bad request: Missing chain name"));
+        http_answer_fault(r, 400, STR("Bad request: Missing chain name"));
         return;
     }
     q->evaluate_in_datacenter = http_param(r, "compile-dc");

@@ -243,6 +243,8 @@ void http_set_meta(struct http_request *r, const struct query_meta *meta);
 
 void http_answer_empty(struct http_request *r, int status);
 void http_answer_text(struct http_request *r, int status, struct str text);
+/* The same, told in the log too, as http_answer_error does. */
+void http_answer_fault(struct http_request *r, int status, struct str text);
 void http_answer_format(struct http_request *r, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Maps an error to status and text: chapter 3. */

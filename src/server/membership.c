@@ -332,18 +332,18 @@ static void on_wan_member(void *owner, enum gossip_member_event event,
 
 static void on_user_event(void *owner, uint64_t ltime, struct str name, struct str payload) {
     struct membership *m = owner;
+    const char *logger = m->server->options.client ? "agent.client" : "agent.server";
     if (str_is(name, EVENT_NEW_LEADER)) {
-        log_at(LOG_INFO, m->server->options.client ? "agent.client" : "agent.server",
-               "New leader elected", LOG_S("payload", payload));
+        log_at(LOG_INFO, logger, "New leader elected", LOG_S("payload", payload));
         if (m->listener.on_servers != NULL)
             m->listener.on_servers(m->listener.owner);
     } else if (str_has_prefix(name, EVENT_PREFIX)) {
+        struct str bare = str_sub(name, EVENT_PREFIX.len, name.len);
+        log_at(LOG_DEBUG, logger, "User event", LOG_S("event", bare));
         if (m->listener.on_user_event != NULL)
-            m->listener.on_user_event(m->listener.owner, ltime,
-                                      str_sub(name, EVENT_PREFIX.len, name.len), payload);
+            m->listener.on_user_event(m->listener.owner, ltime, bare, payload);
     } else if (str_has_prefix(name, SYSTEM_PREFIX)) {
-        log_at(LOG_WARN, m->server->options.client ? "agent.client" : "agent.server",
-               "Unhandled local event", LOG_S("event", name));
+        log_at(LOG_WARN, logger, "Unhandled local event", LOG_S("event", name));
     }
 }
 
