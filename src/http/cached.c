@@ -101,6 +101,8 @@ static void count(const struct http_request *r, const char *what) {
         {"Catalog.ListDatacenters", "catalog-datacenters"},
         {"Catalog.ListServices", "catalog-list-services"},
         {"Catalog.ServiceNodes", "catalog-services"},
+        {"ConnectCA.Roots", "connect-ca-root"},
+        {"DiscoveryChain.Get", "compiled-discovery-chain"},
         {"Health.ServiceNodes", "health-services"},
         {"Intention.Match", "intention-match"},
         {"PreparedQuery.Execute", "prepared-query"},

@@ -37,6 +37,9 @@ static void answer_set_leader(const struct server *s, const struct endpoint *end
 static void call_observe(const struct call *c, const struct answer *answer) {
     if (c->endpoint->metric != NULL && c->started != 0) {
         metric_since(c->endpoint->metric, c->started);
+        if (c->endpoint->metric_too != NULL) {
+            metric_since(c->endpoint->metric_too, c->started);
+        }
     }
     if (c->endpoint->observe != NULL && !answer->remote && !error_is_set(&answer->error)) {
         c->endpoint->observe(c->request, answer->reply);

@@ -76,6 +76,7 @@ struct endpoint {
     const struct type *reply_type;   /* NULL: the struct `reply` */
     size_t reply_size;               /* 0: reply->size */
     const char *metric;              /* how long it took is sampled under this name; may be NULL */
+    const char *metric_too;          /* and under this one; may be NULL */
     /* Optional: counts a query that was answered without an error. */
     void (*observe)(const void *request, const void *reply);
     ptrdiff_t datacenter; /* offset of `struct str datacenter` in the request, -1: none */

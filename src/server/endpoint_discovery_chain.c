@@ -38,6 +38,7 @@ static bool get_read(struct call_context *c, const void *request, void *reply, s
 const struct endpoint endpoint_discovery_chain_get = {
     ENDPOINT_READS("DiscoveryChain.Get", ENDPOINT_BLOCKING, discovery_chain_request,
                    discovery_chain_response),
+    .metric = "discovery_chain.get",
     .place = ca_place,
     .read = get_read,
 };

@@ -216,6 +216,7 @@ static bool check_read(struct call_context *c, const void *request, void *reply,
 const struct endpoint endpoint_intention_apply = {
     ENDPOINT_WRITES("Intention.Apply", intention_request),
     .metric = "intention.apply",
+    .metric_too = "consul.intention.apply",
     ENDPOINT_REPLY_TYPE(str_reply_type, struct str),
     .prepare = apply_prepare,
     .prepare_reads = true,

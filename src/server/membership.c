@@ -452,6 +452,7 @@ bool membership_start(struct membership *m, struct error *e) {
         return error_prefix(e, "Failed to start WAN serf: Failed to create serf: ");
     if (!pool_start(m, false, e))
         return error_prefix(e, "Failed to start LAN serf: Failed to create serf: ");
+    log_at(LOG_INFO, "agent.router", "Initializing LAN area manager");
     loop_timer_init(&m->server->core, &m->flood, flood_run, m);
     loop_timer_init(&m->server->core, &m->distances, distances_update, m);
     m->started = true;
