@@ -102,9 +102,8 @@ static void write_number(struct json_writer *w, const char *key, double value) {
 static void write_labels(struct json_writer *w, struct str labels) {
     json_key(w, STR("Labels"));
     json_open_object(w);
-    while (labels.len > 0) {
-        struct str value = str_cut(&labels, ';');
-        struct str key = str_cut(&value, '=');
+    struct str key, value;
+    while (metric_label_next_unique(&labels, &key, &value)) {
         json_key(w, key);
         json_str(w, value);
     }
@@ -204,12 +203,9 @@ void telemetry_dump(FILE *out, const struct config *c) {
         for (size_t j = 0; j < intervals[i].len; j++) {
             const struct metric_point *p = &intervals[i].points[j];
             struct str name = shown_name(c, p, &arena);
-            struct str labels = p->labels;
-            while (labels.len > 0) {
-                struct str value = str_cut(&labels, ';');
-                str_cut(&value, '=');
+            struct str labels = p->labels, key, value;
+            while (metric_label_next(&labels, &key, &value))
                 name = str_format(&arena, STR_FMT "." STR_FMT, STR_ARG(name), STR_ARG(value));
-            }
             if (telemetry_allowed(c, name))
                 dump_point(out, start, name, p);
         }

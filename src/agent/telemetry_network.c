@@ -70,10 +70,9 @@ static const char *kind_mark(enum metric_kind kind) {
 /* "name.labelvalue:1.000000|c" */
 static void statsd_line(struct buf *out, enum metric_kind kind, struct str name, struct str labels,
                         double value) {
+    struct str label, text;
     add_clean(out, name);
-    while (labels.len > 0) {
-        struct str text = str_cut(&labels, ';');
-        str_cut(&text, '=');
+    while (metric_label_next(&labels, &label, &text)) {
         buf_add_char(out, '.');
         add_clean(out, text);
     }
@@ -99,9 +98,8 @@ static void dogstatsd_line(struct buf *out, enum metric_kind kind, struct str na
         add_tag(out, &first);
         buf_add_str(out, LIST_AT(*tags, struct str, i));
     }
-    while (labels.len > 0) {
-        struct str text = str_cut(&labels, ';');
-        struct str label = str_cut(&text, '=');
+    struct str label, text;
+    while (metric_label_next(&labels, &label, &text)) {
         add_tag(out, &first);
         buf_add_str(out, label);
         if (text.len > 0)

@@ -95,9 +95,16 @@ static struct series *find(enum metric_kind kind, struct str full, struct str la
     memcpy(key, full.data, full.len);
     clean(key, full.len);
     key[full.len] = '\0';
-    if (labels.len > 0)
-        memcpy(key + full.len + 1, labels.data, labels.len);
-    size_t len = full.len + 1 + labels.len;
+    size_t len = full.len + 1;
+    struct str label, value;
+    while (metric_label_next_unique(&labels, &label, &value)) { /* twice would be no exposition */
+        if (len > full.len + 1)
+            key[len++] = METRIC_LABEL_SEPARATOR;
+        memcpy(key + len, label.data, label.len);
+        key[len + label.len] = '=';
+        memcpy(key + len + label.len + 1, value.data, value.len);
+        len += label.len + 1 + value.len;
+    }
     struct series *s = map_get(&state.series, str_of(key, len));
     if (s != NULL)
         return s->kind == kind ? s : NULL;
@@ -162,9 +169,8 @@ static void add_label_value(struct buf *out, struct str value) {
 static void add_labels(struct buf *out, struct str labels, const char *quantile) {
     const char *before = "{";
     bool any = false;
-    while (labels.len > 0) {
-        struct str value = str_cut(&labels, ';');
-        struct str key = str_cut(&value, '=');
+    struct str key, value;
+    while (metric_label_next(&labels, &key, &value)) {
         buf_add_format(out, "%s" STR_FMT "=\"", before, STR_ARG(key));
         add_label_value(out, value);
         buf_add_char(out, '"');

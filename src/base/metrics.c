@@ -70,6 +70,26 @@ static void point_add(struct metric_point *p, double value) {
     p->last = value;
 }
 
+bool metric_label_next(struct str *labels, struct str *name, struct str *value) {
+    if (labels->len == 0)
+        return false;
+    *value = str_cut(labels, METRIC_LABEL_SEPARATOR);
+    *name = str_cut(value, '=');
+    return true;
+}
+
+bool metric_label_next_unique(struct str *labels, struct str *name, struct str *value) {
+    while (metric_label_next(labels, name, value)) {
+        struct str rest = *labels, other, ignored;
+        bool again = false;
+        while (!again && metric_label_next(&rest, &other, &ignored))
+            again = str_eq(other, *name);
+        if (!again)
+            return true;
+    }
+    return false;
+}
+
 /* kind, name, NUL, labels. 0: does not fit. */
 static size_t make_key(char key[KEY_MAX], enum metric_kind kind, const char *name,
                        const struct metric_label *labels, size_t *name_len) {
@@ -84,13 +104,12 @@ static size_t make_key(char key[KEY_MAX], enum metric_kind kind, const char *nam
         if (len + n + labels->value.len + 2 > KEY_MAX)
             return 0;
         if (len > *name_len + 2)
-            key[len++] = ';';
+            key[len++] = METRIC_LABEL_SEPARATOR;
         memcpy(key + len, labels->name, n);
         len += n;
         key[len++] = '=';
-        if (labels->value.len > 0)
-            memcpy(key + len, labels->value.data, labels->value.len);
-        len += labels->value.len;
+        for (size_t i = 0; i < labels->value.len; i++) /* some are what a client has sent */
+            key[len++] = (unsigned char)labels->value.data[i] < ' ' ? ' ' : labels->value.data[i];
     }
     return len;
 }
@@ -198,11 +217,20 @@ static void point_merge(struct metric_point *to, const struct metric_point *from
     to->sum_of_squares += from->sum_of_squares;
 }
 
+/* What follows in "name;label=value" when another name goes on after as many bytes. */
+static int after_name(const struct metric_point *p, size_t len) {
+    return p->name.len > len ? (unsigned char)p->name.data[len] : p->labels.len > 0 ? ';' : -1;
+}
+
+/* By "name;label=value", as the peer shows them. */
 static int compare_points(const void *a, const void *b) {
     const struct metric_point *x = a, *y = b;
-    int order = str_compare(x->name, y->name);
+    size_t len = x->name.len < y->name.len ? x->name.len : y->name.len;
+    int order = str_compare(str_sub(x->name, 0, len), str_sub(y->name, 0, len));
     if (order != 0)
         return order;
+    if (x->name.len != y->name.len)
+        return after_name(x, len) - after_name(y, len);
     order = str_compare(x->labels, y->labels);
     return order != 0 ? order : (int)x->kind - (int)y->kind;
 }

@@ -48,13 +48,20 @@ void metrics_observe(metric_observer *observer);
 
 struct metric_point {
     struct str name;   /* without prefix */
-    struct str labels; /* "a=b;c=d", sorted as given; empty without */
+    struct str labels; /* as given, for metric_label_next; empty without */
     enum metric_kind kind;
     uint64_t count;
     double sum, sum_of_squares, min, max;
     double last;     /* gauges: the value; others: the newest */
     int64_t updated; /* wall clock, ns; 0 in an interval that is not finished */
 };
+/* Between two "name=value". */
+#define METRIC_LABEL_SEPARATOR '\x1f'
+/* The first label, which is taken off; false: there is none. unique: of several of the same name
+ * the last only. */
+bool metric_label_next(struct str *labels, struct str *name, struct str *value);
+bool metric_label_next_unique(struct str *labels, struct str *name, struct str *value);
+
 struct metric_interval {
     int64_t start; /* wall clock, ns; a multiple of METRIC_INTERVAL */
     struct metric_point *points;

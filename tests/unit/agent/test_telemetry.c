@@ -53,6 +53,9 @@ static void test_prometheus(void **state) {
     metric_gauge("mem.bytes", 1048576);
     metric_add(METRIC_SAMPLE, "fsm", 0.5, labels);
     metric_add(METRIC_SAMPLE, "fsm", 1.5, labels);
+    struct metric_label tags[] = {
+        {"service", STR("a;b=c\nd")}, {"tag", STR("x")}, {"tag", STR("y")}, {NULL, STR_NONE}};
+    metric_add(METRIC_COUNTER, "tagged", 1, tags);
     struct buf out = BUF_INIT;
     telemetry_write_prometheus(&out);
     struct str text = buf_str(&out);
@@ -61,6 +64,7 @@ static void test_prometheus(void **state) {
     assert_true(has(text, "# TYPE our_fsm summary\nour_fsm{op=\"a\\\"b\",quantile=\"0.5\"} 0.5\n"
                           "our_fsm{op=\"a\\\"b\",quantile=\"0.9\"} 1.5\n"));
     assert_true(has(text, "our_fsm_sum{op=\"a\\\"b\"} 2\nour_fsm_count{op=\"a\\\"b\"} 2\n"));
+    assert_true(has(text, "\nour_tagged{service=\"a;b=c d\",tag=\"y\"} 1\n"));
     assert_true(has(text, "# TYPE process_max_fds gauge\n"));
     assert_false(has(text, "secret"));
     snprintf(gauge, sizeof(gauge), "_mem_bytes 1.048576e+06\n");
@@ -74,6 +78,37 @@ static void test_prometheus(void **state) {
     buf_free(&out);
     telemetry_stop();
     config_release(other);
+    config_release(c);
+}
+
+/* In the order of "name;label=value", each label's name once. */
+static void test_json(void **state) {
+    (void)state;
+    const struct config *c = load("");
+    struct metric_label labels[] = {
+        {"service", STR("a;b")}, {"tag", STR("x")}, {"tag", STR("y")}, {NULL, STR_NONE}};
+    metric_add(METRIC_COUNTER, "zz.query", 1, labels);
+    metric_count("zz.query-tags", 1);
+    metric_count("zz.query", 1);
+    metric_count("zz.queryx", 1);
+    struct buf out = BUF_INIT;
+    struct json_writer w;
+    json_begin(&w, &out, false);
+    telemetry_write_json(&w, c);
+    json_finish(&w);
+    const char *const parts[] = {"\"Name\":\"consul.zz.query\",",
+                                 "\"Labels\":{}",
+                                 "\"Name\":\"consul.zz.query-tags\",",
+                                 "\"Name\":\"consul.zz.query\",",
+                                 "\"Labels\":{\"service\":\"a;b\",\"tag\":\"y\"}",
+                                 "\"Name\":\"consul.zz.queryx\","};
+    ptrdiff_t at = 0;
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        at = str_find(buf_str(&out), str_from(parts[i]), (size_t)at);
+        assert_true(at >= 0);
+        at += (ptrdiff_t)strlen(parts[i]);
+    }
+    buf_free(&out);
     config_release(c);
 }
 
@@ -181,6 +216,7 @@ static int forget(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_prometheus, forget),
+        cmocka_unit_test_teardown(test_json, forget),
         cmocka_unit_test_teardown(test_network, forget),
         cmocka_unit_test_teardown(test_sinks_that_sleep, forget),
         cmocka_unit_test_teardown(test_bad_address, forget),
