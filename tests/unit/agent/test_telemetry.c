@@ -16,6 +16,7 @@
 #include "agent/telemetry.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "codec/json.h"
 
 static struct arena arena;
 
