@@ -139,7 +139,11 @@ static bool prepare(struct agent *agent, struct list *warnings, struct arena *ar
     if (!agent_open_syslog(c, SYSLOG_PATH, level, e) || !agent_open_log_file(c, level, e))
         return false;
     crash_catch(c->dev_mode ? STR_NONE : c->data_dir);
-    return agent_find_node_id(c, agent->node_id, e) && tls_load(c, &agent->secure, e);
+    if (!agent_find_node_id(c, agent->node_id, e))
+        return false;
+    if (!telemetry_start(c, e))
+        return error_prefix(e, "failed to initialize telemetry: ");
+    return tls_load(c, &agent->secure, e);
 }
 
 void agent_log_warnings(const struct list *warnings, bool first) {
@@ -275,7 +279,11 @@ static void serve(struct agent *agent, const struct agent_interface *const *inte
         if (!agent->error_told)
             log_at(LOG_ERROR, LOGGER, "Error starting agent", LOG_S("error", e->text));
         agent->exit_code = 1;
+        enum log_level level = log_get_level();
+        if (!agent->error_told) /* what was begun ends without further words */
+            log_set_level(LOG_OFF);
         agent_stop(agent);
+        log_set_level(level);
     }
     log_at(LOG_INFO, LOGGER, "Exit code", LOG_I("code", agent->exit_code));
 }

@@ -12,7 +12,6 @@
 #include "agent/coordinates.h"
 #include "agent/profile.h"
 #include "agent/remote_exec.h"
-#include "agent/telemetry.h"
 #include "agent/tls_load.h"
 #include "agent/token_store.h"
 #include "agent/watches.h"
@@ -398,8 +397,6 @@ static bool begin_auto(struct agent *agent, struct error *e) {
 
 bool agent_start(struct agent *agent, const struct agent_interface *const *interfaces,
                  struct error *e) {
-    if (!telemetry_start(agent->config, e))
-        return error_prefix(e, "failed to initialize telemetry: ");
     if (!config_check_server(agent->config, e) || !begin_auto(agent, e) || !start_server(agent, e))
         return false;
     if (agent->auto_agent != NULL)

@@ -170,12 +170,15 @@ static bool set_int(struct config_inputs *in, const struct flag *f, struct str t
     bool number = digits.len > 0;
     for (size_t i = 0; i < digits.len; i++)
         number = number && digits.data[i] >= '0' && digits.data[i] <= '9';
+    struct str quoted = str_quote(&in->arena, text);
     errno = 0;
     long long n = number ? strtoll(copy, NULL, 10) : 0;
     if (!number || errno == ERANGE)
         return error_set(e, ERROR_BAD_REQUEST,
-                         "invalid value \"%s\" for flag -%s: strconv.Atoi: parsing \"%s\": %s",
-                         copy, f->name, copy, number ? "value out of range" : "invalid syntax");
+                         "invalid value " STR_FMT " for flag -%s: strconv.Atoi: parsing " STR_FMT
+                         ": %s",
+                         STR_ARG(quoted), f->name, STR_ARG(quoted),
+                         number ? "value out of range" : "invalid syntax");
     *tree_path(&in->flag_values, f->key, &in->arena) =
         (struct value){.kind = VALUE_INT, .integer = n};
     return true;
@@ -184,11 +187,12 @@ static bool set_int(struct config_inputs *in, const struct flag *f, struct str t
 static bool set_bool(struct config_inputs *in, const struct flag *f, struct str text,
                      struct error *e) {
     bool on;
+    struct str quoted = str_quote(&in->arena, text);
     if (!str_to_bool(text, &on))
         return error_set(e, ERROR_BAD_REQUEST,
-                         "invalid boolean value \"" STR_FMT
-                         "\" for -%s: strconv.ParseBool: parsing \"" STR_FMT "\": invalid syntax",
-                         STR_ARG(text), f->name, STR_ARG(text));
+                         "invalid boolean value " STR_FMT
+                         " for -%s: strconv.ParseBool: parsing " STR_FMT ": invalid syntax",
+                         STR_ARG(quoted), f->name, STR_ARG(quoted));
     if (f->kind == FLAG_DEV) {
         in->dev_mode = on;
         return true;
