@@ -22,6 +22,9 @@ struct http_check {
     struct str host;
     struct str method;
     struct str body;
+    struct str referer; /* after a redirect: where from */
+    bool elsewhere;     /* redirected to another host or port */
+    bool absolute;      /* by a whole URL */
     unsigned redirects;
     int64_t deadline;
 };
@@ -77,7 +80,7 @@ static void answered(struct http_check *h) {
 
 /* ---- the request ---- */
 
-static bool valid_method(struct str m) {
+static bool is_token(struct str m) {
     for (size_t i = 0; i < m.len; i++) {
         char c = m.data[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -94,23 +97,37 @@ static bool configured(const struct check_run *r, const char *name) {
     return false;
 }
 
+/* By this very name, and with something in its first value. */
 static bool named(const struct check_run *r, const char *name) {
-    for (uint32_t i = 0; i < r->type.header.len; i++)
-        if (str_is(LIST_AT(r->type.header, struct list_pair, i).key, name))
-            return true;
+    for (uint32_t i = 0; i < r->type.header.len; i++) {
+        const struct list_pair *pair = &LIST_AT(r->type.header, struct list_pair, i);
+        if (str_is(pair->key, name))
+            return pair->value.len > 0 && LIST_AT(pair->value, struct str, 0).len > 0;
+    }
     return false;
 }
 
 static bool printable(struct str s) {
     for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.data[i] < ' ' || s.data[i] == 0x7f)
+        if (((unsigned char)s.data[i] < ' ' && s.data[i] != '\t') || s.data[i] == 0x7f)
             return false;
     return true;
 }
 
+/* What the message itself says of its body. */
+static bool is_framing(struct str name) {
+    return str_eq_fold(name, STR("Content-Length")) ||
+           str_eq_fold(name, STR("Transfer-Encoding")) || str_eq_fold(name, STR("Trailer"));
+}
+
+/* Not for others than the host that it was meant for. */
+static bool is_confidential(struct str name) {
+    return str_eq_fold(name, STR("Authorization")) || str_eq_fold(name, STR("Www-Authenticate")) ||
+           str_eq_fold(name, STR("Cookie")) || str_eq_fold(name, STR("Cookie2"));
+}
+
 static void add_header(struct http_check *h, struct str name, struct str value) {
-    if (!printable(name) || !printable(value))
-        return; /* would end the header */
+    value = str_trim(value);
     struct str line =
         value.len > 0 ? str_format(&h->arena, STR_FMT ": " STR_FMT, STR_ARG(name), STR_ARG(value))
                       : str_format(&h->arena, STR_FMT ";", STR_ARG(name));
@@ -121,8 +138,12 @@ static void add_headers(struct http_check *h) {
     struct check_run *r = h->run;
     for (uint32_t i = 0; i < r->type.header.len; i++) {
         const struct list_pair *pair = &LIST_AT(r->type.header, struct list_pair, i);
-        uint32_t count =
-            str_eq_fold(pair->key, STR("host")) && pair->value.len > 1 ? 1 : pair->value.len;
+        bool host = str_eq_fold(pair->key, STR("host"));
+        uint32_t count = host && pair->value.len > 1 ? 1 : pair->value.len;
+        if (is_framing(pair->key) || (host && h->absolute) ||
+            (h->elsewhere && is_confidential(pair->key)) ||
+            (h->referer.len > 0 && str_eq_fold(pair->key, STR("Referer"))))
+            continue;
         for (uint32_t j = 0; j < count; j++)
             add_header(h, pair->key, LIST_AT(pair->value, struct str, j));
     }
@@ -131,6 +152,8 @@ static void add_headers(struct http_check *h) {
         add_header(h, STR("User-Agent"), STR("Consul Health Check"));
     if (!named(r, "Accept"))
         add_header(h, STR("Accept"), STR("text/plain, text/*, */*"));
+    if (h->referer.len > 0)
+        add_header(h, STR("Referer"), h->referer);
     if (!configured(r, "Connection"))
         add_header(h, STR("Connection"), STR("close"));
     if (!configured(r, "Content-Type")) /* libcurl's own is not wanted */
@@ -185,6 +208,29 @@ static bool is_redirect(long status) {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
+/* "host:port", in small letters. */
+static struct str place_of(struct str url, struct arena *arena) {
+    struct str port = url_port(url);
+    if (port.len == 0)
+        port = str_eq_fold(url_scheme(url), STR("https")) ? STR("443") : STR("80");
+    return str_lower(arena,
+                     str_format(arena, STR_FMT ":" STR_FMT, STR_ARG(url_host(url)), STR_ARG(port)));
+}
+
+/* What goes along to where a redirect leads. */
+static void note_origin(struct http_check *h, struct str to, bool absolute) {
+    struct arena *arena = &h->arena;
+    bool secure = str_eq_fold(url_scheme(h->url), STR("https"));
+    struct str first = place_of(str_copy(arena, h->run->type.http), arena);
+    struct str place = place_of(to, arena);
+    h->referer = STR("");
+    if (!secure || str_eq_fold(url_scheme(to), STR("https")))
+        h->referer = url_bare(h->url, arena);
+    h->elsewhere = !str_eq(place, first) &&
+                   !str_has_suffix(place, str_format(arena, "." STR_FMT, STR_ARG(first)));
+    h->absolute = absolute;
+}
+
 static void follow(struct http_check *h) {
     struct http_transfer *t = &h->transfer;
     struct str to = t->location;
@@ -204,6 +250,7 @@ static void follow(struct http_check *h) {
         fail(h, STR("stopped after 10 redirects"));
         return;
     }
+    note_origin(h, whole, url_scheme(to).len > 0);
     h->url = whole;
     struct str scheme = url_scheme(h->url);
     if (!str_eq_fold(scheme, STR("http")) && !str_eq_fold(scheme, STR("https"))) {
@@ -246,10 +293,30 @@ static void transfer_done(struct http_transfer *t) {
 
 /* ---- start ---- */
 
+/* "", or what is wrong with a header. */
+static struct str header_fault(const struct http_check *h) {
+    const struct list *headers = &h->run->type.header;
+    struct arena *arena = h->transfer.arena;
+    for (uint32_t i = 0; i < headers->len; i++) {
+        const struct list_pair *pair = &LIST_AT(*headers, struct list_pair, i);
+        if (pair->key.len == 0 || !is_token(pair->key))
+            return str_format(arena, "net/http: invalid header field name " STR_FMT,
+                              STR_ARG(str_quote(arena, pair->key)));
+        for (uint32_t j = 0; j < pair->value.len; j++) {
+            struct str value = LIST_AT(pair->value, struct str, j);
+            if (!printable(value))
+                return str_format(
+                    arena, "net/http: invalid header field value " STR_FMT " for key " STR_FMT,
+                    STR_ARG(str_quote(arena, value)), STR_ARG(pair->key));
+        }
+    }
+    return STR("");
+}
+
 /* What is refused before anything is sent. */
 static bool admit(struct http_check *h, struct error *e) {
     struct arena *arena = &h->arena;
-    if (!valid_method(h->method)) {
+    if (!is_token(h->method)) {
         struct str method = str_quote(arena, h->method);
         return error_set(e, ERROR_BAD_REQUEST, "net/http: invalid method " STR_FMT,
                          STR_ARG(method));
@@ -262,6 +329,11 @@ static bool admit(struct http_check *h, struct error *e) {
         struct str lower = str_lower(arena, scheme), name = str_quote(arena, lower);
         struct str why = str_format(arena, "unsupported protocol scheme " STR_FMT, STR_ARG(name));
         struct str text = fault_text(h, why);
+        return error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(text));
+    }
+    struct str fault = header_fault(h);
+    if (fault.len > 0) {
+        struct str text = fault_text(h, fault);
         return error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(text));
     }
     if (url_authority(url).len == 0) {

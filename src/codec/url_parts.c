@@ -256,6 +256,16 @@ bool url_normal(struct str url, struct str *out, struct arena *arena, struct err
     return true;
 }
 
+struct str url_bare(struct str url, struct arena *arena) {
+    size_t start, end;
+    if (!find_authority(url, &start, &end))
+        return url;
+    size_t host = (size_t)(url_authority(url).data - url.data);
+    return host == start ? url
+                         : str_format(arena, "%.*s" STR_FMT, (int)start, url.data,
+                                      STR_ARG(str_sub(url, host, url.len)));
+}
+
 struct str url_shown(struct str url, struct arena *arena) {
     size_t start, end;
     if (!find_authority(url, &start, &end))
@@ -272,7 +282,38 @@ struct str url_shown(struct str url, struct arena *arena) {
                       STR_ARG(str_sub(url, host, url.len)));
 }
 
-struct str url_resolve(struct arena *arena, struct str base, struct str to) {
+/* "." and ".." of the path are followed, as far as there is something to go back to. */
+static struct str without_dots(struct arena *arena, struct str url) {
+    size_t start, root;
+    if (!find_authority(url, &start, &root) || str_find(url, STR("/."), root) < 0)
+        return url;
+    size_t end = root, len = root;
+    while (end < url.len && strchr("?#", url.data[end]) == NULL)
+        end++;
+    struct str rest = str_sub(url, root, end - root), last = STR("");
+    char *out = arena_alloc(arena, url.len + 2);
+    memcpy(out, url.data, root);
+    str_cut(&rest, '/'); /* what is in front of the first is empty */
+    while (rest.data != NULL) {
+        last = str_cut(&rest, '/');
+        if (str_is(last, "..")) {
+            while (len > root && out[--len] != '/') {
+            }
+        } else if (!str_is(last, ".")) {
+            out[len++] = '/';
+            if (last.len > 0)
+                memcpy(out + len, last.data, last.len);
+            len += last.len;
+        }
+    }
+    if (str_is(last, ".") || str_is(last, "..") || len == root)
+        out[len++] = '/';
+    memcpy(out + len, url.data + end, url.len - end);
+    out[len + url.len - end] = '\0';
+    return str_of(out, len + url.len - end);
+}
+
+static struct str resolve(struct arena *arena, struct str base, struct str to) {
     if (url_scheme(to).len > 0)
         return to;
     struct str scheme = url_scheme(base);
@@ -289,8 +330,14 @@ struct str url_resolve(struct arena *arena, struct str base, struct str to) {
             folder = end + 1;
         end++;
     }
-    bool query = str_has_prefix(to, STR("?"));
-    size_t keep = query ? end : folder;
+    bool query = str_has_prefix(to, STR("?")), fragment = str_has_prefix(to, STR("#"));
+    while (fragment && end < base.len && base.data[end] != '#')
+        end++;
+    size_t keep = query || fragment ? end : folder;
     return str_format(arena, "%.*s%s" STR_FMT, (int)keep, base.data,
-                      keep == root && !query ? "/" : "", STR_ARG(to));
+                      keep == root && !query && !fragment ? "/" : "", STR_ARG(to));
+}
+
+struct str url_resolve(struct arena *arena, struct str base, struct str to) {
+    return without_dots(arena, resolve(arena, base, to));
 }

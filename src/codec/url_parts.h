@@ -19,7 +19,9 @@ struct str url_authority(struct str url); /* without user */
 struct str url_host(struct str url);
 struct str url_port(struct str url);
 struct str url_path(struct str url); /* as it is written; of "scheme:text" there is none */
-/* A redirect's location by the URL that it came from (RFC 3986 5.2, dot segments kept). */
+/* Without user and password. */
+struct str url_bare(struct str url, struct arena *arena);
+/* A redirect's location by the URL that it came from (RFC 3986 5.2). */
 struct str url_resolve(struct arena *arena, struct str base, struct str to);
 
 #endif

@@ -77,6 +77,8 @@ static void test_parts(void **state) {
     assert_true(str_is(url_path(STR("a/b?c")), "a/b"));
     struct arena arena = ARENA_INIT;
     assert_true(str_is(url_shown(STR("http://u:pw@h:1/"), &arena), "http://u:***@h:1/"));
+    assert_true(str_is(url_bare(STR("http://u:pw@h:1/x"), &arena), "http://h:1/x"));
+    assert_true(str_is(url_bare(STR("http://h:1/x@y"), &arena), "http://h:1/x@y"));
     assert_true(str_is(url_shown(STR("http://u@h:1/"), &arena), "http://u@h:1/"));
     assert_true(str_is(url_shown(STR("http://"), &arena), "http:"));
     arena_free(&arena);
@@ -92,6 +94,16 @@ static void test_resolve(void **state) {
         {"http://h:1/a/b?q", "//i/c", "http://i/c"},
         {"http://h:1/a/b?q", "https://i/c", "https://i/c"},
         {"http://h:1", "c", "http://h:1/c"},
+        {"http://h:1/a/b?q", "../../x/./y?r=/../#f", "http://h:1/x/y?r=/../#f"},
+        {"http://h:1/a/b/c", "./d/./e/..", "http://h:1/a/b/d/"},
+        {"http://h:1/a/b/c", "..", "http://h:1/a/"},
+        {"http://h:1/a/b", "/a//b/..//c", "http://h:1/a///c"},
+        {"http://h:1/a/b", "http://i/q/../r/.", "http://i/r/"},
+        {"http://h:1/a/b", "/..", "http://h:1/"},
+        {"http://h:1/a/b", "x/..y/.z/...", "http://h:1/a/x/..y/.z/..."},
+        {"http://h:1/a/b", "%2e%2e/x", "http://h:1/a/%2e%2e/x"},
+        {"http://h:1/a/b?q#g", "#f", "http://h:1/a/b?q#f"},
+        {"http://h:1/a/b", "#f", "http://h:1/a/b#f"},
     };
     struct arena arena = ARENA_INIT;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
