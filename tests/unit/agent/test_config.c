@@ -359,10 +359,10 @@ static void test_services(void **state) {
 static void test_later(void **state) {
     struct loaded l;
     loads(&l, "retry_join = [\"1.2.3.4\"] acl { enabled = true } enable_agent_tls_for_checks = "
-              "true ports { "
+              "true cache { entry_fetch_rate = 5 } ports { "
               "https = -1 } "
               "connect { enabled = false } leave_on_terminate = true");
-    static const char *const expected[] = {"enable_agent_tls_for_checks"};
+    static const char *const expected[] = {"cache.entry_fetch_rate"};
     assert_int_equal(l.c->ineffective.len, COUNT_OF(expected));
     for (uint32_t i = 0; i < COUNT_OF(expected); i++)
         assert_true(str_is(LIST_AT(l.c->ineffective, struct str, i), expected[i]));
