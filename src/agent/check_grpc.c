@@ -285,20 +285,30 @@ static bool split_target(struct grpc_check *g, struct str *service, struct str *
     return port->len > 0;
 }
 
+static bool cannot_dial(struct grpc_check *g, struct str why, struct error *e) {
+    struct str text =
+        str_format(&g->arena, "transport: Error while dialing " STR_FMT, STR_ARG(why));
+    struct str quoted = str_quote(&g->arena, text);
+    return error_set(e, ERROR_BAD_REQUEST,
+                     "rpc error: code = Unavailable desc = connection error: desc = " STR_FMT,
+                     STR_ARG(quoted));
+}
+
 static bool prepare(struct grpc_check *g, struct error *e) {
     struct http_transfer *t = &g->transfer;
     struct check_run *r = g->run;
     struct str service, port;
-    if (!split_target(g, &service, &port)) {
-        struct str text = str_format(&g->arena,
-                                     "transport: Error while dialing dial tcp: address " STR_FMT
-                                     ": missing port in address",
-                                     STR_ARG(g->address));
-        struct str quoted = str_quote(&g->arena, text);
-        return error_set(e, ERROR_BAD_REQUEST,
-                         "rpc error: code = Unavailable desc = connection error: desc = " STR_FMT,
-                         STR_ARG(quoted));
-    }
+    struct error bad = ERROR_IN(&g->arena);
+    if (!split_target(g, &service, &port))
+        return cannot_dial(
+            g,
+            g->address.len == 0
+                ? STR("dial tcp: missing address")
+                : str_format(&g->arena, "dial tcp: address " STR_FMT ": missing port in address",
+                             STR_ARG(g->address)),
+            e);
+    if (!check_port_known(port, &g->arena, &bad))
+        return cannot_dial(g, bad.text, e);
     set_url(g, port);
     t->arena = &g->arena;
     t->owner = g;

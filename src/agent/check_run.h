@@ -86,6 +86,9 @@ void check_run_over_at_once(struct check_run *r, enum check_health status, struc
 /* The check's timeout or the default, in ns. */
 int64_t check_run_timeout(const struct check_run *r, int64_t otherwise);
 
+/* Whether the port is a number that can be one, or a service's name; false: the peer's text. */
+bool check_port_known(struct str port, struct arena *arena, struct error *e);
+
 /* The Docker engine's address, from DOCKER_HOST or the default; false: the peer's error text. The
  * path of a unix socket, or "host:port" with `tcp` set. Any thread. */
 bool check_docker_host(struct str *address, bool *tcp, struct arena *arena, struct error *e);

@@ -171,7 +171,7 @@ static bool split_address(struct str address, struct str *host, struct str *port
     return true;
 }
 
-static bool known_port(struct str port, struct arena *arena, struct error *e) {
+bool check_port_known(struct str port, struct arena *arena, struct error *e) {
     int64_t number;
     if (port.len == 0)
         return true;
@@ -204,7 +204,7 @@ static void tcp_start(struct check_run *r) {
     d->run = r;
     struct error e = ERROR_IN(&d->arena);
     if (!split_address(r->type.tcp, &d->host, &d->port, &e) ||
-        !known_port(d->port, &d->arena, &e)) {
+        !check_port_known(d->port, &d->arena, &e)) {
         check_run_over(r, CHECK_CRITICAL, e.text);
         struct arena arena = d->arena;
         mem_free(d);

@@ -25,7 +25,28 @@ static struct str resolver(struct arena *arena) {
     return found;
 }
 
+/* Names that are none are not asked for: no server had a say. */
+static bool is_name(struct str host) {
+    bool any = false;
+    char before = '.';
+    for (size_t i = 0; i < host.len; i++) {
+        char c = host.data[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        if (!letter && (c < '0' || c > '9') && c != '-' && c != '.')
+            return false;
+        if ((c == '-' || c == '.') && before == '.')
+            return false;
+        if (c == '.' && before == '-')
+            return false;
+        any |= letter || c == '-';
+        before = c;
+    }
+    return host.len > 0 && host.len <= 255 && before != '-' && any;
+}
+
 struct str fault_lookup(struct arena *arena, struct str host) {
+    if (!is_name(host))
+        return str_format(arena, "dial tcp: lookup " STR_FMT ": no such host", STR_ARG(host));
     struct str server = resolver(arena);
     bool v6 = str_find_char(server, ':') >= 0;
     return str_format(arena, "dial tcp: lookup " STR_FMT " on %s" STR_FMT "%s:53: no such host",
