@@ -27,6 +27,12 @@ static void core_reload(struct agent *agent, void *arg, uv_sem_t *over) {
     uv_sem_post(over);
 }
 
+static void core_bootstrap_entries(struct agent *agent, void *arg, uv_sem_t *over) {
+    const struct agent_load *job = arg;
+    server_set_bootstrap_entries(agent->server, &job->config->config_entry_bootstrap);
+    uv_sem_post(over);
+}
+
 /* The default or the agent token is another one. */
 static void core_tokens_changed(struct agent *agent, void *arg, uv_sem_t *over) {
     (void)arg;
@@ -77,6 +83,7 @@ static bool reload_parts(struct agent *agent, const struct config *c, struct err
     for (size_t i = 0; i < agent->interface_count; i++)
         if (!agent->interfaces[i].interface->reload(agent->interfaces[i].self, c, e))
             return false;
+    agent_on_core(agent, core_bootstrap_entries, &job);
     telemetry_reload(c);
     return true;
 }

@@ -859,8 +859,8 @@ static void write_entry(struct json_writer *w, const struct shown *s, struct age
         else
             write_map(w, at);
         break;
-    case SHOW_ENTRIES:
-        write_entries(w, at);
+    case SHOW_ENTRIES: /* a reload changes them */
+        write_entries(w, (const void *)((const char *)agent_current_config(agent) + s->offset));
         break;
     case SHOW_FREE:
         write_free(w, at);

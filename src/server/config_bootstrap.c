@@ -17,7 +17,8 @@ struct bootstrap {
 struct bootstrap_entry {
     struct raft_proposal proposal;
     struct bootstrap *of;
-    const struct config_entry *entry; /* of the options: lives as long as the server */
+    struct arena arena;
+    struct str kind, name;
 };
 
 static void applied(struct raft_proposal *p, const struct raft_outcome *outcome) {
@@ -32,8 +33,8 @@ static void applied(struct raft_proposal *p, const struct raft_outcome *outcome)
         problem = result->error.text;
     if (problem.data != NULL && !atomic_load(&s->stopping))
         log_at(LOG_ERROR, "agent.server", "failed to apply configuration entry",
-               LOG_S("kind", b->entry->kind), LOG_S("name", b->entry->name),
-               LOG_S("error", problem));
+               LOG_S("kind", b->kind), LOG_S("name", b->name), LOG_S("error", problem));
+    arena_free(&b->arena);
     mem_free(b);
     server_publish(s, NULL);
     if (--of->left > 0)
@@ -50,7 +51,8 @@ static void propose(struct bootstrap *of, const struct config_entry *entry) {
     struct bootstrap_entry *b = MEM_NEW(struct bootstrap_entry);
     of->left++;
     b->of = of;
-    b->entry = entry;
+    b->kind = str_copy(&b->arena, entry->kind);
+    b->name = str_copy(&b->arena, entry->name);
     b->proposal.done = applied;
     buf_add_char(&b->proposal.entry, ENTRY_CONFIG_ENTRY);
     config_entry_request_encode(&b->proposal.entry, &request);

@@ -193,6 +193,17 @@ void leader_acl_has_settled(struct leader *l) {
     open_when_settled(l);
 }
 
+void leader_bootstrap_again(struct leader *l) {
+    struct arena arena = ARENA_INIT;
+    struct store_read read;
+    bool settled = l->leading && l->established && !l->stopped && !l->bootstrapping;
+    if (settled && read_begin(l, &read, &arena)) {
+        config_bootstrap(l->server, &read, l->term);
+        store_read_end(&read);
+    }
+    arena_free(&arena);
+}
+
 void leader_bootstrapped(struct leader *l, uint64_t term) {
     if (l->term == term) {
         l->bootstrapping = false;

@@ -169,6 +169,19 @@ static void on_fatal(void *owner, struct str text) {
     _exit(1);
 }
 
+static void take_bootstrap_entries(struct server *s, const struct list *from) {
+    struct arena arena = ARENA_INIT;
+    struct list *copies = ARENA_NEW(&arena, struct list);
+    *copies = LIST_NEW(&arena, struct config_entry *, from->len);
+    for (uint32_t i = 0; i < from->len; i++) {
+        LIST_AT(*copies, struct config_entry *, i) =
+            config_entry_copy(LIST_AT(*from, struct config_entry *, i), &arena);
+    }
+    arena_free(&s->bootstrap_arena);
+    s->bootstrap_arena = arena;
+    s->options.bootstrap_entries = copies;
+}
+
 /* ---- start ---- */
 
 static void options_copy(struct server *s, const struct server_options *o) {
@@ -191,14 +204,7 @@ static void options_copy(struct server *s, const struct server_options *o) {
     }
     own->bootstrap_entries = NULL;
     if (o->bootstrap_entries != NULL) {
-        const struct list *from = o->bootstrap_entries;
-        struct list *copies = ARENA_NEW(&s->arena, struct list);
-        *copies = LIST_NEW(&s->arena, struct config_entry *, from->len);
-        for (uint32_t i = 0; i < from->len; i++) {
-            LIST_AT(*copies, struct config_entry *, i) =
-                config_entry_copy(LIST_AT(*from, struct config_entry *, i), &s->arena);
-        }
-        own->bootstrap_entries = copies;
+        take_bootstrap_entries(s, o->bootstrap_entries);
     }
     own->default_query_time = o->default_query_time > 0 ? o->default_query_time : 300 * SECOND;
     own->max_query_time = o->max_query_time > 0 ? o->max_query_time : 600 * SECOND;
@@ -556,6 +562,7 @@ void server_free(struct server *s) {
     mem_free(s->io);
     pthread_mutex_destroy(&s->jobs_mutex);
     pthread_cond_destroy(&s->jobs_over);
+    arena_free(&s->bootstrap_arena);
     arena_free(&s->arena);
     mem_free(s);
 }
@@ -638,6 +645,13 @@ bool server_can_call(struct server *s) {
 
 void server_set_leaving(struct server *s, bool leaving) {
     atomic_store(&s->leaving, leaving);
+}
+
+void server_set_bootstrap_entries(struct server *s, const struct list *entries) {
+    take_bootstrap_entries(s, entries);
+    if (s->leader != NULL) {
+        leader_bootstrap_again(s->leader);
+    }
 }
 
 void server_set_rpc_rate(struct server *s, double rate, int64_t burst) {

@@ -130,6 +130,8 @@ void server_set_leaving(struct server *s, bool leaving);
 void server_set_rpc_rate(struct server *s, double rate, int64_t burst);
 /* limits.rpc_max_conns_per_client, anew: for connections that come later. Any thread. */
 void server_set_rpc_max_conns(struct server *s, int64_t most);
+/* On the core. A leader writes those that are missing at once; they are copied. */
+void server_set_bootstrap_entries(struct server *s, const struct list *entries);
 
 /* Runs fn on the core thread, then `done` (may be NULL) back on the calling loop; called from a
  * thread without a loop, or from the core itself, both run on the core. False: the core's queue is

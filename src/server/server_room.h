@@ -38,7 +38,8 @@ struct gateways;              /* gateways.h */
 struct server {
     struct server_options options; /* strings in arena */
     struct arena arena;
-    char raft_address[80]; /* "ip:port" */
+    struct arena bootstrap_arena; /* of options.bootstrap_entries */
+    char raft_address[80];        /* "ip:port" */
 
     struct agent_tokens *tokens;
     struct ca *ca;                 /* ca.h; NULL: a client agent */
@@ -125,6 +126,8 @@ void leader_touched(struct leader *l, const struct watch_touched *touched);
 void leader_acl_has_settled(struct leader *l);
 /* The configuration entries that the configuration names are written, or refused. */
 void leader_bootstrapped(struct leader *l, uint64_t term);
+/* They are others now. */
+void leader_bootstrap_again(struct leader *l);
 /* A member of the LAN pool changed. */
 void leader_member_changed(struct leader *l, enum gossip_member_event event,
                            const struct gossip_member *m);
