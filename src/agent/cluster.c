@@ -129,14 +129,15 @@ void cluster_join(struct cluster *c, enum membership_pool pool, const struct str
     struct gossip_driver *driver = membership_pool(c->options.membership, pool);
     if (wan)
         log_at(LOG_INFO, LOGGER, "(WAN) joining", LOG_L("wan_addresses", addresses, count));
+    else
+        log_at(LOG_INFO, LOGGER, "(LAN) joining", LOG_L("lan_addresses", addresses, count));
     if (wan && !c->options.config->server_mode) {
         struct str why = STR("Must be a server to join WAN cluster");
         log_at(LOG_WARN, LOGGER, "(WAN) couldn't join", LOG_I("number_of_nodes", 0),
                LOG_S("error", why));
         done(owner, 0, why);
         return;
-    } else
-        log_at(LOG_INFO, LOGGER, "(LAN) joining", LOG_L("lan_addresses", addresses, count));
+    }
     struct join *j = MEM_NEW(struct join);
     *j = (struct join){c, wan, done, owner};
     if (driver == NULL) {

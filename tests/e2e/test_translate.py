@@ -31,6 +31,7 @@ def federated(agents, here, there):
     near = [agents(binary, name="near%d" % n, config={"translate_wan_addrs": translate, "bootstrap_expect": 1, "datacenter": "dc%d" % (n + 3)}).start() for n, (binary, translate) in enumerate(here)]
     for agent in near:
         assert agent.put("/v1/agent/join/" + far.ip + "?wan=1").status == 200
+        assert "(WAN) joining" in agent.tail(10 ** 6) and "(LAN) joining" not in agent.tail(10 ** 6)
     for name, (node, service) in TAGGED.items():
         far.put("/v1/catalog/register", {"Node": name, "Address": "10.9.9.9", "TaggedAddresses": node,
                                          "Service": {"ID": "web", "Service": "web", "Address": "10.8.8.8" if name != "wan" else "", "Port": 80, "TaggedAddresses": service, "Connect": {"Native": True}},
