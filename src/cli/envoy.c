@@ -12,7 +12,7 @@
 #include "cli/input.h"
 #include "cli/proxy_lookup.h"
 #include "cli/settings.h"
-#include "cli/transport.h"
+#include "net/fault.h"
 
 #define ACCESS_LOG_PATH "/dev/null"
 #define GRPC_PORT "8502" /* unless the agent says which */
@@ -104,7 +104,7 @@ static bool resolve(struct str host, struct str *ip, const char *what, struct ar
         return true;
     int code = getaddrinfo(str_terminated(arena, host), NULL, &hints, &all);
     if (code == EAI_NONAME || code == EAI_NODATA)
-        transport_unknown_host(host, e);
+        error_set(e, ERROR_NOT_FOUND, STR_FMT, STR_ARG(fault_unknown_host(arena, host)));
     else if (code != 0)
         error_set(e, ERROR_NOT_FOUND, "lookup " STR_FMT ": %s", STR_ARG(host), gai_strerror(code));
     if (code != 0)

@@ -8,18 +8,7 @@
 #include <stdio.h>
 
 #include "cli/client.h"
-
-/* Letters, digits, '-', '_' and dots, and not all digits. */
-static bool is_domain_name(struct str name) {
-    bool letter = false;
-    for (size_t i = 0; i < name.len; i++) {
-        unsigned char c = (unsigned char)name.data[i];
-        if (!isalnum(c) && c != '-' && c != '_' && c != '.')
-            return false;
-        letter |= !isdigit(c) && c != '.';
-    }
-    return letter && name.len < 254;
-}
+#include "net/fault.h"
 
 static bool is_ip(struct str name) {
     char text[INET6_ADDRSTRLEN], bytes[16];
@@ -30,31 +19,8 @@ static bool is_ip(struct str name) {
     return inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1;
 }
 
-/* The first server of /etc/resolv.conf: the peer's resolver asks it itself and names it. */
-static bool first_nameserver(char out[64]) {
-    FILE *file = fopen("/etc/resolv.conf", "re");
-    if (file == NULL)
-        return false;
-    char line[512];
-    bool found = false;
-    while (!found && fgets(line, sizeof line, file) != NULL)
-        found = sscanf(line, "nameserver %63s", out) == 1;
-    fclose(file);
-    return found;
-}
-
-bool transport_unknown_host(struct str name, struct error *e) {
-    char server[64];
-    if (!is_domain_name(name) || !first_nameserver(server))
-        return error_set(e, ERROR_IO, "lookup " STR_FMT ": no such host", STR_ARG(name));
-    bool v6 = strchr(server, ':') != NULL;
-    return error_set(e, ERROR_IO, "lookup " STR_FMT " on %s%s%s:53: no such host", STR_ARG(name),
-                     v6 ? "[" : "", server, v6 ? "]" : "");
-}
-
 static bool no_such_host(struct str name, struct error *e) {
-    transport_unknown_host(name, e);
-    return error_prefix(e, "dial tcp: ");
+    return error_set(e, ERROR_IO, STR_FMT, STR_ARG(fault_lookup(e->arena, name)));
 }
 
 bool transport_check_host(const struct settings *s, struct error *e) {
@@ -66,7 +32,7 @@ bool transport_check_host(const struct settings *s, struct error *e) {
     if (!str_to_u64(s->port, &port) || port > 65535)
         return error_set(e, ERROR_IO, "dial tcp: address " STR_FMT ": invalid port",
                          STR_ARG(s->port));
-    if (s->name.len > 0 && !is_ip(s->name) && !is_domain_name(s->name))
+    if (s->name.len > 0 && !is_ip(s->name) && !fault_is_host_name(s->name))
         return no_such_host(s->name, e);
     return true;
 }

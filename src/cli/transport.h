@@ -26,8 +26,6 @@ struct failure {
 bool transport_error(const struct failure *f, struct error *e);
 /* Hosts that can be dialled at all; false sets the reason. */
 bool transport_check_host(const struct settings *s, struct error *e);
-/* Sets the error to "lookup NAME on SERVER: no such host"; false. */
-bool transport_unknown_host(struct str name, struct error *e);
 /* Tokens that can stand in a header: no control characters, above all no line ends. */
 bool transport_check_token(struct str token, struct error *e);
 

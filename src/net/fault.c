@@ -9,7 +9,7 @@ struct str fault_errno(struct arena *arena, int number) {
     return str_lower(arena, str_copy(arena, str_from(strerror_r(number, text, sizeof(text)))));
 }
 
-/* The first name server that the system asks. */
+/* The first name server that the system asks: the peer's resolver asks it itself and names it. */
 static struct str resolver(struct arena *arena) {
     struct str found = STR("127.0.0.1");
     FILE *f = fopen("/etc/resolv.conf", "re");
@@ -25,10 +25,12 @@ static struct str resolver(struct arena *arena) {
     return found;
 }
 
-/* Names that are none are not asked for: no server had a say. */
-static bool is_name(struct str host) {
+/* Labels of at most 63 letters, digits, '-' and '_' which neither begin nor end with a '-', not all
+ * of digits, together 253 bytes, or 254 with a final dot. */
+bool fault_is_host_name(struct str host) {
     bool any = false;
     char before = '.';
+    size_t label = 0;
     for (size_t i = 0; i < host.len; i++) {
         char c = host.data[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
@@ -38,17 +40,25 @@ static bool is_name(struct str host) {
             return false;
         if (c == '.' && before == '-')
             return false;
+        label = c == '.' ? 0 : label + 1;
+        if (label > 63)
+            return false;
         any |= letter || c == '-';
         before = c;
     }
-    return host.len > 0 && host.len <= 255 && before != '-' && any;
+    size_t most = before == '.' ? 254 : 253;
+    return host.len > 0 && host.len <= most && before != '-' && any;
+}
+
+struct str fault_unknown_host(struct arena *arena, struct str host) {
+    if (!fault_is_host_name(host))
+        return str_format(arena, "lookup " STR_FMT ": no such host", STR_ARG(host));
+    struct str server = resolver(arena);
+    bool v6 = str_find_char(server, ':') >= 0;
+    return str_format(arena, "lookup " STR_FMT " on %s" STR_FMT "%s:53: no such host",
+                      STR_ARG(host), v6 ? "[" : "", STR_ARG(server), v6 ? "]" : "");
 }
 
 struct str fault_lookup(struct arena *arena, struct str host) {
-    if (!is_name(host))
-        return str_format(arena, "dial tcp: lookup " STR_FMT ": no such host", STR_ARG(host));
-    struct str server = resolver(arena);
-    bool v6 = str_find_char(server, ':') >= 0;
-    return str_format(arena, "dial tcp: lookup " STR_FMT " on %s" STR_FMT "%s:53: no such host",
-                      STR_ARG(host), v6 ? "[" : "", STR_ARG(server), v6 ? "]" : "");
+    return str_format(arena, "dial tcp: " STR_FMT, STR_ARG(fault_unknown_host(arena, host)));
 }
