@@ -374,6 +374,11 @@ void http_answer_fault(struct http_request *r, int status, struct str text) {
     http_answer_text(r, status, text);
 }
 
+void http_answer_method(struct http_request *r) {
+    http_answer_fault(r, 405,
+                      str_format(&r->arena, "method " STR_FMT " not allowed", STR_ARG(r->method)));
+}
+
 void http_answer_error_as(struct http_request *r, const struct error *e, int status) {
     log_fault(r, e->text);
     if (status == 429 && !str_is(e->text, "Rate limit reached, try again later"))

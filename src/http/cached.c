@@ -93,8 +93,25 @@ void http_cached_forget(void) {
     pthread_mutex_unlock(&memory.mutex);
 }
 
-/* As the peer's cache counts them (agent.md 6.4). */
-static void count(const struct http_request *r, const char *what) {
+static void count(const char *type, const char *what) {
+    char name[96];
+    if (type == NULL)
+        return;
+    snprintf(name, sizeof name, "consul.cache.%s.%s", type, what);
+    metric_count(name, 1);
+}
+
+void http_cache_count_ask(const char *type, bool hit, bool waited) {
+    count(type, hit ? "hit" : waited ? "miss_block" : "miss_new");
+}
+
+void http_cache_count_fetch(const char *type, bool ok) {
+    count(type, ok ? "fetch_success" : "fetch_error");
+    metric_count(ok ? "consul.cache.fetch_success" : "consul.cache.fetch_error", 1);
+}
+
+/* NULL: of a kind that is not counted. */
+static const char *cache_type(const struct http_request *r) {
     static const struct {
         const char *endpoint, *type;
     } types[] = {
@@ -107,21 +124,17 @@ static void count(const struct http_request *r, const char *what) {
         {"Intention.Match", "intention-match"},
         {"PreparedQuery.Execute", "prepared-query"},
     };
-    char name[96];
     for (size_t i = 0; i < COUNT_OF(types); i++) {
-        if (strcmp(types[i].endpoint, r->call.endpoint->name) != 0)
-            continue;
-        snprintf(name, sizeof name, "consul.cache.%s.%s", types[i].type, what);
-        metric_count(name, 1);
+        if (strcmp(types[i].endpoint, r->call.endpoint->name) == 0)
+            return types[i].type;
     }
+    return NULL;
 }
 
 static void count_answer(const struct http_request *r, bool hit) {
-    count(r, hit ? "hit" : r->cached->hit ? "miss_block" : "miss_new");
-    if (hit)
-        return;
-    count(r, "fetch_success");
-    metric_count("consul.cache.fetch_success", 1);
+    http_cache_count_ask(cache_type(r), hit, r->cached->hit);
+    if (!hit)
+        http_cache_count_fetch(cache_type(r), true);
 }
 
 static void answer_cached(struct http_request *r, struct answer *a, bool hit, int64_t age) {
@@ -154,7 +167,7 @@ static void from_agent_cache(void *owner, struct answer *a, bool hit, int64_t ag
     r->cached->ask = NULL;
     r->cached->hit = a->meta.index > 0 && r->cached->asked_index > 0; /* it waited for news */
     if (error_is_set(&a->error)) {
-        count(r, "fetch_error");
+        http_cache_count_fetch(cache_type(r), false);
         http_count_end(r, "client.rpc.error.");
         if (a->error.kind == ERROR_NOT_FOUND)
             a->error.kind = ERROR_INTERNAL;

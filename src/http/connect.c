@@ -1,7 +1,6 @@
 /* /v1/connect/ca and /v1/agent/connect: the certificate authority, what agents hold of it, and what
  * they say of a connection (connect.md 2.3, 3.3, 3.10; agent.md 1.14).
  */
-#include "base/metrics.h"
 #include "base/time.h"
 #include "http/agent_work.h"
 #include "http/authorize.h"
@@ -152,20 +151,11 @@ static void warm_roots(struct http_request *r, struct str token) {
     http_cache_warm(r, &endpoint_connect_ca_roots, q, &q->options);
 }
 
-/* As the peer's cache counts them. */
 static void count_leaf(const struct http_request *r, bool fetched, bool hit) {
-    bool waited = http_has_param(r, "index");
-    if (hit) {
-        metric_count("consul.cache.connect-ca-leaf.hit", 1);
-        return;
-    }
-    metric_count(waited ? "consul.cache.connect-ca-leaf.miss_block"
-                        : "consul.cache.connect-ca-leaf.miss_new",
-                 1);
-    metric_count(fetched ? "consul.cache.connect-ca-leaf.fetch_success"
-                         : "consul.cache.connect-ca-leaf.fetch_error",
-                 1);
-    metric_count(fetched ? "consul.cache.fetch_success" : "consul.cache.fetch_error", 1);
+    static const char kind[] = "connect-ca-leaf";
+    http_cache_count_ask(kind, hit, http_has_param(r, "index"));
+    if (!hit)
+        http_cache_count_fetch(kind, fetched);
 }
 
 static void leaf_came(void *owner, const struct issued_cert *cert, bool hit,

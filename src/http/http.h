@@ -245,6 +245,8 @@ void http_answer_empty(struct http_request *r, int status);
 void http_answer_text(struct http_request *r, int status, struct str text);
 /* The same, told in the log too, as http_answer_error does. */
 void http_answer_fault(struct http_request *r, int status, struct str text);
+/* 405; the caller has set what is allowed. */
+void http_answer_method(struct http_request *r);
 void http_answer_format(struct http_request *r, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Maps an error to status and text: chapter 3. */
@@ -285,8 +287,8 @@ void http_call(struct http_request *r, const struct endpoint *endpoint, void *re
 void http_call_json(struct http_request *r, const struct endpoint *endpoint, void *request,
                     uint32_t variant, http_reply_writer *write);
 /* The same for endpoints that ?cached means something to (6.5), with X-Cache and Age. `options` are
- * the request's. On a server the state is at hand and never old: what is remembered is only who
- * asked. */
+ * the request's. Of what is kept refreshed a server has the state at hand: there it is only
+ * remembered who asked. */
 enum http_cache_kind { HTTP_CACHE_PLAIN, HTTP_CACHE_REFRESHED };
 void http_call_cached(struct http_request *r, const struct endpoint *endpoint, void *request,
                       struct query_options *options, enum http_cache_kind kind, uint32_t variant,

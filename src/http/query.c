@@ -17,8 +17,7 @@ static bool check_method(struct http_request *r, const char *allow, bool found) 
         return false;
     }
     http_set_header(r, "Allow", str_from(allow));
-    http_answer_fault(r, 405,
-                      str_format(&r->arena, "method " STR_FMT " not allowed", STR_ARG(r->method)));
+    http_answer_method(r);
     return false;
 }
 

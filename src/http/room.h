@@ -178,6 +178,9 @@ bool http_authorize_gone(struct http_request *r);
 
 /* cached.c */
 void http_cached_forget(void);
+/* As the peer's cache counts its kinds (agent.md 6.4): "connect-ca-leaf"; NULL: not by kind. */
+void http_cache_count_ask(const char *type, bool hit, bool waited);
+void http_cache_count_fetch(const char *type, bool ok);
 /* The client is gone: the request waits no longer for the agent's cache. False: it did not. */
 bool http_cached_gone(struct http_request *r);
 

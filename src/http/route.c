@@ -209,8 +209,7 @@ static bool check_method(struct http_request *r) {
     if (options)
         http_answer_empty(r, 200);
     else
-        http_answer_fault(
-            r, 405, str_format(&r->arena, "method " STR_FMT " not allowed", STR_ARG(r->method)));
+        http_answer_method(r);
     return false;
 }
 
