@@ -78,6 +78,7 @@ struct http_client {
     struct loop_timer timer, limit_timer;
     unsigned open_timers;
     struct http_transfer *limited; /* those that wait for a connection, with a limit */
+    int64_t limit_next;            /* when one of them may be over it; INT64_MAX: not soon */
 };
 
 struct watched_socket {
@@ -159,15 +160,13 @@ static void limit_end(struct http_transfer *t) {
         t->next_limited->back_limited = t->back_limited;
 }
 
-static void limit_set_timer(struct http_client *c) {
-    int64_t first = INT64_MAX;
-    for (struct http_transfer *t = c->limited; t != NULL; t = t->next_limited)
-        first = t->limit_ends < first ? t->limit_ends : first;
-    int64_t left = first - time_now_monotonic();
-    if (c->limited == NULL)
-        loop_timer_stop(&c->limit_timer);
-    else
-        loop_timer_set(&c->limit_timer, left > 0 ? left : 0);
+/* A transfer that has ended before leaves the timer as it is: then it fires for nothing. */
+static void limit_expect(struct http_client *c, int64_t ends) {
+    if (ends >= c->limit_next)
+        return;
+    int64_t left = ends - time_now_monotonic();
+    c->limit_next = ends;
+    loop_timer_set(&c->limit_timer, left > 0 ? left : 0);
 }
 
 static void limit_begin(struct http_transfer *t, enum http_limit what, int64_t ns) {
@@ -183,8 +182,8 @@ static void limit_begin(struct http_transfer *t, enum http_limit what, int64_t n
         if (t->next_limited != NULL)
             t->next_limited->back_limited = &t->next_limited;
         c->limited = t;
+        limit_expect(c, ends);
     }
-    limit_set_timer(c);
 }
 
 static bool limit_kept(const struct http_transfer *t) {
@@ -212,7 +211,9 @@ static void limit_over(struct loop_timer *timer) {
         }
         t = next;
     }
-    limit_set_timer(c);
+    c->limit_next = INT64_MAX;
+    for (struct http_transfer *t = c->limited; t != NULL; t = t->next_limited)
+        limit_expect(c, t->limit_ends);
 }
 
 struct http_client *http_client_new(struct loop *loop, struct error *e) {
@@ -232,6 +233,7 @@ struct http_client *http_client_new(struct loop *loop, struct error *e) {
     loop_timer_init(loop, &c->timer, timer_fired, c);
     loop_timer_init(loop, &c->limit_timer, limit_over, c);
     c->open_timers = 2;
+    c->limit_next = INT64_MAX;
     lib.multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     lib.multi_setopt(multi, CURLMOPT_SOCKETDATA, c);
     lib.multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
