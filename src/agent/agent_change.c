@@ -213,8 +213,7 @@ static void leave_done(struct message *m) {
         agent->exit_code = 0;
         log_at(LOG_INFO, LOGGER, "Graceful exit completed");
     }
-    answer_leaves(
-        agent); /* on their way before the interfaces are told to stop, which wait for them */
+    answer_leaves(agent); /* before the interfaces are told to stop, which wait for answers */
     if (agent->has_left)
         loop_timer_set(&agent->leave_timer, 0);
     arena_free(&l->arena);

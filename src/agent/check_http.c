@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "codec/http.h"
 #include "codec/url_parts.h"
 #include "net/http_client.h"
 
@@ -79,16 +80,6 @@ static void answered(struct http_check *h) {
 }
 
 /* ---- the request ---- */
-
-static bool is_token(struct str m) {
-    for (size_t i = 0; i < m.len; i++) {
-        char c = m.data[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL))
-            return false;
-    }
-    return true;
-}
 
 static bool configured(const struct check_run *r, const char *name) {
     for (uint32_t i = 0; i < r->type.header.len; i++)
@@ -299,7 +290,7 @@ static struct str header_fault(const struct http_check *h) {
     struct arena *arena = h->transfer.arena;
     for (uint32_t i = 0; i < headers->len; i++) {
         const struct list_pair *pair = &LIST_AT(*headers, struct list_pair, i);
-        if (pair->key.len == 0 || !is_token(pair->key))
+        if (!http_is_token(pair->key))
             return str_format(arena, "net/http: invalid header field name " STR_FMT,
                               STR_ARG(str_quote(arena, pair->key)));
         for (uint32_t j = 0; j < pair->value.len; j++) {
@@ -313,10 +304,15 @@ static struct str header_fault(const struct http_check *h) {
     return STR("");
 }
 
+static bool refuse(struct http_check *h, struct str why, struct error *e) {
+    struct str text = fault_text(h, why);
+    return error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(text));
+}
+
 /* What is refused before anything is sent. */
 static bool admit(struct http_check *h, struct error *e) {
     struct arena *arena = &h->arena;
-    if (!is_token(h->method)) {
+    if (!http_is_token(h->method)) {
         struct str method = str_quote(arena, h->method);
         return error_set(e, ERROR_BAD_REQUEST, "net/http: invalid method " STR_FMT,
                          STR_ARG(method));
@@ -327,27 +323,19 @@ static bool admit(struct http_check *h, struct error *e) {
     struct str url = h->url, scheme = url_scheme(url);
     if (!str_eq_fold(scheme, STR("http")) && !str_eq_fold(scheme, STR("https"))) {
         struct str lower = str_lower(arena, scheme), name = str_quote(arena, lower);
-        struct str why = str_format(arena, "unsupported protocol scheme " STR_FMT, STR_ARG(name));
-        struct str text = fault_text(h, why);
-        return error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(text));
+        return refuse(h, str_format(arena, "unsupported protocol scheme " STR_FMT, STR_ARG(name)),
+                      e);
     }
     struct str fault = header_fault(h);
-    if (fault.len > 0) {
-        struct str text = fault_text(h, fault);
-        return error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(text));
-    }
-    if (url_authority(url).len == 0) {
-        struct str text = fault_text(h, STR("http: no Host in request URL"));
-        return error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(text));
-    }
+    if (fault.len > 0)
+        return refuse(h, fault, e);
+    if (url_authority(url).len == 0)
+        return refuse(h, STR("http: no Host in request URL"), e);
     struct str port = url_port(url);
     uint64_t number = 0;
-    if (port.len > 0 && (!str_to_u64(port, &number) || number > 65535)) {
-        struct str why =
-            str_format(arena, "dial tcp: address " STR_FMT ": invalid port", STR_ARG(port));
-        struct str text = fault_text(h, why);
-        return error_set(e, ERROR_BAD_REQUEST, STR_FMT, STR_ARG(text));
-    }
+    if (port.len > 0 && (!str_to_u64(port, &number) || number > 65535))
+        return refuse(
+            h, str_format(arena, "dial tcp: address " STR_FMT ": invalid port", STR_ARG(port)), e);
     return true;
 }
 

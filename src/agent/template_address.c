@@ -562,8 +562,7 @@ const struct template_function *template_address_function(struct str name) {
         {"offset", "il", call_offset},
         {"unique", "sl", call_unique},
     };
-    for (size_t i = 0; i < COUNT_OF(functions); i++)
-        if (str_is(name, functions[i].name))
-            return &functions[i];
-    return template_attribute_function(name);
+    const struct template_function *found =
+        template_function_named(functions, COUNT_OF(functions), name);
+    return found != NULL ? found : template_attribute_function(name);
 }

@@ -287,8 +287,5 @@ const struct template_function *template_attribute_function(struct str name) {
         {"attr", "sa", call_attr},
         {"join", "ssl", call_join},
     };
-    for (size_t i = 0; i < COUNT_OF(functions); i++)
-        if (str_is(name, functions[i].name))
-            return &functions[i];
-    return NULL;
+    return template_function_named(functions, COUNT_OF(functions), name);
 }

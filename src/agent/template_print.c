@@ -535,8 +535,5 @@ const struct template_function *template_builtin(struct str name) {
         {"ge", "aa", call_ge},          {"html", "a*", call_html},
         {"js", "a*", call_js},          {"urlquery", "a*", call_urlquery},
     };
-    for (size_t i = 0; i < COUNT_OF(functions); i++)
-        if (str_is(name, functions[i].name))
-            return &functions[i];
-    return NULL;
+    return template_function_named(functions, COUNT_OF(functions), name);
 }

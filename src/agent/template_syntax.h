@@ -72,6 +72,13 @@ struct template_function {
     bool (*call)(struct template_call *c, struct template_value *out);
 };
 /* NULL: there is none. */
+static inline const struct template_function *
+template_function_named(const struct template_function *all, size_t count, struct str name) {
+    for (size_t i = 0; i < count; i++)
+        if (str_is(name, all[i].name))
+            return &all[i];
+    return NULL;
+}
 const struct template_function *template_builtin(struct str name);
 const struct template_function *template_address_function(struct str name);
 /* Those of attributes and arithmetic; template_address_function knows them too. */

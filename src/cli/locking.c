@@ -306,9 +306,8 @@ static bool make_contender(struct locking *l, struct error *e) {
     bool done = false;
     l->contender = key_below(arena, l->prefix, l->session);
     bool ok = put(l, l->contender, "acquire", l->session, STR(""), &done, arena, e);
-    if (ok && !done)
-        ok = error_set(e, ERROR_INTERNAL,
-                       "<nil>"); /* refused without a reason: as the peer has it */
+    if (ok && !done) /* refused without a reason: as the peer has it */
+        ok = error_set(e, ERROR_INTERNAL, "<nil>");
     return ok || error_prefix(e, "failed to make contender entry: ");
 }
 
